@@ -1,0 +1,129 @@
+# Where Asio, nlohmann/json and Catch2 come from: what the parent project has, else what is installed,
+# else (unless ILM_FETCH_DEPENDENCIES is off) a pinned release by FetchContent. Nothing here installs
+# anything; cmake/bootstrap.cmake does, for those who ask it to.
+
+include(FetchContent)
+
+# ilm_fetch(<name> <repository> <tag> <display name> <Debian package>)
+# Makes <name> available, or ends the configuration with one message that says what to do.
+macro(ilm_fetch name repository tag display debian)
+  ilm_why_not_fetch(ilm_why_not ${name} ${repository} ${tag})
+  if(ilm_why_not)
+    message(
+      FATAL_ERROR
+        "ILM needs ${display}, which is not installed here, and ${ilm_why_not}.\n"
+        "Debian and Ubuntu have it in the package ${debian}; upstream is ${repository} (tag ${tag}).\n"
+        "An installation elsewhere is found by CMAKE_PREFIX_PATH, unpacked sources by "
+        "FETCHCONTENT_SOURCE_DIR_<NAME>.")
+  endif()
+  message(STATUS "${display} is not installed: taking ${tag} from ${repository}")
+  FetchContent_MakeAvailable(${name})
+endmacro()
+
+# A failing FetchContent ends in a page of messages about a nested build: so ask beforehand.
+function(ilm_why_not_fetch result name repository tag)
+  set(${result} "" PARENT_SCOPE)
+  string(TOUPPER ${name} upper)
+  if(FETCHCONTENT_SOURCE_DIR_${upper})
+    return()
+  endif()
+  if(NOT ILM_FETCH_DEPENDENCIES)
+    set(${result} "ILM_FETCH_DEPENDENCIES is off" PARENT_SCOPE)
+    return()
+  endif()
+  if(EXISTS "${FETCHCONTENT_BASE_DIR}/${name}-src/.git" OR FETCHCONTENT_FULLY_DISCONNECTED)
+    return()
+  endif()
+  find_package(Git QUIET)
+  if(NOT GIT_FOUND)
+    set(${result} "there is no git to fetch it with" PARENT_SCOPE)
+    return()
+  endif()
+  execute_process(
+    COMMAND "${CMAKE_COMMAND}" -E env GIT_TERMINAL_PROMPT=0 "${GIT_EXECUTABLE}" ls-remote
+            --exit-code "${repository}" "refs/tags/${tag}"
+    TIMEOUT 30
+    RESULT_VARIABLE status
+    OUTPUT_QUIET ERROR_VARIABLE error)
+  if(NOT status EQUAL 0)
+    string(STRIP "${error}" error)
+    string(REGEX REPLACE "[\r\n]+" "; " error "${error}")
+    set(${result} "it cannot be fetched (git ls-remote: ${status}; ${error})" PARENT_SCOPE)
+  endif()
+endfunction()
+
+# --- threads and Asio ---------------------------------------------------------------------------
+
+# GLOBAL: who links our targets, in whatever directory, has to see theirs.
+find_package(Threads REQUIRED GLOBAL)
+
+set(ilm_asio_minimum 1.22)
+list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
+find_package(Asio ${ilm_asio_minimum} MODULE QUIET GLOBAL)
+if(NOT Asio_FOUND)
+  # Asio's repository has no CMakeLists.txt: a SOURCE_SUBDIR without one keeps it so for later releases.
+  FetchContent_Declare(
+    asio
+    GIT_REPOSITORY https://github.com/chriskohlhoff/asio.git
+    GIT_TAG asio-1-30-2
+    GIT_SHALLOW ON
+    SOURCE_SUBDIR no-cmake-here)
+  ilm_fetch(asio https://github.com/chriskohlhoff/asio.git asio-1-30-2
+            "Asio ${ilm_asio_minimum} or later" libasio-dev)
+  # An older one that was found is of no use. Later releases moved include/ to the top.
+  unset(ASIO_INCLUDE_DIR CACHE)
+  find_path(ASIO_INCLUDE_DIR NAMES asio/version.hpp NO_DEFAULT_PATH
+            PATHS "${asio_SOURCE_DIR}/asio/include" "${asio_SOURCE_DIR}/include")
+  find_package(Asio ${ilm_asio_minimum} MODULE REQUIRED GLOBAL)
+endif()
+list(POP_FRONT CMAKE_MODULE_PATH)
+
+# --- nlohmann/json, for ilm::json ---------------------------------------------------------------
+
+if(NOT TARGET nlohmann_json::nlohmann_json)
+  find_package(nlohmann_json 3.11 CONFIG QUIET GLOBAL)
+endif()
+if(PROJECT_IS_TOP_LEVEL OR TARGET nlohmann_json::nlohmann_json)
+  set(ilm_json_default ON)
+else()
+  set(ilm_json_default OFF)
+endif()
+option(ILM_JSON "Provide ilm::json, which needs nlohmann/json" ${ilm_json_default})
+
+if(ILM_JSON AND NOT TARGET nlohmann_json::nlohmann_json)
+  # Our package names it, so what we install must not lack it.
+  set(JSON_Install ${ILM_INSTALL} CACHE INTERNAL "")
+  set(JSON_BuildTests OFF CACHE INTERNAL "")
+  FetchContent_Declare(
+    nlohmann_json
+    GIT_REPOSITORY https://github.com/nlohmann/json.git
+    GIT_TAG v3.11.3
+    GIT_SHALLOW ON
+    SYSTEM)
+  ilm_fetch(nlohmann_json https://github.com/nlohmann/json.git v3.11.3
+            "nlohmann/json 3.11 or later (or ILM_JSON=OFF)" nlohmann-json3-dev)
+endif()
+
+# --- Catch2, for the tests ----------------------------------------------------------------------
+
+if(ILM_BUILD_TESTS)
+  if(NOT TARGET Catch2::Catch2)
+    find_package(Catch2 3 CONFIG QUIET)
+    if(NOT Catch2_FOUND)
+      find_package(Catch2 2.13.9 CONFIG QUIET)
+    endif()
+  endif()
+  if(NOT TARGET Catch2::Catch2)
+    FetchContent_Declare(
+      catch2
+      GIT_REPOSITORY https://github.com/catchorg/Catch2.git
+      GIT_TAG v3.7.1
+      GIT_SHALLOW ON
+      SYSTEM)
+    ilm_fetch(catch2 https://github.com/catchorg/Catch2.git v3.7.1
+              "Catch2 3 or 2.13 (or ILM_BUILD_TESTS=OFF)" catch2)
+  endif()
+  # Where catch_discover_tests is: beside an installed package's config, or in fetched sources.
+  find_file(ilm_catch_module Catch.cmake NO_DEFAULT_PATH NO_CACHE
+            PATHS "${Catch2_DIR}" "${catch2_SOURCE_DIR}/extras" "${Catch2_SOURCE_DIR}/extras")
+endif()
