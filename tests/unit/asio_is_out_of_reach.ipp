@@ -1,0 +1,2 @@
+// Not compiled with the tests: see CMakeLists.txt.
+#include <asio/io_context.hpp>
