@@ -1,0 +1,14 @@
+#include <ilm/ilm.hpp>
+#ifdef WITH_JSON
+#include <ilm/codecs/json.hpp>
+#endif
+
+#include <string_view>
+
+// Of other.cpp, which includes the same headers: what they define twice does not link.
+std::string_view name_seen_by_the_other();
+
+int main() {
+  const std::string_view name = ilm::error_category().name();
+  return name == "ilm" && name == name_seen_by_the_other() ? 0 : 1;
+}

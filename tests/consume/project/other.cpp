@@ -1,0 +1,10 @@
+#include <ilm/ilm.hpp>
+#ifdef WITH_JSON
+#include <ilm/codecs/json.hpp>
+#endif
+
+#include <string_view>
+
+std::string_view name_seen_by_the_other();
+
+std::string_view name_seen_by_the_other() { return ilm::error_category().name(); }
