@@ -1,0 +1,20 @@
+# Builds and runs all tests and examples, having installed or fetched what that takes (bootstrap.cmake).
+#   cmake -P cmake/test.cmake [-- <ctest's arguments, e.g. -R unit>]
+cmake_minimum_required(VERSION 3.25)
+include("${CMAKE_CURRENT_LIST_DIR}/bootstrap.cmake")
+
+set(tree "${ilm_root}/build/test")
+script_arguments(arguments)
+
+require(asio json catch2)
+configure("${tree}" -DILM_BUILD_TESTS=ON -DILM_BUILD_EXAMPLES=ON -DILM_BUILD_BENCHMARKS=ON)
+build("${tree}" all all_verify_interface_header_sets)
+
+parallelism(jobs)
+execute_process(
+  COMMAND "${CMAKE_CTEST_COMMAND}" --test-dir "${tree}" --build-config Release --parallel ${jobs}
+          --output-on-failure --no-tests=error ${arguments}
+  RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+  give_up("Tests failed: ctest's summary above names them.")
+endif()
