@@ -37,6 +37,7 @@ set(ilm_include_dirs /usr/include /usr/local/include /opt/homebrew/include /opt/
 
 # is_installed(<result> <compiler|builder|asio|json|catch2|git>)
 function(is_installed result what)
+  unset(found) # a caller's variable of that name would pass for one that find_* has found
   if(what STREQUAL "compiler" AND NOT "$ENV{CXX}" STREQUAL "")
     # Whatever it is, CMake will try it and have its say.
     set(found TRUE)
