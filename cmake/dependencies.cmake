@@ -4,7 +4,7 @@
 
 include(FetchContent)
 
-# ilm_fetch(<name> <repository> <tag> <display name> <Debian package>)
+# ilm_fetch(<name> <repository> <tag> <display name> <Debian package> [<how to do without>])
 # Makes <name> available, or ends the configuration with one message that says what to do.
 macro(ilm_fetch name repository tag display debian)
   ilm_why_not_fetch(ilm_why_not ${name} ${repository} ${tag})
@@ -14,7 +14,7 @@ macro(ilm_fetch name repository tag display debian)
         "ILM needs ${display}, which is not installed here, and ${ilm_why_not}.\n"
         "Debian and Ubuntu have it in the package ${debian}; upstream is ${repository} (tag ${tag}).\n"
         "An installation elsewhere is found by CMAKE_PREFIX_PATH, unpacked sources by "
-        "FETCHCONTENT_SOURCE_DIR_<NAME>.")
+        "FETCHCONTENT_SOURCE_DIR_<NAME>. ${ARGN}")
   endif()
   message(STATUS "${display} is not installed: taking ${tag} from ${repository}")
   FetchContent_MakeAvailable(${name})
@@ -101,7 +101,7 @@ if(ILM_JSON AND NOT TARGET nlohmann_json::nlohmann_json)
     GIT_SHALLOW ON
     SYSTEM)
   ilm_fetch(nlohmann_json https://github.com/nlohmann/json.git v3.11.3
-            "nlohmann/json 3.11 or later (or ILM_JSON=OFF)" nlohmann-json3-dev)
+            "nlohmann/json 3.11 or later" nlohmann-json3-dev "ILM_JSON=OFF does without.")
 endif()
 
 # --- Catch2, for the tests ----------------------------------------------------------------------
@@ -121,7 +121,7 @@ if(ILM_BUILD_TESTS)
       GIT_SHALLOW ON
       SYSTEM)
     ilm_fetch(catch2 https://github.com/catchorg/Catch2.git v3.7.1
-              "Catch2 3 or 2.13 (or ILM_BUILD_TESTS=OFF)" catch2)
+              "Catch2 3 or 2.13" catch2 "ILM_BUILD_TESTS=OFF does without.")
   endif()
   # Where catch_discover_tests is: beside an installed package's config, or in fetched sources.
   find_file(ilm_catch_module Catch.cmake NO_DEFAULT_PATH NO_CACHE

@@ -17,6 +17,6 @@ include("${ilm_catch_module}")
 macro(ilm_discover_tests suite)
   catch_discover_tests(
     ilm_${suite}_tests
-    TEST_PREFIX "${suite}: "
+    TEST_PREFIX "${suite}."
     PROPERTIES LABELS ${suite} TIMEOUT ${ILM_TEST_TIMEOUT})
 endmacro()
