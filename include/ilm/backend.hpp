@@ -1,0 +1,102 @@
+#pragma once
+
+#include <ilm/message.hpp>
+
+#include <asio/awaitable.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace ilm {
+
+/// What a completed commit survives.
+enum class durability : std::uint8_t {
+  process,  ///< the end of the messenger, as long as the store's memory lives
+  os,       ///< the end of the process, kill -9 included
+  media,    ///< a crash of the machine, a power cut
+};
+
+/// The two queues that a store holds for each peer.
+enum class box : std::uint8_t { outbox, inbox };
+
+/// The part of a batch that concerns one peer.
+template <class PeerId>
+struct peer_change {
+  peer_change() = default;
+  peer_change(PeerId whom, const cursors& after) : peer(std::move(whom)), next(after) {}
+
+  PeerId peer{};
+  /// Replaces what is stored. Erase every outbox message whose index is below `next.outbox_first`
+  /// and every inbox message whose index is below `next.inbox_first`.
+  cursors next;
+  /// Appended, in order; indices follow the last one stored, or `next` says why not.
+  std::vector<stored_message> outbox;
+  std::vector<stored_message> inbox;
+};
+
+/// One atomic change of a store.
+template <class PeerId>
+struct batch {
+  batch() = default;
+
+  /// Set in the first batch of a new store, and then only.
+  std::optional<incarnation> minted;
+  /// At most one entry a peer.
+  std::vector<peer_change<PeerId>> changes;
+};
+
+/// What a store knows when it is opened: cursors, no messages.
+template <class PeerId>
+struct store_state {
+  store_state() = default;
+
+  /// None if the store is new. A store that exists and cannot be read is an error, never new.
+  incarnation local;
+  std::vector<std::pair<PeerId, cursors>> peers;
+};
+
+/// How much `read` may return. It returns at least one message if there is one.
+struct page_limit {
+  page_limit(std::size_t most_messages, std::size_t most_bytes)
+      : messages(most_messages), bytes(most_bytes) {}
+
+  std::size_t messages;
+  std::size_t bytes;
+};
+
+/// A durable log with one atomic write.
+///
+/// | expression | result | meaning |
+/// |---|---|---|
+/// | `B::durable_to` | `durability`, constant | what a completed commit survives |
+/// | `b.open()` | `awaitable<store_state<PeerId>>` | Takes the store for this object alone. Throws
+/// std::system_error: `error::store_in_use` if another has it, or the store's own error. Called
+/// again after it failed. Costs time by peers, not by messages. | | `b.commit(batch)` |
+/// `awaitable<void>` | All of `batch` is durable when it completes; if it throws, none is, now or
+/// later. At most one commit runs at a time. `batch` lives until it completes. | | `b.read(box,
+/// peer, from, limit)` | `awaitable<vector<stored_message>>` | The messages with index `from`,
+/// `from + 1` and so on, up to `limit`; empty if there is none. May run beside a commit: it then
+/// sees the store before or after it. Throws on a message that fails its check. | | `b.close()` |
+/// `awaitable<void>` | Gives the store free. |
+///
+/// A backend is a movable handle: the messenger owns one, and destroying it gives the store free as
+/// `close` does, so that a successor can open it. The coroutines run on the messenger's strand; one
+/// that must block moves to a thread of its own and back.
+template <class B, class PeerId>
+concept backend = std::move_constructible<B> &&
+    requires(B b, const batch<PeerId>& change, box which, const PeerId& peer, std::uint64_t from,
+             page_limit limit) {
+  { B::durable_to } -> std::convertible_to<durability>;
+  { b.open() } -> std::same_as<asio::awaitable<store_state<PeerId>>>;
+  { b.commit(change) } -> std::same_as<asio::awaitable<void>>;
+  {
+    b.read(which, peer, from, limit)
+    } -> std::same_as<asio::awaitable<std::vector<stored_message>>>;
+  { b.close() } -> std::same_as<asio::awaitable<void>>;
+};
+
+}  // namespace ilm

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <ilm/message.hpp>
+
+#include <asio/awaitable.hpp>
+
+#include <concepts>
+#include <type_traits>
+
+namespace ilm {
+
+/// Where messages go: a callable that takes a `message<PeerId>`.
+///
+/// | expression | result | meaning |
+/// |---|---|---|
+/// | `d(message)` | `void` or `awaitable<void>` | The application has taken the message when it
+/// returns or completes. A throw means that it has not: the message is offered again, after a delay
+/// that grows, and nothing from that peer overtakes it. | | `D::waits_for_reader` | `bool`,
+/// optional constant | true if the call completes only when somebody reads, so that a shutdown must
+/// not wait for it |
+///
+/// One peer's messages come one at a time, different peers' at the same time. The calls run on the
+/// messenger's strand; one that must block moves elsewhere, or it delays all peers. A messenger
+/// that is destroyed or shut down cancels a call that still runs (terminal cancellation).
+template <class D, class PeerId>
+concept delivery = std::move_constructible<D> && requires(D d, message<PeerId> m) {
+  d(std::move(m));
+} &&(std::is_void_v<std::invoke_result_t<D&, message<PeerId>>> ||
+     std::same_as<std::invoke_result_t<D&, message<PeerId>>, asio::awaitable<void>>);
+
+}  // namespace ilm

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <ilm/detail/asio.hpp>
+
+#include <memory>
+#include <tuple>
+#include <utility>
+
+namespace ilm::detail {
+
+/// A completion handler of any type, to be called once with `Args`, on its own executor, never from
+/// inside the call. Keeps that executor's context at work until then. Asio's own
+/// any_completion_handler is younger than 1.22.
+template <class... Args>
+class completion {
+ public:
+  completion() = default;
+
+  template <class Handler, class Executor>
+  completion(Handler&& handler, const Executor& fallback)
+      : held_(std::make_unique<holder<std::decay_t<Handler>, Executor>>(
+            std::forward<Handler>(handler), fallback)) {}
+
+  explicit operator bool() const noexcept { return held_ != nullptr; }
+
+  void operator()(Args... args) {
+    std::unique_ptr<base> held = std::move(held_);
+    held->post(std::move(args)...);
+  }
+
+ private:
+  struct base {
+    virtual ~base() = default;
+    virtual void post(Args... args) = 0;
+  };
+
+  template <class Handler, class Executor>
+  struct holder final : base {
+    using executor_type = asio::associated_executor_t<Handler, Executor>;
+    using work_type = std::decay_t<decltype(asio::prefer(
+        std::declval<const executor_type&>(), asio::execution::outstanding_work.tracked))>;
+
+    holder(Handler h, const Executor& fallback)
+        : handler(std::move(h)),
+          work(asio::prefer(asio::get_associated_executor(handler, fallback),
+                            asio::execution::outstanding_work.tracked)) {}
+
+    void post(Args... args) override {
+      asio::post(work,
+                 [h = std::move(handler), bound = std::make_tuple(std::move(args)...)]() mutable {
+                   std::apply(std::move(h), std::move(bound));
+                 });
+    }
+
+    Handler handler;
+    work_type work;
+  };
+
+  std::unique_ptr<base> held_;
+};
+
+/// A flag that one coroutine waits for. All members run on one strand.
+class wakeup {
+ public:
+  explicit wakeup(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+  /// Completes when `notify` was called since the last wait; at once if it already was.
+  asio::awaitable<void> wait() {
+    if (!notified_) {
+      co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(initiate{this},
+                                                                            asio::use_awaitable);
+    }
+    notified_ = false;
+  }
+
+  void notify() {
+    notified_ = true;
+    if (waiter_) waiter_();
+  }
+
+  /// Destroys whoever waits.
+  void abandon() { completion<> gone = std::move(waiter_); }
+
+ private:
+  struct initiate {
+    wakeup* self;
+    template <class Handler>
+    void operator()(Handler&& handler) const {
+      self->waiter_ = completion<>(std::forward<Handler>(handler), self->executor_);
+    }
+  };
+
+  asio::any_io_executor executor_;
+  completion<> waiter_;
+  bool notified_ = false;
+};
+
+}  // namespace ilm::detail

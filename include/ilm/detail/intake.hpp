@@ -1,0 +1,49 @@
+#pragma once
+
+#include <atomic>
+
+namespace ilm::detail {
+
+/// Brings nodes from any thread to one, in order for each thread. Node has a `Node* next`.
+/// (Treiber, "Systems Programming: Coping with Parallelism", 1986; taken as a whole, so no ABA.)
+template <class Node>
+class intake {
+ public:
+  intake() = default;
+  intake(const intake&) = delete;
+  intake& operator=(const intake&) = delete;
+  ~intake() {
+    for (Node* n = take(); n != nullptr;) {
+      Node* next = n->next;
+      delete n;
+      n = next;
+    }
+  }
+
+  /// True if the intake was empty: then, and only then, the consumer has to be called.
+  bool push(Node* node) noexcept {
+    node->next = top_.load(std::memory_order_relaxed);
+    while (!top_.compare_exchange_weak(node->next, node, std::memory_order_release,
+                                       std::memory_order_relaxed)) {
+    }
+    return node->next == nullptr;
+  }
+
+  /// All nodes, the oldest first.
+  Node* take() noexcept {
+    Node* newest = top_.exchange(nullptr, std::memory_order_acquire);
+    Node* oldest = nullptr;
+    while (newest != nullptr) {
+      Node* next = newest->next;
+      newest->next = oldest;
+      oldest = newest;
+      newest = next;
+    }
+    return oldest;
+  }
+
+ private:
+  std::atomic<Node*> top_{nullptr};
+};
+
+}  // namespace ilm::detail

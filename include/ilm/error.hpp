@@ -1,0 +1,135 @@
+#pragma once
+
+#include <string>
+#include <system_error>
+
+namespace ilm {
+
+/// What can go wrong in ILM itself. Every message says what to do about it; errors of a store or a
+/// transport keep their own category and pass through unchanged.
+enum class error {
+  shut_down = 1,
+  would_block,
+  outbox_full,
+  message_too_large,
+  send_to_self,
+  invalid_options,
+  invalid_peer_id,
+  unknown_sequence,
+  store_in_use,
+  store_closed,
+  store_corrupt,
+  network_ended,
+  inbox_closed,
+  undecodable_contents,
+  malformed_frame,
+  frame_too_large,
+  unsupported_version,
+  checksum_mismatch,
+  wrong_destination,
+  mismatched_source,
+  acknowledged_unsent,
+  cursor_out_of_range,
+  credit_out_of_range,
+  credit_exceeded,
+};
+
+namespace detail {
+
+class error_category_impl final : public std::error_category {
+ public:
+  const char* name() const noexcept override { return "ilm"; }
+
+  std::string message(int value) const override {
+    switch (static_cast<error>(value)) {
+      case error::shut_down:
+        return "the messenger is shut down; make a new one on the same store to send again";
+      case error::would_block:
+        return "too much waits for the store; try again later, or use send_to, which waits";
+      case error::outbox_full:
+        return "the outbox of this peer is at options::outbox_limit; wait until the peer has taken "
+               "messages, or raise the limit";
+      case error::message_too_large:
+        return "the contents exceed the limit; raise options::maximum_message_size and the "
+               "network's maximum_frame_size, or split the contents";
+      case error::send_to_self:
+        return "a messenger does not send to its own peer id; hand the message over directly";
+      case error::invalid_options:
+        return "the options contradict one another; see the text of the exception";
+      case error::invalid_peer_id:
+        return "a peer id must encode to 1 to 255 bytes; check its codec";
+      case error::unknown_sequence:
+        return "no message with this sequence was sent to this peer; pass a number that send_to "
+               "returned";
+      case error::store_in_use:
+        return "another messenger uses this store; end it first, or give each its own store";
+      case error::store_closed:
+        return "the store is closed; open it before using it";
+      case error::store_corrupt:
+        return "a record of the store fails its check; restore it, or start with a new store";
+      case error::network_ended:
+        return "the network has ended; make a new messenger with a working network";
+      case error::inbox_closed:
+        return "the inbox is closed; nothing more will arrive in it";
+      case error::undecodable_contents:
+        return "the contents are not of the expected type; check that both sides use one codec";
+      case error::malformed_frame:
+        return "a frame does not follow the wire format; check what the network hands over";
+      case error::frame_too_large:
+        return "a frame exceeds the network's maximum_frame_size; both sides must agree on it";
+      case error::unsupported_version:
+        return "the peer speaks another version of the protocol; update the older side";
+      case error::checksum_mismatch:
+        return "a frame was corrupted on its way; it is dropped and will be sent again";
+      case error::wrong_destination:
+        return "a frame names another destination; check how the network addresses peers";
+      case error::mismatched_source:
+        return "a frame names another source than the network does; check how it identifies peers";
+      case error::acknowledged_unsent:
+        return "the peer acknowledged what was never sent; its frame is dropped";
+      case error::cursor_out_of_range:
+        return "the peer's cursors contradict one another; its frame is dropped";
+      case error::credit_out_of_range:
+        return "the peer's credit is beyond any bound; its frame is dropped";
+      case error::credit_exceeded:
+        return "the peer sent more than its credit allows; the excess is dropped";
+    }
+    return "unknown ILM error " + std::to_string(value);
+  }
+
+  std::error_condition default_error_condition(int value) const noexcept override {
+    switch (static_cast<error>(value)) {
+      case error::would_block:
+        return std::errc::resource_unavailable_try_again;
+      case error::outbox_full:
+        return std::errc::no_buffer_space;
+      case error::message_too_large:
+        return std::errc::message_size;
+      case error::invalid_options:
+      case error::invalid_peer_id:
+      case error::send_to_self:
+        return std::errc::invalid_argument;
+      case error::store_in_use:
+        return std::errc::device_or_resource_busy;
+      default:
+        return {value, *this};
+    }
+  }
+};
+
+}  // namespace detail
+
+/// The category of ilm::error.
+inline const std::error_category& error_category() noexcept {
+  static const detail::error_category_impl category;
+  return category;
+}
+
+inline std::error_code make_error_code(error e) noexcept {
+  return {static_cast<int>(e), error_category()};
+}
+
+}  // namespace ilm
+
+template <>
+struct std::is_error_code_enum<ilm::error> : std::true_type {};

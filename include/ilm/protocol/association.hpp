@@ -1,0 +1,575 @@
+#pragma once
+
+#include <ilm/error.hpp>
+#include <ilm/message.hpp>
+#include <ilm/options.hpp>
+#include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/handshake.hpp>
+#include <ilm/protocol/notice.hpp>
+#include <ilm/protocol/random.hpp>
+#include <ilm/protocol/receiver.hpp>
+#include <ilm/protocol/resume.hpp>
+#include <ilm/protocol/sender.hpp>
+#include <ilm/protocol/time.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::protocol {
+
+/// Where the session with a peer stands.
+enum class phase : std::uint8_t {
+  absent,       ///< the network has no session with the peer
+  greeting,     ///< hellos are exchanged; freshness is not proven
+  verifying,    ///< the peer's last message is looked up, to see that both mean the same one
+  established,  ///< data flows
+  refused,      ///< the peer was rolled back; nothing flows until it is a new incarnation
+  minting,      ///< this side was rolled back; its new incarnation is being stored
+};
+
+/// What never changes in the life of an association.
+struct association_setup {
+  bytes local_id;
+  bytes peer_id;
+  std::uint64_t epoch = 0;  ///< names this start of the messenger in every message it accepts
+  std::uint64_t seed = 0;
+  std::size_t frame_limit = 0;
+  std::size_t maximum_message = 0;
+  bool reliable = false;  ///< the network loses and reorders nothing within a session
+};
+
+/// One atomic change of what the store holds for a peer.
+struct store_change {
+  cursors next;
+  std::vector<stored_message> outbox;
+  std::vector<stored_message> inbox;
+};
+
+/// The protocol with one peer, sans I/O: hand it an input (`handle_*`), then drain its outputs
+/// (`poll_*`) until each has nothing left, and call it again by `deadline()`.
+///
+/// It reads no clock, draws no random numbers but from its seed, and never waits. At most one
+/// change is with the store at a time: after `poll_change` gave one, `handle_committed` or
+/// `handle_commit_failed` must follow before the next.
+class association {
+ public:
+  association(const options& o, association_setup setup, const cursors& stored)
+      : options_(o),
+        setup_(std::move(setup)),
+        random_(setup_.seed),
+        stored_(stored),
+        local_(stored.local),
+        peer_(stored.peer),
+        acknowledged_(stored.acknowledged),
+        handshake_(o),
+        sender_(o, setup_.reliable, setup_.frame_limit),
+        receiver_(o) {
+    sender_.restore(stored);
+    receiver_.restore(stored);
+  }
+  association(const association&) = delete;
+  association& operator=(const association&) = delete;
+
+  // Inputs.
+
+  /// Takes a message into the next batch. It has no sequence yet: a batch that fails takes none.
+  std::error_code handle_send(bytes contents) {
+    if (contents.size() > setup_.maximum_message) return error::message_too_large;
+    if (options_.outbox_limit != 0 && outbox_depth() >= options_.outbox_limit) {
+      return error::outbox_full;
+    }
+    pending_.push_back(std::move(contents));
+    return {};
+  }
+
+  void handle_session_up(timestamp now) {
+    end_session();
+    network_up_ = true;
+    if (!closing_ && phase_ != phase::minting) greet(now);
+  }
+
+  void handle_session_down() {
+    end_session();
+    network_up_ = false;
+  }
+
+  void handle_frame(std::span<const std::byte> in, timestamp now) {
+    if (in.size() > setup_.frame_limit) return reject(error::frame_too_large);
+    if (std::error_code e = read_frame(in, scratch_)) return reject(e);
+    if (closing_) return;
+    if (scratch_.hello) return handle_hello_frame(now);
+    const frame_header& h = scratch_.header;
+    bool ours = h.source_tag == tag_of(peer_) && h.destination_tag == tag_of(local_) &&
+                h.session_tag == handshake_.session_tag();
+    if (!handshake_.established() || !ours || phase_ == phase::absent) {
+      ++stale_frames_;
+      return;
+    }
+    heard_at_ = now;
+    if (flows()) handle_records(now);
+    if (scratch_.bye) end_session();
+  }
+
+  /// The change that `poll_change` gave is durable; `outbox` is what it appended there.
+  void handle_committed(std::span<const stored_message> outbox, timestamp now) {
+    bool acks_change = riding_->received() != stored_.received() ||
+                       riding_->delivered() != stored_.delivered() || riding_->peer != stored_.peer;
+    bool minted = riding_->local != stored_.local;
+    stored_ = *riding_;
+    riding_.reset();
+    receiver_.handle_committed();
+    sender_.handle_committed(stored_.outbox_next - outbox.size(), outbox);
+    sender_.arm(now, random_);
+    if (acks_change) ack_due_ = true;
+    if (minted && phase_ == phase::minting) {
+      phase_ = phase::absent;
+      if (network_up_) greet(now);
+    }
+  }
+
+  /// Nothing of the change is durable. The messages sent with it are gone: tell their senders.
+  void handle_commit_failed(timestamp now) {
+    riding_.reset();
+    receiver_.handle_commit_failed();
+    if (current() != stored_) settle_at_ = after(now, options_.settle_delay);
+  }
+
+  void handle_outbox_page(std::span<const stored_message> page, timestamp now) {
+    if (phase_ != phase::verifying) return sender_.handle_page(page);
+    if (sender_.delivered() >= greeted_.received) return verified(now);
+    if (page.empty() || page.front().sequence != greeted_.received) return;
+    if (page.front().epoch != greeted_.received_epoch) return roll_back();
+    verified(now);
+  }
+  void handle_inbox_page(std::span<const stored_message> page) { receiver_.handle_page(page); }
+
+  /// The application has the message that `poll_delivery` gave.
+  void handle_taken() { receiver_.handle_taken(); }
+
+  void handle_timeout(timestamp now) {
+    if (!flows()) return;
+    if (sender_.deadline() <= now) sender_.handle_timeout(now, random_);
+    if (options_.keepalive_interval == duration::zero()) return;
+    if (now >= after(heard_at_, options_.keepalive_timeout)) {
+      end_session();
+      greet(now);
+    } else if (now >= keepalive_at()) {
+      pinged_at_ = now;
+      ping_due_ = true;
+    }
+  }
+
+  /// Says goodbye and ends the session for good.
+  void handle_close() {
+    bye_due_ = handshake_.established();
+    closing_ = true;
+  }
+
+  // Outputs.
+
+  /// Writes the next frame to send; false if there is none.
+  bool poll_frame(std::vector<std::byte>& out, timestamp now) {
+    if (closing_) return poll_bye(out);
+    hello_record h;
+    if (handshake_.poll_hello(h, now, random_)) {
+      write_hello(out, h);
+      return true;
+    }
+    if (!flows()) return false;
+    bool ping = std::exchange(ping_due_, false) || sender_.ping_due();
+    bool ack = ack_due_ && stored_.peer == peer_;
+    if (!ping && !ack && !sender_.has_data()) return poll_blocked(), false;
+    frame_writer writer(out, header(handshake_.session_tag()), options_.checksum,
+                        setup_.frame_limit);
+    if (ack) {
+      writer.ack(make_ack());
+      ack_due_ = false;
+    }
+    if (ping) {
+      writer.ping();
+      sender_.pinged();
+    }
+    sender_.fill(writer, now, random_);
+    poll_blocked();
+    writer.finish();
+    return true;
+  }
+
+  /// Whether a change is due that should not wait.
+  bool change_due(timestamp now) const noexcept {
+    if (riding_) return false;
+    return !pending_.empty() || receiver_.has_unstaged() || receiver_.has_untold_taken(stored_) ||
+           local_ != stored_.local || peer_ != stored_.peer || settle_at_ <= now;
+  }
+
+  /// The next change to store, if there is any, even one that could wait.
+  std::optional<store_change> poll_change() {
+    if (riding_) return std::nullopt;
+    store_change change;
+    change.next = current();
+    change.inbox = receiver_.stage();
+    change.outbox.reserve(pending_.size());
+    for (bytes& contents : pending_) {
+      std::uint64_t sequence = change.next.outbox_next++;
+      change.outbox.emplace_back(sequence, sequence, setup_.epoch, std::move(contents));
+    }
+    pending_.clear();
+    settle_at_ = never;
+    if (change.next == stored_) return std::nullopt;
+    riding_ = change.next;
+    return change;
+  }
+
+  std::optional<page_request> poll_outbox_page() const noexcept {
+    if (phase_ != phase::verifying) return sender_.poll_page();
+    page_request r;
+    r.from = greeted_.received;
+    r.messages = r.bytes = 1;
+    return r;
+  }
+  std::optional<page_request> poll_inbox_page() const noexcept { return receiver_.poll_page(); }
+
+  const stored_message* poll_delivery() const noexcept { return receiver_.poll_delivery(); }
+
+  std::optional<notice> poll_notice() {
+    if (notices_.empty()) return std::nullopt;
+    notice n = notices_.front();
+    notices_.pop_front();
+    return n;
+  }
+
+  /// When to call `handle_timeout` and drain the outputs again.
+  timestamp deadline() const noexcept {
+    if (closing_) return never;
+    timestamp at = std::min(handshake_.deadline(), riding_ ? never : settle_at_);
+    if (!flows()) return at;
+    at = std::min(at, sender_.deadline());
+    if (options_.keepalive_interval != duration::zero()) at = std::min(at, keepalive_at());
+    return at;
+  }
+
+  // State.
+
+  phase state() const noexcept { return phase_; }
+  /// Whether a proven session is open.
+  bool flows() const noexcept { return phase_ == phase::established || phase_ == phase::verifying; }
+  const cursors& stored() const noexcept { return stored_; }
+  std::uint64_t delivered_by_peer() const noexcept { return sender_.delivered(); }
+  /// Stored or about to be, and not confirmed as delivered.
+  std::uint64_t outbox_depth() const noexcept {
+    std::uint64_t next = riding_ ? riding_->outbox_next : stored_.outbox_next;
+    return next - 1 - sender_.delivered() + pending_.size();
+  }
+  std::uint64_t inbox_depth() const noexcept { return receiver_.unread(); }
+  std::uint64_t in_flight() const noexcept { return sender_.in_flight(); }
+  std::uint64_t resent() const noexcept { return sender_.resent(); }
+  std::uint64_t duplicates() const noexcept { return receiver_.duplicates(); }
+  std::uint64_t stale_frames() const noexcept { return stale_frames_; }
+  std::uint64_t rejected_frames() const noexcept { return rejected_frames_; }
+  duration rtt() const noexcept { return sender_.rtt(); }
+
+ private:
+  void greet(timestamp now) {
+    network_up_ = true;
+    phase_ = phase::greeting;
+    handshake_.begin(now, random_);
+    take_floors();
+  }
+
+  void take_floors() noexcept {
+    floors_.acknowledged = acknowledged_;
+    floors_.received = receiver_.accepted();
+  }
+
+  void disconnect() {
+    if (std::exchange(connected_, false)) tell(notice(event_kind::peer_disconnected));
+  }
+
+  void end_session() {
+    disconnect();
+    handshake_.end();
+    sender_.handle_session_end();
+    receiver_.handle_session();
+    ack_due_ = ping_due_ = false;
+    if (phase_ != phase::minting) phase_ = phase::absent;
+  }
+
+  void handle_hello_frame(timestamp now) {
+    const hello_record& h = *scratch_.hello;
+    auto same = [](std::span<const std::byte> a, const bytes& b) {
+      return std::equal(a.begin(), a.end(), b.view().begin(), b.view().end());
+    };
+    if (!same(h.destination, setup_.local_id)) return reject(error::wrong_destination);
+    if (!same(h.source, setup_.peer_id)) return reject(error::mismatched_source);
+    if (scratch_.header.source_tag != tag_of(h.local) || scratch_.header.session_tag != 0 ||
+        !scratch_.data.empty() || scratch_.ack) {
+      return reject(error::malformed_frame);
+    }
+    if (h.credit_sequence > h.received + (std::uint64_t{1} << 30) ||
+        h.credit_bytes > h.received_bytes + (std::uint64_t{1} << 46)) {
+      return reject(error::credit_out_of_range);
+    }
+    if (phase_ == phase::minting) return;
+    if (phase_ == phase::absent) greet(now);
+    bool was_pending = handshake_.pending();
+    handshake::result result = handshake_.handle_hello(h, now, random_);
+    if (!was_pending && result == handshake::result::challenged) take_floors();
+    if (result == handshake::result::proven) handle_fresh(h, now);
+  }
+
+  /// A proven hello: decides how the two streams go on.
+  void handle_fresh(const hello_record& h, timestamp now) {
+    heard_at_ = now;
+    greeted_ = h;
+    greeted_.source = greeted_.destination = {};
+    verdict_ = judge(current(), floors_, h);
+    if (verdict_.we_rolled_back) return roll_back();
+    if (verdict_.peer_rolled_back) return refuse();
+    open_session();
+    std::uint64_t last = verdict_.knows_us ? h.received : 0;
+    if (last == 0 || last < sender_.delivered()) return verified(now);
+    std::optional<std::uint64_t> epoch = sender_.epoch_of(last);
+    if (!epoch) return;
+    if (*epoch != h.received_epoch) return roll_back();
+    verified(now);
+  }
+
+  /// What this side holds: the stored cursors, and what the store does not know yet.
+  cursors current() const noexcept {
+    cursors c = stored_;
+    c.local = local_;
+    c.peer = peer_;
+    c.outbox_first = sender_.delivered() + 1;
+    c.erased_epoch = sender_.delivered_epoch();
+    c.acknowledged = acknowledged_;
+    receiver_.write(c);
+    return c;
+  }
+
+  /// Receives from now on, and sends once `verified`.
+  void open_session() {
+    const hello_record& h = greeted_;
+    if (verdict_.peer_reset || verdict_.we_were_lost) tell_reset();
+    adopt();
+    receiver_.handle_session();
+    session_terms terms;
+    terms.send_from = verdict_.send_from;
+    terms.received_bytes = h.received_bytes;
+    // Relative to where it stands: a peer that does not know us yet counts from where we begin.
+    terms.credit_sequence = terms.send_from - 1;
+    if (h.credit_sequence > h.received) terms.credit_sequence += h.credit_sequence - h.received;
+    terms.credit_bytes = h.credit_bytes;
+    terms.maximum_message = static_cast<std::size_t>(h.maximum_message_size);
+    sender_.handle_session(terms);
+    phase_ = phase::verifying;
+    ack_due_ = true;
+  }
+
+  /// Both sides mean the same messages by the same numbers: the hello counts as an ack.
+  void verified(timestamp now) {
+    const hello_record& h = greeted_;
+    phase_ = phase::established;
+    sender_.handle_verified();
+    if (verdict_.knows_us) {
+      sender_.handle_delivered(h.delivered, h.delivered_epoch);
+      confirm(h.received, now);
+    }
+    pinged_at_ = now;
+    sender_.arm(now, random_);
+    if (!std::exchange(connected_, true)) tell(notice(event_kind::peer_connected));
+  }
+
+  /// Takes the peer's incarnation, and starts its stream where it says if ours ended elsewhere.
+  void adopt() {
+    const hello_record& h = greeted_;
+    bool gap = verdict_.known && verdict_.take_from > receiver_.accepted() + 1;
+    if (verdict_.known && !gap) return;
+    if (gap) {
+      notice n(event_kind::gap);
+      n.inbound = sequence_range{receiver_.accepted() + 1, verdict_.take_from - 1};
+      tell(n);
+    }
+    receiver_.adopt(verdict_.take_from, h.first_epoch, !peer_);
+    if (!verdict_.known) acknowledged_ = 0;
+    peer_ = h.local;
+  }
+
+  void tell_reset() {
+    const hello_record& h = greeted_;
+    bool reset = verdict_.peer_reset;
+    notice n(reset ? event_kind::peer_reset : event_kind::store_lost);
+    if (reset) {
+      n.outbound = sequence_range{sender_.delivered() + 1, sender_.highest_sent()};
+      n.inbound = sequence_range{receiver_.accepted() + 1, maximum_sequence};
+    } else {
+      n.outbound = sequence_range{h.received + 1, maximum_sequence};
+      n.inbound = sequence_range{1, h.first - 1};
+    }
+    tell(n);
+  }
+
+  /// This side's store is older than what the peer knows of it.
+  void roll_back() {
+    const hello_record& h = greeted_;
+    notice n(event_kind::rolled_back);
+    std::uint64_t ours = verdict_.known ? stored_.received() : 0;
+    bool beyond = h.received >= stored_.outbox_next;
+    n.outbound = sequence_range{beyond ? stored_.outbox_next : sender_.delivered() + 1, h.received};
+    n.inbound = sequence_range{ours + 1, h.acknowledged};
+    tell(n);
+    end_session();
+    phase_ = phase::minting;
+    local_ = random_.mint();
+    acknowledged_ = 0;
+  }
+
+  void refuse() {
+    const hello_record& h = greeted_;
+    notice n(event_kind::peer_rolled_back);
+    n.outbound = sequence_range{(verdict_.knows_us ? h.received : 0) + 1, floors_.acknowledged};
+    n.inbound = sequence_range{h.next, floors_.received};
+    tell(n);
+    disconnect();
+    sender_.handle_session_end();
+    phase_ = phase::refused;
+  }
+
+  void handle_records(timestamp now) {
+    const frame& f = scratch_;
+    if (f.ack && !handshake_.pending()) {
+      if (std::error_code e = sender_.handle_ack(*f.ack, now, random_)) return reject(e);
+      confirm(f.ack->received, now);
+    }
+    for (const data_record& d : f.data) {
+      std::uint64_t before = receiver_.accepted();
+      std::uint64_t repeated = receiver_.duplicates();
+      if (std::error_code e = receiver_.handle_data(d)) reject(e);
+      // In order, the ack follows the commit; a gap or a repetition is answered at once.
+      if (receiver_.accepted() == before || receiver_.has_gap() ||
+          receiver_.duplicates() != repeated) {
+        ack_due_ = true;
+      }
+    }
+    if (f.ping) ack_due_ = true;
+  }
+
+  /// The peer's cursors moved; the store learns of it with the next batch, or by itself soon.
+  void confirm(std::uint64_t received, timestamp now) {
+    acknowledged_ = std::max(acknowledged_, received);
+    if (settle_at_ == never && current() != stored_) settle_at_ = after(now, options_.settle_delay);
+  }
+
+  ack_record make_ack() const {
+    ack_record a;
+    a.received = stored_.received();
+    a.delivered = stored_.delivered();
+    a.delivered_epoch = stored_.delivered_epoch;
+    a.received_bytes = receiver_.received_bytes();
+    a.credit_sequence = receiver_.credit_sequence();
+    a.credit_bytes = receiver_.credit_bytes();
+    if (!setup_.reliable) a.ranges = receiver_.held();
+    return a;
+  }
+
+  frame_header header(std::uint32_t session_tag) const noexcept {
+    frame_header h;
+    h.source_tag = tag_of(local_);
+    h.destination_tag = tag_of(peer_);
+    h.session_tag = session_tag;
+    return h;
+  }
+
+  void write_hello(std::vector<std::byte>& out, hello_record& h) const {
+    h.local = local_;
+    h.peer = stored_.peer;
+    h.first = sender_.delivered() + 1;
+    h.next = stored_.outbox_next;
+    h.first_epoch = sender_.delivered_epoch();
+    h.acknowledged = acknowledged_;
+    h.received = stored_.received();
+    h.delivered = stored_.delivered();
+    h.received_epoch = stored_.received_epoch;
+    h.delivered_epoch = stored_.delivered_epoch;
+    h.received_bytes = receiver_.received_bytes();
+    h.credit_sequence = stored_.received() + options_.credit_messages -
+                        std::min<std::uint64_t>(receiver_.unread(), options_.credit_messages);
+    h.credit_bytes = receiver_.credit_bytes();
+    h.maximum_message_size = options_.maximum_message_size;
+    h.source = setup_.local_id.view();
+    h.destination = setup_.peer_id.view();
+    frame_writer writer(out, header(0), options_.checksum, setup_.frame_limit);
+    writer.hello(h);
+    writer.finish();
+  }
+
+  bool poll_bye(std::vector<std::byte>& out) {
+    if (!std::exchange(bye_due_, false)) return false;
+    frame_writer writer(out, header(handshake_.session_tag()), options_.checksum,
+                        setup_.frame_limit);
+    if (stored_.peer == peer_) writer.ack(make_ack());
+    writer.bye();
+    writer.finish();
+    return true;
+  }
+
+  void poll_blocked() {
+    if (std::optional<std::uint64_t> sequence = sender_.poll_blocked()) {
+      notice n(event_kind::stream_blocked, error::message_too_large);
+      n.outbound = sequence_range{*sequence, *sequence};
+      tell(n);
+    }
+  }
+
+  timestamp keepalive_at() const noexcept {
+    return after(std::max(heard_at_, pinged_at_), options_.keepalive_interval);
+  }
+
+  void reject(std::error_code e) {
+    ++rejected_frames_;
+    tell(notice(event_kind::frame_rejected, e));
+  }
+
+  void tell(notice n) { notices_.push_back(n); }
+
+  const options& options_;
+  association_setup setup_;
+  random_source random_;
+
+  cursors stored_;                 ///< what the store holds
+  std::optional<cursors> riding_;  ///< what it will hold when the change under way is durable
+  incarnation local_;
+  incarnation peer_;
+  std::uint64_t acknowledged_;
+  floors floors_;
+
+  phase phase_ = phase::absent;
+  handshake handshake_;
+  hello_record greeted_;  ///< the last proven hello
+  verdict verdict_;
+  sender sender_;
+  receiver receiver_;
+  std::deque<bytes> pending_;
+  std::deque<notice> notices_;
+  frame scratch_;
+
+  timestamp settle_at_ = never;
+  timestamp heard_at_{};
+  timestamp pinged_at_{};
+  std::uint64_t stale_frames_ = 0;
+  std::uint64_t rejected_frames_ = 0;
+  bool network_up_ = false;
+  bool connected_ = false;
+  bool ack_due_ = false;
+  bool ping_due_ = false;
+  bool bye_due_ = false;
+  bool closing_ = false;
+};
+
+}  // namespace ilm::protocol

@@ -1,0 +1,224 @@
+#pragma once
+
+#include <ilm/error.hpp>
+#include <ilm/message.hpp>
+#include <ilm/options.hpp>
+#include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/sender.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <span>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::protocol {
+
+/// The receiving half of a stream: puts messages in order, has them stored, hands them over.
+///
+/// A message gets an index when everything before it is here: it is *accepted*. It may be handed
+/// over once the store has it, and is *taken* when the application has. Indices go on when the peer
+/// starts a new stream, so what an old incarnation left comes first without further ado.
+class receiver {
+ public:
+  explicit receiver(const options& o) : options_(o) {}
+
+  void restore(const cursors& c) {
+    taken_ = c.inbox_first;
+    accepted_next_ = committed_next_ = staged_next_ = c.inbox_next;
+    start_ = c.stream_start;
+    offset_ = c.stream_offset;
+    received_epoch_ = c.received_epoch;
+    delivered_epoch_ = c.delivered_epoch;
+  }
+
+  /// Starts a new stream whose first sequence is `first`; `epoch` is that of the message before it.
+  /// On a first meeting indices are made equal to sequences.
+  void adopt(std::uint64_t first, std::uint64_t epoch, bool first_meeting) {
+    early_.clear();
+    early_bytes_ = 0;
+    if (first_meeting && accepted_next_ == 1) {
+      taken_ = accepted_next_ = committed_next_ = staged_next_ = first;
+    }
+    start_ = accepted_next_;
+    offset_ = first - start_;
+    received_epoch_ = delivered_epoch_ = epoch;
+  }
+
+  void handle_session() {
+    early_.clear();
+    early_bytes_ = 0;
+  }
+
+  std::error_code handle_data(const data_record& d) {
+    std::error_code failed;
+    std::uint64_t sequence = d.first;
+    for (std::span<const std::byte> item : d.items) {
+      if (std::error_code e = handle_item(sequence++, d.epoch, item)) failed = e;
+    }
+    return failed;
+  }
+
+  // What the next batch stores.
+
+  bool has_unstaged() const noexcept { return staged_next_ != accepted_next_; }
+  bool has_untold_taken(const cursors& stored) const noexcept {
+    return taken_ != stored.inbox_first;
+  }
+  std::vector<stored_message> stage() {
+    auto count = static_cast<std::ptrdiff_t>(accepted_next_ - staged_next_);
+    staged_next_ = accepted_next_;
+    staged_bytes_ = accepted_bytes_;
+    return {ready_.end() - count, ready_.end()};
+  }
+  /// The cursors of this half, with all that was accepted and taken.
+  void write(cursors& c) const noexcept {
+    c.inbox_first = taken_;
+    c.inbox_next = accepted_next_;
+    c.stream_start = start_;
+    c.stream_offset = offset_;
+    c.received_epoch = received_epoch_;
+    c.delivered_epoch = delivered_epoch_;
+  }
+  void handle_committed() noexcept {
+    committed_next_ = staged_next_;
+    committed_bytes_ = staged_bytes_;
+  }
+  void handle_commit_failed() noexcept { staged_next_ = committed_next_; }
+
+  // What the application gets.
+
+  /// The next message to hand over: stored, and here.
+  const stored_message* poll_delivery() const noexcept {
+    if (!paged_.empty()) return &paged_.front();
+    if (!ready_.empty() && ready_.front().index == taken_ && taken_ < committed_next_) {
+      return &ready_.front();
+    }
+    return nullptr;
+  }
+  std::optional<page_request> poll_page() const noexcept {
+    std::uint64_t ready_first = accepted_next_ - ready_.size();
+    if (!paged_.empty() || taken_ >= ready_first) return std::nullopt;
+    page_request r;
+    r.from = taken_;
+    r.messages = static_cast<std::size_t>(
+        std::min<std::uint64_t>(options_.page_messages, ready_first - taken_));
+    r.bytes = options_.page_bytes;
+    return r;
+  }
+  void handle_page(std::span<const stored_message> page) {
+    std::uint64_t next = taken_ + paged_.size();
+    for (const stored_message& m : page) {
+      if (m.index == next && next < committed_next_) {
+        paged_.push_back(m);
+        ++next;
+      }
+    }
+  }
+  void handle_taken() {
+    bool from_store = !paged_.empty();
+    std::deque<stored_message>& queue = from_store ? paged_ : ready_;
+    if (taken_ >= start_) delivered_epoch_ = queue.front().epoch;
+    if (!from_store) taken_bytes_ += queue.front().contents.size();
+    queue.pop_front();
+    ++taken_;
+  }
+
+  // What an acknowledgement says besides the stored cursors.
+
+  std::uint64_t received_bytes() const noexcept { return committed_bytes_; }
+  std::uint64_t credit_sequence() const noexcept {
+    std::uint64_t limit = taken_ - 1 + options_.credit_messages;
+    return std::max(limit, start_ - 1) + offset_;
+  }
+  std::uint64_t credit_bytes() const noexcept { return taken_bytes_ + options_.credit_bytes; }
+  std::vector<sequence_range> held() const {
+    std::vector<sequence_range> ranges;
+    for (const auto& [sequence, early] : early_) {
+      if (!ranges.empty() && ranges.back().last + 1 == sequence) {
+        ranges.back().last = sequence;
+      } else {
+        if (ranges.size() == maximum_ack_ranges) break;
+        ranges.push_back(sequence_range{sequence, sequence});
+      }
+    }
+    return ranges;
+  }
+
+  bool has_gap() const noexcept { return !early_.empty(); }
+  std::uint64_t accepted() const noexcept { return accepted_next_ - 1 + offset_; }
+  std::uint64_t unread() const noexcept { return accepted_next_ - taken_; }
+  std::uint64_t duplicates() const noexcept { return duplicates_; }
+
+ private:
+  struct kept {
+    bytes contents;
+    std::uint64_t epoch = 0;
+  };
+
+  std::error_code handle_item(std::uint64_t sequence, std::uint64_t epoch,
+                              std::span<const std::byte> item) {
+    if (sequence <= accepted()) {
+      ++duplicates_;
+      return {};
+    }
+    if (sequence > credit_sequence() || item.size() > options_.maximum_message_size ||
+        accepted_bytes_ - taken_bytes_ + early_bytes_ + item.size() > options_.credit_bytes) {
+      return error::credit_exceeded;
+    }
+    if (sequence != accepted() + 1) {
+      auto [at, fresh] = early_.try_emplace(sequence);
+      if (!fresh) {
+        ++duplicates_;
+        return {};
+      }
+      at->second.contents = bytes(item);
+      at->second.epoch = epoch;
+      early_bytes_ += item.size();
+      return {};
+    }
+    accept(bytes(item), epoch);
+    while (!early_.empty() && early_.begin()->first <= accepted() + 1) {
+      kept& next = early_.begin()->second;
+      early_bytes_ -= next.contents.size();
+      if (early_.begin()->first == accepted() + 1) accept(std::move(next.contents), next.epoch);
+      early_.erase(early_.begin());
+    }
+    return {};
+  }
+
+  void accept(bytes contents, std::uint64_t epoch) {
+    accepted_bytes_ += contents.size();
+    received_epoch_ = epoch;
+    ready_.emplace_back(accepted_next_, accepted_next_ + offset_, epoch, std::move(contents));
+    ++accepted_next_;
+  }
+
+  const options& options_;
+  std::deque<stored_message> ready_;  ///< accepted in this life, not taken
+  std::deque<stored_message> paged_;  ///< accepted in an earlier life, read from the store
+  std::map<std::uint64_t, kept> early_;
+
+  std::uint64_t taken_ = 1;
+  std::uint64_t accepted_next_ = 1;
+  std::uint64_t staged_next_ = 1;
+  std::uint64_t committed_next_ = 1;
+  std::uint64_t start_ = 1;
+  std::uint64_t offset_ = 0;
+  std::uint64_t received_epoch_ = 0;
+  std::uint64_t delivered_epoch_ = 0;
+
+  std::uint64_t accepted_bytes_ = 0;
+  std::uint64_t staged_bytes_ = 0;
+  std::uint64_t committed_bytes_ = 0;
+  std::uint64_t taken_bytes_ = 0;
+  std::size_t early_bytes_ = 0;
+  std::uint64_t duplicates_ = 0;
+};
+
+}  // namespace ilm::protocol

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <chrono>
+
+namespace ilm::protocol {
+
+/// A moment: nanoseconds since an origin that only the caller knows. The core reads no clock.
+using timestamp = std::chrono::nanoseconds;
+using duration = std::chrono::nanoseconds;
+
+inline constexpr timestamp never = timestamp::max();
+
+/// `now + wait`, or `never` where the sum would not fit.
+constexpr timestamp after(timestamp now, duration wait) noexcept {
+  return now > never - wait ? never : now + wait;
+}
+
+}  // namespace ilm::protocol

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <ilm/backend.hpp>
+#include <ilm/detail/asio.hpp>
+#include <ilm/message.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::testing {
+
+/// What a faulty_backend is to do; shared by all its copies, and changed by the test at any time.
+struct store_faults {
+  enum class operation : std::uint8_t { open, commit, read, close };
+
+  /// Errors to throw instead of doing the operation; none while empty.
+  std::error_code open_error;
+  std::error_code commit_error;
+  std::error_code read_error;
+  /// How long each commit, and each read, takes before it has an effect.
+  std::chrono::nanoseconds commit_time{};
+  std::chrono::nanoseconds read_time{};
+  /// Called before (`false`) and after (`true`) each operation has had its effect.
+  std::function<void(operation, bool after)> watch;
+  std::uint64_t commits = 0;
+  std::uint64_t reads = 0;
+  std::uint64_t messages_read = 0;
+};
+
+/// A backend around another that fails, dawdles and tells, on request.
+template <class PeerId, class Backend, class Clock = std::chrono::steady_clock>
+class faulty_backend {
+ public:
+  static constexpr durability durable_to = Backend::durable_to;
+
+  explicit faulty_backend(Backend inner,
+                          std::shared_ptr<store_faults> faults = std::make_shared<store_faults>())
+      : inner_(std::move(inner)), faults_(std::move(faults)) {}
+
+  store_faults& faults() noexcept { return *faults_; }
+  const Backend& inner() const noexcept { return inner_; }
+
+  asio::awaitable<store_state<PeerId>> open() {
+    std::shared_ptr<store_faults> f = faults_;
+    tell(*f, store_faults::operation::open, false);
+    if (f->open_error) throw std::system_error(f->open_error);
+    store_state<PeerId> state = co_await inner_.open();
+    tell(*f, store_faults::operation::open, true);
+    co_return state;
+  }
+
+  asio::awaitable<void> commit(const batch<PeerId>& change) {
+    std::shared_ptr<store_faults> f = faults_;
+    ++f->commits;
+    tell(*f, store_faults::operation::commit, false);
+    co_await pause(f->commit_time);
+    if (f->commit_error) throw std::system_error(f->commit_error);
+    co_await inner_.commit(change);
+    tell(*f, store_faults::operation::commit, true);
+  }
+
+  asio::awaitable<std::vector<stored_message>> read(box which, const PeerId& peer,
+                                                    std::uint64_t from, page_limit limit) {
+    std::shared_ptr<store_faults> f = faults_;
+    ++f->reads;
+    tell(*f, store_faults::operation::read, false);
+    co_await pause(f->read_time);
+    if (f->read_error) throw std::system_error(f->read_error);
+    std::vector<stored_message> page = co_await inner_.read(which, peer, from, limit);
+    f->messages_read += page.size();
+    tell(*f, store_faults::operation::read, true);
+    co_return page;
+  }
+
+  asio::awaitable<void> close() { return inner_.close(); }
+
+ private:
+  static void tell(const store_faults& f, store_faults::operation what, bool after) {
+    if (f.watch) f.watch(what, after);
+  }
+
+  static asio::awaitable<void> pause(std::chrono::nanoseconds time) {
+    if (time == std::chrono::nanoseconds::zero()) co_return;
+    typename timer_of<Clock>::type timer(co_await asio::this_coro::executor);
+    timer.expires_at(Clock::now() + std::chrono::duration_cast<typename Clock::duration>(time));
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+
+  Backend inner_;
+  std::shared_ptr<store_faults> faults_;
+};
+
+}  // namespace ilm::testing

@@ -1,0 +1,141 @@
+#pragma once
+
+#include <ilm/detail/asio.hpp>
+#include <ilm/detail/completion.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::testing {
+
+class simulated_timer;
+
+/// A clock that stands still until a test moves it, one for each thread. Networks and messengers
+/// built on it wait for it instead of for real time, so an hour passes in no time at all, and the
+/// same program passes it the same way twice.
+class simulated_clock {
+ public:
+  using duration = std::chrono::nanoseconds;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<simulated_clock>;
+  static constexpr bool is_steady = true;
+
+  static time_point now() noexcept { return state().now; }
+
+  /// Sets the clock to 0. Nothing may wait for it.
+  static void reset() { state() = all{}; }
+
+  /// Runs `context` until `done()` holds, or `limit` of simulated time has passed, or nothing is
+  /// left that could happen. True if `done()` holds.
+  template <class Context, class Predicate>
+  static bool run_until(Context& context, Predicate done, duration limit = std::chrono::hours(1)) {
+    time_point end = now() + limit;
+    for (;;) {
+      // One handler at a time, so that the clock never runs ahead of the predicate.
+      for (context.restart(); !done() && context.poll_one() != 0;) {
+      }
+      if (done()) return true;
+      if (!advance(end)) return false;
+    }
+  }
+
+  /// Runs `context` for a span of simulated time.
+  template <class Context>
+  static void run_for(Context& context, duration span) {
+    time_point end = now() + span;
+    do {
+      context.restart();
+      context.poll();
+    } while (advance(end));
+    state().now = end;
+  }
+
+ private:
+  friend class simulated_timer;
+
+  struct key {
+    time_point at;
+    std::uint64_t number;
+    friend auto operator<=>(const key&, const key&) = default;
+  };
+  struct all {
+    time_point now{};
+    std::uint64_t numbers = 0;
+    std::map<key, detail::completion<std::error_code>> waits;
+  };
+
+  static all& state() {
+    static thread_local all instance;
+    return instance;
+  }
+
+  /// Moves to the next wait that is due by `end` and ends it; false if there is none.
+  static bool advance(time_point end) {
+    all& s = state();
+    if (s.waits.empty() || s.waits.begin()->first.at > end) return false;
+    auto first = s.waits.extract(s.waits.begin());
+    s.now = std::max(s.now, first.key().at);
+    first.mapped()({});
+    return true;
+  }
+};
+
+/// The waitable timer of the simulated clock, with the part of asio::steady_timer's interface that
+/// ILM uses.
+class simulated_timer {
+ public:
+  using clock_type = simulated_clock;
+  using time_point = simulated_clock::time_point;
+
+  explicit simulated_timer(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  simulated_timer(asio::any_io_executor executor, simulated_clock::duration wait)
+      : executor_(std::move(executor)), expiry_(simulated_clock::now() + wait) {}
+  simulated_timer(const simulated_timer&) = delete;
+  simulated_timer& operator=(const simulated_timer&) = delete;
+  ~simulated_timer() {
+    for (const simulated_clock::key& k : waiting_) simulated_clock::state().waits.erase(k);
+  }
+
+  void expires_at(time_point at) {
+    cancel();
+    expiry_ = at;
+  }
+
+  void cancel() {
+    for (const simulated_clock::key& k : std::exchange(waiting_, {})) {
+      auto node = simulated_clock::state().waits.extract(k);
+      if (!node.empty()) node.mapped()(asio::error::operation_aborted);
+    }
+  }
+
+  template <class Token = asio::use_awaitable_t<>>
+  auto async_wait(Token&& token = Token()) {
+    return asio::async_initiate<Token, void(std::error_code)>(
+        [this](auto&& handler) {
+          simulated_clock::all& s = simulated_clock::state();
+          simulated_clock::key k{expiry_, ++s.numbers};
+          std::erase_if(waiting_, [&](const auto& old) { return !s.waits.contains(old); });
+          waiting_.push_back(k);
+          s.waits.emplace(k, detail::completion<std::error_code>(
+                                 std::forward<decltype(handler)>(handler), executor_));
+        },
+        token);
+  }
+
+ private:
+  asio::any_io_executor executor_;
+  time_point expiry_{};
+  std::vector<simulated_clock::key> waiting_;
+};
+
+}  // namespace ilm::testing
+
+template <>
+struct ilm::timer_of<ilm::testing::simulated_clock> {
+  using type = ilm::testing::simulated_timer;
+};
