@@ -384,15 +384,10 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
         use using_store(*self, self->store_users_);
         try {
           state = co_await self->backend_->open();
-          if (!state.local) {
-            batch<peer_id> first;
-            first.minted = self->random_.mint();
-            state.local = *first.minted;
-            co_await self->backend_->commit(first);
-          }
         } catch (...) {
           failed = std::current_exception();
         }
+        if (!failed && !state.local) failed = co_await self->mint(state);
       }
       if (self->stopped_) break;
       if (!failed) {
@@ -405,6 +400,26 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
       wait = std::min(wait * 2, self->options_.maximum_store_retry);
     }
     self->end({});
+  }
+
+  /// Gives a new store its incarnation; closes it again if it does not take it.
+  asio::awaitable<std::exception_ptr> mint(store_state<peer_id>& state) {
+    batch<peer_id> first;
+    first.minted = random_.mint();
+    std::exception_ptr failed;
+    try {
+      co_await backend_->commit(first);
+      state.local = *first.minted;
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    if (!failed) co_return failed;
+    try {
+      co_await backend_->close();
+    } catch (...) {
+      // The failure to store is what the caller has to hear of.
+    }
+    co_return failed;
   }
 
   void handle_opened(const store_state<peer_id>& state) {

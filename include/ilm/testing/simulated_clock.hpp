@@ -27,8 +27,11 @@ class simulated_clock {
 
   static time_point now() noexcept { return state().now; }
 
-  /// Sets the clock to 0. Nothing may wait for it.
-  static void reset() { state() = all{}; }
+  /// Sets the clock to 0 and destroys whoever waits for it. Call it before their context goes.
+  static void reset() {
+    all old = std::exchange(state(), all{});
+    old.waits.clear();
+  }
 
   /// Runs `context` until `done()` holds, or `limit` of simulated time has passed, or nothing is
   /// left that could happen. True if `done()` holds.
@@ -37,9 +40,10 @@ class simulated_clock {
     time_point end = now() + limit;
     for (;;) {
       // One handler at a time, so that the clock never runs ahead of the predicate.
-      for (context.restart(); !done() && context.poll_one() != 0;) {
-      }
-      if (done()) return true;
+      context.restart();
+      do {
+        if (done()) return true;
+      } while (context.poll_one() != 0);
       if (!advance(end)) return false;
     }
   }
@@ -72,6 +76,11 @@ class simulated_clock {
   static all& state() {
     static thread_local all instance;
     return instance;
+  }
+
+  static void end_wait(const key& k) {
+    auto node = state().waits.extract(k);
+    if (!node.empty()) node.mapped()(asio::error::operation_aborted);
   }
 
   /// Moves to the next wait that is due by `end` and ends it; false if there is none.
@@ -107,10 +116,7 @@ class simulated_timer {
   }
 
   void cancel() {
-    for (const simulated_clock::key& k : std::exchange(waiting_, {})) {
-      auto node = simulated_clock::state().waits.extract(k);
-      if (!node.empty()) node.mapped()(asio::error::operation_aborted);
-    }
+    for (const simulated_clock::key& k : std::exchange(waiting_, {})) simulated_clock::end_wait(k);
   }
 
   template <class Token = asio::use_awaitable_t<>>
@@ -119,6 +125,10 @@ class simulated_timer {
         [this](auto&& handler) {
           simulated_clock::all& s = simulated_clock::state();
           simulated_clock::key k{expiry_, ++s.numbers};
+          auto slot = asio::get_associated_cancellation_slot(handler);
+          if (slot.is_connected()) {
+            slot.assign([k](asio::cancellation_type) { simulated_clock::end_wait(k); });
+          }
           std::erase_if(waiting_, [&](const auto& old) { return !s.waits.contains(old); });
           waiting_.push_back(k);
           s.waits.emplace(k, detail::completion<std::error_code>(
