@@ -490,7 +490,8 @@ class play_of {
     bool missing = false;
     for (std::size_t i = 0; i < s.records.size(); ++i) {
       const record& r = s.records[i];
-      bool accepted = r.result->done && !r.result->error;
+      bool kept = r.sender_store == find(name.first).store_number;
+      bool accepted = kept && r.result->done && !r.result->error;
       // What the sender forgot before anybody had any of it, nobody can miss.
       if (accepted && !taken.contains(i) && (!r.forgotten || lost_arrived)) missing = true;
     }

@@ -185,7 +185,10 @@ class association {
     if (!flows()) return false;
     bool ping = std::exchange(ping_due_, false) || sender_.ping_due();
     bool ack = ack_due_ && stored_.peer == peer_;
-    if (!ping && !ack && !sender_.has_data()) return poll_blocked(), false;
+    // A peer that was met is remembered before anything goes to it: should it lose its store and we
+    // crash, we shall know that it may have had what we sent.
+    bool data = stored_.peer == peer_ && sender_.has_data();
+    if (!ping && !ack && !data) return poll_blocked(), false;
     frame_writer writer(out, header(handshake_.session_tag()), options_.checksum,
                         setup_.frame_limit);
     if (ack) {
@@ -196,7 +199,7 @@ class association {
       writer.ping();
       sender_.pinged();
     }
-    sender_.fill(writer, now, random_);
+    if (data) sender_.fill(writer, now, random_);
     poll_blocked();
     writer.finish();
     return true;
