@@ -1,10 +1,9 @@
 #include "support/catch.hpp"
+#include "support/history.hpp"
 
 #include <cstdlib>
 #include <iostream>
 #include <string>
-
-#include "support/history.hpp"
 
 // ILM_SEEDS=FIRST..LAST plays other seeds, ILM_SEEDS=N plays one and shows its log.
 

@@ -1,5 +1,7 @@
 #include "support/history.hpp"
 
+#include "support/world.hpp"
+
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -9,8 +11,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "support/world.hpp"
 
 namespace test {
 namespace {
@@ -47,10 +47,10 @@ struct actor {
   bool failing = false;
   bool went_back = false;
 
-  /// An older state of the store, and how many messages to each peer it holds for certain.
+  /// An older state of the store, and which messages to each peer went into it for certain.
   struct backup {
     store content;
-    std::map<std::string, std::size_t> accepted;
+    std::map<std::string, std::vector<bool>> accepted;
   };
   std::vector<backup> copies;
 };
@@ -58,9 +58,7 @@ struct actor {
 class play_of {
  public:
   play_of(std::uint64_t seed, const history_profile& profile)
-      : random_(seed),
-        profile_(profile),
-        world_(seed, 1024 + draw(4) * 3000) {
+      : random_(seed), profile_(profile), world_(seed, 1024 + draw(4) * 3000) {
     std::size_t count = 2 + (draw(3) == 0 ? draw(3) : 0);
     options_.seed = seed;
     options_.keepalive_interval = 500ms;
@@ -100,9 +98,7 @@ class play_of {
   std::uint64_t draw(std::uint64_t bound) { return random_() % bound; }
   actor& any() { return actors_[draw(actors_.size())]; }
 
-  std::ostream& note() {
-    return log_ << clock::now().time_since_epoch() / 1us << " us: ";
-  }
+  std::ostream& note() { return log_ << clock::now().time_since_epoch() / 1us << " us: "; }
   void fail(const std::string& why) {
     if (result_.failure.empty()) result_.failure = why;
   }
@@ -123,28 +119,48 @@ class play_of {
       case 1:
       case 2:
       case 3:
-      case 4: send_some(); break;
-      case 5: change_faults(); break;
-      case 6: crash(any()); break;
+      case 4:
+        send_some();
+        break;
+      case 5:
+        change_faults();
+        break;
+      case 6:
+        crash(any());
+        break;
       case 7: {
         actor& a = any();
         if (!a.body.running()) start(a);
         break;
       }
-      case 8: cut(); break;
-      case 9: mend(); break;
-      case 10: block(); break;
-      case 11: trouble_store(any()); break;
-      case 12: trouble_application(any()); break;
-      case 13: lose(any()); break;
-      default: break;
+      case 8:
+        cut();
+        break;
+      case 9:
+        mend();
+        break;
+      case 10:
+        block();
+        break;
+      case 11:
+        trouble_store(any());
+        break;
+      case 12:
+        trouble_application(any());
+        break;
+      case 13:
+        lose(any());
+        break;
+      default:
+        break;
     }
     world_.run_for(std::chrono::microseconds(draw(4) == 0 ? draw(400'000) : draw(20'000)));
     collect();
     for (actor& a : actors_) {
       for (; a.events_seen < a.body.events().size(); ++a.events_seen) {
         const event& e = a.body.events()[a.events_seen];
-        note() << a.body.name() << ": " << (e.peer ? *e.peer : "") << ' ' << ilm::describe(e) << '\n';
+        note() << a.body.name() << ": " << (e.peer ? *e.peer : "") << ' ' << ilm::describe(e)
+               << '\n';
       }
     }
   }
@@ -215,8 +231,8 @@ class play_of {
     // A copy is looked at, for the store itself may still be at work.
     store copy = a.body.disk().copy();
     bool found = false;
-    auto look = [](store s, std::string peer, std::size_t wanted, bool& result)
-        -> asio::awaitable<void> {
+    auto look = [](store s, std::string peer, std::size_t wanted,
+                   bool& result) -> asio::awaitable<void> {
       ilm::store_state<std::string> state = co_await s.open();
       for (const auto& [id, c] : state.peers) {
         if (id != peer) continue;
@@ -302,9 +318,9 @@ class play_of {
     b.content = a.body.disk().copy();
     for (const auto& [name, s] : streams_) {
       if (name.first != a.body.name()) continue;
-      auto open = std::find_if(s.records.begin(), s.records.end(),
-                               [](const record& r) { return !r.result->done; });
-      b.accepted[name.second] = static_cast<std::size_t>(open - s.records.begin());
+      for (const record& r : s.records) {
+        b.accepted[name.second].push_back(r.result->done && !r.forgotten);
+      }
     }
     return b;
   }
@@ -315,8 +331,9 @@ class play_of {
     for (auto& [name, s] : streams_) {
       if (name.first != a.body.name()) continue;
       auto known = b.accepted.find(name.second);
-      for (std::size_t i = known == b.accepted.end() ? 0 : known->second; i < s.records.size(); ++i) {
-        s.records[i].forgotten = true;
+      for (std::size_t i = 0; i < s.records.size(); ++i) {
+        bool kept = known != b.accepted.end() && i < known->second.size() && known->second[i];
+        s.records[i].forgotten = !kept;
       }
     }
   }
@@ -442,13 +459,15 @@ class play_of {
         fail(title(name) + "took " + number + ", whose send failed: " + e.message());
       }
       bool same_life = !first && t.receiver_life == previous.receiver_life;
-      if (same_life && t.number <= last) fail(title(name) + number + " after " + std::to_string(last));
+      if (same_life && t.number <= last)
+        fail(title(name) + number + " after " + std::to_string(last));
       auto again = before.find(t.number);
       if (again != before.end()) {
         bool excused = again->second.receiver_store == t.receiver_store
                            ? s.may_repeat.contains(t.number)
                            : named_outbound(name, r.result->sequence) || !r.result->done || e;
-        if (!excused && !s.may_repeat.contains(t.number)) fail(title(name) + number + " came twice");
+        if (!excused && !s.may_repeat.contains(t.number))
+          fail(title(name) + number + " came twice");
       } else if (!before.empty() && t.number < before.rbegin()->first &&
                  before.rbegin()->second.receiver_store == t.receiver_store) {
         fail(title(name) + number + " came after " + std::to_string(before.rbegin()->first));
@@ -485,8 +504,8 @@ class play_of {
       lost_arrived = lost_arrived || s.records[t.number].forgotten;
       taken.insert(t.number);
     }
-    // What a receiver took after the copy, and never got to acknowledge, nobody remembers.
-    if (find(name.second).went_back) repeated = false;
+    // What a receiver forgot, and its sender forgot too or never heard of, nobody remembers.
+    if (find(name.second).went_back) repeated = lost_arrived = false;
     bool missing = false;
     for (std::size_t i = 0; i < s.records.size(); ++i) {
       const record& r = s.records[i];
@@ -496,7 +515,8 @@ class play_of {
       if (accepted && !taken.contains(i) && (!r.forgotten || lost_arrived)) missing = true;
     }
     if ((missing || repeated) && !told(name.first, name.second) && !told(name.second, name.first)) {
-      fail(title(name) + (missing ? "a gap" : "a duplicate") + ", and nobody was told" + standing());
+      fail(title(name) + (missing ? "a gap" : "a duplicate") + ", and nobody was told" +
+           standing());
     }
   }
 
@@ -507,8 +527,10 @@ class play_of {
         case ilm::event_kind::peer_reset:
         case ilm::event_kind::store_lost:
         case ilm::event_kind::rolled_back:
-        case ilm::event_kind::peer_rolled_back: return true;
-        default: break;
+        case ilm::event_kind::peer_rolled_back:
+          return true;
+        default:
+          break;
       }
     }
     return false;

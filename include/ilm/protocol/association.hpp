@@ -272,6 +272,8 @@ class association {
   }
   std::uint64_t inbox_depth() const noexcept { return receiver_.unread(); }
   std::uint64_t in_flight() const noexcept { return sender_.in_flight(); }
+  /// Bytes that are in memory and were not sent in this session.
+  std::size_t unsent_bytes() const noexcept { return sender_.unsent_bytes(); }
   std::uint64_t resent() const noexcept { return sender_.resent(); }
   std::uint64_t duplicates() const noexcept { return receiver_.duplicates(); }
   std::uint64_t stale_frames() const noexcept { return stale_frames_; }

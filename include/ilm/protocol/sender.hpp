@@ -62,6 +62,7 @@ class sender {
   std::uint64_t committed_next() const noexcept { return committed_next_; }
   std::uint64_t highest_sent() const noexcept { return highest_sent_; }
   std::uint64_t in_flight() const noexcept { return flowing_ ? send_next_ - 1 - received_ : 0; }
+  std::size_t unsent_bytes() const noexcept { return cached_bytes_ - in_flight_bytes_; }
   std::uint64_t resent() const noexcept { return resent_; }
   duration rtt() const noexcept { return round_trip_.smoothed(); }
   bool has_room() const noexcept {

@@ -88,7 +88,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   void send(std::unique_ptr<send_type> op) {
     if (intake_.push(op.release())) {
-      asio::post(strand_, [self = this->shared_from_this()] { self->drain_intake(); });
+      asio::dispatch(strand_, [self = this->shared_from_this()] { self->drain_intake(); });
     }
   }
 
@@ -260,7 +260,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   void service(peer_type& p) {
     tell_notices(p);
     settle_receipts(p);
-    if (!p.writing) p.write.notify();
+    if (!p.writing && !p.committed) p.write.notify();
     if (!p.handing && p.core.poll_delivery() != nullptr && p.retry_handover_at == protocol::never) {
       p.handover.notify();
     }
@@ -445,14 +445,27 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   }
 
   static asio::awaitable<void> commit_loop(engine_pointer self) {
+    // A sender that awaits each send needs a few turns for the next one. Frames wait for it that
+    // long, so that many messages share one; what is due to be stored does not wait at all.
+    constexpr unsigned patience = 4;
+    constexpr unsigned most_commits = 64;
+    unsigned idle = 0;
+    unsigned gathered = 0;
     while (!self->stopped_ && self->life_ != life::closing) {
       batch<peer_id> changes;
-      if (!self->throttle_.open(now()) || !self->change_due() || !self->collect(changes)) {
+      if (self->throttle_.open(now()) && self->change_due() && self->collect(changes)) {
+        co_await self->commit(changes);
+        idle = 0;
+        if (++gathered % most_commits == 0) self->service_committed();
+      } else if (!self->committed_.empty() && idle < patience) {
+        ++idle;
+      } else if (!self->committed_.empty()) {
+        self->service_committed();
+        continue;
+      } else {
         co_await self->commit_wake_.wait();
         continue;
       }
-      co_await self->commit(changes);
-      // Lets others fill the next batch.
       co_await self->yield();
     }
     self->committing_ended_ = true;
@@ -521,7 +534,20 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
       }
     }
     admit_waiting();
-    for (const peer_change<peer_id>& change : changes.changes) service(*peers_.at(change.peer));
+    bool enough = false;
+    for (const peer_change<peer_id>& change : changes.changes) {
+      peer_type& p = *peers_.at(change.peer);
+      if (!std::exchange(p.committed, true)) committed_.push_back(&p);
+      enough = enough || p.core.unsent_bytes() >= options_.frame_fill;
+    }
+    if (enough) service_committed();
+  }
+
+  void service_committed() {
+    for (peer_type* p : std::exchange(committed_, {})) {
+      p->committed = false;
+      service(*p);
+    }
   }
 
   static asio::awaitable<void> page(engine_pointer self, peer_type& p) {
@@ -766,6 +792,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   static asio::awaitable<void> close(engine_pointer self) {
     while (!self->committing_ended_ && !self->stopped_) co_await self->closing_wake_.wait();
+    self->service_committed();
     batch<peer_id> last;
     if (!self->stopped_ && self->collect(last)) co_await self->commit(last);
     if (self->stopped_) co_return;
@@ -870,6 +897,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   std::map<peer_id, std::unique_ptr<peer_type>> peers_;
   std::vector<peer_type*> dirty_;
+  std::vector<peer_type*> committed_;
   detail::intake<send_type> intake_;
   admission<peer_id> admission_;
   std::vector<std::function<void()>> before_open_;

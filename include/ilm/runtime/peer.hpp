@@ -79,10 +79,11 @@ struct peer {
   protocol::timestamp armed = protocol::never;
   protocol::duration page_backoff{};
   protocol::timestamp retry_page_at = protocol::never;
-  bool dirty = false;    ///< is in the engine's list of peers that may have something to store
-  bool writing = false;  ///< a frame is with the network
-  bool handing = false;  ///< a message is with the application
-  bool paging = false;   ///< a page is being read
+  bool dirty = false;      ///< is in the engine's list of peers that may have something to store
+  bool committed = false;  ///< is in its list of peers that may have something new to send
+  bool writing = false;    ///< a frame is with the network
+  bool handing = false;    ///< a message is with the application
+  bool paging = false;     ///< a page is being read
 };
 
 }  // namespace ilm::runtime
