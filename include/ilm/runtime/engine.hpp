@@ -158,6 +158,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     if (std::exchange(stopped_, true)) return;
     life_ = life::ended;
     fail_requests(asio::error::operation_aborted);
+    publish_end();
     timer_->cancel();
     commit_wake_.notify();
     closing_wake_.notify();
@@ -324,6 +325,11 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     published_.uncommitted_messages = admission_.messages();
     published_.uncommitted_bytes = admission_.bytes();
     published_.events_lost = events_.lost();
+  }
+
+  void publish_end() {
+    std::lock_guard lock(published_mutex_);
+    for (auto& [id, shown] : published_peers_) shown.first.connected = false;
   }
 
   // Sends.

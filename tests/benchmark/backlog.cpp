@@ -1,0 +1,102 @@
+// Cost per message and memory as the backlog for an absent peer grows.
+//
+//   backlog [--smoke]
+//
+// For each size: queue that many messages of 100 bytes for a peer that is away, start again on the
+// store, then let the peer come and drain. The store is in memory, so it is measured too: the
+// resident memory that the messenger adds is what the last column shows.
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <iomanip>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <asio/io_context.hpp>
+
+#include <ilm/ilm.hpp>
+
+namespace {
+
+using clock_type = std::chrono::steady_clock;
+
+double seconds_since(clock_type::time_point start) {
+  return std::chrono::duration<double>(clock_type::now() - start).count();
+}
+
+/// Resident memory of this process in KiB; 0 where there is no /proc.
+long resident() {
+  std::ifstream file("/proc/self/status");
+  for (std::string word; file >> word;) {
+    if (word == "VmRSS:") {
+      long kilobytes = 0;
+      file >> kilobytes;
+      return kilobytes;
+    }
+  }
+  return 0;
+}
+
+template <class Messenger>
+asio::awaitable<void> queue(Messenger& from, std::uint64_t count) {
+  const ilm::bytes contents(std::string(100, 'x'));
+  for (std::uint64_t i = 0; i < count; ++i) co_await from.send_to(2, contents);
+}
+
+void measure(std::uint64_t backlog) {
+  asio::io_context context(1);
+  ilm::memory_fabric<int> fabric;
+  ilm::memory_backend<int> store;
+  auto ignore = [](ilm::message<int>) {};
+
+  auto start = clock_type::now();
+  {
+    ilm::messenger a(context, store, fabric.join(1), ignore);
+    for (int i = 0; i < 100; ++i) {
+      asio::co_spawn(context, queue(a, backlog / 100), asio::detached);
+    }
+    while (store.size(ilm::box::outbox) < backlog) context.run_one();
+  }
+  double queueing = seconds_since(start);
+  context.run();
+
+  long before = resident();
+  start = clock_type::now();
+  context.restart();
+  ilm::messenger a(context, store, fabric.join(1), ignore);
+  while (a.statistics().peers.empty()) context.run_one();
+  double opening = seconds_since(start);
+
+  std::uint64_t taken = 0;
+  long most = before;
+  auto take = [&](ilm::message<int> m) {
+    if (m.sequence != ++taken) std::exit(1);
+    if (taken % 65'536 == 1) most = std::max(most, resident());
+    if (taken == backlog) context.stop();
+  };
+  start = clock_type::now();
+  ilm::messenger b(context, ilm::memory_backend<int>(), fabric.join(2), take);
+  context.run();
+  double draining = seconds_since(start);
+
+  auto each = [&](double seconds) { return seconds / static_cast<double>(backlog) * 1e9; };
+  std::cout << std::fixed << std::setw(10) << backlog << std::setprecision(0) << std::setw(16)
+            << each(queueing) << std::setprecision(2) << std::setw(14) << opening * 1e3
+            << std::setprecision(0) << std::setw(16) << each(draining) << std::setw(18)
+            << static_cast<double>(most - before) / 1024 << '\n';
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+  bool smoke = count > 1 && std::string_view(values[1]) == "--smoke";
+  std::cout << "   backlog   queue ns/msg   opening ms   drain ns/msg   added memory MiB\n";
+  for (std::uint64_t backlog : {1'000, 10'000, 100'000, 1'000'000}) {
+    if (smoke && backlog > 10'000) break;
+    measure(backlog);
+  }
+}
