@@ -144,6 +144,9 @@ class world {
   explicit world(std::uint64_t seed = 1, std::size_t frame_size = 1 << 20) : net(seed, frame_size) {
     clock::reset();
   }
+  ~world() { clock::reset(); }
+  world(const world&) = delete;
+  world& operator=(const world&) = delete;
 
   peer make(const std::string& name) { return peer(context, net, name); }
 

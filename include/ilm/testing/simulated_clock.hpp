@@ -27,8 +27,9 @@ class simulated_clock {
 
   static time_point now() noexcept { return state().now; }
 
-  /// Sets the clock to 0. Nothing may wait for it.
-  static void reset() { state() = all{}; }
+  /// Sets the clock to 0 and destroys whoever waits for it. Call it before a context ends in which
+  /// somebody may still wait: unlike Asio's timers, a wait does not end with its context.
+  static void reset() { [[maybe_unused]] all gone = std::exchange(state(), all{}); }
 
   /// Runs `context` until `done()` holds, or `limit` of simulated time has passed, or nothing is
   /// left that could happen. True if `done()` holds.
