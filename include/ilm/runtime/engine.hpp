@@ -157,7 +157,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   void stop() {
     if (std::exchange(stopped_, true)) return;
     life_ = life::ended;
-    fail_requests(asio::error::operation_aborted);
+    fail_requests(why_ended_);
     timer_->cancel();
     commit_wake_.notify();
     closing_wake_.notify();
@@ -338,7 +338,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   void accept(operation op) {
     if (life_ != life::running) {
-      op->done(stopped_ ? std::error_code(asio::error::operation_aborted) : error::shut_down, 0);
+      op->done(life_ == life::ended ? why_ended_ : error::shut_down, 0);
     } else if (open_error_) {
       op->done(open_error_, 0);
     } else if (op->peer == self_) {
@@ -603,6 +603,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
       frame.reserve(usual);
       if (!p.core.poll_frame(frame, now())) {
         self->tell_notices(p);
+        self->publish(p);
         self->closing_wake_.notify();
         co_await p.write.wait();
         continue;
@@ -798,7 +799,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
       report_.peers.push_back(counts);
     }
     for (auto& waiter : std::exchange(shutdown_waiters_, {})) waiter(failed, report_);
-    fail_requests(error::shut_down);
+    why_ended_ = error::shut_down;
     stop();
   }
 
@@ -869,6 +870,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   detail::wakeup commit_wake_;
 
   life life_ = life::running;
+  std::error_code why_ended_ = asio::error::operation_aborted;
   std::vector<detail::completion<std::error_code, report_type>> shutdown_waiters_;
   report_type report_;
   protocol::timestamp shutdown_at_ = protocol::never;
