@@ -71,6 +71,29 @@ TEST_CASE("a failing store is tried with growing patience, not in a spin") {
   CHECK(b.store_faults().commits - before > 5);
 }
 
+TEST_CASE("a failing store and a slow one leave the messenger idle meanwhile") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  for (peer* p : {&a, &b, &c}) p->start();
+  for (peer* to : {&b, &c}) store_all(w, a, to->name(), {"0"});
+  REQUIRE(w.until([&] { return empty(a); }));
+  b.store_faults().commit_error = disk_full;
+  store_all(w, a, "b", {"1"});
+  CHECK(work_within(w, 1min) < 5000);
+  b.store_faults().commit_error = {};
+  REQUIRE(w.until([&] { return empty(a); }));
+
+  a.store_faults().commit_time = 20s;
+  auto slow = send_all(a, "b", {"2"});
+  w.run_for(1ms);
+  send_all(a, "c", {"1"});
+  send_all(c, "a", {"0"});
+  CHECK(work_within(w, 1min) < 2000);
+  REQUIRE(w.until([&] { return empty(a) && empty(c); }, 10min));
+  CHECK(b.app().texts() == numbered(3));
+  CHECK(c.app().texts() == numbered(2));
+}
+
 TEST_CASE("a store that cannot be opened is reported, and tried again") {
   world w;
   peer a = w.make("a"), b = w.make("b");

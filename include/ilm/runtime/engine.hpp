@@ -292,7 +292,9 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   }
 
   void arm(peer_type& p) {
-    protocol::timestamp at = std::min({p.core.deadline(), p.retry_handover_at, p.retry_page_at});
+    bool store_ready = !committing_ && throttle_.open(now());
+    protocol::timestamp at =
+        std::min({p.core.deadline(store_ready), p.retry_handover_at, p.retry_page_at});
     if (at == protocol::never) return;
     // What is due already waits for a loop that is busy: look again soon, but do not spin.
     at = std::max(at, now() + std::chrono::milliseconds(1));
@@ -466,6 +468,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   asio::awaitable<void> commit(const batch<peer_id>& changes) {
     std::exception_ptr failed;
+    committing_ = true;
     {
       use using_store(*this, store_users_);
       try {
@@ -474,6 +477,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
         failed = std::current_exception();
       }
     }
+    committing_ = false;
     if (stopped_) co_return;
     settle(changes, failed ? code_of(failed) : std::error_code());
   }
@@ -507,6 +511,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     }
     admit_waiting();
     for (const peer_change<peer_id>& change : changes.changes) service(*peers_.at(change.peer));
+    for (peer_type* p : dirty_) arm(*p);
   }
 
   static asio::awaitable<void> page(engine_pointer self, peer_type& p) {
@@ -881,6 +886,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   unsigned store_users_ = 0;
   unsigned network_users_ = 0;
   bool opened_ = false;
+  bool committing_ = false;
   bool committing_ended_ = false;
   bool stopped_ = false;
 
