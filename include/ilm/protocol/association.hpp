@@ -421,8 +421,7 @@ class association {
     const hello_record& h = greeted_;
     notice n(event_kind::rolled_back);
     std::uint64_t ours = verdict_.known ? stored_.received() : 0;
-    bool beyond = h.received >= stored_.outbox_next;
-    n.outbound = sequence_range{beyond ? stored_.outbox_next : sender_.delivered() + 1, h.received};
+    n.outbound = sequence_range{sender_.delivered() + 1, h.received};
     n.inbound = sequence_range{ours + 1, h.acknowledged};
     tell(n);
     end_session();
