@@ -248,10 +248,11 @@ class association {
     return n;
   }
 
-  /// When to call `handle_timeout` and drain the outputs again.
-  timestamp deadline() const noexcept {
+  /// When to call `handle_timeout` and drain the outputs again. While the store can take no change
+  /// there is no point in being called for one.
+  timestamp deadline(bool store_ready = true) const noexcept {
     if (closing_) return never;
-    timestamp at = std::min(handshake_.deadline(), riding_ ? never : settle_at_);
+    timestamp at = std::min(handshake_.deadline(), store_ready && !riding_ ? settle_at_ : never);
     if (!flows()) return at;
     at = std::min(at, sender_.deadline());
     if (options_.keepalive_interval != duration::zero()) at = std::min(at, keepalive_at());
@@ -425,8 +426,7 @@ class association {
     const hello_record& h = greeted_;
     notice n(event_kind::rolled_back);
     std::uint64_t ours = verdict_.known ? stored_.received() : 0;
-    bool beyond = h.received >= stored_.outbox_next;
-    n.outbound = sequence_range{beyond ? stored_.outbox_next : sender_.delivered() + 1, h.received};
+    n.outbound = sequence_range{sender_.delivered() + 1, h.received};
     n.inbound = sequence_range{ours + 1, h.acknowledged};
     tell(n);
     end_session();

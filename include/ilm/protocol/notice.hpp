@@ -27,8 +27,9 @@ enum class event_kind : std::uint8_t {
   /// incarnation.
   peer_rolled_back,
   /// This side's store went back to an older state; it mints a new incarnation for this peer.
-  /// outbound: what the peer has from the lost history; inbound: what that history had
-  /// acknowledged. All that the outbox holds is sent again and may come twice.
+  /// outbound: what the peer has beyond what it confirmed to this store, some or all of it from the
+  /// lost history; inbound: what that history had acknowledged. All that the outbox holds is sent
+  /// again and may come twice.
   rolled_back,
   /// The peer's first message not received is past one it no longer holds. inbound: the gap.
   gap,

@@ -157,7 +157,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   void stop() {
     if (std::exchange(stopped_, true)) return;
     life_ = life::ended;
-    fail_requests(asio::error::operation_aborted);
+    fail_requests(why_ended_);
     publish_end();
     timer_->cancel();
     commit_wake_.notify();
@@ -293,7 +293,9 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   }
 
   void arm(peer_type& p) {
-    protocol::timestamp at = std::min({p.core.deadline(), p.retry_handover_at, p.retry_page_at});
+    bool store_ready = !committing_ && throttle_.open(now());
+    protocol::timestamp at =
+        std::min({p.core.deadline(store_ready), p.retry_handover_at, p.retry_page_at});
     if (at == protocol::never) return;
     // What is due already waits for a loop that is busy: look again soon, but do not spin.
     at = std::max(at, now() + std::chrono::milliseconds(1));
@@ -344,7 +346,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   void accept(operation op) {
     if (life_ != life::running) {
-      op->done(stopped_ ? std::error_code(asio::error::operation_aborted) : error::shut_down, 0);
+      op->done(life_ == life::ended ? why_ended_ : error::shut_down, 0);
     } else if (open_error_) {
       op->done(open_error_, 0);
     } else if (op->peer == self_) {
@@ -500,6 +502,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   asio::awaitable<void> commit(const batch<peer_id>& changes) {
     std::exception_ptr failed;
+    committing_ = true;
     {
       use using_store(*this, store_users_);
       try {
@@ -508,6 +511,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
         failed = std::current_exception();
       }
     }
+    committing_ = false;
     if (stopped_) co_return;
     settle(changes, failed ? code_of(failed) : std::error_code());
   }
@@ -547,6 +551,8 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
       enough = enough || p.core.unsent_bytes() >= options_.frame_fill;
     }
     if (enough) service_committed();
+    // The store is free again for whoever had to wait for it.
+    for (peer_type* p : dirty_) arm(*p);
   }
 
   void service_committed() {
@@ -650,6 +656,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
       frame.reserve(usual);
       if (!p.core.poll_frame(frame, now())) {
         self->tell_notices(p);
+        self->publish(p);
         self->closing_wake_.notify();
         co_await p.write.wait();
         continue;
@@ -846,7 +853,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
       report_.peers.push_back(counts);
     }
     for (auto& waiter : std::exchange(shutdown_waiters_, {})) waiter(failed, report_);
-    fail_requests(error::shut_down);
+    why_ended_ = error::shut_down;
     stop();
   }
 
@@ -918,6 +925,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   detail::wakeup commit_wake_;
 
   life life_ = life::running;
+  std::error_code why_ended_ = asio::error::operation_aborted;
   std::vector<detail::completion<std::error_code, report_type>> shutdown_waiters_;
   report_type report_;
   protocol::timestamp shutdown_at_ = protocol::never;
@@ -928,6 +936,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   unsigned store_users_ = 0;
   unsigned network_users_ = 0;
   bool opened_ = false;
+  bool committing_ = false;
   bool committing_ended_ = false;
   bool stopped_ = false;
 

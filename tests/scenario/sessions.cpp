@@ -1,0 +1,259 @@
+#include "support/catch.hpp"
+#include "support/steps.hpp"
+
+using namespace test;
+
+// Sessions end and begin; the streams go on.
+
+TEST_CASE("what is sent while the peer is away arrives when it is back", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store_all(w, a, "b", numbered(5));
+  REQUIRE(w.until([&] { return empty(a); }));
+  w.run(b.shutdown(1s));
+  store_all(w, a, "b", {"5", "6", "7"});
+  w.run_for(1h);
+  CHECK(b.app().taken.size() == 5);
+  b.restart();
+  REQUIRE(w.until([&] { return empty(a); }));
+  CHECK(b.app().texts() == numbered(8));
+}
+
+TEST_CASE("sequences go on in the next session", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  auto first = store_all(w, a, "b", numbered(3));
+  REQUIRE(w.until([&] { return all_stored(first); }));
+  CHECK(first.back()->sequence == 3);
+  for (std::uint64_t life = 1; life <= 5; ++life) {
+    w.run(a.shutdown(0s));
+    a.restart();
+    auto next = a.send("b", std::to_string(2 + life));
+    REQUIRE(w.until([&] { return next->done; }));
+    CHECK(next->sequence == 3 + life);
+  }
+  b.start();
+  REQUIRE(w.until([&] { return empty(a); }));
+  CHECK(b.app().texts() == numbered(8));
+}
+
+TEST_CASE("what was acknowledged stays so in the next session", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store_all(w, a, "b", numbered(100));
+  REQUIRE(w.until([&] { return empty(a); }));
+  w.run_for(1s);
+  crash(w, a);
+  crash(w, b);
+  CHECK(cursors_of(w, a.disk(), "b").outbox_first == 101);
+  CHECK(cursors_of(w, b.disk(), "a").received() == 100);
+  CHECK(cursors_of(w, b.disk(), "a").delivered() == 100);
+  a.store_faults().messages_read = 0;
+  a.start();
+  b.start();
+  w.run_for(10s);
+  CHECK(b.app().taken.size() == 100);
+  CHECK(b.statistics_of("a").duplicates_dropped == 0);
+  CHECK(a.store_faults().messages_read == 0);
+}
+
+TEST_CASE("a receiver that crashed half way goes on with the next message", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  b.app().check = [&](const message& m) {
+    if (m.text() == "5") throw std::runtime_error("the application is full");
+  };
+  store_all(w, a, "b", numbered(10));
+  w.run_for(1s);
+  REQUIRE(b.app().taken.size() == 5);
+  crash(w, b);
+  crash(w, a);
+  b.app().check = {};
+  b.start();
+  a.start();
+  REQUIRE(w.until([&] { return empty(a) && empty(b); }));
+  CHECK(b.app().texts() == numbered(10));
+}
+
+TEST_CASE("the states of several peers survive a restart side by side", "[predecessor]") {
+  world w;
+  peer a = w.make("a");
+  std::vector<peer> others;
+  for (const char* name : {"b", "c", "d", "e"}) others.push_back(w.make(name));
+  a.start();
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    others[i].start();
+    store_all(w, a, others[i].name(), numbered(i + 1));
+    store_all(w, others[i], "a", numbered(i + 1));
+  }
+  REQUIRE(w.until([&] { return empty(a); }));
+  w.run_for(1s);
+  crash(w, a);
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    ilm::cursors c = cursors_of(w, a.disk(), others[i].name());
+    CHECK(c.outbox_next == i + 2);
+    CHECK(c.received() == i + 1);
+    CHECK(c.delivered() == i + 1);
+  }
+  a.start();
+  for (peer& p : others) store_all(w, a, p.name(), {"after"});
+  REQUIRE(w.until([&] { return empty(a); }));
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    CHECK(others[i].app().texts() == numbered(i + 1) + std::vector<std::string>{"after"});
+    CHECK(a.app().texts_from(others[i].name()) == numbered(i + 1));
+  }
+}
+
+TEST_CASE("what was under way when the session ended is sent again", "[predecessor]") {
+  world w;
+  ilm::faults slow;
+  slow.delay = 50ms;
+  w.net.set_faults(slow);
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  REQUIRE(w.until([&] { return a.connected_peers().size() == 1; }));
+  store_all(w, a, "b", numbered(20));
+  w.run_for(30ms);
+  CHECK(a.statistics_of("b").in_flight == 20);
+  w.net.disconnect("a", "b");
+  w.run_for(1s);
+  CHECK(b.app().taken.empty());
+  CHECK(a.statistics_of("b").in_flight == 0);
+  auto before = clock::now();
+  w.net.connect("a", "b");
+  REQUIRE(w.until([&] { return b.app().taken.size() == 20; }));
+  // One round trip for the hellos, and half of one for the messages.
+  CHECK(clock::now() - before <= 210ms);
+  REQUIRE(w.until([&] { return empty(a); }));
+  CHECK(b.app().texts() == numbered(20));
+}
+
+TEST_CASE("messages queue while the peers are disconnected", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  REQUIRE(w.until([&] { return a.connected_peers().size() == 1; }));
+  w.net.disconnect("a", "b");
+  auto sent = store_all(w, a, "b", numbered(50));
+  auto back = store_all(w, b, "a", numbered(50));
+  w.run_for(1h);
+  CHECK(all_stored(sent));
+  CHECK(all_stored(back));
+  CHECK(a.statistics_of("b").outbox_depth == 50);
+  CHECK_FALSE(a.statistics_of("b").connected);
+  w.net.connect("a", "b");
+  REQUIRE(w.until([&] { return empty(a) && empty(b); }));
+  CHECK(b.app().texts() == numbered(50));
+  CHECK(a.app().texts() == numbered(50));
+}
+
+TEST_CASE("two peers agree again after everything was lost for a while", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store_all(w, a, "b", numbered(3));
+  REQUIRE(w.until([&] { return b.app().taken.size() == 3; }));
+  w.net.block("a", "b");
+  w.net.block("b", "a");
+  store_all(w, a, "b", {"3", "4"});
+  w.run_for(5min);
+  CHECK(b.app().taken.size() == 3);
+  w.net.unblock("a", "b");
+  w.net.unblock("b", "a");
+  REQUIRE(w.until([&] { return empty(a); }));
+  CHECK(b.app().texts() == numbered(5));
+}
+
+TEST_CASE("a resume acts as an acknowledgement: nothing is sent again", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  REQUIRE(w.until([&] { return a.connected_peers().size() == 1; }));
+  w.net.block("b", "a");
+  store_all(w, a, "b", numbered(10));
+  w.run_for(15ms);
+  REQUIRE(b.app().taken.size() == 10);
+  REQUIRE(a.disk().size(ilm::box::outbox) == 10);
+  w.net.disconnect("a", "b");
+  w.run_for(1s);
+  w.net.unblock("b", "a");
+  w.net.connect("a", "b");
+  REQUIRE(w.until([&] { return empty(a); }, 2s));
+  CHECK(b.app().texts() == numbered(10));
+  CHECK(b.statistics_of("a").duplicates_dropped == 0);
+  CHECK(a.statistics_of("b").resent == 0);
+}
+
+TEST_CASE("hundreds of sessions in a row each carry on, from cursor 0 as well") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  for (int i = 0; i < 50; ++i) {
+    w.net.disconnect("a", "b");
+    w.net.connect("a", "b");
+    w.run_for(10ms);
+  }
+  CHECK(a.connected_peers().size() == 1);
+  for (int i = 0; i < 300; ++i) {
+    auto sent = a.send("b", std::to_string(i));
+    w.net.disconnect("a", "b");
+    w.net.connect("a", "b");
+    REQUIRE(w.until([&] { return b.app().taken.size() == static_cast<std::size_t>(i) + 1; }));
+  }
+  CHECK(b.app().texts() == numbered(300));
+  REQUIRE(w.until([&] { return empty(a); }));
+}
+
+TEST_CASE("messages flow although every session ends within a round trip of the last hello") {
+  world w;
+  ilm::faults slow;
+  slow.delay = 10ms;
+  slow.late_frames = true;
+  w.net.set_faults(slow);
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store_all(w, a, "b", numbered(100));
+  for (int i = 0; i < 200; ++i) {
+    w.net.connect("a", "b");
+    w.run_for(std::chrono::milliseconds(15 + i % 40));
+  }
+  REQUIRE(w.until([&] { return empty(a); }));
+  CHECK(b.app().texts() == numbered(100));
+}
+
+TEST_CASE("both sides restart at the same time, again and again") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  std::vector<std::string> expected;
+  for (int i = 0; i < 60; ++i) {
+    a.start();
+    b.start();
+    auto sent = a.send("b", std::to_string(i));
+    REQUIRE(w.until([&] { return sent->done; }));
+    REQUIRE_FALSE(sent->error);
+    expected.push_back(std::to_string(i));
+    w.run_for(std::chrono::milliseconds(i % 7));
+    // The one window that is documented: taken by the application and not yet recorded.
+    bool recorded = b.app().taken.size() == cursors_of(w, b.disk(), "a").delivered();
+    if (!recorded) w.run_for(20ms);
+    crash(w, a);
+    crash(w, b);
+  }
+  a.start();
+  b.start();
+  REQUIRE(w.until([&] { return empty(a); }));
+  CHECK(b.app().texts() == expected);
+}

@@ -1,0 +1,192 @@
+#include "support/catch.hpp"
+#include "support/steps.hpp"
+
+using namespace test;
+
+TEST_CASE("a stopped peer takes nothing, and sends fail", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  REQUIRE(w.until([&] { return b.connected_peers().size() == 1; }));
+  w.run(b.shutdown(0s));
+  auto to_b = a.send("b", "too late");
+  auto to_a = b.send("a", "refused");
+  w.run_for(10s);
+  CHECK(b.app().taken.empty());
+  CHECK(a.app().taken.empty());
+  CHECK_FALSE(to_b->error);
+  REQUIRE(to_a->done);
+  CHECK(to_a->error == ilm::error::shut_down);
+  b.restart();
+  REQUIRE(w.until([&] { return b.app().taken.size() == 1; }));
+}
+
+TEST_CASE("a graceful shutdown drains what can be drained", "[predecessor]") {
+  world w;
+  ilm::faults slow;
+  slow.delay = 50ms;
+  w.net.set_faults(slow);
+  peer a = w.make("a"), b = w.make("b"), absent = w.make("absent");
+  a.start();
+  b.start();
+  auto sent = send_all(a, "b", numbered(100));
+  send_all(a, "absent", numbered(3));
+  REQUIRE(w.until([&] { return a.connected_peers().size() == 1; }));
+  report r = w.run(a.shutdown(10s));
+  CHECK(all_stored(sent));
+  CHECK(b.app().texts() == numbered(100));
+  CHECK(r.delivered == 100);
+  CHECK(r.undelivered == 3);
+  CHECK_FALSE(r.complete());
+  REQUIRE(r.peers.size() == 2);
+  CHECK(r.peers[0].peer == "absent");
+  CHECK(r.peers[0].undelivered == 3);
+  CHECK(r.peers[1].peer == "b");
+  CHECK(r.peers[1].delivered == 100);
+}
+
+TEST_CASE("a shutdown ends with its timeout and tells what stays", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  REQUIRE(w.until([&] { return a.connected_peers().size() == 1; }));
+  b.app().time = 1h;
+  send_all(a, "b", numbered(10));
+  w.run_for(100ms);
+  auto before = clock::now();
+  report r = w.run(a.shutdown(3s));
+  CHECK(clock::now() - before >= 3s);
+  CHECK(clock::now() - before < 4s);
+  CHECK(r.delivered == 0);
+  CHECK(r.undelivered == 10);
+  CHECK(a.disk().size(ilm::box::outbox) == 10);
+}
+
+TEST_CASE("a second shutdown after a timed-out one tells the same truth") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  REQUIRE(w.until([&] { return a.connected_peers().size() == 1; }));
+  b.app().time = 1h;
+  send_all(a, "b", numbered(10));
+  w.run_for(100ms);
+  report first = w.run(a.shutdown(1s));
+  report second = w.run(a.shutdown(1s));
+  CHECK(first.undelivered == 10);
+  CHECK(second.undelivered == 10);
+  CHECK_FALSE(second.complete());
+  auto refused = a.send("b", "no");
+  REQUIRE(w.until([&] { return refused->done; }));
+  CHECK(refused->error == ilm::error::shut_down);
+}
+
+TEST_CASE("sends fail from the moment when a shutdown began") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  REQUIRE(w.until([&] { return a.connected_peers().size() == 1; }));
+  b.app().time = 1h;
+  send_all(a, "b", numbered(3));
+  w.run_for(100ms);
+  auto ended = std::make_shared<bool>(false);
+  asio::co_spawn(w.context, a.shutdown(5s),
+                 [ended](std::exception_ptr, const report&) { *ended = true; });
+  w.run_for(1s);
+  auto refused = a.send("b", "during the shutdown");
+  w.run_for(1s);
+  CHECK_FALSE(*ended);
+  REQUIRE(refused->done);
+  CHECK(refused->error == ilm::error::shut_down);
+  REQUIRE(w.until([&] { return *ended; }));
+  CHECK(a.disk().size(ilm::box::outbox) == 3);
+}
+
+TEST_CASE("a shutdown cleans up: nothing is left to run, and the store is free", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  send_all(a, "b", numbered(10));
+  REQUIRE(w.until([&] { return b.app().taken.size() == 10; }));
+  w.run(a.shutdown(5s));
+  w.run(b.shutdown(5s));
+  CHECK(work_within(w, 1h) < 50);
+  CHECK(w.context.stopped());
+  CHECK_NOTHROW(w.run(open_store(a.disk())));
+  CHECK_NOTHROW(w.run(open_store(b.disk())));
+}
+
+TEST_CASE("a shutdown amid sends loses none that succeeded", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.store_faults().commit_time = 3ms;
+  ilm::options narrow;
+  narrow.uncommitted_messages = 10;
+  a.start(narrow);
+  b.start();
+  REQUIRE(w.until([&] { return a.connected_peers().size() == 1; }));
+  auto sent = send_all(a, "b", numbered(100));
+  w.run_for(10ms);
+  report r = w.run(a.shutdown(0s));
+  sent.push_back(a.send("b", "100"));
+  REQUIRE(w.until([&] { return all_done(sent); }));
+  std::vector<std::string> stored;
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    if (!sent[i]->error) {
+      stored.push_back(std::to_string(i));
+    } else {
+      CHECK(sent[i]->error == ilm::error::shut_down);
+    }
+  }
+  CHECK(stored.size() >= 10);
+  CHECK(stored.size() < 100);
+  CHECK(r.delivered + r.undelivered == stored.size());
+  a.restart();
+  REQUIRE(w.until([&] { return empty(a); }));
+  CHECK(b.app().texts() == stored);
+}
+
+TEST_CASE("a shutdown counts what the application has not taken") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  b.app().check = [](const message&) { throw std::runtime_error("not now"); };
+  send_all(a, "b", numbered(7));
+  REQUIRE(w.until([&] { return b.disk().size(ilm::box::inbox) == 7; }));
+  report r = w.run(b.shutdown(1s));
+  CHECK(r.unread == 7);
+  CHECK(r.undelivered == 0);
+  b.app().check = {};
+  b.restart();
+  REQUIRE(w.until([&] { return empty(a) && empty(b); }));
+  CHECK(b.app().texts() == numbered(7));
+}
+
+TEST_CASE("several shutdowns at the same time all end") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  int ended = 0;
+  for (int i = 0; i < 3; ++i) {
+    asio::co_spawn(w.context, a.shutdown(5s),
+                   [&](std::exception_ptr failed, const report&) { ended += failed ? 0 : 1; });
+  }
+  CHECK(w.until([&] { return ended == 3; }));
+}
+
+TEST_CASE("a shutdown before the store opened ends too") {
+  world w;
+  peer a = w.make("a");
+  a.store_faults().open_error = std::make_error_code(std::errc::permission_denied);
+  a.start();
+  auto sent = a.send("b", "x");
+  w.run_for(1s);
+  CHECK(sent->error == std::errc::permission_denied);
+  report r = w.run(a.shutdown(1s));
+  CHECK(r.complete());
+}

@@ -1,0 +1,205 @@
+#include "support/catch.hpp"
+#include "support/steps.hpp"
+
+using namespace test;
+using operation = ilm::testing::store_faults::operation;
+
+// A store that fails, fills up, or has somebody else in it.
+
+namespace {
+
+const std::error_code disk_full = std::make_error_code(std::errc::no_space_on_device);
+
+}  // namespace
+
+TEST_CASE("sends fail with the store's error and work again once the store does", "[predecessor]") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  a.watch();
+  auto first = store_all(w, a, "b", {"0"});
+  CHECK(all_stored(first));
+  a.store_faults().commit_error = disk_full;
+  for (const auto& s : store_all(w, a, "b", {"lost", "lost too"})) {
+    CHECK(s->done);
+    CHECK(s->error == disk_full);
+  }
+  w.run_for(10s);
+  REQUIRE(a.count(ilm::event_kind::store_failed) == 1);
+  CHECK(a.find(ilm::event_kind::store_failed)->error == disk_full);
+  CHECK(a.count(ilm::event_kind::store_recovered) == 0);
+  CHECK(a.statistics().commits_failed > 0);
+  a.store_faults().commit_error = {};
+  auto again = store_all(w, a, "b", {"1"});
+  REQUIRE(all_stored(again));
+  CHECK(again[0]->sequence == 2);
+  REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == 2; }));
+  CHECK(b.app().texts() == numbered(2));
+  CHECK(a.count(ilm::event_kind::store_recovered) == 1);
+}
+
+TEST_CASE("a full disk at the receiver holds the stream and then lets it go on") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store_all(w, a, "b", {"0"});
+  REQUIRE(w.until([&] { return empty(a); }));
+  b.store_faults().commit_error = disk_full;
+  store_all(w, a, "b", {"1", "2"});
+  w.run_for(5min);
+  CHECK(b.app().texts() == numbered(1));
+  CHECK(a.disk().size(ilm::box::outbox) == 2);
+  b.store_faults().commit_error = {};
+  REQUIRE(w.until([&] { return empty(a) && empty(b); }));
+  CHECK(b.app().texts() == numbered(3));
+}
+
+TEST_CASE("a failing store is tried with growing patience, not in a spin") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store_all(w, a, "b", {"0"});
+  REQUIRE(w.until([&] { return empty(a); }));
+  b.store_faults().commit_error = disk_full;
+  store_all(w, a, "b", {"1"});
+  std::uint64_t before = b.store_faults().commits;
+  w.run_for(1min);
+  CHECK(b.store_faults().commits - before < 60);
+  CHECK(b.store_faults().commits - before > 5);
+}
+
+TEST_CASE("a failing store and a slow one leave the messenger idle meanwhile") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  for (peer* p : {&a, &b, &c}) p->start();
+  for (peer* to : {&b, &c}) store_all(w, a, to->name(), {"0"});
+  REQUIRE(w.until([&] { return empty(a); }));
+  b.store_faults().commit_error = disk_full;
+  store_all(w, a, "b", {"1"});
+  CHECK(work_within(w, 1min) < 5000);
+  b.store_faults().commit_error = {};
+  REQUIRE(w.until([&] { return empty(a); }));
+
+  a.store_faults().commit_time = 20s;
+  auto slow = send_all(a, "b", {"2"});
+  w.run_for(1ms);
+  send_all(a, "c", {"1"});
+  send_all(c, "a", {"0"});
+  CHECK(work_within(w, 1min) < 2000);
+  REQUIRE(w.until([&] { return empty(a) && empty(c); }, 10min));
+  CHECK(b.app().texts() == numbered(3));
+  CHECK(c.app().texts() == numbered(2));
+}
+
+TEST_CASE("a store that cannot be opened is reported, and tried again") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.store_faults().open_error = std::make_error_code(std::errc::permission_denied);
+  a.start();
+  a.watch();
+  auto failed = store_all(w, a, "b", {"no"});
+  CHECK(failed[0]->error == std::errc::permission_denied);
+  w.run_for(10s);
+  CHECK(a.count(ilm::event_kind::store_failed) == 1);
+  a.store_faults().open_error = {};
+  w.run_for(3s);
+  CHECK(a.count(ilm::event_kind::store_recovered) == 1);
+  b.start();
+  store_all(w, a, "b", {"0"});
+  REQUIRE(w.until([&] { return empty(a); }));
+  CHECK(b.app().texts() == numbered(1));
+}
+
+TEST_CASE("a store that another messenger has open is refused, with an event") {
+  world w;
+  peer a = w.make("a"), second = w.make("second");
+  a.start();
+  w.run_for(10ms);
+  second.disk() = a.disk();
+  second.start();
+  second.watch();
+  w.run_for(10ms);
+  auto refused = store_all(w, second, "b", {"no"});
+  CHECK(refused[0]->error == ilm::error::store_in_use);
+  REQUIRE(second.count(ilm::event_kind::store_failed) == 1);
+  CHECK(second.find(ilm::event_kind::store_failed)->error == ilm::error::store_in_use);
+  CHECK(all_stored(store_all(w, a, "b", {"yes"})));
+  a.crash();
+  w.run_for(3s);
+  CHECK(second.count(ilm::event_kind::store_recovered) == 1);
+}
+
+TEST_CASE("a read that fails is reported and tried again; nothing is skipped") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  store_all(w, a, "b", numbered(10));
+  a.watch();
+  a.store_faults().read_error = ilm::error::store_corrupt;
+  b.start();
+  w.run_for(10s);
+  CHECK(b.app().taken.empty());
+  CHECK(a.count(ilm::event_kind::store_failed) > 0);
+  CHECK(a.find(ilm::event_kind::store_failed)->error == ilm::error::store_corrupt);
+  CHECK(a.count(ilm::event_kind::store_failed) < 30);
+  a.store_faults().read_error = {};
+  REQUIRE(w.until([&] { return empty(a); }));
+  CHECK(b.app().texts() == numbered(10));
+}
+
+TEST_CASE("sends gather in one commit while the store is busy with another") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  w.run_for(10ms);
+  a.store_faults().commit_time = 10ms;
+  std::uint64_t before = a.store_faults().commits;
+  sends all;
+  for (int i = 0; i < 100; ++i) {
+    for (int k = 0; k < 50; ++k) all.push_back(a.send("b", "x"));
+    w.run_for(1ms);
+  }
+  w.run_for(50ms);
+  CHECK(all_stored(all));
+  CHECK(a.disk().size(ilm::box::outbox) == 5000);
+  CHECK(a.store_faults().commits - before <= 15);
+}
+
+TEST_CASE("group commit holds at the receiver too") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  b.store_faults().commit_time = 5ms;
+  a.start();
+  b.start();
+  for (int i = 0; i < 1000; ++i) {
+    a.send("b", std::to_string(i));
+    w.run_for(100us);
+  }
+  REQUIRE(w.until([&] { return b.app().taken.size() == 1000 && empty(a); }));
+  CHECK(b.store_faults().commits < 100);
+  CHECK(b.app().texts() == numbered(1000));
+}
+
+TEST_CASE("a failed commit takes no sequence and leaves no gap") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  std::vector<std::string> stored;
+  std::uint64_t last = 0;
+  for (int i = 0; i < 40; ++i) {
+    a.store_faults().commit_error = i % 3 == 1 ? disk_full : std::error_code();
+    auto s = a.send("b", std::to_string(i));
+    REQUIRE(w.until([&] { return s->done; }));
+    if (s->error) continue;
+    CHECK(s->sequence == last + 1);
+    last = s->sequence;
+    stored.push_back(std::to_string(i));
+  }
+  a.store_faults().commit_error = {};
+  REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == stored.size(); }));
+  CHECK(b.app().texts() == stored);
+}

@@ -1,0 +1,198 @@
+#pragma once
+
+// A peer without a messenger, which sends frames made by hand: for input that no messenger sends.
+
+#include "support/world.hpp"
+
+#include <ilm/protocol/frame.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace test {
+
+using bytes_vector = std::vector<std::byte>;
+
+class raw_peer {
+ public:
+  raw_peer(world& w, std::string name, std::string other)
+      : world_(w),
+        name_(std::move(name)),
+        other_(std::move(other)),
+        line_(std::make_shared<line>()) {
+    line_->net.emplace(w.net.join(name_));
+    me.local.high = 0x1234;
+    me.local.low = 0x5678;
+    me.credit_sequence = 1'000'000;
+    me.credit_bytes = 1 << 30;
+    me.maximum_message_size = 1 << 20;
+    asio::co_spawn(w.context, listen(line_), asio::detached);
+  }
+  raw_peer(const raw_peer&) = delete;
+  raw_peer& operator=(const raw_peer&) = delete;
+  ~raw_peer() { line_->net.reset(); }
+
+  /// What this peer's hellos say, but for nonce, echo and names.
+  ilm::protocol::hello_record me;
+
+  /// Exchanges hellos; true once the session is open.
+  bool open() {
+    nonce_ += 0x1'0001;
+    line_->frames.clear();
+    put(hello_frame(0, false));
+    if (!world_.until([&] { return echoed() != 0; }, 10s)) return false;
+    theirs = *hello_;
+    candidate_ = theirs.nonce;
+    put(hello_frame(candidate_, true));
+    world_.run_for(1ms);
+    return true;
+  }
+
+  /// A hello by hand; `change` may spoil it.
+  bytes_vector hello_frame(std::uint64_t echo, bool proven,
+                           const std::function<void(ilm::protocol::hello_record&)>& change = {}) {
+    ilm::protocol::hello_record h = me;
+    h.nonce = nonce_;
+    h.echo = echo;
+    h.proven = proven;
+    h.source = as_bytes(name_);
+    h.destination = as_bytes(other_);
+    if (change) change(h);
+    ilm::protocol::frame_header header;
+    header.source_tag = ilm::protocol::tag_of(h.local);
+    bytes_vector out;
+    ilm::protocol::frame_writer writer(out, header, true, 1 << 20);
+    writer.hello(h);
+    writer.finish();
+    return out;
+  }
+
+  bytes_vector data_frame(std::uint64_t first, const std::vector<std::string>& texts,
+                          std::uint64_t epoch = 7) {
+    bytes_vector out;
+    ilm::protocol::frame_writer writer(out, header(), true, 1 << 24);
+    writer.begin_data(epoch, first);
+    for (const std::string& text : texts) writer.item(as_bytes(text));
+    writer.finish();
+    return out;
+  }
+
+  bytes_vector ack_frame(const ilm::protocol::ack_record& a) {
+    bytes_vector out;
+    ilm::protocol::frame_writer writer(out, header(), true, 1 << 20);
+    writer.ack(a);
+    writer.finish();
+    return out;
+  }
+  /// An acknowledgement of everything up to `sequence`, with plenty of credit.
+  ilm::protocol::ack_record ack_of(std::uint64_t sequence, std::uint64_t epoch = 0) const {
+    ilm::protocol::ack_record a;
+    a.received = a.delivered = sequence;
+    a.delivered_epoch = epoch;
+    a.credit_sequence = sequence + 1'000'000;
+    a.credit_bytes = 1 << 30;
+    return a;
+  }
+
+  bytes_vector ping_frame() {
+    bytes_vector out;
+    ilm::protocol::frame_writer writer(out, header(), true, 1 << 20);
+    writer.ping();
+    writer.finish();
+    return out;
+  }
+
+  void put(bytes_vector frame) { world_.net.inject(name_, other_, std::move(frame)); }
+
+  /// The last acknowledgement that arrived.
+  std::optional<ilm::protocol::ack_record> last_ack() const {
+    std::optional<ilm::protocol::ack_record> found;
+    for (const bytes_vector& f : line_->frames) {
+      ilm::protocol::frame parsed;
+      if (!ilm::protocol::read_frame(f, parsed) && parsed.ack) found = parsed.ack;
+    }
+    return found;
+  }
+
+  /// The sequences of all messages that arrived, in order of arrival.
+  std::vector<std::uint64_t> data() const {
+    std::vector<std::uint64_t> all;
+    for (const bytes_vector& f : line_->frames) {
+      ilm::protocol::frame parsed;
+      if (ilm::protocol::read_frame(f, parsed)) continue;
+      for (const auto& d : parsed.data) {
+        for (std::size_t i = 0; i < d.items.size(); ++i) all.push_back(d.first + i);
+      }
+    }
+    return all;
+  }
+  /// The epoch of the last message that arrived.
+  std::uint64_t data_epoch() const {
+    std::uint64_t epoch = 0;
+    for (const bytes_vector& f : line_->frames) {
+      ilm::protocol::frame parsed;
+      if (ilm::protocol::read_frame(f, parsed)) continue;
+      for (const auto& d : parsed.data) epoch = d.epoch;
+    }
+    return epoch;
+  }
+  std::size_t frames() const { return line_->frames.size(); }
+
+  /// The other side's last hello.
+  ilm::protocol::hello_record theirs;
+
+ private:
+  /// What the listening coroutine shares with the peer that owns it.
+  struct line {
+    std::optional<network> net;
+    std::vector<bytes_vector> frames;
+  };
+
+  static asio::awaitable<void> listen(std::shared_ptr<line> l) {
+    while (l->net) {
+      ilm::network_event<std::string> e = co_await l->net->receive();
+      if (e.kind == ilm::network_event<std::string>::type::frame) {
+        l->frames.push_back(std::move(e.bytes));
+      }
+    }
+  }
+
+  /// The nonce of a hello that echoes ours; 0 if none came yet.
+  std::uint64_t echoed() {
+    for (const bytes_vector& f : line_->frames) {
+      ilm::protocol::frame parsed;
+      if (ilm::protocol::read_frame(f, parsed) || !parsed.hello) continue;
+      if (parsed.hello->echo != nonce_) continue;
+      hello_ = parsed.hello;
+      hello_->source = hello_->destination = {};
+      return hello_->nonce;
+    }
+    return 0;
+  }
+
+  ilm::protocol::frame_header header() const {
+    ilm::protocol::frame_header h;
+    h.source_tag = ilm::protocol::tag_of(me.local);
+    h.destination_tag = ilm::protocol::tag_of(theirs.local);
+    h.session_tag = ilm::protocol::session_tag_of(nonce_, candidate_);
+    return h;
+  }
+
+  static std::span<const std::byte> as_bytes(const std::string& s) {
+    return std::as_bytes(std::span<const char>(s.data(), s.size()));
+  }
+
+  world& world_;
+  std::string name_;
+  std::string other_;
+  std::shared_ptr<line> line_;
+  std::optional<ilm::protocol::hello_record> hello_;
+  std::uint64_t nonce_ = 0x7000;
+  std::uint64_t candidate_ = 0;
+};
+
+}  // namespace test
