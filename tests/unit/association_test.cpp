@@ -780,3 +780,27 @@ TEST_CASE("a rollback to any earlier moment is told or harmless, and the pair go
     }
   }
 }
+
+TEST_CASE("a new stream keeps to the credit though the old one's last batch is not stored yet") {
+  for (bool reliable : {false, true}) {
+    options o = patient();
+    o.maximum_message_size = 500;
+    o.credit_bytes = 1000;
+    core_pair p(o, 1, reliable);
+    p.connect();
+    p.a.send("met");
+    REQUIRE(p.settle());
+    p.b.commit_time = 1s;
+    std::string half(450, 'x');
+    p.a.send(half);
+    p.a.send(half);
+    REQUIRE(p.until([&] { return p.b->inbox_depth() == 2; }));
+    p.a.lose_store();
+    p.crash(p.a);
+    for (int i = 0; i < 5; ++i) p.a.send(half);
+    INFO(reliable);
+    REQUIRE(p.settle());
+    CHECK(p.b.taken.size() == 8);
+    CHECK(p.b->rejected_frames() == 0);
+  }
+}
