@@ -505,7 +505,7 @@ class association {
     h.received_bytes = receiver_.received_bytes();
     h.credit_sequence = stored_.received() + options_.credit_messages -
                         std::min<std::uint64_t>(receiver_.unread(), options_.credit_messages);
-    h.credit_bytes = receiver_.credit_bytes();
+    h.credit_bytes = receiver_.hello_credit_bytes();
     h.maximum_message_size = options_.maximum_message_size;
     h.source = setup_.local_id.view();
     h.destination = setup_.peer_id.view();

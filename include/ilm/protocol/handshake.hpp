@@ -41,6 +41,7 @@ class handshake {
     candidate_ = local_nonce_ = peer_nonce_ = echo_ = 0;
     session_tag_ = 0;
     due_ = never;
+    answer_ = false;
   }
 
   result handle_hello(const hello_record& h, timestamp now, random_source& random) noexcept {

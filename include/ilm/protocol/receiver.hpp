@@ -137,6 +137,11 @@ class receiver {
     return std::max(limit, start_ - 1) + offset_;
   }
   std::uint64_t credit_bytes() const noexcept { return taken_bytes_ + options_.credit_bytes; }
+  /// What a hello may promise: less what was accepted since `received_bytes`, for the reader may
+  /// turn out to be another incarnation, which would not count that as its own.
+  std::uint64_t hello_credit_bytes() const noexcept {
+    return credit_bytes() - (accepted_bytes_ - committed_bytes_);
+  }
   std::vector<sequence_range> held() const {
     std::vector<sequence_range> ranges;
     for (const auto& [sequence, early] : early_) {

@@ -306,7 +306,12 @@ class sender {
   }
 
   void acknowledge(std::uint64_t to, std::uint64_t counted, timestamp now) {
-    if (to <= received_) return;
+    if (to < received_) return;
+    // The count may grow with no message of ours: by what an earlier incarnation had sent.
+    if (to == received_) {
+      received_bytes_ = std::max(received_bytes_, counted);
+      return;
+    }
     received_bytes_ = counted;
     if (to >= cache_first_ && to < cache_next_ && at(to).transmissions == 1) {
       round_trip_.sample(now - at(to).sent_at);

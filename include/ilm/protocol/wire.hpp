@@ -15,9 +15,9 @@ class wire_writer {
 
   template <class Unsigned>
   void number(Unsigned value) {
-    std::byte digits[sizeof(Unsigned)];
-    store(digits, value);
-    out_.insert(out_.end(), digits, digits + sizeof digits);
+    std::size_t at = out_.size();
+    out_.resize(at + sizeof(Unsigned));
+    patch(at, value);
   }
   void raw(std::span<const std::byte> data) { out_.insert(out_.end(), data.begin(), data.end()); }
 

@@ -1,0 +1,392 @@
+#pragma once
+
+// Two associations without Asio: each with a model of a store and an application, a way between
+// them with faults, and time. One operation at a time, so that a crash can be put between any two.
+
+#include "support/catch.hpp"
+
+#include <ilm/protocol/association.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace test {
+
+using namespace std::chrono_literals;
+using namespace ilm;
+using namespace ilm::protocol;
+
+/// What a backend promises, in the fewest words.
+struct model_store {
+  cursors where;
+  std::map<std::uint64_t, stored_message> outbox, inbox;
+
+  void commit(const store_change& c) {
+    for (const stored_message& m : c.outbox) {
+      REQUIRE(outbox.emplace(m.index, m).second);
+    }
+    for (const stored_message& m : c.inbox) {
+      REQUIRE(inbox.emplace(m.index, m).second);
+    }
+    where = c.next;
+    outbox.erase(outbox.begin(), outbox.lower_bound(where.outbox_first));
+    inbox.erase(inbox.begin(), inbox.lower_bound(where.inbox_first));
+  }
+
+  static std::vector<stored_message> read(const std::map<std::uint64_t, stored_message>& box,
+                                          const page_request& wanted) {
+    std::vector<stored_message> page;
+    std::size_t size = 0;
+    std::uint64_t index = wanted.from;
+    for (auto at = box.find(index); at != box.end() && at->first == index; ++at, ++index) {
+      size += at->second.contents.size();
+      if (page.size() == wanted.messages || (size > wanted.bytes && !page.empty())) break;
+      page.push_back(at->second);
+    }
+    return page;
+  }
+};
+
+struct taken_message {
+  std::uint64_t index;
+  std::string text;
+};
+
+/// One side: an association, and what it needs around it. The store and the application survive
+/// `crash`; what the application took and the store does not know is undone with it, as with a
+/// backend that lends its transaction to the handler.
+class core_side {
+ public:
+  static constexpr int operations = 8;
+
+  core_side(std::string name, std::string peer, options settings, bool reliable, std::uint64_t seed)
+      : name_(std::move(name)),
+        peer_(std::move(peer)),
+        o_(settings),
+        reliable_(reliable),
+        chance_(seed) {
+    lose_store();
+  }
+
+  void start() {
+    association_setup s;
+    s.local_id = bytes(name_);
+    s.peer_id = bytes(peer_);
+    s.epoch = chance_.next_nonzero();
+    s.seed = chance_.next();
+    s.frame_limit = frame_limit;
+    s.maximum_message = o_.maximum_message_size;
+    s.reliable = reliable_;
+    core_ = std::make_unique<association>(o_, std::move(s), disk.where);
+  }
+  void crash() {
+    core_.reset();
+    change_.reset();
+    applied_ = false;
+    std::erase_if(taken, [&](const taken_message& t) { return t.index >= disk.where.inbox_first; });
+  }
+  void lose_store() {
+    disk = model_store();
+    disk.where.local = chance_.mint();
+  }
+
+  association& operator*() { return *core_; }
+  association* operator->() { return core_.get(); }
+
+  void send(const std::string& text) { REQUIRE_FALSE(core_->handle_send(bytes(text))); }
+
+  /// Does the operation if there is something to do.
+  bool operate(int which, timestamp now, const std::function<void(std::vector<std::byte>)>& out) {
+    switch (which) {
+      case 0:
+        if (auto n = core_->poll_notice()) return notices.push_back(*n), true;
+        return false;
+      case 1:
+        if (change_ || !core_->change_due(now)) return false;
+        change_ = core_->poll_change();
+        done_at_ = now + commit_time;
+        return change_.has_value();
+      case 2:
+        if (!change_ || applied_ || done_at_ > now || fails_now()) return false;
+        disk.commit(*change_);
+        for (const stored_message& m : change_->outbox) sent.emplace_back(m.contents.text());
+        return applied_ = true;
+      case 3:
+        return tell(now);
+      case 4:
+        if (auto wanted = core_->poll_outbox_page()) {
+          core_->handle_outbox_page(model_store::read(disk.outbox, *wanted), now);
+          return true;
+        }
+        return false;
+      case 5:
+        if (auto wanted = core_->poll_inbox_page()) {
+          core_->handle_inbox_page(model_store::read(disk.inbox, *wanted));
+          return true;
+        }
+        return false;
+      case 6:
+        if (const stored_message* m = application_up ? core_->poll_delivery() : nullptr) {
+          REQUIRE(disk.inbox.contains(m->index));
+          taken.push_back({m->index, std::string(m->contents.text())});
+          core_->handle_taken();
+          return true;
+        }
+        return false;
+      default: {
+        std::vector<std::byte> frame;
+        if (!core_->poll_frame(frame, now)) return false;
+        REQUIRE(frame.size() <= frame_limit);
+        ++frames;
+        out(std::move(frame));
+        return true;
+      }
+    }
+  }
+
+  timestamp deadline() const {
+    timestamp at = core_->deadline();
+    return change_ && done_at_ > last_ ? std::min(at, done_at_) : at;
+  }
+  void pass(timestamp now) {
+    last_ = now;
+    core_->handle_timeout(now);
+  }
+
+  std::vector<std::string> texts() const {
+    std::vector<std::string> all;
+    for (const taken_message& t : taken) all.push_back(t.text);
+    return all;
+  }
+  std::size_t count(event_kind kind) const {
+    return static_cast<std::size_t>(std::count_if(notices.begin(), notices.end(),
+                                                  [=](const notice& n) { return n.kind == kind; }));
+  }
+  const notice& find(event_kind kind) const {
+    auto at = std::find_if(notices.begin(), notices.end(),
+                           [=](const notice& n) { return n.kind == kind; });
+    REQUIRE(at != notices.end());
+    return *at;
+  }
+
+  std::size_t frame_limit = 4096;
+  model_store disk;
+  std::vector<taken_message> taken;
+  std::vector<std::string> sent;  ///< stored in the outbox, in order
+  std::vector<notice> notices;
+  timestamp commit_time{};
+  int failing_commits = 0;
+  bool application_up = true;
+  int frames = 0;
+
+ private:
+  bool fails_now() const { return failing_commits > 0; }
+
+  bool tell(timestamp now) {
+    if (!change_ || done_at_ > now) return false;
+    if (applied_) {
+      std::vector<stored_message> outbox = std::move(change_->outbox);
+      change_.reset();
+      applied_ = false;
+      core_->handle_committed(outbox, now);
+      return true;
+    }
+    if (!fails_now()) return false;
+    --failing_commits;
+    change_.reset();
+    core_->handle_commit_failed(now);
+    return true;
+  }
+
+  std::string name_, peer_;
+  options o_;
+  bool reliable_;
+  random_source chance_;
+  std::unique_ptr<association> core_;
+  std::optional<store_change> change_;
+  bool applied_ = false;
+  timestamp done_at_{}, last_{};
+};
+
+/// What the way does to frames, in percent.
+struct way_faults {
+  std::uint64_t loss = 0, repetition = 0, corruption = 0;
+  timestamp delay = 1ms, spread{};
+};
+
+class core_pair {
+ public:
+  explicit core_pair(options settings = {}, std::uint64_t seed = 1, bool reliable = false)
+      : a("a", "b", settings, reliable, seed * 2 + 1),
+        b("b", "a", settings, reliable, seed * 2 + 2),
+        reliable_(reliable),
+        chance_(seed) {
+    a.start();
+    b.start();
+  }
+
+  core_side& other(const core_side& of) { return &of == &a ? b : a; }
+
+  void connect() {
+    up_ = true;
+    a->handle_session_up(now);
+    b->handle_session_up(now);
+  }
+  void disconnect(bool lose_frames = true) {
+    up_ = false;
+    a->handle_session_down();
+    b->handle_session_down();
+    if (lose_frames) flight.clear();
+  }
+  void reconnect(bool lose_frames = true) {
+    disconnect(lose_frames);
+    connect();
+  }
+
+  /// Drops an association and builds it again from its store. The other side learns of it only if
+  /// `told`.
+  void crash(core_side& s, bool told = true) {
+    bool was_up = up_;
+    s.crash();
+    s.start();
+    if (!was_up) return;
+    s->handle_session_up(now);
+    if (!told && !reliable_) return;
+    if (reliable_) flight.clear();
+    other(s)->handle_session_down();
+    other(s)->handle_session_up(now);
+  }
+
+  /// Does one operation that is possible now; false if there is none.
+  bool operate() {
+    std::uint64_t first = shuffled ? chance_.below(choices) : 0;
+    for (std::uint64_t i = 0; i < choices; ++i) {
+      int which = static_cast<int>((first + i) % choices);
+      if (which == 0) {
+        if (!flight.empty() && flight.begin()->first.first <= now) return arrive(), ++steps, true;
+        continue;
+      }
+      core_side& s = which % 2 == 0 ? a : b;
+      bool to_a = &s == &b;
+      if (s.operate((which - 1) / 2, now,
+                    [&](std::vector<std::byte> frame) { carry(to_a, std::move(frame)); })) {
+        ++steps;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// Moves to the next moment at which something happens; false if there is none.
+  bool wait() {
+    timestamp at = std::min(a.deadline(), b.deadline());
+    if (!flight.empty()) at = std::min(at, flight.begin()->first.first);
+    if (at == never) return false;
+    now = std::max(now, at);
+    a.pass(now);
+    b.pass(now);
+    return true;
+  }
+
+  bool step() { return operate() || wait(); }
+
+  /// Runs until `done()`; false if that is not so by `limit`, or after far too many operations.
+  bool until(const std::function<bool()>& done, timestamp limit = 60s) {
+    timestamp end = now + limit;
+    for (std::uint64_t most = steps + 2'000'000; steps < most;) {
+      if (done()) return true;
+      if (operate()) continue;
+      if (!wait() || now > end) return done();
+    }
+    FAIL("no end of operations");
+    return false;
+  }
+  void run_for(timestamp span) {
+    timestamp end = now + span;
+    // Deadlines beyond the span are left alone.
+    until([&] {
+      timestamp next = std::min(a.deadline(), b.deadline());
+      if (!flight.empty()) next = std::min(next, flight.begin()->first.first);
+      if (next <= end) return false;
+      while (operate()) {
+      }
+      next = std::min(a.deadline(), b.deadline());
+      if (!flight.empty()) next = std::min(next, flight.begin()->first.first);
+      return next > end;
+    });
+    now = std::max(now, end);
+  }
+
+  bool established() {
+    return a->state() == phase::established && b->state() == phase::established;
+  }
+  /// Whether all that was sent is delivered and both sides know it, and store it.
+  bool settled() {
+    return a->outbox_depth() == 0 && b->outbox_depth() == 0 && a->inbox_depth() == 0 &&
+           b->inbox_depth() == 0 && a.disk.outbox.empty() && b.disk.outbox.empty();
+  }
+  bool settle(timestamp limit = 60s) {
+    return until([&] { return settled(); }, limit);
+  }
+
+  timestamp now = 1s;
+  way_faults faults;
+  std::uint64_t steps = 0;
+  bool shuffled = false;
+  /// What is under way: by arrival, then by number.
+  std::map<std::pair<timestamp, std::uint64_t>, std::pair<bool, std::vector<std::byte>>> flight;
+  /// Sees each frame that is sent; false loses it.
+  std::function<bool(bool to_a, const std::vector<std::byte>&)> filter;
+  core_side a, b;
+
+ private:
+  static constexpr std::uint64_t choices = 1 + 2 * core_side::operations;
+
+  void carry(bool to_a, std::vector<std::byte> frame) {
+    if (!up_ || (filter && !filter(to_a, frame))) return;
+    if (chance_.below(100) < faults.loss) return;
+    if (chance_.below(100) < faults.corruption) {
+      frame[chance_.below(frame.size())] ^=
+          std::byte{static_cast<unsigned char>(1U << chance_.below(8))};
+    }
+    do {
+      timestamp at = now + faults.delay;
+      if (!reliable_ && faults.spread > 0ns) {
+        at += timestamp(chance_.below(static_cast<std::uint64_t>(faults.spread.count())));
+      }
+      flight.emplace(std::pair(at, ++numbers_), std::pair(to_a, frame));
+    } while (chance_.below(100) < faults.repetition);
+  }
+
+  void arrive() {
+    auto first = flight.extract(flight.begin());
+    auto& [to_a, frame] = first.mapped();
+    if (!up_) return;
+    (to_a ? a : b)->handle_frame(frame, now);
+  }
+
+  bool reliable_;
+  bool up_ = false;
+  random_source chance_;
+  std::uint64_t numbers_ = 0;
+};
+
+/// "p1", "p2", ... "pn".
+inline std::vector<std::string> numbered(const std::string& prefix, std::size_t n) {
+  std::vector<std::string> all;
+  for (std::size_t i = 1; i <= n; ++i) all.push_back(prefix + std::to_string(i));
+  return all;
+}
+
+inline bool is_prefix(const std::vector<std::string>& part, const std::vector<std::string>& whole) {
+  return part.size() <= whole.size() && std::equal(part.begin(), part.end(), whole.begin());
+}
+
+}  // namespace test

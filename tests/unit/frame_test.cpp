@@ -1,0 +1,517 @@
+#include "support/catch.hpp"
+
+#include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/random.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace ilm;
+using namespace ilm::protocol;
+
+namespace {
+
+using buffer = std::vector<std::byte>;
+
+std::span<const std::byte> view(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+std::string text_of(std::span<const std::byte> view) {
+  return {reinterpret_cast<const char*>(view.data()), view.size()};
+}
+
+hello_record some_hello() {
+  hello_record h;
+  h.local = incarnation{11, 12};
+  h.peer = incarnation{13, 14};
+  h.nonce = 15;
+  h.echo = 16;
+  h.proven = true;
+  h.first = 17;
+  h.next = 30;
+  h.first_epoch = 18;
+  h.acknowledged = 19;
+  h.received = 21;
+  h.delivered = 20;
+  h.received_epoch = 22;
+  h.delivered_epoch = 23;
+  h.received_bytes = 24;
+  h.credit_sequence = 25;
+  h.credit_bytes = 26;
+  h.maximum_message_size = 27;
+  h.source = view("alice");
+  h.destination = view("bob");
+  return h;
+}
+
+ack_record some_ack() {
+  ack_record a;
+  a.received = 10;
+  a.delivered = 9;
+  a.delivered_epoch = 8;
+  a.received_bytes = 7;
+  a.credit_sequence = 6;
+  a.credit_bytes = 5;
+  a.ranges = {sequence_range{12, 13}, sequence_range{15, 15}};
+  return a;
+}
+
+buffer written(const std::function<void(frame_writer&)>& records, bool checksum = true,
+               std::size_t limit = 4096) {
+  buffer out;
+  frame_header header;
+  header.source_tag = 1;
+  header.destination_tag = 2;
+  header.session_tag = 3;
+  frame_writer writer(out, header, checksum, limit);
+  records(writer);
+  writer.finish();
+  return out;
+}
+
+/// A frame of all that may stand in one, hello excepted.
+buffer data_frame(bool checksum) {
+  return written(
+      [](frame_writer& w) {
+        w.ack(some_ack());
+        w.ping();
+        w.begin_data(4, 100);
+        w.item(view("one"));
+        w.item(view(""));
+        w.begin_data(5, 200);
+        w.item(view("three"));
+        w.bye();
+      },
+      checksum);
+}
+
+buffer hello_frame(const hello_record& h, bool checksum = true) {
+  return written([&](frame_writer& w) { w.hello(h); }, checksum);
+}
+
+std::error_code verdict_on(std::span<const std::byte> in) {
+  frame f;
+  return read_frame(in, f);
+}
+
+std::error_code verdict_on(const hello_record& h) { return verdict_on(hello_frame(h)); }
+
+std::error_code verdict_on(const ack_record& a) {
+  return verdict_on(written([&](frame_writer& w) { w.ack(a); }));
+}
+
+/// A frame without checksum whose records are `body`.
+buffer raw_frame(const std::function<void(wire_writer&)>& body) {
+  buffer out = written([](frame_writer&) {}, false);
+  wire_writer writer(out);
+  body(writer);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a hello comes back as it was") {
+  bool checksum = GENERATE(false, true);
+  buffer bytes = hello_frame(some_hello(), checksum);
+  frame f;
+  REQUIRE_FALSE(read_frame(bytes, f));
+  CHECK(f.header.source_tag == 1);
+  CHECK(f.header.destination_tag == 2);
+  CHECK(f.header.session_tag == 3);
+  REQUIRE(f.hello);
+  const hello_record h = *f.hello, e = some_hello();
+  CHECK(h.local == e.local);
+  CHECK(h.peer == e.peer);
+  CHECK(h.nonce == e.nonce);
+  CHECK(h.echo == e.echo);
+  CHECK(h.proven == e.proven);
+  CHECK(h.first == e.first);
+  CHECK(h.next == e.next);
+  CHECK(h.first_epoch == e.first_epoch);
+  CHECK(h.acknowledged == e.acknowledged);
+  CHECK(h.received == e.received);
+  CHECK(h.delivered == e.delivered);
+  CHECK(h.received_epoch == e.received_epoch);
+  CHECK(h.delivered_epoch == e.delivered_epoch);
+  CHECK(h.received_bytes == e.received_bytes);
+  CHECK(h.credit_sequence == e.credit_sequence);
+  CHECK(h.credit_bytes == e.credit_bytes);
+  CHECK(h.maximum_message_size == e.maximum_message_size);
+  CHECK(text_of(h.source) == "alice");
+  CHECK(text_of(h.destination) == "bob");
+  CHECK_FALSE(f.ack);
+  CHECK(f.data.empty());
+  CHECK_FALSE(f.ping);
+  CHECK_FALSE(f.bye);
+}
+
+TEST_CASE("data, ack, ping and bye come back as they were, in one frame") {
+  bool checksum = GENERATE(false, true);
+  buffer bytes = data_frame(checksum);
+  frame f;
+  REQUIRE_FALSE(read_frame(bytes, f));
+  REQUIRE(f.ack);
+  CHECK(f.ack->received == 10);
+  CHECK(f.ack->delivered == 9);
+  CHECK(f.ack->delivered_epoch == 8);
+  CHECK(f.ack->received_bytes == 7);
+  CHECK(f.ack->credit_sequence == 6);
+  CHECK(f.ack->credit_bytes == 5);
+  CHECK(f.ack->ranges == some_ack().ranges);
+  CHECK(f.ping);
+  CHECK(f.bye);
+  CHECK_FALSE(f.hello);
+  REQUIRE(f.data.size() == 2);
+  CHECK(f.data[0].epoch == 4);
+  CHECK(f.data[0].first == 100);
+  REQUIRE(f.data[0].items.size() == 2);
+  CHECK(text_of(f.data[0].items[0]) == "one");
+  CHECK(f.data[0].items[1].empty());
+  CHECK(f.data[1].epoch == 5);
+  CHECK(f.data[1].first == 200);
+  REQUIRE(f.data[1].items.size() == 1);
+  CHECK(text_of(f.data[1].items[0]) == "three");
+}
+
+TEST_CASE("a frame of nothing is a frame") {
+  frame f;
+  CHECK_FALSE(read_frame(written([](frame_writer&) {}), f));
+  CHECK_FALSE(f.hello);
+  CHECK_FALSE(f.ack);
+  CHECK(f.data.empty());
+}
+
+TEST_CASE("reading forgets the frame before") {
+  frame f;
+  REQUIRE_FALSE(read_frame(data_frame(true), f));
+  REQUIRE_FALSE(read_frame(written([](frame_writer& w) { w.ping(); }), f));
+  CHECK_FALSE(f.ack);
+  CHECK(f.data.empty());
+  CHECK_FALSE(f.bye);
+}
+
+TEST_CASE("records take as many bytes as their names say") {
+  std::size_t nothing = header_size + checksum_size;
+  CHECK(written([](frame_writer&) {}).size() == nothing);
+  CHECK(written([](frame_writer&) {}, false).size() == header_size);
+  ack_record a = some_ack();
+  CHECK(written([&](frame_writer& w) { w.ack(a); }).size() ==
+        nothing + ack_record_size + 2 * ack_range_size);
+  CHECK(written([](frame_writer& w) {
+          w.begin_data(1, 1);
+          w.item(view("12345"));
+        }).size() == frame_overhead + 5);
+}
+
+TEST_CASE("a checksummed frame that is cut anywhere is refused") {
+  for (const buffer& whole : {data_frame(true), hello_frame(some_hello())}) {
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      INFO(size);
+      CHECK(verdict_on(std::span(whole).first(size)));
+    }
+    CHECK_FALSE(verdict_on(whole));
+  }
+}
+
+TEST_CASE("a plain hello that is cut anywhere behind its header is refused") {
+  buffer whole = hello_frame(some_hello(), false);
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    if (size != header_size) CHECK(verdict_on(std::span(whole).first(size)));
+  }
+}
+
+TEST_CASE("a plain frame that is cut is refused, or ends between two records") {
+  buffer whole = data_frame(false);
+  std::size_t accepted = 0;
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    if (!verdict_on(std::span(whole).first(size))) ++accepted;
+  }
+  CHECK(accepted == 5);  // behind the header, ack, ping and each data record
+}
+
+TEST_CASE("no flipped bit of a checksummed frame goes unseen") {
+  for (buffer whole : {data_frame(true), hello_frame(some_hello())}) {
+    for (std::size_t bit = 0; bit < whole.size() * 8; ++bit) {
+      std::byte mask{static_cast<unsigned char>(1U << (bit % 8))};
+      whole[bit / 8] ^= mask;
+      INFO(bit);
+      CHECK(verdict_on(whole));
+      whole[bit / 8] ^= mask;
+    }
+  }
+}
+
+TEST_CASE("a flipped bit behind the header is told as a wrong checksum") {
+  buffer whole = data_frame(true);
+  for (std::size_t i = header_size; i < whole.size(); ++i) {
+    whole[i] ^= std::byte{0x10};
+    CHECK(verdict_on(whole) == error::checksum_mismatch);
+    whole[i] ^= std::byte{0x10};
+  }
+}
+
+TEST_CASE("random bytes are no frame and do no harm") {
+  random_source random(42);
+  for (int round = 0; round < 20'000; ++round) {
+    buffer garbage(random.below(200));
+    for (std::byte& b : garbage) b = static_cast<std::byte>(random.next());
+    CHECK(verdict_on(garbage));
+  }
+}
+
+TEST_CASE("random bytes behind a good header do no harm") {
+  random_source random(43);
+  for (int round = 0; round < 50'000; ++round) {
+    buffer in = raw_frame([&](wire_writer& w) {
+      w.number(static_cast<std::uint8_t>(random.below(6)));
+      // Small numbers make lengths and counts that nearly fit.
+      for (std::uint64_t i = random.below(150); i > 0; --i) {
+        w.number(static_cast<std::uint8_t>(random.below(4) == 0 ? random.below(6) : 0));
+      }
+    });
+    frame f;
+    if (read_frame(in, f)) continue;
+    for (const data_record& d : f.data) {
+      for (auto item : d.items) {
+        CHECK(item.data() >= in.data());
+        CHECK(item.data() + item.size() <= in.data() + in.size());
+      }
+    }
+  }
+}
+
+TEST_CASE("changed bytes of a plain frame are read or refused, and never beyond its end") {
+  random_source random(44);
+  for (int round = 0; round < 50'000; ++round) {
+    buffer in = round % 2 == 0 ? data_frame(false) : hello_frame(some_hello(), false);
+    for (std::uint64_t i = random.below(4); i-- > 0;) {
+      in[random.below(in.size())] = static_cast<std::byte>(random.next());
+    }
+    frame f;
+    (void)read_frame(in, f);
+  }
+}
+
+TEST_CASE("another magic or version is refused, and each is told apart") {
+  buffer magic = data_frame(false);
+  magic[0] ^= std::byte{1};
+  CHECK(verdict_on(magic) == error::malformed_frame);
+  buffer version = data_frame(false);
+  version[2] = std::byte{protocol_version + 1};
+  CHECK(verdict_on(version) == error::unsupported_version);
+  version[2] = std::byte{0};
+  CHECK(verdict_on(version) == error::unsupported_version);
+  buffer flags = data_frame(false);
+  flags[3] = std::byte{2};
+  CHECK(verdict_on(flags) == error::malformed_frame);
+}
+
+TEST_CASE("a version of the future is told even if all behind it is unknown") {
+  buffer in = data_frame(true);
+  in.resize(header_size);
+  in[2] = std::byte{9};
+  CHECK(verdict_on(in) == error::unsupported_version);
+}
+
+TEST_CASE("a record of an unknown type is refused") {
+  for (unsigned type : {0U, 6U, 255U}) {
+    CHECK(verdict_on(raw_frame([&](wire_writer& w) {
+            w.number(static_cast<std::uint8_t>(type));
+          })) == error::malformed_frame);
+  }
+}
+
+TEST_CASE("a count of messages is believed only as far as there are bytes") {
+  auto lie = [](std::uint32_t count, std::size_t bytes) {
+    return verdict_on(raw_frame([&](wire_writer& w) {
+      w.number(std::uint8_t{2});
+      w.number(std::uint64_t{1});
+      w.number(std::uint64_t{1});
+      w.number(count);
+      w.raw(buffer(bytes));
+    }));
+  };
+  CHECK(lie(0, 0) == error::malformed_frame);
+  CHECK(lie(1, 3) == error::malformed_frame);
+  CHECK_FALSE(lie(1, 4));
+  CHECK_FALSE(lie(2, 8));
+  CHECK(lie(3, 8) == error::malformed_frame);
+  CHECK(lie(~std::uint32_t{0}, 8) == error::malformed_frame);
+}
+
+TEST_CASE("a length of a message is believed only as far as there are bytes") {
+  auto lie = [](std::uint32_t length, std::size_t bytes) {
+    return verdict_on(raw_frame([&](wire_writer& w) {
+      w.number(std::uint8_t{2});
+      w.number(std::uint64_t{1});
+      w.number(std::uint64_t{1});
+      w.number(std::uint32_t{1});
+      w.number(length);
+      w.raw(buffer(bytes, std::byte{4}));
+    }));
+  };
+  CHECK_FALSE(lie(5, 5));
+  CHECK(lie(6, 5) == error::malformed_frame);
+  CHECK(lie(~std::uint32_t{0}, 5) == error::malformed_frame);
+}
+
+TEST_CASE("sequences of data keep to the bounds of sequences") {
+  auto data_at = [](std::uint64_t first) {
+    return verdict_on(written([&](frame_writer& w) {
+      w.begin_data(1, first);
+      w.item(view("x"));
+    }));
+  };
+  CHECK(data_at(0) == error::cursor_out_of_range);
+  CHECK_FALSE(data_at(1));
+  CHECK_FALSE(data_at(maximum_sequence));
+  CHECK(data_at(maximum_sequence + 1) == error::cursor_out_of_range);
+  CHECK(data_at(~std::uint64_t{0}) == error::cursor_out_of_range);
+}
+
+TEST_CASE("the ranges of an ack rise, part and lie above what is received") {
+  auto with = [](std::vector<sequence_range> ranges) {
+    ack_record a = some_ack();
+    a.ranges = std::move(ranges);
+    return verdict_on(a);
+  };
+  CHECK_FALSE(with({}));
+  CHECK_FALSE(with({{11, 11}}));
+  CHECK_FALSE(with({{12, 20}, {22, 22}}));
+  CHECK(with({{10, 11}}) == error::cursor_out_of_range);
+  CHECK(with({{1, 2}}) == error::cursor_out_of_range);
+  CHECK(with({{13, 12}}) == error::cursor_out_of_range);
+  CHECK(with({{12, 20}, {20, 22}}) == error::cursor_out_of_range);
+  CHECK(with({{12, 20}, {13, 14}}) == error::cursor_out_of_range);
+  CHECK(with({{20, 21}, {12, 13}}) == error::cursor_out_of_range);
+  CHECK(with({{12, maximum_sequence + 1}}) == error::cursor_out_of_range);
+  CHECK(with({{12, ~std::uint64_t{0}}, {1, 2}}) == error::cursor_out_of_range);
+}
+
+TEST_CASE("an ack does not deliver what it did not receive") {
+  ack_record a = some_ack();
+  a.delivered = a.received + 1;
+  CHECK(verdict_on(a) == error::cursor_out_of_range);
+  a = some_ack();
+  a.ranges.clear();
+  a.received = maximum_sequence + 1;
+  CHECK(verdict_on(a) == error::cursor_out_of_range);
+}
+
+TEST_CASE("an ack has no more ranges than its bound") {
+  auto lie = [](std::uint16_t count) {
+    return verdict_on(raw_frame([&](wire_writer& w) {
+      w.number(std::uint8_t{3});
+      for (int i = 0; i < 6; ++i) w.number(std::uint64_t{0});
+      w.number(count);
+      for (std::uint64_t s = 1; s <= count; ++s) {
+        w.number(s * 2);
+        w.number(s * 2);
+      }
+    }));
+  };
+  CHECK_FALSE(lie(maximum_ack_ranges));
+  CHECK(lie(maximum_ack_ranges + 1) == error::malformed_frame);
+}
+
+TEST_CASE("of too many ranges the lowest are written") {
+  ack_record a;
+  for (std::uint64_t s = 2; s < 200; s += 2) a.ranges.push_back(sequence_range{s, s});
+  auto ranges_within = [&](std::size_t limit) {
+    buffer bytes = written([&](frame_writer& w) { w.ack(a); }, true, limit);
+    CHECK(bytes.size() <= limit);
+    frame f;
+    REQUIRE_FALSE(read_frame(bytes, f));
+    CHECK(std::equal(f.ack->ranges.begin(), f.ack->ranges.end(), a.ranges.begin()));
+    return f.ack->ranges.size();
+  };
+  CHECK(ranges_within(4096) == maximum_ack_ranges);
+  std::size_t bare = header_size + checksum_size + ack_record_size;
+  CHECK(ranges_within(bare) == 0);
+  CHECK(ranges_within(bare + ack_range_size - 1) == 0);
+  CHECK(ranges_within(bare + 3 * ack_range_size) == 3);
+}
+
+TEST_CASE("a record that may stand once does not stand twice") {
+  ack_record a = some_ack();
+  CHECK(verdict_on(written([&](frame_writer& w) {
+          w.ack(a);
+          w.ack(a);
+        })) == error::malformed_frame);
+  hello_record h = some_hello();
+  CHECK(verdict_on(written([&](frame_writer& w) {
+          w.hello(h);
+          w.hello(h);
+        })) == error::malformed_frame);
+}
+
+TEST_CASE("a hello without an incarnation, a nonce or a name is malformed") {
+  auto change = [](const std::function<void(hello_record&)>& c) {
+    hello_record h = some_hello();
+    c(h);
+    return verdict_on(h);
+  };
+  CHECK(change([](hello_record& h) { h.local = {}; }) == error::malformed_frame);
+  CHECK(change([](hello_record& h) { h.nonce = 0; }) == error::malformed_frame);
+  CHECK(change([](hello_record& h) { h.source = {}; }) == error::malformed_frame);
+  CHECK(change([](hello_record& h) { h.destination = {}; }) == error::malformed_frame);
+  CHECK_FALSE(change([](hello_record& h) { h.peer = {}; }));
+  CHECK_FALSE(change([](hello_record& h) { h.echo = 0; }));
+  std::string longest(maximum_peer_id_size, 'x');
+  CHECK_FALSE(change([&](hello_record& h) { h.source = h.destination = view(longest); }));
+}
+
+TEST_CASE("the cursors of a hello do not contradict one another") {
+  auto change = [](const std::function<void(hello_record&)>& c) {
+    hello_record h = some_hello();
+    c(h);
+    return verdict_on(h);
+  };
+  CHECK(change([](hello_record& h) { h.first = 0; }) == error::cursor_out_of_range);
+  CHECK(change([](hello_record& h) { h.next = h.first - 1; }) == error::cursor_out_of_range);
+  CHECK(change([](hello_record& h) { h.next = maximum_sequence + 1; }) ==
+        error::cursor_out_of_range);
+  CHECK(change([](hello_record& h) { h.acknowledged = h.next; }) == error::cursor_out_of_range);
+  CHECK(change([](hello_record& h) { h.delivered = h.received + 1; }) ==
+        error::cursor_out_of_range);
+  CHECK(change([](hello_record& h) { h.received = maximum_sequence + 1; }) ==
+        error::cursor_out_of_range);
+  CHECK_FALSE(change([](hello_record& h) { h.acknowledged = h.next - 1; }));
+  CHECK_FALSE(change([](hello_record& h) { h.delivered = h.received; }));
+}
+
+TEST_CASE("a writer tells what fits to the byte") {
+  for (bool checksum : {false, true}) {
+    std::size_t tail = checksum ? checksum_size : 0;
+    buffer out;
+    frame_writer w(out, {}, checksum, 1024);
+    CHECK(w.empty());
+    std::size_t most = 1024 - header_size - data_record_size - data_item_size - tail;
+    CHECK(w.fits(most, true));
+    CHECK_FALSE(w.fits(most + 1, true));
+    w.begin_data(1, 1);
+    w.item(view("abc"));
+    CHECK_FALSE(w.empty());
+    std::size_t rest = most - 3 - data_item_size;
+    CHECK(w.fits(rest, false));
+    CHECK_FALSE(w.fits(rest + 1, false));
+    w.item(buffer(rest));
+    CHECK(w.room() == 0);
+    w.finish();
+    CHECK(out.size() == 1024);
+    CHECK_FALSE(verdict_on(out));
+  }
+}
+
+TEST_CASE("a session tag is the same on both sides and never that of a hello") {
+  random_source random(1);
+  for (int i = 0; i < 1000; ++i) {
+    std::uint64_t a = random.next(), b = random.next();
+    CHECK(session_tag_of(a, b) == session_tag_of(b, a));
+    CHECK(session_tag_of(a, b) != 0);
+  }
+  CHECK(session_tag_of(5, 5) != 0);
+  CHECK(tag_of({}) == 0);
+}

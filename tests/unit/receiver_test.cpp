@@ -1,0 +1,505 @@
+#include "support/catch.hpp"
+
+#include <ilm/protocol/random.hpp>
+#include <ilm/protocol/receiver.hpp>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <string>
+#include <vector>
+
+using namespace ilm;
+using namespace ilm::protocol;
+
+namespace {
+
+options small() {
+  options o;
+  o.credit_messages = 10;
+  o.credit_bytes = 1000;
+  o.maximum_message_size = 500;
+  return o;
+}
+
+/// A receiver and the inbox behind it.
+struct rig {
+  explicit rig(options settings = small()) : o(settings), r(o) { write(); }
+  rig(options settings, const rig& before)
+      : o(settings), box(before.box), stored(before.stored), r(o) {
+    r.restore(stored);
+  }
+
+  std::error_code feed(std::uint64_t sequence, std::string_view text = "x",
+                       std::uint64_t epoch = 1) {
+    data_record d;
+    d.epoch = epoch;
+    d.first = sequence;
+    d.items.push_back(std::as_bytes(std::span(text)));
+    return r.handle_data(d);
+  }
+
+  std::vector<stored_message> stage() {
+    riding = cursors();
+    r.write(riding);
+    return r.stage();
+  }
+  void committed(const std::vector<stored_message>& batch) {
+    for (const stored_message& m : batch) {
+      CHECK(m.index == stored.inbox_next + (&m - batch.data()));
+      box.emplace(m.index, m);
+    }
+    stored = riding;
+    box.erase(box.begin(), box.lower_bound(stored.inbox_first));
+    r.handle_committed();
+  }
+  void commit() { committed(stage()); }
+  void write() { r.write(stored); }
+
+  bool page() {
+    auto wanted = r.poll_page();
+    if (!wanted) return false;
+    std::vector<stored_message> found;
+    for (auto at = box.find(wanted->from); at != box.end() && found.size() < wanted->messages;
+         ++at) {
+      found.push_back(at->second);
+    }
+    r.handle_page(found);
+    return true;
+  }
+
+  /// Hands over all that can be.
+  std::vector<std::string> take(std::size_t most = 1000) {
+    std::vector<std::string> texts;
+    while (most-- > 0) {
+      if (r.poll_delivery() == nullptr) page();
+      const stored_message* m = r.poll_delivery();
+      if (m == nullptr) break;
+      texts.push_back(std::to_string(m->sequence) + std::string(m->contents.text()));
+      r.handle_taken();
+    }
+    return texts;
+  }
+
+  options o;
+  std::map<std::uint64_t, stored_message> box;
+  cursors stored, riding;
+  receiver r;
+};
+
+using texts = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("messages in order are accepted, stored and handed over in order") {
+  rig g;
+  CHECK_FALSE(g.feed(1, "a"));
+  CHECK_FALSE(g.feed(2, "b"));
+  CHECK(g.r.accepted() == 2);
+  CHECK(g.r.has_unstaged());
+  g.commit();
+  CHECK_FALSE(g.r.has_unstaged());
+  CHECK(g.stored.received() == 2);
+  CHECK(g.take() == texts{"1a", "2b"});
+  CHECK(g.r.has_untold_taken(g.stored));
+  g.commit();
+  CHECK(g.stored.delivered() == 2);
+  CHECK_FALSE(g.r.has_untold_taken(g.stored));
+}
+
+TEST_CASE("nothing is handed over before it is in the store") {
+  rig g;
+  g.feed(1, "a");
+  CHECK(g.r.poll_delivery() == nullptr);
+  auto batch = g.stage();
+  CHECK(g.r.poll_delivery() == nullptr);
+  g.feed(2, "b");  // rides on the next batch
+  g.committed(batch);
+  CHECK(g.take() == texts{"1a"});
+  CHECK(g.r.poll_delivery() == nullptr);
+  g.commit();
+  CHECK(g.take() == texts{"2b"});
+}
+
+TEST_CASE("received moves in the store only with the batch that holds the messages") {
+  rig g;
+  g.feed(1);
+  auto batch = g.stage();
+  g.feed(2);
+  REQUIRE(batch.size() == 1);
+  CHECK(g.riding.received() == 1);
+  g.committed(batch);
+  CHECK(g.stored.received() == 1);
+}
+
+TEST_CASE("the second before the first waits for it") {
+  rig g;
+  CHECK_FALSE(g.feed(2, "b"));
+  CHECK(g.r.accepted() == 0);
+  CHECK(g.r.has_gap());
+  CHECK_FALSE(g.r.has_unstaged());
+  CHECK(g.r.held() == std::vector<sequence_range>{{2, 2}});
+  CHECK_FALSE(g.feed(1, "a"));
+  CHECK_FALSE(g.r.has_gap());
+  CHECK(g.r.held().empty());
+  g.commit();
+  CHECK(g.take() == texts{"1a", "2b"});
+}
+
+TEST_CASE("held ranges name what is here out of order") {
+  rig g;
+  for (std::uint64_t s : {3U, 4U, 6U, 9U, 8U}) g.feed(s);
+  CHECK(g.r.held() == std::vector<sequence_range>{{3, 4}, {6, 6}, {8, 9}});
+  g.feed(1);
+  CHECK(g.r.held() == std::vector<sequence_range>{{3, 4}, {6, 6}, {8, 9}});
+  g.feed(2);
+  CHECK(g.r.accepted() == 4);
+  CHECK(g.r.held() == std::vector<sequence_range>{{6, 6}, {8, 9}});
+}
+
+TEST_CASE("no more ranges are named than an ack holds") {
+  options o = small();
+  o.credit_messages = 1000;
+  rig g(o);
+  for (std::uint64_t s = 2; s < 400; s += 2) g.feed(s);
+  auto held = g.r.held();
+  REQUIRE(held.size() == maximum_ack_ranges);
+  CHECK(held.front().first == 2);
+}
+
+TEST_CASE("a duplicate is dropped wherever its first copy is") {
+  rig g;
+  g.feed(1, "a");
+  CHECK_FALSE(g.feed(1, "A"));  // accepted
+  g.commit();
+  CHECK_FALSE(g.feed(1, "A"));  // stored
+  g.feed(3, "c");
+  CHECK_FALSE(g.feed(3, "C"));  // held
+  g.feed(2, "b");
+  g.commit();
+  CHECK(g.take() == texts{"1a", "2b", "3c"});
+  g.commit();
+  for (std::uint64_t s : {1U, 2U, 3U}) CHECK_FALSE(g.feed(s, "X"));  // taken
+  g.commit();
+  CHECK(g.take().empty());
+  CHECK(g.r.duplicates() == 6);
+}
+
+TEST_CASE("a duplicate is dropped after a restart") {
+  rig before;
+  for (std::uint64_t s = 1; s <= 3; ++s) before.feed(s, "a");
+  before.commit();
+  before.take(1);
+  before.commit();
+  rig g(small(), before);
+  for (std::uint64_t s = 1; s <= 4; ++s) CHECK_FALSE(g.feed(s, "b"));
+  CHECK(g.r.duplicates() == 3);
+  g.commit();
+  CHECK(g.take() == texts{"2a", "3a", "4b"});
+}
+
+TEST_CASE("a batch that failed is staged again with what came since") {
+  rig g;
+  g.feed(1, "a");
+  CHECK(g.stage().size() == 1);
+  g.feed(2, "b");
+  g.r.handle_commit_failed();
+  CHECK(g.r.has_unstaged());
+  CHECK(g.r.poll_delivery() == nullptr);
+  auto again = g.stage();
+  REQUIRE(again.size() == 2);
+  CHECK(again[0].contents.text() == "a");
+  CHECK(again[1].contents.text() == "b");
+  g.committed(again);
+  CHECK(g.take() == texts{"1a", "2b"});
+}
+
+TEST_CASE("a failed batch keeps back nothing that was stored before") {
+  rig g;
+  g.feed(1, "a");
+  g.commit();
+  g.feed(2, "b");
+  g.stage();
+  CHECK(g.take() == texts{"1a"});
+  g.r.handle_commit_failed();
+  CHECK(g.take().empty());
+  g.commit();
+  CHECK(g.take() == texts{"2b"});
+  CHECK(g.stored.delivered() == 1);
+}
+
+TEST_CASE("more messages than credit allows are refused, in order or not") {
+  rig g;
+  CHECK(g.r.credit_sequence() == 10);
+  CHECK(g.feed(11) == error::credit_exceeded);
+  CHECK_FALSE(g.r.has_gap());
+  for (std::uint64_t s = 1; s <= 10; ++s) CHECK_FALSE(g.feed(s));
+  CHECK(g.feed(11) == error::credit_exceeded);
+  CHECK(g.r.accepted() == 10);
+}
+
+TEST_CASE("more bytes than credit allows are refused, in order or not") {
+  rig g;
+  CHECK_FALSE(g.feed(1, std::string(400, 'x')));
+  CHECK_FALSE(g.feed(3, std::string(400, 'x')));
+  CHECK(g.feed(4, std::string(201, 'x')) == error::credit_exceeded);
+  CHECK(g.feed(2, std::string(201, 'x')) == error::credit_exceeded);
+  CHECK_FALSE(g.feed(2, std::string(200, 'x')));
+  CHECK(g.r.accepted() == 3);
+}
+
+TEST_CASE("a message above the limit is refused") {
+  rig g;
+  CHECK(g.feed(1, std::string(501, 'x')) == error::credit_exceeded);
+  CHECK_FALSE(g.feed(1, std::string(500, 'x')));
+}
+
+TEST_CASE("credit grows with what the application takes, and with nothing else") {
+  rig g;
+  for (std::uint64_t s = 1; s <= 10; ++s) g.feed(s, "12345");
+  CHECK(g.r.credit_sequence() == 10);
+  g.commit();
+  CHECK(g.r.credit_sequence() == 10);
+  CHECK(g.r.credit_bytes() == 1000);
+  g.take(4);
+  CHECK(g.r.credit_sequence() == 14);
+  CHECK(g.r.credit_bytes() == 1020);
+  for (std::uint64_t s = 11; s <= 14; ++s) CHECK_FALSE(g.feed(s));
+  CHECK(g.feed(15) == error::credit_exceeded);
+}
+
+TEST_CASE("the count of received bytes moves with the store") {
+  rig g;
+  g.feed(1, "12345");
+  CHECK(g.r.received_bytes() == 0);
+  auto batch = g.stage();
+  g.feed(2, "123");
+  g.committed(batch);
+  CHECK(g.r.received_bytes() == 5);
+  g.commit();
+  CHECK(g.r.received_bytes() == 8);
+  g.r.handle_session();
+  CHECK(g.r.received_bytes() == 8);
+}
+
+TEST_CASE("a new session forgets what was out of order and keeps what was accepted") {
+  rig g;
+  g.feed(1, "a");
+  g.feed(3, "c");
+  g.r.handle_session();
+  CHECK_FALSE(g.r.has_gap());
+  CHECK_FALSE(g.feed(2, "b"));
+  CHECK(g.r.accepted() == 2);
+  CHECK_FALSE(g.feed(3, "c"));
+  g.commit();
+  CHECK(g.take() == texts{"1a", "2b", "3c"});
+}
+
+TEST_CASE("what an earlier life left is read from the store, in pages, and handed over first") {
+  rig before;
+  for (std::uint64_t s = 1; s <= 9; ++s) before.feed(s, "a");
+  before.commit();
+  options o = small();
+  o.page_messages = 2;
+  o.credit_messages = 20;
+  rig g(o, before);
+  CHECK(g.r.accepted() == 9);
+  CHECK(g.r.unread() == 9);
+  for (std::uint64_t s = 10; s <= 12; ++s) CHECK_FALSE(g.feed(s, "b"));
+  auto wanted = g.r.poll_page();
+  REQUIRE(wanted);
+  CHECK(wanted->from == 1);
+  CHECK(wanted->messages == 2);
+  g.commit();
+  CHECK(g.take() ==
+        texts{"1a", "2a", "3a", "4a", "5a", "6a", "7a", "8a", "9a", "10b", "11b", "12b"});
+  CHECK_FALSE(g.r.poll_page());
+  g.commit();
+  CHECK(g.stored.delivered() == 12);
+  CHECK(g.box.empty());
+}
+
+TEST_CASE("a page of the inbox that was asked for earlier is ignored") {
+  rig before;
+  for (std::uint64_t s = 1; s <= 4; ++s) before.feed(s, "a");
+  before.commit();
+  rig g(small(), before);
+  std::vector<stored_message> page;
+  for (auto& [at, m] : g.box) page.push_back(m);
+  g.r.handle_page(std::span(page).first(2));
+  CHECK_FALSE(g.r.poll_page());
+  g.r.handle_page(std::span(page).first(2));
+  CHECK(g.take(2) == texts{"1a", "2a"});
+  g.r.handle_page(std::span(page).first(2));
+  CHECK(g.r.poll_delivery() == nullptr);
+  g.r.handle_page(std::span(page).subspan(2));
+  CHECK(g.take() == texts{"3a", "4a"});
+}
+
+TEST_CASE("a page that begins elsewhere than asked hands over nothing") {
+  rig before;
+  for (std::uint64_t s = 1; s <= 4; ++s) before.feed(s, "a");
+  before.commit();
+  rig g(small(), before);
+  std::vector<stored_message> page{g.box.at(2), g.box.at(3)};
+  g.r.handle_page(page);
+  CHECK(g.r.poll_delivery() == nullptr);
+}
+
+TEST_CASE("at a first meeting indices are made equal to sequences") {
+  rig g;
+  g.r.adopt(5, 77, true);
+  CHECK(g.r.accepted() == 4);
+  CHECK(g.r.unread() == 0);
+  g.commit();
+  CHECK(g.stored.received() == 4);
+  CHECK(g.stored.delivered() == 4);
+  CHECK(g.stored.stream_offset == 0);
+  CHECK(g.stored.received_epoch == 77);
+  CHECK(g.stored.delivered_epoch == 77);
+  CHECK_FALSE(g.feed(5, "e", 78));
+  auto batch = g.stage();
+  REQUIRE(batch.size() == 1);
+  CHECK(batch[0].index == 5);
+  CHECK(batch[0].sequence == 5);
+  CHECK(batch[0].epoch == 78);
+}
+
+TEST_CASE("a new stream comes after what the old one left, and starts anew") {
+  rig g;
+  for (std::uint64_t s = 1; s <= 3; ++s) g.feed(s, "old");
+  g.commit();
+  g.feed(5, "early");
+  CHECK(g.take(1) == texts{"1old"});
+  g.r.adopt(1, 0, false);
+  CHECK_FALSE(g.r.has_gap());
+  CHECK(g.r.accepted() == 0);
+  CHECK(g.r.unread() == 2);
+  g.commit();
+  CHECK(g.stored.received() == 0);
+  CHECK(g.stored.delivered() == 0);
+  CHECK_FALSE(g.feed(1, "new"));
+  CHECK_FALSE(g.feed(2, "new"));
+  g.commit();
+  CHECK(g.stored.received() == 2);
+  CHECK(g.take(2) == texts{"2old", "3old"});
+  g.commit();
+  CHECK(g.stored.delivered() == 0);
+  CHECK(g.take() == texts{"1new", "2new"});
+  g.commit();
+  CHECK(g.stored.delivered() == 2);
+}
+
+TEST_CASE("a new stream may start above the old one's end") {
+  rig g;
+  for (std::uint64_t s = 1; s <= 2; ++s) g.feed(s, "old");
+  g.r.adopt(100, 9, false);
+  CHECK(g.r.accepted() == 99);
+  CHECK(g.feed(99, "dup") == std::error_code());
+  CHECK_FALSE(g.feed(100, "new"));
+  g.commit();
+  CHECK(g.stored.received() == 100);
+  CHECK(g.stored.delivered() == 99);
+  CHECK(g.take() == texts{"1old", "2old", "100new"});
+}
+
+TEST_CASE("a restart between two streams keeps both") {
+  rig before;
+  for (std::uint64_t s = 1; s <= 3; ++s) before.feed(s, "old");
+  before.r.adopt(1, 0, false);
+  before.feed(1, "new");
+  before.commit();
+  rig g(small(), before);
+  CHECK(g.r.accepted() == 1);
+  CHECK_FALSE(g.feed(2, "new"));
+  g.commit();
+  CHECK(g.take() == texts{"1old", "2old", "3old", "1new", "2new"});
+  g.commit();
+  CHECK(g.stored.delivered() == 2);
+}
+
+TEST_CASE(
+    "leftovers of an old stream count against the new one's credit but never below its start") {
+  rig g;
+  for (std::uint64_t s = 1; s <= 10; ++s) g.feed(s, "o");
+  g.commit();
+  g.r.adopt(1, 0, false);
+  CHECK(g.r.credit_sequence() == 0);
+  CHECK(g.feed(1) == error::credit_exceeded);
+  g.take(3);
+  CHECK(g.r.credit_sequence() == 3);
+  CHECK_FALSE(g.feed(3));
+  CHECK(g.feed(4) == error::credit_exceeded);
+}
+
+TEST_CASE("epochs of the last message received and delivered are those of the present stream") {
+  rig g;
+  g.feed(1, "a", 10);
+  g.feed(2, "b", 11);
+  g.commit();
+  CHECK(g.stored.received_epoch == 11);
+  CHECK(g.stored.delivered_epoch == 0);
+  g.take(1);
+  g.commit();
+  CHECK(g.stored.delivered_epoch == 10);
+  g.r.adopt(1, 20, false);
+  g.take(1);  // the old stream's last
+  g.commit();
+  CHECK(g.stored.delivered_epoch == 20);
+  g.feed(1, "c", 21);
+  g.commit();
+  CHECK(g.stored.received_epoch == 21);
+  CHECK(g.stored.delivered_epoch == 20);
+  g.take(1);
+  g.commit();
+  CHECK(g.stored.delivered_epoch == 21);
+}
+
+TEST_CASE("whatever the order, repetition and failing of commits, each comes once and in order") {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    random_source chance(seed);
+    options o = small();
+    o.credit_messages = 1 + chance.below(20);
+    o.page_messages = 1 + chance.below(5);
+    auto g = std::make_unique<rig>(o);
+    std::uint64_t taken = 0;
+    for (int step = 0; step < 3000 && taken < 60; ++step) {
+      switch (chance.below(6)) {
+        case 0:
+        case 1: {
+          std::uint64_t low = std::max<std::uint64_t>(g->r.accepted(), 3) - 2;
+          std::uint64_t s = std::min<std::uint64_t>(low + chance.below(8), 60);
+          std::error_code e = g->feed(s, std::to_string(s));
+          REQUIRE((!e || s > g->r.credit_sequence()));
+          break;
+        }
+        case 2: {
+          auto batch = g->stage();
+          if (chance.below(3) == 0) {
+            g->r.handle_commit_failed();
+          } else {
+            g->committed(batch);
+          }
+          break;
+        }
+        case 3:
+        case 4:
+          for (const std::string& text : g->take(chance.below(4))) {
+            ++taken;
+            REQUIRE(text == std::to_string(taken) + std::to_string(taken));
+            g->commit();  // as the shell does before the next restart counts it as taken
+          }
+          break;
+        default:
+          if (chance.below(10) == 0) {
+            auto next = std::make_unique<rig>(o, *g);
+            g = std::move(next);
+          } else if (chance.below(10) == 0) {
+            g->r.handle_session();
+          }
+      }
+    }
+    INFO(seed);
+    CHECK(taken == 60);
+  }
+}

@@ -1,0 +1,712 @@
+#include "support/catch.hpp"
+
+#include <ilm/protocol/sender.hpp>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <string>
+#include <vector>
+
+using namespace ilm;
+using namespace ilm::protocol;
+using namespace std::chrono_literals;
+
+namespace {
+
+using sequences = std::vector<std::uint64_t>;
+
+sequences from_to(std::uint64_t first, std::uint64_t last) {
+  sequences all(last + 1 - first);
+  std::iota(all.begin(), all.end(), first);
+  return all;
+}
+
+options small(std::size_t window_messages = 1000) {
+  options o;
+  o.window_messages = window_messages;
+  o.maximum_message_size = 1000;
+  o.frame_fill = 1;  // one message a frame
+  return o;
+}
+
+session_terms terms_from(std::uint64_t first) {
+  session_terms t;
+  t.send_from = first;
+  t.credit_sequence = 1'000'000;
+  t.credit_bytes = 1 << 30;
+  t.maximum_message = 1 << 20;
+  return t;
+}
+
+/// A sender and the outbox behind it.
+struct rig {
+  explicit rig(options settings = small(), bool reliable = false, std::size_t limit = 1 << 16)
+      : o(settings), frame_limit(limit), s(o, reliable, limit) {}
+
+  /// Puts messages into the outbox; the sender learns of it unless `silently`.
+  void commit(std::size_t count, std::size_t size = 10, std::uint64_t epoch = 1,
+              bool silently = false) {
+    std::uint64_t first = next;
+    std::vector<stored_message> batch;
+    for (std::size_t i = 0; i < count; ++i, ++next) {
+      batch.emplace_back(next, next, epoch, bytes(std::string(size, 'x')));
+      box.emplace(next, batch.back());
+    }
+    if (!silently) s.handle_committed(first, batch);
+  }
+
+  void restore(std::uint64_t first) {
+    cursors c;
+    c.outbox_first = first;
+    c.outbox_next = next;
+    s.restore(c);
+  }
+
+  void open(const session_terms& terms = terms_from(1)) {
+    s.handle_session(terms);
+    counted = terms.received_bytes;
+    count_from = terms.send_from;
+    s.handle_verified();
+  }
+
+  bool page() {
+    std::optional<page_request> wanted = s.poll_page();
+    if (!wanted) return false;
+    std::vector<stored_message> found;
+    std::size_t size = 0;
+    for (auto at = box.find(wanted->from); at != box.end(); ++at) {
+      size += at->second.contents.size();
+      if (found.size() == wanted->messages || (size > wanted->bytes && !found.empty())) break;
+      found.push_back(at->second);
+    }
+    s.handle_page(found);
+    return true;
+  }
+
+  /// All that is sent now, in order; pages are read as they are wanted.
+  sequences flush(timestamp now = 0s) {
+    sequences sent;
+    for (;;) {
+      frame_writer w(out, {}, false, frame_limit);
+      s.fill(w, now, random);
+      w.finish();
+      frame f;
+      REQUIRE_FALSE(read_frame(out, f));
+      for (const data_record& d : f.data) {
+        for (std::size_t i = 0; i < d.items.size(); ++i) sent.push_back(d.first + i);
+      }
+      ++frames;
+      if (f.data.empty() && !page()) return sent;
+    }
+  }
+
+  ack_record ack(std::uint64_t received, std::uint64_t delivered = 0) const {
+    ack_record a;
+    a.received = received;
+    a.delivered = delivered;
+    a.received_bytes = counted;
+    for (std::uint64_t i = count_from; i <= received && box.contains(i); ++i) {
+      a.received_bytes += box.at(i).contents.size();
+    }
+    return a;
+  }
+  std::error_code take(const ack_record& a, timestamp now = 0s) {
+    return s.handle_ack(a, now, random);
+  }
+  std::error_code take_ranges(std::uint64_t received, std::vector<sequence_range> ranges,
+                              timestamp now) {
+    ack_record a = ack(received);
+    a.ranges = std::move(ranges);
+    return take(a, now);
+  }
+  /// Lets the timer run out that runs now.
+  timestamp expire() {
+    timestamp at = s.deadline();
+    REQUIRE(at != never);
+    s.handle_timeout(at, random);
+    return at;
+  }
+
+  options o;
+  std::size_t frame_limit;
+  std::vector<std::byte> out;
+  random_source random{1};
+  sender s;
+  std::map<std::uint64_t, stored_message> box;
+  std::uint64_t next = 1;
+  std::uint64_t counted = 0;
+  std::uint64_t count_from = 1;
+  int frames = 0;
+};
+
+}  // namespace
+
+TEST_CASE("nothing is sent before a session is open and verified") {
+  rig r;
+  r.commit(3);
+  CHECK(r.flush().empty());
+  r.s.handle_session(terms_from(1));
+  CHECK(r.flush().empty());
+  CHECK_FALSE(r.s.poll_page());
+  r.s.handle_verified();
+  CHECK(r.flush() == from_to(1, 3));
+}
+
+TEST_CASE("what is committed during a session is sent once, in order") {
+  rig r;
+  r.open();
+  r.commit(2);
+  CHECK(r.flush() == from_to(1, 2));
+  CHECK(r.flush().empty());
+  r.commit(2);
+  CHECK(r.flush() == from_to(3, 4));
+  CHECK(r.s.in_flight() == 4);
+  CHECK(r.s.highest_sent() == 4);
+  CHECK(r.s.resent() == 0);
+}
+
+TEST_CASE("the window bounds how many messages are in flight") {
+  rig r(small(5));
+  r.open();
+  r.commit(20);
+  CHECK(r.flush() == from_to(1, 5));
+  CHECK_FALSE(r.s.has_data());
+  REQUIRE_FALSE(r.take(r.ack(2)));
+  CHECK(r.flush() == from_to(6, 7));
+  REQUIRE_FALSE(r.take(r.ack(7)));
+  CHECK(r.flush() == from_to(8, 12));
+}
+
+TEST_CASE("the window bounds how many bytes are in flight") {
+  options o = small();
+  o.window_bytes = 1000;
+  rig r(o);
+  r.open();
+  r.commit(20, 300);
+  CHECK(r.flush() == from_to(1, 3));
+  REQUIRE_FALSE(r.take(r.ack(1)));
+  CHECK(r.flush() == from_to(4, 4));
+}
+
+TEST_CASE("credit in messages binds") {
+  rig r;
+  session_terms t = terms_from(1);
+  t.credit_sequence = 3;
+  r.open(t);
+  r.commit(10);
+  CHECK(r.flush() == from_to(1, 3));
+  ack_record a = r.ack(3);
+  a.credit_sequence = 4;
+  a.credit_bytes = 1 << 30;
+  REQUIRE_FALSE(r.take(a));
+  CHECK(r.flush() == from_to(4, 4));
+}
+
+TEST_CASE("credit in bytes binds, counted from where the receiver counts") {
+  rig r;
+  session_terms t = terms_from(1);
+  t.received_bytes = 5000;
+  t.credit_bytes = 5025;
+  r.open(t);
+  r.commit(10, 10);
+  CHECK(r.flush() == from_to(1, 2));
+  ack_record a = r.ack(2);
+  CHECK(a.received_bytes == 5020);
+  a.credit_bytes = 5040;
+  REQUIRE_FALSE(r.take(a));
+  CHECK(r.flush() == from_to(3, 4));
+}
+
+TEST_CASE("a repeated ack does not count bytes twice") {
+  rig r;
+  session_terms t = terms_from(1);
+  t.credit_bytes = 45;
+  r.open(t);
+  r.commit(10, 10);
+  CHECK(r.flush() == from_to(1, 4));
+  for (int i = 0; i < 5; ++i) REQUIRE_FALSE(r.take(r.ack(2)));
+  CHECK(r.flush().empty());
+  ack_record a = r.ack(2);
+  a.credit_bytes = 60;
+  REQUIRE_FALSE(r.take(a));
+  CHECK(r.flush() == from_to(5, 6));
+}
+
+TEST_CASE("credit that is zero stops all, and its return starts all again") {
+  rig r;
+  session_terms t = terms_from(1);
+  t.credit_sequence = 0;
+  t.credit_bytes = 0;
+  r.open(t);
+  r.commit(5);
+  CHECK(r.flush().empty());
+  // The side that waits asks by its own timer, for as long as it takes.
+  for (int i = 0; i < 20; ++i) {
+    timestamp now = r.expire();
+    CHECK(r.s.ping_due());
+    r.s.pinged();
+    CHECK(r.flush(now).empty());
+  }
+  ack_record a = r.ack(0);
+  a.credit_sequence = 10;
+  a.credit_bytes = 1000;
+  REQUIRE_FALSE(r.take(a, 1h));
+  CHECK(r.flush(1h) == from_to(1, 5));
+}
+
+TEST_CASE("an old ack moves neither cursor nor credit back") {
+  rig r;
+  session_terms t = terms_from(1);
+  t.credit_sequence = 10;
+  r.open(t);
+  r.commit(20);
+  CHECK(r.flush() == from_to(1, 10));
+  ack_record old = r.ack(3, 2);
+  old.delivered_epoch = 1;
+  old.credit_sequence = 10;
+  old.ranges = {sequence_range{5, 6}};
+  ack_record fresh = r.ack(8, 7);
+  fresh.delivered_epoch = 1;
+  fresh.credit_sequence = 15;
+  fresh.credit_bytes = 1 << 30;
+  REQUIRE_FALSE(r.take(fresh));
+  CHECK(r.flush() == from_to(11, 15));
+  REQUIRE_FALSE(r.take(old, 1s));
+  REQUIRE_FALSE(r.take(r.ack(0), 1s));
+  CHECK(r.s.delivered() == 7);
+  CHECK(r.s.in_flight() == 7);
+  CHECK(r.flush(1s).empty());
+}
+
+TEST_CASE("an ack may confirm several at once and all that was sent") {
+  rig r;
+  r.open();
+  r.commit(10);
+  r.flush();
+  REQUIRE_FALSE(r.take(r.ack(10, 10)));
+  CHECK(r.s.in_flight() == 0);
+  CHECK(r.s.delivered() == 10);
+  CHECK(r.s.deadline() == never);
+}
+
+TEST_CASE("an ack of what was never sent is refused and changes nothing") {
+  rig r;
+  r.open();
+  r.commit(5);
+  r.flush();
+  CHECK(r.take(r.ack(6)) == error::acknowledged_unsent);
+  CHECK(r.take_ranges(0, {{2, 6}}, 0s) == error::acknowledged_unsent);
+  CHECK(r.take_ranges(0, {{maximum_sequence, maximum_sequence}}, 0s) == error::acknowledged_unsent);
+  CHECK(r.s.in_flight() == 5);
+  CHECK_FALSE(r.take(r.ack(5)));
+}
+
+TEST_CASE("credit beyond any bound is refused") {
+  rig r;
+  r.open();
+  r.commit(1);
+  ack_record a = r.ack(0);
+  a.credit_sequence = (std::uint64_t{1} << 30) + 1;
+  CHECK(r.take(a) == error::credit_out_of_range);
+  a = r.ack(0);
+  a.credit_bytes = (std::uint64_t{1} << 46) + 1;
+  CHECK(r.take(a) == error::credit_out_of_range);
+  a.credit_bytes = ~std::uint64_t{0};
+  CHECK(r.take(a) == error::credit_out_of_range);
+}
+
+TEST_CASE("a message that a later one overtook is lost after a round trip and a quarter") {
+  rig r;
+  r.open();
+  r.commit(1);
+  r.flush(0ms);
+  REQUIRE_FALSE(r.take(r.ack(1), 100ms));  // the round trip is 100 ms
+  CHECK(r.s.rtt() == 100ms);
+  r.commit(3);
+  CHECK(r.flush(100ms) == from_to(2, 4));
+  REQUIRE_FALSE(r.take_ranges(1, {{3, 3}}, 200ms));
+  CHECK(r.flush(200ms).empty());
+  CHECK(r.s.deadline() == 225ms);
+  r.s.handle_timeout(225ms, r.random);
+  CHECK(r.flush(225ms) == from_to(2, 2));  // 4 was sent after 3: it is not known to be lost
+  CHECK(r.s.resent() == 1);
+}
+
+TEST_CASE("an ack that comes late enough tells the loss at once") {
+  rig r;
+  r.open();
+  r.commit(1);
+  r.flush(0ms);
+  r.take(r.ack(1), 100ms);
+  r.commit(4);
+  r.flush(100ms);
+  REQUIRE_FALSE(r.take_ranges(1, {{5, 5}}, 230ms));
+  CHECK(r.flush(230ms) == from_to(2, 4));
+}
+
+TEST_CASE("what the peer holds out of order is not sent again") {
+  rig r;
+  r.open();
+  r.commit(6);
+  r.flush(0ms);
+  REQUIRE_FALSE(r.take_ranges(0, {{2, 3}, {5, 5}}, 1ms));
+  timestamp now = 1ms;
+  sequences again;
+  while (again.empty()) {
+    now = r.expire();
+    again = r.flush(now);
+  }
+  for (std::uint64_t s : again) CHECK((s == 1 || s == 4 || s == 6));
+  CHECK(std::count(again.begin(), again.end(), 1U) == 1);
+  CHECK(std::count(again.begin(), again.end(), 4U) == 1);
+}
+
+TEST_CASE("what came out of order after it was marked lost is not sent again") {
+  rig r;
+  r.open();
+  r.commit(2);
+  r.flush(0ms);
+  r.expire();  // both are to be sent again
+  REQUIRE_FALSE(r.take_ranges(0, {{2, 2}}, 1s));
+  CHECK(r.flush(1s) == from_to(1, 1));
+  REQUIRE_FALSE(r.take(r.ack(2), 2s));
+  CHECK(r.flush(2s).empty());
+}
+
+TEST_CASE("an ack of what was marked lost takes it off the list") {
+  options o = small();
+  o.frame_fill = 1000;
+  rig r(o);
+  r.open();
+  r.commit(4);
+  r.flush(0ms);
+  r.expire();
+  REQUIRE_FALSE(r.take(r.ack(3), 1s));
+  CHECK(r.flush(1s) == from_to(4, 4));
+  CHECK(r.flush(1s).empty());
+}
+
+TEST_CASE("a flight of which nothing is heard is sent again when its timer ends") {
+  rig r;
+  r.open();
+  r.commit(1);
+  r.flush(0s);
+  CHECK(r.s.deadline() >= r.o.initial_timeout);
+  CHECK(r.s.deadline() <= r.o.initial_timeout * 5 / 4);
+  r.s.handle_timeout(r.s.deadline() - 1ns, r.random);
+  CHECK(r.flush(r.s.deadline() - 1ns).empty());
+  CHECK(r.flush(r.expire()) == from_to(1, 1));
+}
+
+TEST_CASE("the timer backs off to its bound, and progress brings it back") {
+  rig r;
+  r.open();
+  r.commit(2);
+  r.flush(0s);
+  duration expected = r.o.initial_timeout;
+  timestamp now = 0s;
+  for (int i = 0; i < 10; ++i) {
+    duration wait = r.s.deadline() - now;
+    CHECK(wait >= expected);
+    CHECK(wait <= expected + expected / 4);
+    now = r.expire();
+    CHECK(r.flush(now) == from_to(1, 1));  // no more than a frame without news of the peer
+    expected = std::min(expected * 2, r.o.maximum_timeout);
+  }
+  REQUIRE_FALSE(r.take(r.ack(1), now));
+  CHECK(r.s.deadline() - now <= r.o.initial_timeout * 5 / 4);
+}
+
+TEST_CASE("an ack that says nothing new does not put the timer off") {
+  rig r;
+  r.open();
+  r.commit(2);
+  r.flush(0s);
+  REQUIRE_FALSE(r.take(r.ack(1), 10ms));
+  timestamp due = r.s.deadline();
+  for (int i = 0; i < 10; ++i) REQUIRE_FALSE(r.take(r.ack(1), 20ms));
+  CHECK(r.s.deadline() == due);
+}
+
+TEST_CASE("the round trip is not measured on what was sent twice") {
+  rig r;
+  r.open();
+  r.commit(1);
+  r.flush(0s);
+  timestamp now = r.expire();
+  r.flush(now);
+  REQUIRE_FALSE(r.take(r.ack(1), now + 1ms));
+  CHECK(r.s.rtt() == 0ns);
+}
+
+TEST_CASE("a reliable network is never asked to carry anything twice") {
+  rig r(small(), true);
+  r.open();
+  r.commit(5);
+  CHECK(r.flush(0s) == from_to(1, 5));
+  CHECK(r.s.deadline() == never);
+  r.s.handle_timeout(1h, r.random);
+  CHECK(r.flush(1h).empty());
+  REQUIRE_FALSE(r.take(r.ack(2), 2h));
+  r.s.handle_timeout(3h, r.random);
+  CHECK(r.flush(3h).empty());
+  CHECK(r.s.resent() == 0);
+  CHECK_FALSE(r.s.ping_due());
+}
+
+TEST_CASE("a backlog comes from the store, page by page and without a seam") {
+  options o = small(50);
+  o.page_messages = 7;
+  rig r(o);
+  r.commit(500, 10, 1, true);
+  r.restore(1);
+  r.open();
+  sequences sent;
+  std::uint64_t received = 0;
+  while (received < 700) {
+    sequences some = r.flush();
+    REQUIRE_FALSE(some.empty());
+    sent.insert(sent.end(), some.begin(), some.end());
+    CHECK(r.s.in_flight() <= 50);
+    received = sent.back();
+    REQUIRE_FALSE(r.take(r.ack(received, received)));
+    // What is sent meanwhile queues behind the backlog.
+    if (r.next <= 700) r.commit(std::min<std::size_t>(10, 701 - r.next));
+  }
+  CHECK(sent == from_to(1, 700));
+}
+
+TEST_CASE("what is committed while a page is under way comes once, from one of both") {
+  options o = small(50);
+  rig r(o);
+  r.commit(10, 10, 1, true);
+  r.restore(1);
+  r.open();
+  auto wanted = r.s.poll_page();
+  REQUIRE(wanted);
+  CHECK(wanted->from == 1);
+  std::vector<stored_message> page;
+  for (auto& [at, m] : r.box) page.push_back(m);
+  r.commit(5);  // does not follow what is in memory
+  for (auto& [at, m] : r.box) {
+    if (at > 10) page.push_back(m);
+  }
+  r.s.handle_page(page);
+  CHECK(r.flush() == from_to(1, 15));
+  r.commit(1);
+  CHECK(r.flush() == from_to(16, 16));
+}
+
+TEST_CASE("a page of the outbox that was asked for earlier is ignored") {
+  rig r;
+  r.commit(10, 10, 1, true);
+  r.restore(1);
+  r.open();
+  std::vector<stored_message> page;
+  for (auto& [at, m] : r.box) page.push_back(m);
+  // The peer confirmed more than was known when the page was asked for.
+  REQUIRE_FALSE(r.take(r.ack(4, 4)));
+  r.s.handle_page(page);
+  CHECK(r.flush() == from_to(5, 10));
+  r.s.handle_page(page);
+  CHECK(r.flush().empty());
+}
+
+TEST_CASE("memory holds no more than the window though the backlog is long") {
+  options o = small(20);
+  o.window_bytes = 1000;
+  o.page_messages = 1000;
+  o.page_bytes = 100'000;
+  rig r(o);
+  r.commit(1000, 100, 1, true);
+  r.restore(1);
+  session_terms t = terms_from(1);
+  t.credit_sequence = 0;
+  r.open(t);
+  std::size_t asked = 0;
+  while (auto wanted = r.s.poll_page()) {
+    CHECK(wanted->messages <= 20);
+    CHECK(wanted->bytes <= 1000);
+    REQUIRE(++asked < 5);
+    REQUIRE(r.page());
+  }
+  CHECK_FALSE(r.s.has_room());
+}
+
+TEST_CASE("a new session sends what the peer did not receive, and nothing else") {
+  rig r;
+  r.open();
+  r.commit(10);
+  r.flush();
+  REQUIRE_FALSE(r.take(r.ack(3, 2)));
+  r.s.handle_session_end();
+  CHECK(r.s.in_flight() == 0);
+  CHECK(r.flush().empty());
+  CHECK(r.s.deadline() == never);
+  r.open(terms_from(7));
+  CHECK(r.flush() == from_to(7, 10));
+  CHECK(r.s.resent() == 0);
+}
+
+TEST_CASE("a new session may send again what the last one had confirmed as received") {
+  rig r;
+  r.open();
+  r.commit(10);
+  r.flush();
+  REQUIRE_FALSE(r.take(r.ack(8, 2)));
+  r.s.handle_session_end();
+  r.open(terms_from(3));  // another incarnation, which has nothing
+  CHECK(r.flush() == from_to(3, 10));
+}
+
+TEST_CASE("sessions without end in between start over as well") {
+  rig r;
+  r.open();
+  r.commit(10);
+  r.flush();
+  for (std::uint64_t from : {1U, 5U, 2U, 11U, 1U}) {
+    r.open(terms_from(from));
+    CHECK(r.flush() == from_to(from, 10));
+  }
+}
+
+TEST_CASE("a message that the peer does not take blocks the stream, told once") {
+  rig r;
+  session_terms t = terms_from(1);
+  t.maximum_message = 100;
+  r.open(t);
+  r.commit(1, 100);
+  r.commit(1, 101);
+  r.commit(1, 5);
+  CHECK(r.flush() == from_to(1, 1));
+  CHECK(r.s.poll_blocked() == 2U);
+  CHECK_FALSE(r.s.poll_blocked());
+  CHECK(r.flush().empty());
+  CHECK_FALSE(r.s.poll_blocked());
+  // A later session with a peer that takes it.
+  r.s.handle_session_end();
+  r.open(terms_from(2));
+  CHECK(r.flush() == from_to(2, 3));
+}
+
+TEST_CASE("a message that fits no frame blocks the stream") {
+  rig r(small(), false, minimum_frame_size);
+  r.open();
+  r.commit(1, minimum_frame_size - frame_overhead);
+  r.commit(1, minimum_frame_size - frame_overhead + 1);
+  CHECK(r.flush() == from_to(1, 1));
+  CHECK(r.s.poll_blocked() == 2U);
+}
+
+TEST_CASE("small messages share a frame, up to its filling and its limit") {
+  options o = small();
+  o.frame_fill = 500;
+  rig r(o);
+  r.open();
+  r.commit(100, 10);
+  CHECK(r.flush() == from_to(1, 100));
+  CHECK(r.frames >= 3);
+  CHECK(r.frames <= 6);
+  o.frame_fill = 1 << 20;
+  rig narrow(o, false, minimum_frame_size);
+  narrow.open();
+  narrow.commit(100, 100);
+  CHECK(narrow.flush() == from_to(1, 100));
+}
+
+TEST_CASE("messages of two lives stand in two records") {
+  options o = small();
+  o.frame_fill = 1 << 16;
+  rig r(o);
+  r.open();
+  r.commit(2, 10, 1);
+  r.commit(2, 10, 2);
+  frame_writer w(r.out, {}, false, 1 << 16);
+  r.s.fill(w, 0s, r.random);
+  w.finish();
+  frame f;
+  REQUIRE_FALSE(read_frame(r.out, f));
+  REQUIRE(f.data.size() == 2);
+  CHECK(f.data[0].epoch == 1);
+  CHECK(f.data[1].epoch == 2);
+  CHECK(f.data[1].first == 3);
+  CHECK(r.s.epoch_of(2) == 1U);
+  CHECK(r.s.epoch_of(3) == 2U);
+  CHECK_FALSE(r.s.epoch_of(5));
+}
+
+TEST_CASE("delivered only grows and keeps the epoch of its message") {
+  rig r;
+  r.s.handle_delivered(5, 50);
+  r.s.handle_delivered(3, 30);
+  CHECK(r.s.delivered() == 5);
+  CHECK(r.s.delivered_epoch() == 50);
+  CHECK(r.s.epoch_of(5) == 50U);
+}
+
+TEST_CASE("a side that waits only for delivery asks, and stops when it has it") {
+  rig r;
+  r.open();
+  r.commit(1);
+  r.flush(0s);
+  REQUIRE_FALSE(r.take(r.ack(1, 0), 1ms));
+  timestamp now = r.expire();
+  CHECK(r.s.ping_due());
+  r.s.pinged();
+  CHECK(r.flush(now).empty());
+  REQUIRE_FALSE(r.take(r.ack(1, 1), now));
+  CHECK(r.s.deadline() == never);
+}
+
+TEST_CASE("under random acks and losses all is sent, in the window and within credit") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    random_source chance(seed);
+    options o = small(1 + chance.below(20));
+    o.page_messages = 1 + chance.below(10);
+    o.frame_fill = 1 + chance.below(200);
+    rig r(o);
+    r.commit(40, 10, 1, true);
+    r.restore(1);
+    std::vector<bool> arrived(102, false);
+    std::uint64_t received = 0;
+    timestamp now = 0s;
+    auto advance = [&] {
+      while (received < 100 && arrived[received + 1]) ++received;
+    };
+    r.open();
+    for (int step = 0; step < 5000 && r.s.delivered() < 100; ++step) {
+      if (r.next <= 100 && chance.below(3) == 0) r.commit(1 + chance.below(101 - r.next));
+      for (std::uint64_t s : r.flush(now)) {
+        REQUIRE(s < r.next);
+        REQUIRE(s <= received + o.window_messages + 100);
+        if (chance.below(100) >= 30) arrived[s] = true;
+      }
+      REQUIRE(r.s.in_flight() <= o.window_messages);
+      ack_record a = r.ack(received, received);  // as it was, and soon as it is
+      if (chance.below(4) != 0) {
+        advance();
+        a = r.ack(received, received);
+        for (std::uint64_t s = received + 2; s < r.next && a.ranges.size() < 32; ++s) {
+          if (!arrived[s]) continue;
+          if (!a.ranges.empty() && a.ranges.back().last + 1 == s) {
+            a.ranges.back().last = s;
+          } else {
+            a.ranges.push_back(sequence_range{s, s});
+          }
+        }
+      }
+      if (chance.below(100) >= 30) REQUIRE_FALSE(r.take(a, now));
+      now += std::chrono::milliseconds(chance.below(50));
+      if (r.s.deadline() <= now) r.s.handle_timeout(now, r.random);
+      if (chance.below(100) == 0) {
+        r.s.handle_session_end();
+        advance();
+        session_terms t = terms_from(received + 1);
+        r.open(t);
+      }
+    }
+    INFO(seed);
+    CHECK(r.s.delivered() == 100);
+  }
+}
