@@ -56,8 +56,8 @@ asio::awaitable<void> run(asio::io_context& context) {
 
 int main() {
   asio::io_context context;
-  std::exception_ptr failed;
-  asio::co_spawn(context, run(context), [&](std::exception_ptr e) { failed = e; });
+  asio::co_spawn(context, run(context), [](std::exception_ptr e) {
+    if (e) std::rethrow_exception(e);
+  });
   context.run();
-  if (failed) std::rethrow_exception(failed);
 }
