@@ -70,18 +70,28 @@ struct page_limit {
 
 /// A durable log with one atomic write.
 ///
-/// | expression | result | meaning |
-/// |---|---|---|
-/// | `B::durable_to` | `durability`, constant | what a completed commit survives |
-/// | `b.open()` | `awaitable<store_state<PeerId>>` | Takes the store for this object alone. Throws
-/// std::system_error: `error::store_in_use` if another has it, or the store's own error. Called
-/// again after it failed. Costs time by peers, not by messages. | | `b.commit(batch)` |
-/// `awaitable<void>` | All of `batch` is durable when it completes; if it throws, none is, now or
-/// later. At most one commit runs at a time. `batch` lives until it completes. | | `b.read(box,
-/// peer, from, limit)` | `awaitable<vector<stored_message>>` | The messages with index `from`,
-/// `from + 1` and so on, up to `limit`; empty if there is none. May run beside a commit: it then
-/// sees the store before or after it. Throws on a message that fails its check. | | `b.close()` |
-/// `awaitable<void>` | Gives the store free. |
+/// | expression                       | result                              |
+/// |----------------------------------|-------------------------------------|
+/// | `B::durable_to`                  | `durability`, constant              |
+/// | `b.open()`                       | `awaitable<store_state<PeerId>>`    |
+/// | `b.commit(batch)`                | `awaitable<void>`                   |
+/// | `b.read(box, peer, from, limit)` | `awaitable<vector<stored_message>>` |
+/// | `b.close()`                      | `awaitable<void>`                   |
+///
+/// `durable_to`: what a completed commit survives.
+///
+/// `open`: Takes the store for this object alone. Throws std::system_error: `error::store_in_use`
+/// if another has it, or the store's own error. Called again after it failed. Costs time by peers,
+/// not by messages.
+///
+/// `commit`: All of `batch` is durable when it completes; if it throws, none is, now or later. At
+/// most one commit runs at a time. `batch` lives until it completes.
+///
+/// `read`: The messages with index `from`, `from + 1` and so on, up to `limit`; empty if there is
+/// none. May run beside a commit: it then sees the store before or after it. Throws on a message
+/// that fails its check.
+///
+/// `close`: Gives the store free.
 ///
 /// A backend is a movable handle: the messenger owns one, and destroying it gives the store free as
 /// `close` does, so that a successor can open it. The coroutines run on the messenger's strand; one

@@ -11,13 +11,17 @@ namespace ilm {
 
 /// Where messages go: a callable that takes a `message<PeerId>`.
 ///
-/// | expression | result | meaning |
-/// |---|---|---|
-/// | `d(message)` | `void` or `awaitable<void>` | The application has taken the message when it
-/// returns or completes. A throw means that it has not: the message is offered again, after a delay
-/// that grows, and nothing from that peer overtakes it. | | `D::waits_for_reader` | `bool`,
-/// optional constant | true if the call completes only when somebody reads, so that a shutdown must
-/// not wait for it |
+/// | expression            | result                      |
+/// |-----------------------|-----------------------------|
+/// | `d(message)`          | `void` or `awaitable<void>` |
+/// | `D::waits_for_reader` | `bool`, optional constant   |
+///
+/// `d(message)`: The application has taken the message when it returns or completes. A throw means
+/// that it has not: the message is offered again, after a delay that grows, and nothing from that
+/// peer overtakes it.
+///
+/// `waits_for_reader`: true if the call completes only when somebody reads, so that a shutdown must
+/// not wait for it.
 ///
 /// One peer's messages come one at a time, different peers' at the same time. The calls run on the
 /// messenger's strand; one that must block moves elsewhere, or it delays all peers. A messenger

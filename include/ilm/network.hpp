@@ -35,19 +35,30 @@ struct network_event {
 
 /// Best-effort frames, and presence.
 ///
-/// | expression | result | meaning |
-/// |---|---|---|
-/// | `N::reliable` | `bool`, constant | true if within a session no frame is lost, repeated,
-/// changed or overtaken. Then nothing is sent again before the session ends. | | `n.local_id()` |
-/// `PeerId` | the name under which the other peers know this one | | `n.maximum_frame_size()` |
-/// `std::size_t` | the largest frame in bytes, at least `minimum_frame_size`; constant, and the
-/// same on both sides | | `n.send(peer, frame)` | `awaitable<void>` | Hands a whole frame over, or
-/// drops it: also when there is no session. May wait while the transport is full; that delays this
-/// peer alone. At most one send to a peer runs at a time, to several peers at once. A throw counts
-/// as a loss, and on a reliable network as the end of the session. | | `n.receive()` |
-/// `awaitable<network_event<PeerId>>` | Completes with the next event: `up` when a session begins,
-/// `down` when it ends, `frame` with what arrived and from whom. The peer is whom the network
-/// authenticated. One receive runs at a time. A throw means that the network has ended for good. |
+/// | expression               | result                             |
+/// |--------------------------|------------------------------------|
+/// | `N::reliable`            | `bool`, constant                   |
+/// | `n.local_id()`           | `PeerId`                           |
+/// | `n.maximum_frame_size()` | `std::size_t`                      |
+/// | `n.send(peer, frame)`    | `awaitable<void>`                  |
+/// | `n.receive()`            | `awaitable<network_event<PeerId>>` |
+///
+/// `reliable`: true if within a session no frame is lost, repeated, changed or overtaken. Then
+/// nothing is sent again before the session ends.
+///
+/// `local_id`: The name under which the other peers know this one.
+///
+/// `maximum_frame_size`: The largest frame in bytes, at least `minimum_frame_size`; constant, and
+/// the same on both sides.
+///
+/// `send`: Hands a whole frame over, or drops it: also when there is no session. May wait while the
+/// transport is full; that delays this peer alone. At most one send to a peer runs at a time, to
+/// several peers at once. A throw counts as a loss, and on a reliable network as the end of the
+/// session.
+///
+/// `receive`: Completes with the next event: `up` when a session begins, `down` when it ends,
+/// `frame` with what arrived and from whom. The peer is whom the network authenticated. One receive
+/// runs at a time. A throw means that the network has ended for good.
 ///
 /// A network is a movable handle that the messenger owns; destroying it leaves the network. Its
 /// coroutines run on the messenger's strand and end with an error on terminal cancellation. A

@@ -127,7 +127,9 @@ class memory_fabric {
   };
 
   struct core {
-    core(std::uint64_t seed, std::size_t largest) : random(seed), maximum(largest) {}
+    /// The generator never leaves 0.
+    core(std::uint64_t seed, std::size_t largest)
+        : random(seed != 0 ? seed : ~std::uint64_t{0}), maximum(largest) {}
 
     std::shared_ptr<seat> join(PeerId id) {
       std::lock_guard lock(mutex);

@@ -1,0 +1,62 @@
+// Contents of a type of one's own: whatever nlohmann/json can convert travels as CBOR.
+
+#include <ilm/codecs/json.hpp>
+#include <ilm/ilm.hpp>
+
+#include <asio/io_context.hpp>
+#include <nlohmann/json.hpp>
+
+#include <exception>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using namespace std::chrono_literals;
+
+struct order {
+  std::string article;
+  unsigned quantity = 0;
+  std::vector<std::string> remarks;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(order, article, quantity, remarks)
+
+asio::awaitable<void> run(asio::io_context& context) {
+  ilm::memory_fabric<std::string> fabric;
+  ilm::inbox<std::string> shop_box, depot_box;
+  ilm::memory_backend<std::string> shop_store, depot_store;
+  ilm::messenger shop(context, shop_store, fabric.join("shop"), shop_box);
+  ilm::messenger depot(context, depot_store, fabric.join("depot"), depot_box);
+
+  // g++ 12 destroys an aggregate that is made inside a co_await expression twice: name it first.
+  order wanted{"teapot", 2, {"blue", "with a lid"}};
+  co_await shop.send_to("depot", wanted);
+  co_await shop.send_to("depot", "two teapots, please");
+
+  ilm::message<std::string> first = co_await depot_box.receive();
+  auto got = first.as<order>();
+  std::cout << got.quantity << " x " << got.article << ", " << got.remarks.at(0) << '\n';
+  bool right = got.article == "teapot" && got.quantity == 2 && got.remarks == wanted.remarks;
+  if (!right) throw std::runtime_error("the order is not what was sent");
+
+  // Contents of another type are an error, which says what is wrong. They have been taken all the
+  // same: what becomes of them is the application's business.
+  ilm::message<std::string> second = co_await depot_box.receive();
+  try {
+    second.as<order>();
+    throw std::runtime_error("a text passed for an order");
+  } catch (const std::system_error& e) {
+    if (e.code() != ilm::error::undecodable_contents) throw;
+    std::cout << "\"" << second.text() << "\" is no order\n";
+  }
+  co_await shop.shutdown(1s);
+  co_await depot.shutdown(1s);
+}
+
+int main() {
+  asio::io_context context;
+  asio::co_spawn(context, run(context), [](std::exception_ptr e) {
+    if (e) std::rethrow_exception(e);
+  });
+  context.run();
+}
