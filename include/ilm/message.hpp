@@ -61,12 +61,15 @@ concept encodable = requires(const T& value, std::vector<std::byte>& out,
 template <class PeerId>
 struct message {
   message() = default;
-  message(PeerId from_peer, std::uint64_t number, bytes what)
-      : from(std::move(from_peer)), sequence(number), contents(std::move(what)) {}
+  message(PeerId from_peer, std::uint64_t number, bytes what, std::uint64_t at = 0)
+      : from(std::move(from_peer)), sequence(number), index(at), contents(std::move(what)) {}
 
   PeerId from{};
   /// The number that the sender's send_to returned.
   std::uint64_t sequence = 0;
+  /// The message's number among all from this peer in this side's store. The sequence begins anew
+  /// when the peer loses its store; this number only grows, so it tells a repetition for certain.
+  std::uint64_t index = 0;
   bytes contents;
 
   std::string_view text() const noexcept { return contents.text(); }

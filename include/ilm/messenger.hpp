@@ -150,8 +150,9 @@ class messenger {
   /// store. Can be called again, also after a timeout, and tells the same truth.
   ///
   /// Completes with: counts of what was delivered and what stays durable, exact.
-  /// Completes when: every peer with a session has confirmed all that was sent to it, or the
-  ///   timeout is over, and the store is closed.
+  /// Completes when: every peer with whom the network has a session, open or opening, has confirmed
+  ///   all that was sent to it, and running calls of the delivery have ended; or the timeout is
+  ///   over. Then the store is closed.
   /// Errors: the store's, if closing it fails.
   /// Cancelling: has no effect.
   template <class Token = default_token>

@@ -6,6 +6,10 @@
 // store, then let the peer come and drain. The store is in memory, so it is measured too: the
 // resident memory that the messenger adds is what the last column shows.
 
+#include <ilm/ilm.hpp>
+
+#include <asio/io_context.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -15,10 +19,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include <asio/io_context.hpp>
-
-#include <ilm/ilm.hpp>
 
 namespace {
 

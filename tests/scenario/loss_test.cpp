@@ -1,9 +1,8 @@
 #include "support/catch.hpp"
+#include "support/world.hpp"
 
 #include <algorithm>
 #include <string>
-
-#include "support/world.hpp"
 
 using namespace test;
 
@@ -36,7 +35,8 @@ outcome ten_thousand(std::uint64_t seed, double fault, std::size_t frame_size) {
 
 }  // namespace
 
-TEST_CASE("a tenth lost, a tenth repeated and a tenth overtaken costs less than 25 times the time") {
+TEST_CASE(
+    "a tenth lost, a tenth repeated and a tenth overtaken costs less than 25 times the time") {
   for (std::size_t frame_size : {1200, 9000, 1 << 20}) {
     outcome calm = ten_thousand(1, 0, frame_size);
     std::chrono::nanoseconds worst{};

@@ -16,7 +16,7 @@
 #include <type_traits>
 #include <vector>
 
-// Any type that nlohmann/json converts travels as CBOR (RFC 8949). Include this header and send it.
+// Any type that nlohmann/json converts travels as CBOR (RFC 8949): include this header and send it.
 
 namespace ilm {
 

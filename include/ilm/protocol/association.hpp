@@ -92,18 +92,20 @@ class association {
   void handle_session_up(timestamp now) {
     end_session();
     network_up_ = true;
+    away_ = false;
     if (!closing_ && phase_ != phase::minting) greet(now);
   }
 
   void handle_session_down() {
     end_session();
     network_up_ = false;
+    away_ = true;
   }
 
   void handle_frame(std::span<const std::byte> in, timestamp now) {
     if (in.size() > setup_.frame_limit) return reject(error::frame_too_large);
     if (std::error_code e = read_frame(in, scratch_)) return reject(e);
-    if (closing_) return;
+    if (closing_ || away_) return;
     if (scratch_.hello) return handle_hello_frame(now);
     const frame_header& h = scratch_.header;
     bool ours = h.source_tag == tag_of(peer_) && h.destination_tag == tag_of(local_) &&
@@ -570,6 +572,7 @@ class association {
   std::uint64_t stale_frames_ = 0;
   std::uint64_t rejected_frames_ = 0;
   bool network_up_ = false;
+  bool away_ = false;  ///< the network said so, which a late frame does not change
   bool connected_ = false;
   bool ack_due_ = false;
   bool ping_due_ = false;

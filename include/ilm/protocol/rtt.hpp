@@ -34,16 +34,22 @@ class round_trip {
   }
 
   /// How long after a later frame's acknowledgement a frame may still be under way: a quarter of a
-  /// round trip (RFC 8985, section 6.2), at least a millisecond.
+  /// round trip, at least a millisecond, and up to a whole one where repairs turned out needless
+  /// (RFC 8985, section 6.2).
   duration reordering() const noexcept {
-    return std::max<duration>(smoothed_ / 4, std::chrono::milliseconds(1));
+    return std::max<duration>(smoothed_ * quarters_ / 4, std::chrono::milliseconds(1));
   }
+  /// A repair was acknowledged too soon to have been the cause of it.
+  void needless_repair() noexcept { quarters_ = std::min(quarters_ + 1, 4); }
+  /// Whether what was sent `ago` can have been acknowledged.
+  bool plausible(duration ago) const noexcept { return ago >= smoothed_ / 2; }
   duration smoothed() const noexcept { return smoothed_; }
 
  private:
   duration minimum_, maximum_, timeout_;
   duration smoothed_{}, variance_{};
   int backoff_ = 0;
+  int quarters_ = 1;
 };
 
 }  // namespace ilm::protocol

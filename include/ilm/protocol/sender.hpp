@@ -161,7 +161,7 @@ class sender {
     credit_sequence_ = std::max(credit_sequence_, a.credit_sequence);
     credit_bytes_ = std::max(credit_bytes_, a.credit_bytes);
     acknowledge(a.received, a.received_bytes, now);
-    for (const sequence_range& r : a.ranges) hold(r);
+    for (const sequence_range& r : a.ranges) hold(r, now);
     if (!reliable_) find_losses(now);
     handle_delivered(a.delivered, a.delivered_epoch);
     if (progress) {
@@ -317,7 +317,7 @@ class sender {
       round_trip_.sample(now - at(to).sent_at);
     }
     for (std::uint64_t s = received_ + 1; s <= to && s < send_next_; ++s) {
-      newest_order_ = std::max(newest_order_, at(s).order);
+      if (!at(s).held) arrived(at(s), now);
       in_flight_bytes_ -= at(s).contents.size();
     }
     received_ = to;
@@ -329,18 +329,27 @@ class sender {
     }
   }
 
-  void hold(const sequence_range& r) {
+  void hold(const sequence_range& r, timestamp now) {
     for (std::uint64_t s = std::max(r.first, received_ + 1); s <= r.last && s < send_next_; ++s) {
       entry& e = at(s);
       if (e.held) continue;
       e.held = true;
-      newest_order_ = std::max(newest_order_, e.order);
+      arrived(e, now);
       if (e.lost) {
         e.lost = false;
         --lost_;
       }
     }
     disordered_until_ = std::max(disordered_until_, send_next_ - 1);
+  }
+
+  void arrived(const entry& e, timestamp now) noexcept {
+    if (e.transmissions > 1 && !round_trip_.plausible(now - e.sent_at)) {
+      // It was the first one that arrived; what was sent after the repair proves nothing.
+      round_trip_.needless_repair();
+      return;
+    }
+    newest_order_ = std::max(newest_order_, e.order);
   }
 
   void mark_lost(entry& e) noexcept {

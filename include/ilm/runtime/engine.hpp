@@ -11,6 +11,7 @@
 #include <ilm/network.hpp>
 #include <ilm/options.hpp>
 #include <ilm/runtime/admission.hpp>
+#include <ilm/runtime/board.hpp>
 #include <ilm/runtime/deadlines.hpp>
 #include <ilm/runtime/event_queue.hpp>
 #include <ilm/runtime/peer.hpp>
@@ -26,7 +27,6 @@
 #include <exception>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <random>
 #include <system_error>
@@ -92,16 +92,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     }
   }
 
-  statistics_type read_statistics() const {
-    protocol::timestamp at = now();
-    std::lock_guard lock(published_mutex_);
-    statistics_type s = published_;
-    for (const auto& [id, shown] : published_peers_) {
-      s.peers.push_back(shown.first);
-      if (shown.first.outbox_depth > 0) s.peers.back().oldest_age = at - shown.second;
-    }
-    return s;
-  }
+  statistics_type read_statistics() const { return board_.read(now()); }
 
   // Requests, on the strand.
 
@@ -127,18 +118,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     events_.read(id, std::move(reader));
   }
 
-  void shut_down(protocol::duration timeout,
-                 detail::completion<std::error_code, report_type> done) {
-    if (life_ == life::ended) return done({}, report_);
-    shutdown_waiters_.push_back(std::move(done));
-    shutdown_at_ = std::min(shutdown_at_, protocol::after(now(), timeout));
-    if (life_ == life::running) {
-      life_ = life::draining;
-      admission_.fail_all(error::shut_down);
-    }
-    timer_->cancel();
-    check_drained();
-  }
+  void shut_down(protocol::duration timeout, detail::completion<std::error_code, report_type> done);
 
   void cancel(std::uint64_t id) {
     std::error_code aborted = asio::error::operation_aborted;
@@ -154,36 +134,10 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   }
 
   /// Ends everything at once, as a crash would, but for the callers that wait: they are told.
-  void stop() {
-    if (std::exchange(stopped_, true)) return;
-    life_ = life::ended;
-    fail_requests(why_ended_);
-    publish_end();
-    timer_->cancel();
-    commit_wake_.notify();
-    closing_wake_.notify();
-    for (auto& [id, p] : peers_) {
-      p->write.notify();
-      p->handover.notify();
-      p->stop_writing.emit(asio::cancellation_type::terminal);
-      p->stop_handover.emit(asio::cancellation_type::terminal);
-    }
-    stop_receiving_.emit(asio::cancellation_type::terminal);
-    release();
-  }
+  void stop();
 
   /// Destroys the coroutines that wait inside, where no context will ever run them again.
-  void abandon() {
-    stopped_ = true;
-    network_.reset();
-    timer_.reset();
-    commit_wake_.abandon();
-    closing_wake_.abandon();
-    for (auto& [id, p] : peers_) {
-      p->write.abandon();
-      p->handover.abandon();
-    }
-  }
+  void abandon();
 
  private:
   using engine_pointer = std::shared_ptr<engine>;
@@ -225,9 +179,15 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   // Peers.
 
-  peer_type& peer_of(const peer_id& id) {
-    auto at = peers_.find(id);
-    return at != peers_.end() ? *at->second : add_peer(id, cursors_of_stranger());
+  /// The peer, made if need be; null and the reason if its id cannot be one.
+  peer_type* peer_of(const peer_id& id, std::error_code& unusable) {
+    if (auto at = peers_.find(id); at != peers_.end()) return at->second.get();
+    try {
+      return &add_peer(id, cursors_of_stranger());
+    } catch (const std::system_error& e) {
+      unusable = e.code();
+      return nullptr;
+    }
   }
 
   cursors cursors_of_stranger() const {
@@ -304,34 +264,8 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   }
 
   void publish(const peer_type& p) {
-    const protocol::association& core = p.core;
-    protocol::timestamp at = now();
-    std::lock_guard lock(published_mutex_);
-    auto& [s, since] = published_peers_[p.id];
-    s.peer = p.id;
-    s.connected = core.state() == protocol::phase::established;
-    s.outbox_depth = core.outbox_depth();
-    s.inbox_depth = core.inbox_depth();
-    s.in_flight = core.in_flight();
-    s.round_trip = core.rtt();
-    s.accepted = p.accepted;
-    s.delivered = core.delivered_by_peer() - p.delivered_at_open;
-    s.received = p.taken;
-    s.resent = core.resent();
-    s.duplicates_dropped = core.duplicates();
-    s.frames_sent = p.frames_sent;
-    s.frames_received = p.frames_received;
-    s.frames_stale = core.stale_frames();
-    s.frames_rejected = core.rejected_frames();
-    since = at - p.ages.oldest(at);
-    published_.uncommitted_messages = admission_.messages();
-    published_.uncommitted_bytes = admission_.bytes();
-    published_.events_lost = events_.lost();
-  }
-
-  void publish_end() {
-    std::lock_guard lock(published_mutex_);
-    for (auto& [id, shown] : published_peers_) shown.first.connected = false;
+    board_.show(p, now());
+    board_.show_waiting(admission_.messages(), admission_.bytes(), events_.lost());
   }
 
   // Sends.
@@ -363,12 +297,9 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   }
 
   void stage(operation op) {
-    peer_type* p = nullptr;
-    try {
-      p = &peer_of(op->peer);
-    } catch (const std::system_error& e) {
-      return op->done(e.code(), 0);
-    }
+    std::error_code unusable;
+    peer_type* p = peer_of(op->peer, unusable);
+    if (p == nullptr) return op->done(unusable, 0);
     if (std::error_code refused = p->core.handle_send(op->contents)) return op->done(refused, 0);
     admission_.entered(op->contents.size());
     p->staged.push_back(std::move(op));
@@ -383,408 +314,57 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   // The store.
 
-  static asio::awaitable<void> open(engine_pointer self) {
-    protocol::duration wait = self->options_.minimum_store_retry;
-    while (!self->stopped_) {
-      store_state<peer_id> state;
-      std::exception_ptr failed;
-      {
-        use using_store(*self, self->store_users_);
-        try {
-          state = co_await self->backend_->open();
-        } catch (...) {
-          failed = std::current_exception();
-        }
-        if (!failed && !state.local) failed = co_await self->mint(state);
-      }
-      if (self->stopped_) break;
-      if (!failed) {
-        self->handle_opened(state);
-        co_return;
-      }
-      self->handle_open_failed(code_of(failed));
-      if (self->life_ != life::running) break;
-      co_await self->pause(wait);
-      wait = std::min(wait * 2, self->options_.maximum_store_retry);
-    }
-    self->end({});
-  }
+  static asio::awaitable<void> open(engine_pointer self);
 
   /// Gives a new store its incarnation; closes it again if it does not take it.
-  asio::awaitable<std::exception_ptr> mint(store_state<peer_id>& state) {
-    batch<peer_id> first;
-    first.minted = random_.mint();
-    std::exception_ptr failed;
-    try {
-      co_await backend_->commit(first);
-      state.local = *first.minted;
-    } catch (...) {
-      failed = std::current_exception();
-    }
-    if (!failed) co_return failed;
-    try {
-      co_await backend_->close();
-    } catch (...) {
-      // The failure to store is what the caller has to hear of.
-    }
-    co_return failed;
-  }
+  asio::awaitable<std::exception_ptr> mint(store_state<peer_id>& state);
 
-  void handle_opened(const store_state<peer_id>& state) {
-    opened_ = true;
-    local_ = state.local;
-    if (std::exchange(open_error_, {})) tell(event_kind::store_recovered);
-    for (const auto& [id, stored] : state.peers) add_peer(id, stored);
-    engine_pointer self = this->shared_from_this();
-    asio::co_spawn(strand_, commit_loop(self), asio::detached);
-    asio::co_spawn(strand_, timer_loop(self), asio::detached);
-    asio::co_spawn(strand_, receive_loop(self),
-                   asio::bind_cancellation_slot(stop_receiving_.slot(), asio::detached));
-    for (auto& [id, p] : peers_) service(*p);
-    for (auto& request : std::exchange(before_open_, {})) request();
-    admit_waiting();
-    check_drained();
-  }
+  void handle_opened(const store_state<peer_id>& state);
 
-  void handle_open_failed(std::error_code why) {
-    if (open_error_ != why) tell(event_kind::store_failed, why);
-    open_error_ = why;
-    admission_.fail_all(why);
-  }
+  void handle_open_failed(std::error_code why);
 
-  static asio::awaitable<void> commit_loop(engine_pointer self) {
-    // A sender that awaits each send needs a few turns for the next one. Frames wait for it that
-    // long, so that many messages share one; what is due to be stored does not wait at all.
-    constexpr unsigned patience = 4;
-    constexpr unsigned most_commits = 64;
-    unsigned idle = 0;
-    unsigned gathered = 0;
-    while (!self->stopped_ && self->life_ != life::closing) {
-      batch<peer_id> changes;
-      if (self->throttle_.open(now()) && self->change_due() && self->collect(changes)) {
-        co_await self->commit(changes);
-        idle = 0;
-        if (++gathered % most_commits == 0) self->service_committed();
-      } else if (!self->committed_.empty() && idle < patience) {
-        ++idle;
-      } else if (!self->committed_.empty()) {
-        self->service_committed();
-        continue;
-      } else {
-        co_await self->commit_wake_.wait();
-        continue;
-      }
-      co_await self->yield();
-    }
-    self->committing_ended_ = true;
-    self->closing_wake_.notify();
-  }
+  static asio::awaitable<void> commit_loop(engine_pointer self);
 
-  bool change_due() const {
-    protocol::timestamp at = now();
-    return std::any_of(dirty_.begin(), dirty_.end(),
-                       [at](const peer_type* p) { return p->core.change_due(at); });
-  }
+  bool change_due() const;
 
   /// Gathers the changes of all peers that have any.
-  bool collect(batch<peer_id>& into) {
-    for (peer_type* p : std::exchange(dirty_, {})) {
-      p->dirty = false;
-      std::optional<protocol::store_change> change = p->core.poll_change();
-      if (!change) continue;
-      peer_change<peer_id>& entry = into.changes.emplace_back(p->id, change->next);
-      entry.outbox = std::move(change->outbox);
-      entry.inbox = std::move(change->inbox);
-      p->riding = std::exchange(p->staged, {});
-    }
-    return !into.changes.empty();
-  }
+  bool collect(batch<peer_id>& into);
 
-  asio::awaitable<void> commit(const batch<peer_id>& changes) {
-    std::exception_ptr failed;
-    committing_ = true;
-    {
-      use using_store(*this, store_users_);
-      try {
-        co_await backend_->commit(changes);
-      } catch (...) {
-        failed = std::current_exception();
-      }
-    }
-    committing_ = false;
-    if (stopped_) co_return;
-    settle(changes, failed ? code_of(failed) : std::error_code());
-  }
+  asio::awaitable<void> commit(const batch<peer_id>& changes);
 
-  void settle(const batch<peer_id>& changes, std::error_code failed) {
-    protocol::timestamp at = now();
-    {
-      std::lock_guard lock(published_mutex_);
-      ++(failed ? published_.commits_failed : published_.commits);
-    }
-    if (failed) {
-      if (throttle_.fail(at, options_)) tell(event_kind::store_failed, failed);
-      timer_->cancel();
-    } else if (throttle_.succeed()) {
-      tell(event_kind::store_recovered);
-    }
-    for (const peer_change<peer_id>& change : changes.changes) {
-      peer_type& p = *peers_.at(change.peer);
-      if (failed) {
-        p.core.handle_commit_failed(at);
-      } else {
-        p.core.handle_committed(change.outbox, at);
-        p.accepted += change.outbox.size();
-        if (!change.outbox.empty()) p.ages.add(change.outbox.back().sequence, at);
-      }
-      std::uint64_t sequence = failed || change.outbox.empty() ? 0 : change.outbox.front().sequence;
-      for (operation& op : std::exchange(p.riding, {})) {
-        admission_.left(op->contents.size());
-        op->done(failed, failed ? 0 : sequence++);
-      }
-    }
-    admit_waiting();
-    bool enough = false;
-    for (const peer_change<peer_id>& change : changes.changes) {
-      peer_type& p = *peers_.at(change.peer);
-      if (!std::exchange(p.committed, true)) committed_.push_back(&p);
-      enough = enough || p.core.unsent_bytes() >= options_.frame_fill;
-    }
-    if (enough) service_committed();
-    // The store is free again for whoever had to wait for it.
-    for (peer_type* p : dirty_) arm(*p);
-  }
+  void settle(const batch<peer_id>& changes, std::error_code failed);
 
-  void service_committed() {
-    for (peer_type* p : std::exchange(committed_, {})) {
-      p->committed = false;
-      service(*p);
-    }
-  }
+  void service_committed();
 
-  static asio::awaitable<void> page(engine_pointer self, peer_type& p) {
-    std::exception_ptr failed;
-    for (box which : {box::outbox, box::inbox}) {
-      std::optional<protocol::page_request> r =
-          which == box::outbox ? p.core.poll_outbox_page() : p.core.poll_inbox_page();
-      if (!r || failed || self->stopped_) continue;
-      std::vector<stored_message> found;
-      {
-        use using_store(*self, self->store_users_);
-        try {
-          page_limit limit(r->messages, r->bytes);
-          found = co_await self->backend_->read(which, p.id, r->from, limit);
-        } catch (...) {
-          failed = std::current_exception();
-        }
-      }
-      if (failed) continue;
-      if (which == box::outbox) {
-        p.core.handle_outbox_page(found, now());
-      } else {
-        p.core.handle_inbox_page(found);
-      }
-      std::optional<protocol::page_request> again =
-          which == box::outbox ? p.core.poll_outbox_page() : p.core.poll_inbox_page();
-      if (again && again->from == r->from) {
-        failed = std::make_exception_ptr(std::system_error(error::store_corrupt));
-      }
-    }
-    p.paging = false;
-    if (self->stopped_) co_return;
-    if (failed) {
-      self->events_.put(
-          event_type(p.id, protocol::notice(event_kind::store_failed, code_of(failed))));
-      p.page_backoff = std::clamp(p.page_backoff * 2, self->options_.minimum_store_retry,
-                                  self->options_.maximum_store_retry);
-      p.retry_page_at = now() + p.page_backoff;
-    } else {
-      p.page_backoff = {};
-    }
-    self->service(p);
-  }
+  static asio::awaitable<void> page(engine_pointer self, peer_type& p);
 
   // The network.
 
-  static asio::awaitable<void> receive_loop(engine_pointer self) {
-    std::exception_ptr failed;
-    {
-      use using_network(*self, self->network_users_);
-      try {
-        for (unsigned count = 1; !self->stopped_; ++count) {
-          network_event<peer_id> e = co_await self->network_->receive();
-          if (self->stopped_) break;
-          self->handle(e);
-          // A network that always has something must not starve the rest.
-          if (count % 8 == 0) co_await self->yield();
-        }
-      } catch (...) {
-        failed = std::current_exception();
-      }
-    }
-    if (self->stopped_ || !failed) co_return;
-    self->tell(event_kind::network_ended, code_of(failed));
-    for (auto& [id, p] : self->peers_) {
-      p->core.handle_session_down();
-      self->service(*p);
-    }
-  }
+  static asio::awaitable<void> receive_loop(engine_pointer self);
 
-  void handle(const network_event<peer_id>& e) {
-    if (e.peer == self_) return;
-    peer_type& p = peer_of(e.peer);
-    using type = typename network_event<peer_id>::type;
-    switch (e.kind) {
-      case type::up:
-        p.core.handle_session_up(now());
-        break;
-      case type::down:
-        p.core.handle_session_down();
-        break;
-      case type::frame:
-        ++p.frames_received;
-        p.core.handle_frame(e.bytes, now());
-        break;
-    }
-    service(p);
-  }
+  void handle(const network_event<peer_id>& e);
 
-  static asio::awaitable<void> write_loop(engine_pointer self, peer_type& p) {
-    std::size_t usual = 0;
-    while (!self->stopped_) {
-      std::vector<std::byte> frame;
-      frame.reserve(usual);
-      if (!p.core.poll_frame(frame, now())) {
-        self->tell_notices(p);
-        self->publish(p);
-        self->closing_wake_.notify();
-        co_await p.write.wait();
-        continue;
-      }
-      usual = frame.size();
-      ++p.frames_sent;
-      p.writing = true;
-      self->arm(p);
-      bool failed = false;
-      {
-        use using_network(*self, self->network_users_);
-        try {
-          co_await self->network_->send(p.id, std::move(frame));
-        } catch (...) {
-          failed = true;
-        }
-      }
-      p.writing = false;
-      if (self->stopped_) break;
-      if (failed && Network::reliable) {
-        p.core.handle_session_down();
-        self->service(p);
-      }
-    }
-  }
+  static asio::awaitable<void> write_loop(engine_pointer self, peer_type& p);
 
   // The application.
 
-  static asio::awaitable<void> handover_loop(engine_pointer self, peer_type& p) {
-    protocol::duration wait{};
-    for (unsigned count = 1; !self->stopped_; ++count) {
-      const stored_message* next = p.core.poll_delivery();
-      if (next == nullptr || self->life_ == life::closing ||
-          p.retry_handover_at != protocol::never) {
-        co_await p.handover.wait();
-        continue;
-      }
-      message<peer_id> m(p.id, next->sequence, next->contents);
-      p.handing = true;
-      std::exception_ptr failed;
-      try {
-        using result = std::invoke_result_t<Delivery&, message<peer_id>>;
-        if constexpr (std::is_void_v<result>) {
-          self->delivery_(std::move(m));
-        } else {
-          co_await self->delivery_(std::move(m));
-        }
-      } catch (...) {
-        failed = std::current_exception();
-      }
-      p.handing = false;
-      if (self->stopped_) break;
-      if (!failed) {
-        wait = {};
-        ++p.taken;
-        p.core.handle_taken();
-      } else {
-        wait = std::clamp(wait * 2, self->options_.minimum_redelivery_delay,
-                          self->options_.maximum_redelivery_delay);
-        self->handle_delivery_failed(p, code_of(failed), wait);
-      }
-      // All that is here goes before the rest of the world hears of it, within reason.
-      if (p.core.poll_delivery() == nullptr || failed || count % 256 == 0) {
-        self->service(p);
-        co_await self->yield();
-      }
-    }
-  }
+  static asio::awaitable<void> handover_loop(engine_pointer self, peer_type& p);
 
-  void handle_delivery_failed(peer_type& p, std::error_code why, protocol::duration wait) {
-    protocol::notice n(event_kind::delivery_failed, why);
-    std::uint64_t sequence = p.core.poll_delivery()->sequence;
-    n.inbound = sequence_range{sequence, sequence};
-    events_.put(event_type(p.id, n));
-    p.retry_handover_at = now() + wait;
-  }
+  void handle_delivery_failed(peer_type& p, std::error_code why, protocol::duration wait);
 
   // Time.
 
-  static asio::awaitable<void> timer_loop(engine_pointer self) {
-    while (!self->stopped_) {
-      self->timer_at_ = self->next_deadline();
-      self->timer_->expires_at(typename Clock::time_point(
-          std::chrono::duration_cast<typename Clock::duration>(self->timer_at_)));
-      std::error_code ignored;
-      co_await self->timer_->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-      if (self->stopped_) break;
-      self->handle_time();
-    }
-  }
+  static asio::awaitable<void> timer_loop(engine_pointer self);
 
-  protocol::timestamp next_deadline() const noexcept {
-    return std::min({deadlines_.earliest(), throttle_.until(), shutdown_at_, closing_at_});
-  }
+  protocol::timestamp next_deadline() const noexcept;
 
-  void handle_time() {
-    protocol::timestamp at = now();
-    while (peer_type* p = deadlines_.take_due(at)) {
-      p->core.handle_timeout(at);
-      if (p->retry_handover_at <= at) p->retry_handover_at = protocol::never;
-      if (p->retry_page_at <= at) p->retry_page_at = protocol::never;
-      service(*p);
-    }
-    if (throttle_.expire(at)) commit_wake_.notify();
-    if (closing_at_ <= at) closing_wake_.notify();
-    check_drained();
-  }
+  void handle_time();
 
-  asio::awaitable<void> pause(protocol::duration wait) {
-    pause_until_ = Clock::now() + std::chrono::duration_cast<typename Clock::duration>(wait);
-    while (!stopped_ && life_ == life::running && Clock::now() < pause_until_) {
-      timer_->expires_at(pause_until_);
-      std::error_code ignored;
-      co_await timer_->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    }
-  }
+  asio::awaitable<void> pause(protocol::duration wait);
 
   // The end.
 
-  bool drained() const {
-    return std::all_of(peers_.begin(), peers_.end(), [](const auto& entry) {
-      const peer_type& p = *entry.second;
-      if (!p.staged.empty() || !p.riding.empty()) return false;
-      if (p.handing && !waits_for_reader()) return false;
-      return p.core.state() == protocol::phase::absent ||
-             p.core.state() == protocol::phase::refused || p.core.outbox_depth() == 0;
-    });
-  }
+  bool drained() const;
 
   static constexpr bool waits_for_reader() {
     if constexpr (requires { Delivery::waits_for_reader; }) {
@@ -794,80 +374,15 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     }
   }
 
-  void check_drained() {
-    if (life_ != life::draining || !opened_) return;
-    if (!drained() && now() < shutdown_at_) return;
-    life_ = life::closing;
-    shutdown_at_ = protocol::never;
-    commit_wake_.notify();
-    asio::co_spawn(strand_, close(this->shared_from_this()), asio::detached);
-  }
+  void check_drained();
 
-  static asio::awaitable<void> close(engine_pointer self) {
-    while (!self->committing_ended_ && !self->stopped_) co_await self->closing_wake_.wait();
-    self->service_committed();
-    batch<peer_id> last;
-    if (!self->stopped_ && self->collect(last)) co_await self->commit(last);
-    if (self->stopped_) co_return;
-    // A goodbye is a courtesy: it gets a moment, not more.
-    self->closing_at_ = now() + std::chrono::milliseconds(200);
-    self->timer_->cancel();
-    for (auto& [id, p] : self->peers_) {
-      p->core.handle_close();
-      p->write.notify();
-    }
-    co_await self->yield();
-    while (!self->stopped_ && self->saying_goodbye() && now() < self->closing_at_) {
-      co_await self->closing_wake_.wait();
-    }
-    self->closing_at_ = protocol::never;
-    if (self->stopped_) co_return;
-    std::exception_ptr failed;
-    {
-      use using_store(*self, self->store_users_);
-      try {
-        co_await self->backend_->close();
-      } catch (...) {
-        failed = std::current_exception();
-      }
-    }
-    self->end(failed ? code_of(failed) : std::error_code());
-  }
+  static asio::awaitable<void> close(engine_pointer self);
 
-  bool saying_goodbye() const {
-    return std::any_of(peers_.begin(), peers_.end(),
-                       [](const auto& entry) { return entry.second->writing; });
-  }
+  bool saying_goodbye() const;
 
-  void end(std::error_code failed) {
-    if (stopped_) return;
-    for (const auto& [id, p] : peers_) {
-      typename report_type::peer_counts counts;
-      counts.peer = id;
-      counts.delivered = p->core.delivered_by_peer() - p->delivered_at_open;
-      counts.undelivered = p->core.outbox_depth();
-      counts.unread = p->core.inbox_depth();
-      report_.delivered += counts.delivered;
-      report_.undelivered += counts.undelivered;
-      report_.unread += counts.unread;
-      report_.peers.push_back(counts);
-    }
-    for (auto& waiter : std::exchange(shutdown_waiters_, {})) waiter(failed, report_);
-    why_ended_ = error::shut_down;
-    stop();
-  }
+  void end(std::error_code failed);
 
-  void fail_requests(std::error_code why) {
-    admission_.fail_all(why);
-    for (auto& [id, p] : peers_) {
-      for (operation& op : std::exchange(p->staged, {})) op->done(why, 0);
-      for (operation& op : std::exchange(p->riding, {})) op->done(why, 0);
-      for (auto& [sequence, waiter] : std::exchange(p->receipts, {})) waiter.done(why);
-    }
-    for (auto& request : std::exchange(before_open_, {})) request();
-    for (auto& waiter : std::exchange(shutdown_waiters_, {})) waiter(why, report_);
-    events_.close(why);
-  }
+  void fail_requests(std::error_code why);
 
   /// Counts who is inside a part, and destroys the part after the last one when all has ended, so
   /// that the store and the place in the network are free for a successor.
@@ -886,10 +401,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     unsigned& users_;
   };
 
-  void release() {
-    if (store_users_ == 0) backend_.reset();
-    if (network_users_ == 0) network_.reset();
-  }
+  void release();
 
   void tell(event_kind kind, std::error_code why = {}) {
     events_.put(event_type(std::nullopt, protocol::notice(kind, why)));
@@ -940,9 +452,13 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   bool committing_ended_ = false;
   bool stopped_ = false;
 
-  mutable std::mutex published_mutex_;
-  statistics_type published_;
-  std::map<peer_id, std::pair<peer_statistics<peer_id>, protocol::timestamp>> published_peers_;
+  board<peer_id> board_;
 };
 
 }  // namespace ilm::runtime
+
+#include <ilm/runtime/engine_application.hpp>
+#include <ilm/runtime/engine_end.hpp>
+#include <ilm/runtime/engine_network.hpp>
+#include <ilm/runtime/engine_store.hpp>
+#include <ilm/runtime/engine_time.hpp>

@@ -1,0 +1,98 @@
+#pragma once
+
+// The engine and its network: frames in and out, presence.
+
+#include <ilm/runtime/engine.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <utility>
+#include <vector>
+
+namespace ilm::runtime {
+
+template <class Backend, class Network, class Delivery, class Clock>
+asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::receive_loop(engine_pointer self) {
+  std::exception_ptr failed;
+  {
+    use using_network(*self, self->network_users_);
+    try {
+      for (unsigned count = 1; !self->stopped_; ++count) {
+        network_event<peer_id> e = co_await self->network_->receive();
+        if (self->stopped_) break;
+        self->handle(e);
+        // A network that always has something must not starve the rest.
+        if (count % 8 == 0) co_await self->yield();
+      }
+    } catch (...) {
+      failed = std::current_exception();
+    }
+  }
+  if (self->stopped_ || !failed) co_return;
+  self->tell(event_kind::network_ended, code_of(failed));
+  for (auto& [id, p] : self->peers_) {
+    p->core.handle_session_down();
+    self->service(*p);
+  }
+}
+
+template <class Backend, class Network, class Delivery, class Clock>
+void engine<Backend, Network, Delivery, Clock>::handle(const network_event<peer_id>& e) {
+  if (e.peer == self_) return;
+  std::error_code unusable;
+  peer_type* found = peer_of(e.peer, unusable);
+  if (found == nullptr) return tell(event_kind::frame_rejected, unusable);
+  peer_type& p = *found;
+  using type = typename network_event<peer_id>::type;
+  switch (e.kind) {
+    case type::up:
+      p.core.handle_session_up(now());
+      break;
+    case type::down:
+      p.core.handle_session_down();
+      break;
+    case type::frame:
+      ++p.frames_received;
+      p.core.handle_frame(e.bytes, now());
+      break;
+  }
+  service(p);
+}
+
+template <class Backend, class Network, class Delivery, class Clock>
+asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::write_loop(engine_pointer self,
+                                                                            peer_type& p) {
+  std::size_t usual = 0;
+  while (!self->stopped_) {
+    std::vector<std::byte> frame;
+    frame.reserve(usual);
+    if (!p.core.poll_frame(frame, now())) {
+      self->tell_notices(p);
+      self->publish(p);
+      self->closing_wake_.notify();
+      co_await p.write.wait();
+      continue;
+    }
+    usual = frame.size();
+    ++p.frames_sent;
+    p.writing = true;
+    self->arm(p);
+    bool failed = false;
+    {
+      use using_network(*self, self->network_users_);
+      try {
+        co_await self->network_->send(p.id, std::move(frame));
+      } catch (...) {
+        failed = true;
+      }
+    }
+    p.writing = false;
+    if (self->stopped_) break;
+    if (failed && Network::reliable) {
+      p.core.handle_session_down();
+      self->service(p);
+    }
+  }
+}
+
+}  // namespace ilm::runtime

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <ilm/event.hpp>
+#include <ilm/statistics.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+
+// JSON forms of what a messenger tells about itself, for logs and dashboards. Times are in
+// nanoseconds. The peer id type must convert to JSON.
+
+namespace ilm {
+
+template <class PeerId>
+void to_json(nlohmann::json& out, const peer_statistics<PeerId>& s) {
+  out = nlohmann::json{{"peer", s.peer},
+                       {"connected", s.connected},
+                       {"outbox_depth", s.outbox_depth},
+                       {"inbox_depth", s.inbox_depth},
+                       {"oldest_age_ns", s.oldest_age.count()},
+                       {"in_flight", s.in_flight},
+                       {"round_trip_ns", s.round_trip.count()},
+                       {"accepted", s.accepted},
+                       {"delivered", s.delivered},
+                       {"received", s.received},
+                       {"resent", s.resent},
+                       {"duplicates_dropped", s.duplicates_dropped},
+                       {"frames_sent", s.frames_sent},
+                       {"frames_received", s.frames_received},
+                       {"frames_stale", s.frames_stale},
+                       {"frames_rejected", s.frames_rejected}};
+}
+
+template <class PeerId>
+void to_json(nlohmann::json& out, const messenger_statistics<PeerId>& s) {
+  out = nlohmann::json{{"peers", s.peers},
+                       {"commits", s.commits},
+                       {"commits_failed", s.commits_failed},
+                       {"uncommitted_messages", s.uncommitted_messages},
+                       {"uncommitted_bytes", s.uncommitted_bytes},
+                       {"events_lost", s.events_lost}};
+}
+
+inline void to_json(nlohmann::json& out, const sequence_range& r) {
+  out = nlohmann::json{{"first", r.first}, {"last", r.last}};
+}
+
+/// Empty ranges, no error and no peer are left out.
+template <class PeerId>
+void to_json(nlohmann::json& out, const event<PeerId>& e) {
+  out = nlohmann::json{{"kind", std::string(name_of(e.kind))}};
+  if (e.peer) out["peer"] = *e.peer;
+  if (e.error) out["error"] = e.error.message();
+  if (!e.outbound.empty()) out["outbound"] = e.outbound;
+  if (!e.inbound.empty()) out["inbound"] = e.inbound;
+}
+
+}  // namespace ilm
