@@ -276,6 +276,9 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
       next = op->next;
       accept(operation(op));
     }
+    std::lock_guard lock(published_mutex_);
+    published_.uncommitted_messages = admission_.messages();
+    published_.uncommitted_bytes = admission_.bytes();
   }
 
   void accept(operation op) {

@@ -1,0 +1,207 @@
+#include "support/catch.hpp"
+#include "support/messenger.hpp"
+#include "support/steps.hpp"
+
+using namespace test;
+using ilm::event_kind;
+
+namespace {
+
+/// The error with which a wait for a receipt ends, or none if it succeeds.
+std::error_code receipt(world& w, peer& a, const std::string& to, std::uint64_t sequence) {
+  try {
+    w.run(a.delivered(to, sequence));
+  } catch (const std::system_error& e) {
+    return e.code();
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("a receipt comes when the application has taken the message, not before") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  b.app().time = 1s;
+  auto sent = store_all(w, a, "b", numbered(3));
+  auto before = clock::now();
+  CHECK_FALSE(receipt(w, a, "b", sent[1]->sequence));
+  CHECK(clock::now() - before >= 1900ms);
+  CHECK(b.app().taken.size() == 2);
+}
+
+TEST_CASE("a receipt can be waited for after a restart, by sequence") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  auto sent = store_all(w, a, "b", numbered(3));
+  crash(w, a);
+  a.start();
+  b.start();
+  CHECK_FALSE(receipt(w, a, "b", 3));
+  CHECK(b.app().texts() == numbered(3));
+  w.run_for(1s);
+  crash(w, a);
+  a.start();
+  CHECK_FALSE(receipt(w, a, "b", 1));
+  CHECK_FALSE(receipt(w, a, "b", 3));
+}
+
+TEST_CASE("a receipt for what was never sent fails at once") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  store_all(w, a, "b", numbered(3));
+  CHECK(receipt(w, a, "b", 0) == ilm::error::unknown_sequence);
+  CHECK(receipt(w, a, "b", 4) == ilm::error::unknown_sequence);
+  CHECK(receipt(w, a, "nobody", 1) == ilm::error::unknown_sequence);
+  w.run(a.shutdown(0s));
+  CHECK(receipt(w, a, "b", 1) == ilm::error::shut_down);
+}
+
+TEST_CASE("who waits for a receipt is told of a shutdown") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  store_all(w, a, "b", numbered(1));
+  std::error_code ended;
+  (*a).delivered("b", 1, [&](std::error_code failed) { ended = failed; });
+  w.run_for(10ms);
+  w.run(a.shutdown(0s));
+  w.run_for(10ms);
+  CHECK(ended == ilm::error::shut_down);
+}
+
+TEST_CASE("events tell of sessions in order") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  a.watch();
+  w.run_for(1s);
+  w.net.disconnect("a", "b");
+  w.run_for(1s);
+  w.net.connect("a", "b");
+  w.run_for(1s);
+  w.run(b.shutdown(1s));
+  w.run_for(1s);
+  std::vector<event_kind> kinds;
+  for (const event& e : a.events()) {
+    kinds.push_back(e.kind);
+    CHECK(e.peer == "b");
+  }
+  std::vector<event_kind> expected{event_kind::peer_connected, event_kind::peer_disconnected,
+                                   event_kind::peer_connected, event_kind::peer_disconnected};
+  CHECK(kinds == expected);
+}
+
+TEST_CASE(
+    "events that nobody reads are kept up to the limit; then the oldest go, and are counted") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  ilm::options few;
+  few.event_limit = 4;
+  a.start(few);
+  b.start();
+  for (int i = 0; i < 5; ++i) {
+    w.run_for(1s);
+    w.net.disconnect("a", "b");
+    w.run_for(1s);
+    w.net.connect("a", "b");
+  }
+  w.run_for(1s);
+  // Five pairs and a last connect: eleven, of which four are left.
+  CHECK(a.statistics().events_lost == 7);
+  a.watch();
+  w.run_for(10ms);
+  REQUIRE(a.events().size() == 5);
+  CHECK(a.events()[0].kind == event_kind::events_lost);
+  CHECK(a.events()[0].outbound.last == 7);
+  CHECK(a.events()[1].kind == event_kind::peer_disconnected);
+  CHECK(a.events()[4].kind == event_kind::peer_connected);
+}
+
+TEST_CASE("after a shutdown the events that are left can be read, then reading fails") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  w.run_for(1s);
+  w.run(a.shutdown(1s));
+  std::vector<event_kind> kinds;
+  std::error_code ended;
+  for (int i = 0; i < 5; ++i) {
+    (*a).next_event([&](std::error_code failed, const event& e) {
+      if (failed) ended = failed;
+      if (!failed) kinds.push_back(e.kind);
+    });
+    w.run_for(1ms);
+  }
+  REQUIRE_FALSE(kinds.empty());
+  CHECK(kinds[0] == event_kind::peer_connected);
+  CHECK(ended == ilm::error::shut_down);
+}
+
+TEST_CASE("statistics tell how a peer stands") {
+  world w;
+  ilm::faults slow;
+  slow.delay = 50ms;
+  w.net.set_faults(slow);
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  CHECK(a.statistics().peers.empty());
+  w.run_for(1s);
+  CHECK(a.statistics_of("b").connected);
+  CHECK(a.connected_peers() == std::vector<std::string>{"b"});
+  bool busy = true;
+  b.app().check = [&](const message&) {
+    if (busy) throw std::runtime_error("busy");
+  };
+  store_all(w, a, "b", numbered(10));
+  w.run_for(10ms);
+  ilm::peer_statistics<std::string> s = a.statistics_of("b");
+  CHECK(s.peer == "b");
+  CHECK(s.accepted == 10);
+  CHECK(s.outbox_depth == 10);
+  CHECK(s.in_flight == 10);
+  CHECK(s.delivered == 0);
+  w.run_for(3s);
+  s = a.statistics_of("b");
+  CHECK(s.in_flight == 0);
+  CHECK(s.outbox_depth == 10);
+  CHECK(s.oldest_age >= 3s);
+  CHECK(s.oldest_age < 4s);
+  CHECK(s.round_trip >= 100ms);
+  CHECK(s.round_trip < 130ms);
+  CHECK(b.statistics_of("a").inbox_depth == 10);
+  busy = false;
+  w.run_for(10s);
+  s = a.statistics_of("b");
+  CHECK(s.outbox_depth == 0);
+  CHECK(s.delivered == 10);
+  CHECK(s.oldest_age == 0s);
+  CHECK(s.frames_sent > 0);
+  CHECK(s.frames_received > 0);
+  s = b.statistics_of("a");
+  CHECK(s.inbox_depth == 0);
+  CHECK(s.received == 10);
+  CHECK(a.statistics().commits >= 2);
+  CHECK(a.statistics().commits_failed == 0);
+}
+
+TEST_CASE("the age of the oldest message counts from this messenger's start at the latest") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  store_all(w, a, "b", numbered(1));
+  w.run_for(10s);
+  CHECK(a.statistics_of("b").oldest_age >= 10s);
+  crash(w, a);
+  a.start();
+  w.run_for(2s);
+  CHECK(a.statistics_of("b").oldest_age >= 2s);
+  CHECK(a.statistics_of("b").outbox_depth == 1);
+}
