@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,13 @@ namespace detail {
 template <class T>
 concept byte_like = std::same_as<T, std::byte> || std::same_as<T, unsigned char> ||
     std::same_as<T, char> || std::same_as<T, signed char>;
+
+/// Converts to bytes by an operator that converts to anything, as a json value does: the codec
+/// knows better.
+template <class T>
+concept rather_encoded = encodable<T> && !requires(const T& value) {
+  std::data(value);
+};
 
 }  // namespace detail
 
@@ -103,7 +111,8 @@ bytes encode(const T& value) {
     return value;
   } else if constexpr (std::convertible_to<const T&, std::string_view>) {
     return bytes(std::string_view(value));
-  } else if constexpr (std::convertible_to<const T&, std::span<const std::byte>>) {
+  } else if constexpr (std::convertible_to<const T&, std::span<const std::byte>> &&
+                       !detail::rather_encoded<T>) {
     return bytes(std::span<const std::byte>(value));
   } else {
     std::vector<std::byte> out;

@@ -22,14 +22,19 @@ namespace ilm {
 
 namespace detail {
 
+/// A json value itself: it pretends to convert to nearly anything, a byte string among them.
+template <class T>
+concept json_value = std::same_as<T, nlohmann::json>;
+
 /// Has to_json and from_json, and no codec that needs less.
 template <class T>
-concept json_only = !std::integral<T> && !std::same_as<T, bytes> && !std::same_as<T, std::string> &&
-                    !std::convertible_to<const T&, std::span<const std::byte>> &&
-                    requires(const T& value, const nlohmann::json& json) {
-  nlohmann::json(value);
-  { json.template get<T>() } -> std::same_as<T>;
-};
+concept json_only = json_value<T> ||
+    (!(std::integral<T> && !std::same_as<T, bool>)&&!std::same_as<T, bytes> &&
+     !std::same_as<T, std::string> && !std::convertible_to<const T&, std::span<const std::byte>> &&
+     requires(const T& value, const nlohmann::json& json) {
+       nlohmann::json(value);
+       { json.template get<T>() } -> std::same_as<T>;
+     });
 
 }  // namespace detail
 
