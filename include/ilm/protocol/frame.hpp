@@ -19,7 +19,8 @@ namespace ilm::protocol {
 
 inline constexpr std::uint16_t frame_magic = 0x494c;  // "IL"
 inline constexpr std::uint8_t protocol_version = 1;
-inline constexpr std::uint8_t flag_checksum = 1;
+/// Four bits apart from "none", so that a flipped bit does not switch the check off.
+inline constexpr std::uint8_t flag_checksum = 0xa5;
 
 inline constexpr std::size_t header_size = 16;
 inline constexpr std::size_t checksum_size = 4;
@@ -280,8 +281,8 @@ inline std::error_code read_frame(std::span<const std::byte> in, frame& out) {
   out.header.session_tag = reader.number<std::uint32_t>();
   if (!reader.ok() || magic != frame_magic) return error::malformed_frame;
   if (version != protocol_version) return error::unsupported_version;
-  if (flags > flag_checksum) return error::malformed_frame;
-  if ((flags & flag_checksum) != 0) {
+  if (flags != 0 && flags != flag_checksum) return error::malformed_frame;
+  if (flags == flag_checksum) {
     if (reader.left() < checksum_size) return error::malformed_frame;
     std::size_t body = in.size() - checksum_size;
     if (wire_reader(in.subspan(body)).number<std::uint32_t>() != crc32c(in.first(body))) {
