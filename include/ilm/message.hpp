@@ -114,6 +114,10 @@ struct cursors {
   incarnation local;
   /// The peer's incarnation; none before the first meeting.
   incarnation peer;
+  /// The incarnation that this one replaced, and what was received of it, until the peer is known
+  /// to have been told that it lost its store.
+  incarnation former_peer;
+  std::uint64_t former_received = 0;
 
   /// The first sequence that the peer has not confirmed as delivered; what is below is erased.
   std::uint64_t outbox_first = 1;
@@ -145,16 +149,17 @@ struct cursors {
 
   friend bool operator==(const cursors&, const cursors&) = default;
 
-  static constexpr std::size_t encoded_size = 14 * 8;
+  static constexpr std::size_t encoded_size = 17 * 8;
   using encoded = std::array<std::byte, encoded_size>;
 
-  /// Fourteen 64-bit numbers, big-endian, in the order of the members.
+  /// Seventeen 64-bit numbers, big-endian, in the order of the members.
   encoded encode() const noexcept {
     encoded out{};
     std::size_t at = 0;
-    for (std::uint64_t value : {local.high, local.low, peer.high, peer.low, outbox_first,
-                                outbox_next, acknowledged, erased_epoch, inbox_first, inbox_next,
-                                stream_start, stream_offset, received_epoch, delivered_epoch}) {
+    for (std::uint64_t value :
+         {local.high, local.low, peer.high, peer.low, former_peer.high, former_peer.low,
+          former_received, outbox_first, outbox_next, acknowledged, erased_epoch, inbox_first,
+          inbox_next, stream_start, stream_offset, received_epoch, delivered_epoch}) {
       for (int shift = 56; shift >= 0; shift -= 8) {
         out[at++] = static_cast<std::byte>(value >> shift);
       }
@@ -171,9 +176,10 @@ struct cursors {
     };
     cursors c;
     for (std::uint64_t* field :
-         {&c.local.high, &c.local.low, &c.peer.high, &c.peer.low, &c.outbox_first, &c.outbox_next,
-          &c.acknowledged, &c.erased_epoch, &c.inbox_first, &c.inbox_next, &c.stream_start,
-          &c.stream_offset, &c.received_epoch, &c.delivered_epoch}) {
+         {&c.local.high, &c.local.low, &c.peer.high, &c.peer.low, &c.former_peer.high,
+          &c.former_peer.low, &c.former_received, &c.outbox_first, &c.outbox_next, &c.acknowledged,
+          &c.erased_epoch, &c.inbox_first, &c.inbox_next, &c.stream_start, &c.stream_offset,
+          &c.received_epoch, &c.delivered_epoch}) {
       *field = next();
     }
     return c;

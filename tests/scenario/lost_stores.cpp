@@ -225,3 +225,26 @@ TEST_CASE("a reset that a crash interrupts is taken up again") {
     }
   }
 }
+
+TEST_CASE("a side that lost its store is told even if its peer has adopted it before") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store_all(w, b, "a", {"0", "1", "2"});
+  REQUIRE(w.until([&] { return empty(b); }));
+  crash(w, b);
+  b.lose_store();
+  // The peer hears the new incarnation and stores it, but its answers do not arrive; then it
+  // crashes, so that only its store can know of the old one.
+  w.net.block("a", "b");
+  b.start();
+  b.watch();
+  w.run_for(2s);
+  crash(w, a);
+  w.net.unblock("a", "b");
+  a.start();
+  REQUIRE(w.until([&] { return b.count(event_kind::peer_connected) == 1; }));
+  REQUIRE(b.count(event_kind::store_lost) == 1);
+  CHECK(b.find(event_kind::store_lost)->outbound.first == 4);
+}

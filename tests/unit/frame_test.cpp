@@ -26,6 +26,8 @@ hello_record some_hello() {
   hello_record h;
   h.local = incarnation{11, 12};
   h.peer = incarnation{13, 14};
+  h.former_peer = incarnation{28, 29};
+  h.former_received = 31;
   h.nonce = 15;
   h.echo = 16;
   h.proven = true;
@@ -124,6 +126,8 @@ TEST_CASE("a hello comes back as it was") {
   const hello_record h = *f.hello, e = some_hello();
   CHECK(h.local == e.local);
   CHECK(h.peer == e.peer);
+  CHECK(h.former_peer == e.former_peer);
+  CHECK(h.former_received == e.former_received);
   CHECK(h.nonce == e.nonce);
   CHECK(h.echo == e.echo);
   CHECK(h.proven == e.proven);

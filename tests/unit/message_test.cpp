@@ -60,10 +60,10 @@ TEST_CASE("an incarnation of zeros is none") {
 TEST_CASE("every cursor comes back from its encoded form") {
   std::set<std::string> forms;
   std::vector<std::uint64_t cursors::*> fields = {
-      &cursors::outbox_first,   &cursors::outbox_next,   &cursors::acknowledged,
-      &cursors::erased_epoch,   &cursors::inbox_first,   &cursors::inbox_next,
-      &cursors::stream_start,   &cursors::stream_offset, &cursors::received_epoch,
-      &cursors::delivered_epoch};
+      &cursors::outbox_first,    &cursors::outbox_next,    &cursors::acknowledged,
+      &cursors::erased_epoch,    &cursors::inbox_first,    &cursors::inbox_next,
+      &cursors::stream_start,    &cursors::stream_offset,  &cursors::received_epoch,
+      &cursors::delivered_epoch, &cursors::former_received};
   auto check = [&](const cursors& c) {
     cursors::encoded e = c.encode();
     CHECK(cursors::decode(e) == c);
@@ -76,27 +76,30 @@ TEST_CASE("every cursor comes back from its encoded form") {
     check(c);
   }
   for (auto field : {&incarnation::high, &incarnation::low}) {
-    cursors local, peer;
+    cursors local, peer, former;
     local.local.*field = 0xfedcba9876543210;
     peer.peer.*field = 0xfedcba9876543210;
+    former.former_peer.*field = 0xfedcba9876543210;
     check(local);
     check(peer);
+    check(former);
   }
-  CHECK(forms.size() == 15);
+  CHECK(forms.size() == 18);
 }
 
 TEST_CASE("encoded cursors keep the order and width that stores rely on") {
   cursors c;
   c.local = incarnation{1, 2};
   c.peer = incarnation{3, 4};
-  std::uint64_t n = 5;
-  for (std::uint64_t* field :
-       {&c.outbox_first, &c.outbox_next, &c.acknowledged, &c.erased_epoch, &c.inbox_first,
-        &c.inbox_next, &c.stream_start, &c.stream_offset, &c.received_epoch, &c.delivered_epoch}) {
+  c.former_peer = incarnation{5, 6};
+  std::uint64_t n = 7;
+  for (std::uint64_t* field : {&c.former_received, &c.outbox_first, &c.outbox_next, &c.acknowledged,
+                               &c.erased_epoch, &c.inbox_first, &c.inbox_next, &c.stream_start,
+                               &c.stream_offset, &c.received_epoch, &c.delivered_epoch}) {
     *field = n++;
   }
   cursors::encoded e = c.encode();
-  REQUIRE(e.size() == 112);
+  REQUIRE(e.size() == 136);
   for (std::size_t i = 0; i < e.size(); ++i) {
     CHECK(std::to_integer<std::size_t>(e[i]) == (i % 8 == 7 ? i / 8 + 1 : 0));
   }

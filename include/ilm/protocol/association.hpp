@@ -67,6 +67,8 @@ class association {
         stored_(stored),
         local_(stored.local),
         peer_(stored.peer),
+        former_peer_(stored.former_peer),
+        former_received_(stored.former_received),
         acknowledged_(stored.acknowledged),
         handshake_(o),
         sender_(o, setup_.reliable, setup_.frame_limit),
@@ -354,6 +356,8 @@ class association {
     cursors c = stored_;
     c.local = local_;
     c.peer = peer_;
+    c.former_peer = former_peer_;
+    c.former_received = former_received_;
     c.outbox_first = sender_.delivered() + 1;
     c.erased_epoch = sender_.delivered_epoch();
     c.acknowledged = acknowledged_;
@@ -398,11 +402,20 @@ class association {
   void adopt() {
     const hello_record& h = greeted_;
     bool gap = verdict_.known && verdict_.take_from > receiver_.accepted() + 1;
+    if (verdict_.known && verdict_.knows_us) {
+      // It stored us, so it was told before.
+      former_peer_ = {};
+      former_received_ = 0;
+    }
     if (verdict_.known && !gap) return;
     if (gap) {
       notice n(event_kind::gap);
       n.inbound = sequence_range{receiver_.accepted() + 1, verdict_.take_from - 1};
       tell(n);
+    }
+    if (verdict_.peer_reset) {
+      former_peer_ = peer_;
+      former_received_ = receiver_.accepted();
     }
     receiver_.adopt(verdict_.take_from, h.first_epoch, !peer_);
     if (!verdict_.known) acknowledged_ = 0;
@@ -417,7 +430,8 @@ class association {
       n.outbound = sequence_range{sender_.delivered() + 1, sender_.highest_sent()};
       n.inbound = sequence_range{receiver_.accepted() + 1, maximum_sequence};
     } else {
-      n.outbound = sequence_range{h.received + 1, maximum_sequence};
+      std::uint64_t received = verdict_.knows_us ? h.former_received : h.received;
+      n.outbound = sequence_range{received + 1, maximum_sequence};
       n.inbound = sequence_range{1, h.first - 1};
     }
     tell(n);
@@ -496,6 +510,8 @@ class association {
   void write_hello(std::vector<std::byte>& out, hello_record& h) const {
     h.local = local_;
     h.peer = stored_.peer;
+    h.former_peer = stored_.former_peer;
+    h.former_received = stored_.former_received;
     h.first = sender_.delivered() + 1;
     h.next = stored_.outbox_next;
     h.first_epoch = sender_.delivered_epoch();
@@ -553,6 +569,8 @@ class association {
   std::optional<cursors> riding_;  ///< what it will hold when the change under way is durable
   incarnation local_;
   incarnation peer_;
+  incarnation former_peer_;
+  std::uint64_t former_received_;
   std::uint64_t acknowledged_;
   floors floors_;
 

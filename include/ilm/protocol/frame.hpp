@@ -60,8 +60,10 @@ inline std::uint32_t session_tag_of(std::uint64_t a, std::uint64_t b) noexcept {
 }
 
 struct hello_record {
-  incarnation local;  ///< the sender's incarnation
-  incarnation peer;   ///< the receiver's incarnation as the sender stored it
+  incarnation local;                  ///< the sender's incarnation
+  incarnation peer;                   ///< the receiver's incarnation as the sender stored it
+  incarnation former_peer;            ///< the receiver's incarnation before that one, if any
+  std::uint64_t former_received = 0;  ///< what the sender had received of that one
   std::uint64_t nonce = 0;
   std::uint64_t echo = 0;  ///< the receiver's nonce as the sender saw it last; 0 for none
   bool proven = false;     ///< whether the sender has proof of the receiver's freshness
@@ -132,7 +134,8 @@ class frame_writer {
   void hello(const hello_record& h) {
     type(record_type::hello);
     for (std::uint64_t field :
-         {h.local.high, h.local.low, h.peer.high, h.peer.low, h.nonce, h.echo}) {
+         {h.local.high, h.local.low, h.peer.high, h.peer.low, h.former_peer.high, h.former_peer.low,
+          h.former_received, h.nonce, h.echo}) {
       writer_.number(field);
     }
     writer_.number(static_cast<std::uint8_t>(h.proven ? 1 : 0));
@@ -204,7 +207,8 @@ inline std::error_code read_hello(wire_reader& in, frame& out) {
   if (out.hello) return error::malformed_frame;
   hello_record& h = out.hello.emplace();
   for (std::uint64_t* field :
-       {&h.local.high, &h.local.low, &h.peer.high, &h.peer.low, &h.nonce, &h.echo}) {
+       {&h.local.high, &h.local.low, &h.peer.high, &h.peer.low, &h.former_peer.high,
+        &h.former_peer.low, &h.former_received, &h.nonce, &h.echo}) {
     *field = in.number<std::uint64_t>();
   }
   auto proven = in.number<std::uint8_t>();

@@ -28,7 +28,8 @@ struct verdict {
   bool peer_rolled_back = false;
   /// The peer is another incarnation than the one stored.
   bool peer_reset = false;
-  /// The peer knows another incarnation of this side, and this side does not know the peer.
+  /// The peer knows, or knew, another incarnation of this side, and this side does not know the
+  /// peer.
   bool we_were_lost = false;
   /// The first sequence to send to the peer, and the first to take from it.
   std::uint64_t send_from = 1;
@@ -49,7 +50,7 @@ inline verdict judge(const cursors& ours, const floors& floor,
   v.peer_rolled_back =
       v.known && (they_received < floor.acknowledged || theirs.next <= floor.received);
   v.peer_reset = ours.peer && !v.known;
-  v.we_were_lost = theirs.peer && !v.knows_us && !ours.peer;
+  v.we_were_lost = !ours.peer && (v.knows_us ? bool(theirs.former_peer) : bool(theirs.peer));
   v.send_from = std::max(ours.outbox_first, they_received + 1);
   v.take_from = std::max(theirs.first, we_received + 1);
   return v;

@@ -265,6 +265,10 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   void publish(const peer_type& p) {
     board_.show(p, now());
+    show_waiting();
+  }
+
+  void show_waiting() {
     board_.show_waiting(admission_.messages(), admission_.bytes(), events_.lost());
   }
 
@@ -276,9 +280,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
       next = op->next;
       accept(operation(op));
     }
-    std::lock_guard lock(published_mutex_);
-    published_.uncommitted_messages = admission_.messages();
-    published_.uncommitted_bytes = admission_.bytes();
+    show_waiting();
   }
 
   void accept(operation op) {
@@ -307,7 +309,11 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     admission_.entered(op->contents.size());
     p->staged.push_back(std::move(op));
     throttle_.release();
-    if (!std::exchange(p->dirty, true)) dirty_.push_back(p);
+    want_commit(*p);
+  }
+
+  void want_commit(peer_type& p) {
+    if (!std::exchange(p.dirty, true)) dirty_.push_back(&p);
     commit_wake_.notify();
   }
 

@@ -40,6 +40,8 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::handover_loop(e
       wait = {};
       ++p.taken;
       p.core.handle_taken();
+      // The next call may wait for long: what is taken goes to the store without it.
+      self->want_commit(p);
     } else {
       wait = std::clamp(wait * 2, self->options_.minimum_redelivery_delay,
                         self->options_.maximum_redelivery_delay);

@@ -141,6 +141,12 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::commit(
     const batch<peer_id>& changes) {
   std::exception_ptr failed;
   committing_ = true;
+  if (!committed_.empty()) {
+    // Whoever waits for more to share its frame does not wait for a store that takes its time.
+    asio::post(strand_, [self = this->shared_from_this()] {
+      if (self->committing_) self->service_committed();
+    });
+  }
   {
     use using_store(*this, store_users_);
     try {
