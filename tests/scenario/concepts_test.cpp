@@ -139,7 +139,7 @@ static_assert(!ilm::delivery<immovable_delivery, int>);
 static_assert(!ilm::delivery<int, int>);
 
 struct nameless {
-  friend auto operator<=>(const nameless&, const nameless&) = default;
+  auto operator<=>(const nameless&) const = default;
 };
 
 static_assert(ilm::peer_identity<int>);

@@ -15,7 +15,7 @@ constexpr incarnation alice{1, 0}, bob{2, 0}, other{3, 0};
 struct side {
   cursors c;
 
-  floors floor() const { return {c.acknowledged, c.received()}; }
+  floors floor() const { return {c.acknowledged, c.received(), c.outbox_first - 1}; }
   hello_record hello() const {
     hello_record h;
     h.local = c.local;
@@ -131,6 +131,14 @@ TEST_CASE("a peer whose next sequence is not above what we received was rolled b
   CHECK(judged(a, make(bob, alice, 1, 4, 0, 0, 0)).peer_rolled_back);
   CHECK(judged(make(bob, alice, 1, 4, 0, 0, 0), a).we_rolled_back);
   CHECK_FALSE(judged(a, make(bob, alice, 1, 5, 0, 0, 0)).peer_rolled_back);
+}
+
+TEST_CASE("a peer whose delivered went below what it confirmed was rolled back") {
+  side a = make(alice, bob, 11, 11, 10, 0, 0), b = make(bob, alice, 1, 1, 0, 5, 10);
+  CHECK(judged(a, b).peer_rolled_back);
+  CHECK(judged(b, a).we_rolled_back);
+  CHECK_FALSE(judged(a, b).we_rolled_back);
+  CHECK_FALSE(judged(b, a).peer_rolled_back);
 }
 
 TEST_CASE("both may find that they and the other were rolled back") {

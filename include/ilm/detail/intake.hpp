@@ -22,11 +22,13 @@ class intake {
 
   /// True if the intake was empty: then, and only then, the consumer has to be called.
   bool push(Node* node) noexcept {
-    node->next = top_.load(std::memory_order_relaxed);
-    while (!top_.compare_exchange_weak(node->next, node, std::memory_order_release,
-                                       std::memory_order_relaxed)) {
-    }
-    return node->next == nullptr;
+    // Once the node is in, it is the consumer's: only the local copy may be read.
+    Node* top = top_.load(std::memory_order_relaxed);
+    do {
+      node->next = top;
+    } while (!top_.compare_exchange_weak(top, node, std::memory_order_release,
+                                         std::memory_order_relaxed));
+    return top == nullptr;
   }
 
   /// All nodes, the oldest first.

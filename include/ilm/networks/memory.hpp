@@ -180,8 +180,10 @@ class memory_fabric {
       put(b, Clock::now(), event::down(a.id), 0);
     }
 
-    void send(const PeerId& from, const PeerId& to, std::vector<std::byte> frame) {
+    void send(const seat& sender, const PeerId& to, std::vector<std::byte> frame) {
       std::lock_guard lock(mutex);
+      if (sender.ended) return;
+      const PeerId& from = sender.id;
       ++counts.sent;
       auto session = sessions.find(pair_of(from, to));
       auto at = seats.find(to);
@@ -298,7 +300,7 @@ class memory_network {
   std::size_t maximum_frame_size() const { return core_->maximum; }
 
   asio::awaitable<void> send(const PeerId& to, std::vector<std::byte> frame) {
-    core_->send(seat_->id, to, std::move(frame));
+    core_->send(*seat_, to, std::move(frame));
     co_return;
   }
 

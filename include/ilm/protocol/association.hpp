@@ -123,7 +123,8 @@ class association {
 
   /// The change that `poll_change` gave is durable; `outbox` is what it appended there.
   void handle_committed(std::span<const stored_message> outbox, timestamp now) {
-    bool acks_change = riding_->received() != stored_.received() ||
+    bool acks_change = riding_->inbox_first != stored_.inbox_first ||
+                       riding_->received() != stored_.received() ||
                        riding_->delivered() != stored_.delivered() || riding_->peer != stored_.peer;
     bool minted = riding_->local != stored_.local;
     stored_ = *riding_;
@@ -132,6 +133,8 @@ class association {
     sender_.handle_committed(stored_.outbox_next - outbox.size(), outbox);
     sender_.arm(now, random_);
     if (acks_change) ack_due_ = true;
+    // A peer that seemed to have forgotten what was not stored yet deserves a second look.
+    if (phase_ == phase::refused && acks_change && network_up_) greet(now);
     if (minted && phase_ == phase::minting) {
       phase_ = phase::absent;
       if (network_up_) greet(now);
@@ -147,7 +150,6 @@ class association {
 
   void handle_outbox_page(std::span<const stored_message> page, timestamp now) {
     if (phase_ != phase::verifying) return sender_.handle_page(page);
-    if (sender_.delivered() >= greeted_.received) return verified(now);
     if (page.empty() || page.front().sequence != greeted_.received) return;
     if (page.front().epoch != greeted_.received_epoch) return roll_back();
     verified(now);
@@ -296,6 +298,7 @@ class association {
   void take_floors() noexcept {
     floors_.acknowledged = acknowledged_;
     floors_.received = receiver_.accepted();
+    floors_.delivered = sender_.delivered();
   }
 
   void disconnect() {
@@ -378,7 +381,8 @@ class association {
     terms.credit_sequence = terms.send_from - 1;
     if (h.credit_sequence > h.received) terms.credit_sequence += h.credit_sequence - h.received;
     terms.credit_bytes = h.credit_bytes;
-    terms.maximum_message = static_cast<std::size_t>(h.maximum_message_size);
+    terms.maximum_message = static_cast<std::size_t>(
+        std::min<std::uint64_t>(h.maximum_message_size, setup_.frame_limit));
     sender_.handle_session(terms);
     phase_ = phase::verifying;
     ack_due_ = true;
@@ -393,6 +397,8 @@ class association {
       sender_.handle_delivered(h.delivered, h.delivered_epoch);
       confirm(h.received, now);
     }
+    // What could not be believed before the check is asked for again.
+    ping_due_ = std::exchange(ack_missed_, false);
     pinged_at_ = now;
     sender_.arm(now, random_);
     if (!std::exchange(connected_, true)) tell(notice(event_kind::peer_connected));
@@ -441,9 +447,12 @@ class association {
   void roll_back() {
     const hello_record& h = greeted_;
     notice n(event_kind::rolled_back);
-    std::uint64_t ours = verdict_.known ? stored_.received() : 0;
+    std::uint64_t received = verdict_.known ? receiver_.accepted() : 0;
+    std::uint64_t delivered = verdict_.known ? current().delivered() : 0;
+    bool repeats = h.first - 1 > delivered;
     n.outbound = sequence_range{sender_.delivered() + 1, h.received};
-    n.inbound = sequence_range{ours + 1, h.acknowledged};
+    n.inbound =
+        sequence_range{(repeats ? delivered : received) + 1, std::max(h.acknowledged, h.first - 1)};
     tell(n);
     end_session();
     phase_ = phase::minting;
@@ -464,20 +473,23 @@ class association {
 
   void handle_records(timestamp now) {
     const frame& f = scratch_;
-    if (f.ack && !handshake_.pending()) {
+    if (f.ack && phase_ != phase::established) ack_missed_ = true;
+    if (f.ack && phase_ == phase::established && !handshake_.pending()) {
       if (std::error_code e = sender_.handle_ack(*f.ack, now, random_)) return reject(e);
       confirm(f.ack->received, now);
     }
+    std::error_code refused;
     for (const data_record& d : f.data) {
       std::uint64_t before = receiver_.accepted();
       std::uint64_t repeated = receiver_.duplicates();
-      if (std::error_code e = receiver_.handle_data(d)) reject(e);
+      if (std::error_code e = receiver_.handle_data(d)) refused = e;
       // In order, the ack follows the commit; a gap or a repetition is answered at once.
       if (receiver_.accepted() == before || receiver_.has_gap() ||
           receiver_.duplicates() != repeated) {
         ack_due_ = true;
       }
     }
+    if (refused) reject(refused);
     if (f.ping) ack_due_ = true;
   }
 
@@ -593,6 +605,7 @@ class association {
   bool away_ = false;  ///< the network said so, which a late frame does not change
   bool connected_ = false;
   bool ack_due_ = false;
+  bool ack_missed_ = false;
   bool ping_due_ = false;
   bool bye_due_ = false;
   bool closing_ = false;

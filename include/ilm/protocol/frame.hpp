@@ -6,6 +6,7 @@
 #include <ilm/protocol/crc32c.hpp>
 #include <ilm/protocol/wire.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

@@ -13,6 +13,7 @@ namespace ilm::protocol {
 struct floors {
   std::uint64_t acknowledged = 0;
   std::uint64_t received = 0;
+  std::uint64_t delivered = 0;  ///< what the peer had confirmed as delivered
 };
 
 /// What a fresh hello means for the two streams of a pair. Both sides reach verdicts that match,
@@ -45,10 +46,13 @@ inline verdict judge(const cursors& ours, const floors& floor,
   std::uint64_t they_received = v.knows_us ? theirs.received : 0;
   std::uint64_t we_received = v.known ? ours.received() : 0;
 
+  bool both = v.knows_us && v.known;
   v.we_rolled_back =
-      v.knows_us && (theirs.received >= ours.outbox_next || theirs.acknowledged > we_received);
+      (both && theirs.first - 1 > ours.delivered()) ||
+      (v.knows_us && (theirs.received >= ours.outbox_next || theirs.acknowledged > we_received));
   v.peer_rolled_back =
-      v.known && (they_received < floor.acknowledged || theirs.next <= floor.received);
+      (both && theirs.delivered < floor.delivered) ||
+      (v.known && (they_received < floor.acknowledged || theirs.next <= floor.received));
   v.peer_reset = ours.peer && !v.known;
   v.we_were_lost = !ours.peer && (v.knows_us ? bool(theirs.former_peer) : bool(theirs.peer));
   v.send_from = std::max(ours.outbox_first, they_received + 1);

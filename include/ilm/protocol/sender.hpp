@@ -59,7 +59,6 @@ class sender {
 
   std::uint64_t delivered() const noexcept { return delivered_; }
   std::uint64_t delivered_epoch() const noexcept { return delivered_epoch_; }
-  std::uint64_t committed_next() const noexcept { return committed_next_; }
   std::uint64_t highest_sent() const noexcept { return highest_sent_; }
   std::uint64_t in_flight() const noexcept { return flowing_ ? send_next_ - 1 - received_ : 0; }
   std::size_t unsent_bytes() const noexcept { return cached_bytes_ - in_flight_bytes_; }
@@ -301,7 +300,8 @@ class sender {
       return false;
     }
     if (in_flight() >= options_.window_messages) return false;
-    if (in_flight_bytes_ + size > options_.window_bytes) return false;
+    // One message always may go, also one that was stored when windows were larger.
+    if (in_flight_bytes_ != 0 && in_flight_bytes_ + size > options_.window_bytes) return false;
     return received_bytes_ + in_flight_bytes_ + size <= credit_bytes_;
   }
 
@@ -313,7 +313,7 @@ class sender {
       return;
     }
     received_bytes_ = counted;
-    if (to >= cache_first_ && to < cache_next_ && at(to).transmissions == 1) {
+    if (to >= cache_first_ && to < cache_next_ && at(to).transmissions == 1 && !at(to).held) {
       round_trip_.sample(now - at(to).sent_at);
     }
     for (std::uint64_t s = received_ + 1; s <= to && s < send_next_; ++s) {

@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -73,7 +74,8 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     if (std::string wrong = contradiction(options_, frame_limit_); !wrong.empty()) {
       throw std::system_error(make_error_code(error::invalid_options), wrong);
     }
-    maximum_message_ = std::min(options_.maximum_message_size, frame_limit_ - frame_overhead());
+    maximum_message_ =
+        std::min(options_.maximum_message_size, frame_limit_ - protocol::frame_overhead);
     epoch_ = random_.next_nonzero();
     self_bytes_ = id_bytes(self_);
   }
@@ -146,8 +148,6 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   enum class life : std::uint8_t { running, draining, closing, ended };
 
-  static constexpr std::size_t frame_overhead() { return protocol::frame_overhead; }
-
   static std::uint64_t random_seed() {
     std::random_device device;
     return static_cast<std::uint64_t>(device()) << 32 | device();
@@ -184,8 +184,8 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     if (auto at = peers_.find(id); at != peers_.end()) return at->second.get();
     try {
       return &add_peer(id, cursors_of_stranger());
-    } catch (const std::system_error& e) {
-      unusable = e.code();
+    } catch (...) {
+      unusable = code_of(std::current_exception());
       return nullptr;
     }
   }
@@ -389,6 +389,8 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   bool saying_goodbye() const;
 
+  bool handing_over() const;
+
   void end(std::error_code failed);
 
   void fail_requests(std::error_code why);
@@ -454,6 +456,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   detail::wakeup closing_wake_;
   asio::cancellation_signal stop_receiving_;
   std::error_code open_error_;
+  std::error_code end_error_;
   unsigned store_users_ = 0;
   unsigned network_users_ = 0;
   bool opened_ = false;

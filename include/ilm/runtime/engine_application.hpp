@@ -35,6 +35,7 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::handover_loop(e
       failed = std::current_exception();
     }
     p.handing = false;
+    self->closing_wake_.notify();
     if (self->stopped_) break;
     if (!failed) {
       wait = {};
@@ -42,7 +43,7 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::handover_loop(e
       p.core.handle_taken();
       // The next call may wait for long: what is taken goes to the store without it.
       self->want_commit(p);
-    } else {
+    } else if (self->life_ != life::closing) {
       wait = std::clamp(wait * 2, self->options_.minimum_redelivery_delay,
                         self->options_.maximum_redelivery_delay);
       self->handle_delivery_failed(p, code_of(failed), wait);

@@ -16,9 +16,10 @@ namespace ilm::runtime {
 template <class Backend, class Network, class Delivery, class Clock>
 void engine<Backend, Network, Delivery, Clock>::shut_down(
     protocol::duration timeout, detail::completion<std::error_code, report_type> done) {
-  if (life_ == life::ended) return done({}, report_);
+  if (life_ == life::ended) return done(end_error_, report_);
   shutdown_waiters_.push_back(std::move(done));
-  shutdown_at_ = std::min(shutdown_at_, protocol::after(now(), timeout));
+  shutdown_at_ =
+      std::min(shutdown_at_, protocol::after(now(), std::max(timeout, protocol::duration::zero())));
   if (life_ == life::running) {
     life_ = life::draining;
     admission_.fail_all(error::shut_down);
@@ -84,6 +85,16 @@ template <class Backend, class Network, class Delivery, class Clock>
 asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::close(engine_pointer self) {
   while (!self->committing_ended_ && !self->stopped_) co_await self->closing_wake_.wait();
   self->service_committed();
+  // What is with the application is taken now, or not at all: a taking after the last batch would
+  // be forgotten. A call that ignores its cancellation gets a moment.
+  self->closing_at_ = now() + std::chrono::milliseconds(200);
+  self->timer_->cancel();
+  for (auto& [id, p] : self->peers_) {
+    if (p->handing) p->stop_handover.emit(asio::cancellation_type::terminal);
+  }
+  while (!self->stopped_ && self->handing_over() && now() < self->closing_at_) {
+    co_await self->closing_wake_.wait();
+  }
   batch<peer_id> last;
   if (!self->stopped_ && self->collect(last)) co_await self->commit(last);
   if (self->stopped_) co_return;
@@ -119,8 +130,15 @@ bool engine<Backend, Network, Delivery, Clock>::saying_goodbye() const {
 }
 
 template <class Backend, class Network, class Delivery, class Clock>
+bool engine<Backend, Network, Delivery, Clock>::handing_over() const {
+  return std::any_of(peers_.begin(), peers_.end(),
+                     [](const auto& entry) { return entry.second->handing; });
+}
+
+template <class Backend, class Network, class Delivery, class Clock>
 void engine<Backend, Network, Delivery, Clock>::end(std::error_code failed) {
   if (stopped_) return;
+  end_error_ = failed;
   for (const auto& [id, p] : peers_) {
     typename report_type::peer_counts counts;
     counts.peer = id;

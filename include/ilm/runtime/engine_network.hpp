@@ -38,12 +38,13 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::receive_loop(en
 
 template <class Backend, class Network, class Delivery, class Clock>
 void engine<Backend, Network, Delivery, Clock>::handle(const network_event<peer_id>& e) {
-  if (e.peer == self_) return;
+  using type = typename network_event<peer_id>::type;
+  if (e.peer == self_ || (e.kind == type::down && !peers_.contains(e.peer))) return;
   std::error_code unusable;
   peer_type* found = peer_of(e.peer, unusable);
   if (found == nullptr) return tell(event_kind::frame_rejected, unusable);
   peer_type& p = *found;
-  using type = typename network_event<peer_id>::type;
+  if (e.kind != type::frame) ++p.sessions;
   switch (e.kind) {
     case type::up:
       p.core.handle_session_up(now());
@@ -78,6 +79,7 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::write_loop(engi
     p.writing = true;
     self->arm(p);
     bool failed = false;
+    std::uint64_t session = p.sessions;
     {
       use using_network(*self, self->network_users_);
       try {
@@ -88,7 +90,8 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::write_loop(engi
     }
     p.writing = false;
     if (self->stopped_) break;
-    if (failed && Network::reliable) {
+    // What failed may belong to a session that the network has replaced meanwhile.
+    if (failed && Network::reliable && session == p.sessions) {
       p.core.handle_session_down();
       self->service(p);
     }

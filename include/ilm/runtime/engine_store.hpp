@@ -38,7 +38,7 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::open(engine_poi
     co_await self->pause(wait);
     wait = std::min(wait * 2, self->options_.maximum_store_retry);
   }
-  self->end({});
+  self->end(self->open_error_);
 }
 
 template <class Backend, class Network, class Delivery, class Clock>
@@ -67,7 +67,13 @@ void engine<Backend, Network, Delivery, Clock>::handle_opened(const store_state<
   opened_ = true;
   local_ = state.local;
   if (std::exchange(open_error_, {})) tell(event_kind::store_recovered);
-  for (const auto& [id, stored] : state.peers) add_peer(id, stored);
+  for (const auto& [id, stored] : state.peers) {
+    try {
+      add_peer(id, stored);
+    } catch (...) {
+      tell(event_kind::store_failed, code_of(std::current_exception()));
+    }
+  }
   engine_pointer self = this->shared_from_this();
   asio::co_spawn(strand_, commit_loop(self), asio::detached);
   asio::co_spawn(strand_, timer_loop(self), asio::detached);
@@ -213,8 +219,9 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::page(engine_poi
   for (box which : {box::outbox, box::inbox}) {
     std::optional<protocol::page_request> r =
         which == box::outbox ? p.core.poll_outbox_page() : p.core.poll_inbox_page();
-    if (!r || failed || self->stopped_) continue;
+    if (!r || self->stopped_) continue;
     std::vector<stored_message> found;
+    bool unread = false;
     {
       use using_store(*self, self->store_users_);
       try {
@@ -222,9 +229,11 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::page(engine_poi
         found = co_await self->backend_->read(which, p.id, r->from, limit);
       } catch (...) {
         failed = std::current_exception();
+        unread = true;
       }
     }
-    if (failed) continue;
+    // One box that cannot be read does not hold up the other.
+    if (unread) continue;
     if (which == box::outbox) {
       p.core.handle_outbox_page(found, now());
     } else {

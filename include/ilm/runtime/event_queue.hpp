@@ -4,6 +4,7 @@
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -29,7 +30,7 @@ class event_queue {
       return;
     }
     if (events_.size() == limit_) {
-      events_.pop_front();
+      make_room();
       ++lost_unread_;
       ++lost_;
     }
@@ -71,6 +72,14 @@ class event_queue {
   std::uint64_t lost() const noexcept { return lost_; }
 
  private:
+  /// What a hostile peer or a failing handler can repeat at will goes before what is told once.
+  void make_room() {
+    auto cheap = std::find_if(events_.begin(), events_.end(), [](const event<PeerId>& e) {
+      return e.kind == event_kind::frame_rejected || e.kind == event_kind::delivery_failed;
+    });
+    events_.erase(cheap != events_.end() ? cheap : events_.begin());
+  }
+
   std::size_t limit_;
   std::deque<event<PeerId>> events_;
   std::deque<std::pair<std::uint64_t, handler>> readers_;

@@ -68,6 +68,7 @@ struct peer {
   std::uint64_t delivered_at_open;
   std::uint64_t accepted = 0;
   std::uint64_t taken = 0;
+  std::uint64_t sessions = 0;  ///< how often the network said that one began or ended
   std::uint64_t frames_sent = 0;
   std::uint64_t frames_received = 0;
 

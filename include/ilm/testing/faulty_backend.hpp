@@ -25,7 +25,7 @@ struct store_faults {
   /// How long each commit, and each read, takes before it has an effect.
   std::chrono::nanoseconds commit_time{};
   std::chrono::nanoseconds read_time{};
-  /// Called before (`false`) and after (`true`) each operation has had its effect.
+  /// Called before (`false`) each operation but `close`, and after (`true`) it has had its effect.
   std::function<void(operation, bool after)> watch;
   std::uint64_t commits = 0;
   std::uint64_t reads = 0;

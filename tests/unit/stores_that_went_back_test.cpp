@@ -1,0 +1,195 @@
+// Histories of two associations around stores that went back or were lost, step by step.
+
+#include "support/catch.hpp"
+
+#include <ilm/protocol/association.hpp>
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+using namespace ilm;
+using namespace ilm::protocol;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr incarnation alice{1, 1}, bob{2, 2}, other{3, 3};
+
+association_setup setup(const char* me, const char* you, std::uint64_t epoch, bool reliable) {
+  association_setup s;
+  s.local_id = bytes(std::string_view(me));
+  s.peer_id = bytes(std::string_view(you));
+  s.epoch = epoch;
+  s.seed = epoch * 77;
+  s.frame_limit = 65536;
+  s.maximum_message = 1000;
+  s.reliable = reliable;
+  return s;
+}
+
+std::vector<stored_message> page(std::uint64_t first, std::uint64_t last, std::uint64_t epoch) {
+  std::vector<stored_message> all;
+  for (std::uint64_t s = first; s <= last; ++s) {
+    all.emplace_back(s, s, epoch, bytes(std::string_view("x")));
+  }
+  return all;
+}
+
+bool move_frames(association& from, association& to, timestamp now) {
+  std::vector<std::byte> frame;
+  bool any = false;
+  while (from.poll_frame(frame, now)) {
+    any = true;
+    to.handle_frame(frame, now);
+  }
+  return any;
+}
+
+void commit(association& a, timestamp now) {
+  while (a.change_due(now)) {
+    auto change = a.poll_change();
+    if (!change) return;
+    a.handle_committed(change->outbox, now);
+  }
+}
+
+bool heard(association& a, event_kind kind) {
+  bool found = false;
+  while (auto n = a.poll_notice()) found = found || n->kind == kind;
+  return found;
+}
+
+void talk(association& a, association& b, timestamp now) {
+  for (int i = 0; i < 10; ++i) {
+    move_frames(a, b, now);
+    move_frames(b, a, now);
+  }
+}
+
+void meet(association& a, association& b, timestamp now) {
+  a.handle_session_up(now);
+  b.handle_session_up(now);
+  talk(a, b, now);
+}
+
+/// Where a receiver stands that has taken ten messages of the epoch 1.
+cursors taken_ten() {
+  cursors c;
+  c.local = bob;
+  c.peer = alice;
+  c.inbox_first = c.inbox_next = 11;
+  c.received_epoch = c.delivered_epoch = 1;
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("an ack that comes before the last message was looked up erases nothing") {
+  // The store went back to four delivered, and gave 5 to 20 to other messages.
+  cursors sent;
+  sent.local = alice;
+  sent.peer = bob;
+  sent.outbox_first = 5;
+  sent.outbox_next = 21;
+  sent.acknowledged = 4;
+  sent.erased_epoch = 1;
+  options o;
+  association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), taken_ten());
+  meet(a, b, 1s);
+  REQUIRE(a.state() == phase::verifying);
+  REQUIRE(a.poll_outbox_page());
+  a.handle_outbox_page(page(10, 10, 2), 1s);
+  CHECK(a.state() == phase::minting);
+  CHECK(heard(a, event_kind::rolled_back));
+  auto change = a.poll_change();
+  REQUIRE(change);
+  CHECK(change->next.outbox_first == 5);
+}
+
+TEST_CASE("a store that went back in what was delivered alone is found on both sides") {
+  cursors sent;
+  sent.local = alice;
+  sent.peer = bob;
+  sent.outbox_first = sent.outbox_next = 11;
+  sent.acknowledged = 10;
+  sent.erased_epoch = 1;
+  cursors back = taken_ten();
+  back.inbox_first = 6;
+  options o;
+  association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
+  meet(a, b, 1s);
+  CHECK(heard(a, event_kind::peer_rolled_back));
+  bool told = false;
+  while (auto n = b.poll_notice()) {
+    if (n->kind != event_kind::rolled_back) continue;
+    told = true;
+    CHECK(n->inbound == sequence_range{6, 10});
+  }
+  CHECK(told);
+}
+
+TEST_CASE("credit that the messages of an old incarnation gave back is told") {
+  options o;
+  o.credit_messages = 4;
+  o.keepalive_interval = 0ns;
+  cursors fresh;
+  fresh.local = other;
+  fresh.outbox_next = 4;
+  cursors full;
+  full.local = bob;
+  full.peer = alice;
+  full.inbox_next = 5;
+  full.received_epoch = 1;
+  association a(o, setup("a", "b", 2, true), fresh), b(o, setup("b", "a", 9, true), full);
+  meet(a, b, 1s);
+  for (int i = 0; i < 5; ++i) {
+    commit(a, 1s);
+    commit(b, 1s);
+    talk(a, b, 1s);
+    if (auto r = a.poll_outbox_page()) a.handle_outbox_page(page(r->from, 3, 2), 1s);
+  }
+  REQUIRE(a.in_flight() == 0);
+  b.handle_inbox_page(page(1, 4, 1));
+  for (int i = 0; i < 4; ++i) b.handle_taken();
+  for (timestamp now = 2s; now < 5s; now += 1s) {
+    commit(b, now);
+    talk(a, b, now);
+  }
+  CHECK(a.in_flight() + b.inbox_depth() >= 3);
+}
+
+TEST_CASE("a peer refused for what was not stored yet gets a second look") {
+  options o;
+  o.keepalive_interval = 0ns;
+  cursors sent;
+  sent.local = alice;
+  sent.peer = bob;
+  sent.outbox_first = 11;
+  sent.outbox_next = 12;
+  sent.acknowledged = 10;
+  sent.erased_epoch = 1;
+  association b(o, setup("b", "a", 9, false), taken_ten());
+  {
+    association a(o, setup("a", "b", 2, false), sent);
+    meet(a, b, 1s);
+    if (a.poll_outbox_page()) a.handle_outbox_page(page(11, 11, 1), 1s);
+    talk(a, b, 1s);
+  }
+  REQUIRE(b.inbox_depth() == 1);
+  sent.outbox_next = 11;
+  association a(o, setup("a", "b", 3, false), sent);
+  meet(a, b, 2s);
+  REQUIRE(b.state() == phase::refused);
+  commit(b, 2s);
+  for (timestamp now = 3s; now < 60s; now += 1s) {
+    a.handle_timeout(now);
+    b.handle_timeout(now);
+    talk(a, b, now);
+    commit(a, now);
+    commit(b, now);
+  }
+  CHECK(heard(a, event_kind::rolled_back));
+  CHECK(a.state() == phase::established);
+  CHECK(b.state() == phase::established);
+}
