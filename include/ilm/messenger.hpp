@@ -152,8 +152,9 @@ class messenger {
   /// Completes with: counts of what was delivered and what stays durable, exact.
   /// Completes when: every peer with whom the network has a session, open or opening, has confirmed
   ///   all that was sent to it, and running calls of the delivery have ended; or the timeout is
-  ///   over. Then the store is closed.
-  /// Errors: the store's, if closing it fails.
+  ///   over. Then the store is closed. An operation of the store that is under way is waited for,
+  ///   but for `open`.
+  /// Errors: the store's, if it cannot be opened or closed: then nothing is known of what stays.
   /// Cancelling: has no effect.
   template <class Token = default_token>
   auto shutdown(std::chrono::nanoseconds timeout, Token&& token = Token()) {

@@ -196,3 +196,19 @@ TEST_CASE("a shutdown of a store that does not open ends, and says why") {
     }
   }
 }
+
+TEST_CASE("a shutdown does not wait beyond its deadline for a store that never opens") {
+  world w;
+  peer a = w.make("a");
+  a.store_faults().open_time = 24h;
+  a.start();
+  w.run_for(1s);
+  auto before = clock::now();
+  try {
+    w.run(a.shutdown(5s));
+    FAIL("nothing is known of the outbox");
+  } catch (const std::system_error& e) {
+    CHECK(e.code() == std::errc::timed_out);
+  }
+  CHECK(clock::now() - before == 5s);
+}

@@ -80,7 +80,10 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     self_bytes_ = id_bytes(self_);
   }
 
-  void start() { asio::co_spawn(strand_, open(this->shared_from_this()), asio::detached); }
+  void start() {
+    asio::co_spawn(strand_, open(this->shared_from_this()),
+                   asio::bind_cancellation_slot(stop_opening_.slot(), asio::detached));
+  }
 
   const peer_id& self() const noexcept { return self_; }
   const asio::strand<asio::any_io_executor>& strand() const noexcept { return strand_; }
@@ -373,6 +376,9 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   // The end.
 
+  /// Ends a shutdown at its deadline if the store has not even opened.
+  static asio::awaitable<void> give_up_opening(engine_pointer self);
+
   bool drained() const;
 
   static constexpr bool waits_for_reader() {
@@ -454,6 +460,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   protocol::timestamp shutdown_at_ = protocol::never;
   protocol::timestamp closing_at_ = protocol::never;
   detail::wakeup closing_wake_;
+  asio::cancellation_signal stop_opening_;
   asio::cancellation_signal stop_receiving_;
   std::error_code open_error_;
   std::error_code end_error_;

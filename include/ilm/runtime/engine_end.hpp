@@ -23,9 +23,25 @@ void engine<Backend, Network, Delivery, Clock>::shut_down(
   if (life_ == life::running) {
     life_ = life::draining;
     admission_.fail_all(error::shut_down);
+    if (!opened_) {
+      asio::co_spawn(strand_, give_up_opening(this->shared_from_this()), asio::detached);
+    }
   }
   timer_->cancel();
   check_drained();
+}
+
+template <class Backend, class Network, class Delivery, class Clock>
+asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::give_up_opening(
+    engine_pointer self) {
+  while (!self->opened_ && !self->stopped_ && now() < self->shutdown_at_) {
+    self->timer_->expires_at(typename Clock::time_point(
+        std::chrono::duration_cast<typename Clock::duration>(self->shutdown_at_)));
+    std::error_code ignored;
+    co_await self->timer_->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+  if (self->opened_ || self->stopped_) co_return;
+  self->end(self->open_error_ ? self->open_error_ : std::make_error_code(std::errc::timed_out));
 }
 
 template <class Backend, class Network, class Delivery, class Clock>
@@ -43,6 +59,7 @@ void engine<Backend, Network, Delivery, Clock>::stop() {
     p->stop_writing.emit(asio::cancellation_type::terminal);
     p->stop_handover.emit(asio::cancellation_type::terminal);
   }
+  stop_opening_.emit(asio::cancellation_type::terminal);
   stop_receiving_.emit(asio::cancellation_type::terminal);
   release();
 }

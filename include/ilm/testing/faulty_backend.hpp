@@ -22,7 +22,8 @@ struct store_faults {
   std::error_code open_error;
   std::error_code commit_error;
   std::error_code read_error;
-  /// How long each commit, and each read, takes before it has an effect.
+  /// How long each operation takes before it has an effect.
+  std::chrono::nanoseconds open_time{};
   std::chrono::nanoseconds commit_time{};
   std::chrono::nanoseconds read_time{};
   /// Called before (`false`) each operation but `close`, and after (`true`) it has had its effect.
@@ -48,6 +49,7 @@ class faulty_backend {
   asio::awaitable<store_state<PeerId>> open() {
     std::shared_ptr<store_faults> f = faults_;
     tell(*f, store_faults::operation::open, false);
+    co_await pause(f->open_time);
     if (f->open_error) throw std::system_error(f->open_error);
     store_state<PeerId> state = co_await inner_.open();
     tell(*f, store_faults::operation::open, true);

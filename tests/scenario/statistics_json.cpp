@@ -1,0 +1,38 @@
+#include "support/catch.hpp"
+#include "support/world.hpp"
+
+#include <ilm/statistics_json.hpp>
+
+using namespace test;
+
+TEST_CASE("statistics have a JSON form") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  a.send("b", "1");
+  a.send("c", "2");
+  REQUIRE(w.until([&] { return b.app().taken.size() == 1; }));
+  w.run_for(1s);
+  nlohmann::json j = a.statistics();
+  REQUIRE(j.at("peers").size() == 2);
+  CHECK(j.at("peers")[0].at("peer") == "b");
+  CHECK(j.at("peers")[0].at("connected") == true);
+  CHECK(j.at("peers")[0].at("delivered") == 1);
+  CHECK(j.at("peers")[1].at("peer") == "c");
+  CHECK(j.at("peers")[1].at("connected") == false);
+  CHECK(j.at("peers")[1].at("outbox_depth") == 1);
+  CHECK(j.at("peers")[1].at("oldest_age_ns") >= 1'000'000'000);
+  CHECK(j.at("commits") > 0);
+}
+
+TEST_CASE("events have a JSON form that leaves out what is empty") {
+  ilm::protocol::notice n(ilm::event_kind::delivery_failed, ilm::error::inbox_closed);
+  n.inbound = ilm::sequence_range{3, 3};
+  nlohmann::json j = event("b", n);
+  CHECK(j.at("kind") == "delivery_failed");
+  CHECK(j.at("peer") == "b");
+  CHECK(j.at("inbound").at("first") == 3);
+  CHECK_FALSE(j.contains("outbound"));
+  CHECK(nlohmann::json(event()).contains("peer") == false);
+}
