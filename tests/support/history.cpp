@@ -505,7 +505,8 @@ class play_of {
       taken.insert(t.number);
     }
     // What a receiver forgot, and its sender forgot too or never heard of, nobody remembers.
-    if (find(name.second).went_back) repeated = lost_arrived = false;
+    const actor& receiver = find(name.second);
+    if (receiver.went_back || receiver.store_number > 0) repeated = lost_arrived = false;
     bool missing = false;
     for (std::size_t i = 0; i < s.records.size(); ++i) {
       const record& r = s.records[i];
