@@ -46,7 +46,7 @@ struct rig {
   }
   void committed(const std::vector<stored_message>& batch) {
     for (const stored_message& m : batch) {
-      CHECK(m.index == stored.inbox_next + (&m - batch.data()));
+      CHECK(m.index == stored.inbox_next + static_cast<std::uint64_t>(&m - batch.data()));
       box.emplace(m.index, m);
     }
     stored = riding;
