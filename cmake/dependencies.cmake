@@ -78,6 +78,10 @@ if(NOT Asio_FOUND)
 endif()
 list(POP_FRONT CMAKE_MODULE_PATH)
 
+# The optional parts that there are, and below, those that this build has.
+set(ilm_optional_parts json)
+set(ilm_parts "")
+
 # --- nlohmann/json, for ilm::json ---------------------------------------------------------------
 
 if(NOT TARGET nlohmann_json::nlohmann_json)
@@ -102,6 +106,9 @@ if(ILM_JSON AND NOT TARGET nlohmann_json::nlohmann_json)
     SYSTEM)
   ilm_fetch(nlohmann_json https://github.com/nlohmann/json.git v3.11.3
             "nlohmann/json 3.11 or later" nlohmann-json3-dev "ILM_JSON=OFF does without.")
+endif()
+if(ILM_JSON)
+  list(APPEND ilm_parts json)
 endif()
 
 # --- Catch2, for the tests ----------------------------------------------------------------------

@@ -88,8 +88,8 @@ struct page_limit {
 /// most one commit runs at a time. `batch` lives until it completes.
 ///
 /// `read`: The messages with index `from`, `from + 1` and so on, up to `limit`; empty if there is
-/// none. May run beside a commit: it then sees the store before or after it. Throws on a message
-/// that fails its check.
+/// none. May run beside a commit: it then sees the store before or after it. A message that fails
+/// its check ends the page; if it is the first, throws error::store_corrupt.
 ///
 /// `close`: Gives the store free.
 ///

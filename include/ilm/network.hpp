@@ -7,6 +7,8 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -16,12 +18,18 @@ namespace ilm {
 /// What `receive` of a network gives.
 template <class PeerId>
 struct network_event {
-  enum class type : std::uint8_t { up, down, frame };
+  enum class type : std::uint8_t { up, down, frame, problem };
 
   static network_event up(PeerId peer) { return {type::up, std::move(peer), {}}; }
   static network_event down(PeerId peer) { return {type::down, std::move(peer), {}}; }
   static network_event frame(PeerId from, std::vector<std::byte> bytes) {
     return {type::frame, std::move(from), std::move(bytes)};
+  }
+  static network_event problem(std::optional<PeerId> peer, std::error_code why) {
+    network_event e(type::problem, peer ? std::move(*peer) : PeerId(), {});
+    e.named = peer.has_value();
+    e.error = why;
+    return e;
   }
 
   network_event() = default;
@@ -31,6 +39,9 @@ struct network_event {
   type kind{};
   PeerId peer{};
   std::vector<std::byte> bytes;
+  /// For `problem`: why, and whether `peer` says with whom.
+  std::error_code error;
+  bool named = true;
 };
 
 /// Best-effort frames, and presence.
@@ -57,8 +68,10 @@ struct network_event {
 /// session.
 ///
 /// `receive`: Completes with the next event: `up` when a session begins, `down` when it ends,
-/// `frame` with what arrived and from whom. The peer is whom the network authenticated. One receive
-/// runs at a time. A throw means that the network has ended for good.
+/// `frame` with what arrived and from whom. The peer is whom the network authenticated. `problem`,
+/// which a network need not give, tells why there is no session with a peer, or with somebody who
+/// claims to be it; it becomes the event network_problem and has no other effect. One receive runs
+/// at a time. A throw means that the network has ended for good.
 ///
 /// A network is a movable handle that the messenger owns; destroying it leaves the network. Its
 /// coroutines run on the messenger's strand and end with an error on terminal cancellation. A

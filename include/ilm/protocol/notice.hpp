@@ -39,10 +39,15 @@ enum class event_kind : std::uint8_t {
   stream_blocked,
   /// The application did not take a message (inbound); it will be offered again.
   delivery_failed,
-  /// An operation of the store failed with `error`; it is tried again, sends fail meanwhile.
+  /// An operation of the store failed with `error`; it is tried again, sends fail meanwhile. If a
+  /// stored message fails its check, outbound or inbound names it: it is never sent or handed over,
+  /// and what is behind it waits.
   store_failed,
   /// The store works again.
   store_recovered,
+  /// The network could not open a session with the peer, or with somebody who claims to be it:
+  /// `error` says why. It may still try.
+  network_problem,
   /// The network ended with `error`; nothing will be sent or received any more.
   network_ended,
   /// Events were dropped because nobody read them; outbound.last tells how many.
@@ -76,6 +81,8 @@ inline std::string_view name_of(event_kind kind) noexcept {
       return "store_failed";
     case event_kind::store_recovered:
       return "store_recovered";
+    case event_kind::network_problem:
+      return "network_problem";
     case event_kind::network_ended:
       return "network_ended";
     case event_kind::events_lost:

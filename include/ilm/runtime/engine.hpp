@@ -350,6 +350,12 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   static asio::awaitable<void> page(engine_pointer self, peer_type& p);
 
+  /// Reads a page into the core.
+  asio::awaitable<std::error_code> read(peer_type& p, box which, protocol::page_request r);
+
+  /// Tells that a box cannot be read, and which message is to blame if one is.
+  void tell_unread(const peer_type& p, box which, std::uint64_t from, std::error_code why);
+
   // The network.
 
   static asio::awaitable<void> receive_loop(engine_pointer self);

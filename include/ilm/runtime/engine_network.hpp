@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,12 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::receive_loop(en
 template <class Backend, class Network, class Delivery, class Clock>
 void engine<Backend, Network, Delivery, Clock>::handle(const network_event<peer_id>& e) {
   using type = typename network_event<peer_id>::type;
+  if (e.kind == type::problem) {
+    std::optional<peer_id> whose;
+    if (e.named) whose = e.peer;
+    return events_.put(
+        event_type(std::move(whose), protocol::notice(event_kind::network_problem, e.error)));
+  }
   if (e.peer == self_ || (e.kind == type::down && !peers_.contains(e.peer))) return;
   std::error_code unusable;
   peer_type* found = peer_of(e.peer, unusable);
@@ -55,6 +62,8 @@ void engine<Backend, Network, Delivery, Clock>::handle(const network_event<peer_
     case type::frame:
       ++p.frames_received;
       p.core.handle_frame(e.bytes, now());
+      break;
+    case type::problem:
       break;
   }
   service(p);

@@ -215,41 +215,21 @@ void engine<Backend, Network, Delivery, Clock>::service_committed() {
 template <class Backend, class Network, class Delivery, class Clock>
 asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::page(engine_pointer self,
                                                                       peer_type& p) {
-  std::exception_ptr failed;
+  std::error_code failed;
+  // One box that cannot be read does not hold up the other.
   for (box which : {box::outbox, box::inbox}) {
     std::optional<protocol::page_request> r =
         which == box::outbox ? p.core.poll_outbox_page() : p.core.poll_inbox_page();
     if (!r || self->stopped_) continue;
-    std::vector<stored_message> found;
-    bool unread = false;
-    {
-      use using_store(*self, self->store_users_);
-      try {
-        page_limit limit(r->messages, r->bytes);
-        found = co_await self->backend_->read(which, p.id, r->from, limit);
-      } catch (...) {
-        failed = std::current_exception();
-        unread = true;
-      }
-    }
-    // One box that cannot be read does not hold up the other.
-    if (unread) continue;
-    if (which == box::outbox) {
-      p.core.handle_outbox_page(found, now());
-    } else {
-      p.core.handle_inbox_page(found);
-    }
-    std::optional<protocol::page_request> again =
-        which == box::outbox ? p.core.poll_outbox_page() : p.core.poll_inbox_page();
-    if (again && again->from == r->from) {
-      failed = std::make_exception_ptr(std::system_error(error::store_corrupt));
-    }
+    std::error_code why = co_await self->read(p, which, *r);
+    if (!why) continue;
+    failed = why;
+    if (why != p.page_error) self->tell_unread(p, which, r->from, why);
   }
   p.paging = false;
+  p.page_error = failed;
   if (self->stopped_) co_return;
   if (failed) {
-    self->events_.put(
-        event_type(p.id, protocol::notice(event_kind::store_failed, code_of(failed))));
     p.page_backoff = std::clamp(p.page_backoff * 2, self->options_.minimum_store_retry,
                                 self->options_.maximum_store_retry);
     p.retry_page_at = now() + p.page_backoff;
@@ -257,6 +237,47 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::page(engine_poi
     p.page_backoff = {};
   }
   self->service(p);
+}
+
+template <class Backend, class Network, class Delivery, class Clock>
+asio::awaitable<std::error_code> engine<Backend, Network, Delivery, Clock>::read(
+    peer_type& p, box which, protocol::page_request r) {
+  std::vector<stored_message> found;
+  {
+    use using_store(*this, store_users_);
+    std::exception_ptr failed;
+    try {
+      page_limit limit(r.messages, r.bytes);
+      found = co_await backend_->read(which, p.id, r.from, limit);
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    if (failed) co_return code_of(failed);
+  }
+  if (which == box::outbox) {
+    p.core.handle_outbox_page(found, now());
+  } else {
+    p.core.handle_inbox_page(found);
+  }
+  // What is asked for is in the store, so the page has a message at least: unless one is missing.
+  std::optional<protocol::page_request> again =
+      which == box::outbox ? p.core.poll_outbox_page() : p.core.poll_inbox_page();
+  if (again && again->from == r.from) co_return error::store_corrupt;
+  co_return std::error_code();
+}
+
+template <class Backend, class Network, class Delivery, class Clock>
+void engine<Backend, Network, Delivery, Clock>::tell_unread(const peer_type& p, box which,
+                                                            std::uint64_t from,
+                                                            std::error_code why) {
+  protocol::notice n(event_kind::store_failed, why);
+  if (why == error::store_corrupt) {
+    const cursors& c = p.core.stored();
+    std::uint64_t offset = which == box::inbox && from >= c.stream_start ? c.stream_offset : 0;
+    sequence_range message{from + offset, from + offset};
+    (which == box::outbox ? n.outbound : n.inbound) = message;
+  }
+  events_.put(event_type(p.id, n));
 }
 
 }  // namespace ilm::runtime

@@ -75,7 +75,8 @@ class event_queue {
   /// What a hostile peer or a failing handler can repeat at will goes before what is told once.
   void make_room() {
     auto cheap = std::find_if(events_.begin(), events_.end(), [](const event<PeerId>& e) {
-      return e.kind == event_kind::frame_rejected || e.kind == event_kind::delivery_failed;
+      return e.kind == event_kind::frame_rejected || e.kind == event_kind::delivery_failed ||
+             e.kind == event_kind::network_problem;
     });
     events_.erase(cheap != events_.end() ? cheap : events_.begin());
   }

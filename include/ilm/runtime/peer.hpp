@@ -79,6 +79,7 @@ struct peer {
   protocol::timestamp retry_handover_at = protocol::never;
   protocol::timestamp armed = protocol::never;
   protocol::duration page_backoff{};
+  std::error_code page_error;
   protocol::timestamp retry_page_at = protocol::never;
   bool dirty = false;      ///< is in the engine's list of peers that may have something to store
   bool committed = false;  ///< is in its list of peers that may have something new to send
