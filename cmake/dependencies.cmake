@@ -79,7 +79,7 @@ endif()
 list(POP_FRONT CMAKE_MODULE_PATH)
 
 # The optional parts that there are, and below, those that this build has.
-set(ilm_optional_parts json)
+set(ilm_optional_parts json sqlite)
 set(ilm_parts "")
 
 # --- nlohmann/json, for ilm::json ---------------------------------------------------------------
@@ -109,6 +109,28 @@ if(ILM_JSON AND NOT TARGET nlohmann_json::nlohmann_json)
 endif()
 if(ILM_JSON)
   list(APPEND ilm_parts json)
+endif()
+
+# --- SQLite, for ilm::sqlite --------------------------------------------------------------------
+
+# Its makers publish no CMake project to fetch: it comes from the system or from the parent project.
+if(NOT TARGET SQLite::SQLite3)
+  find_package(SQLite3 3.40 QUIET GLOBAL)
+endif()
+if(TARGET SQLite::SQLite3)
+  set(ilm_sqlite_default ON)
+else()
+  set(ilm_sqlite_default OFF)
+endif()
+option(ILM_SQLITE "Provide ilm::sqlite, which needs SQLite 3.40 or later" ${ilm_sqlite_default})
+
+if(ILM_SQLITE AND NOT TARGET SQLite::SQLite3)
+  message(FATAL_ERROR "ILM_SQLITE is on, but SQLite 3.40 or later is not installed.\n"
+                      "Debian and Ubuntu have it in the package libsqlite3-dev. "
+                      "ILM_SQLITE=OFF does without.")
+endif()
+if(ILM_SQLITE)
+  list(APPEND ilm_parts sqlite)
 endif()
 
 # --- Catch2, for the tests ----------------------------------------------------------------------

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/message.hpp>
+#include <ilm/protocol/crc32c.hpp>
 
 #include <asio/awaitable.hpp>
 
@@ -12,6 +13,9 @@
 #include <vector>
 
 namespace ilm {
+
+/// The checksum of frames, for a store to guard its records with.
+using protocol::crc32c;
 
 /// What a completed commit survives.
 enum class durability : std::uint8_t {

@@ -33,9 +33,10 @@ inline constexpr crc_tables crc32c_tables = make_crc_tables();
 
 /// CRC-32C (Castagnoli, RFC 3720 appendix B.4), eight bytes a step (Kounavis and Berry, "A
 /// Systematic Approach to Building High Performance Software-based CRC Generators", 2005).
-inline std::uint32_t crc32c(std::span<const std::byte> data) noexcept {
+/// `before` is the result for what precedes `data`.
+inline std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t before = 0) noexcept {
   const auto& t = detail::crc32c_tables;
-  std::uint32_t crc = ~0U;
+  std::uint32_t crc = ~before;
   const std::byte* p = data.data();
   std::size_t left = data.size();
   auto at = [&](std::size_t i) { return std::to_integer<std::uint32_t>(p[i]); };

@@ -1,0 +1,226 @@
+#pragma once
+
+#include <ilm/detail/asio.hpp>
+#include <ilm/detail/completion.hpp>
+
+#include <asio/execution/context.hpp>
+#include <asio/execution_context.hpp>
+#include <asio/query.hpp>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <set>
+#include <system_error>
+#include <thread>
+#include <type_traits>
+#include <utility>
+
+namespace ilm::detail {
+
+/// A thread for what must block: it runs jobs in order, one at a time, and completes each on the
+/// executor of whoever waits for it. A context that is destroyed with jobs under way waits for the
+/// running one and drops the others, as Asio's own services do.
+class worker {
+ public:
+  /// `idle` runs on the thread whenever no job waits, until it returns false; then again after the
+  /// next job.
+  explicit worker(const asio::any_io_executor& executor, std::function<bool()> idle = {})
+      : idle_(std::move(idle)),
+        home_(asio::use_service<service>(asio::query(executor, asio::execution::context)).list()) {
+    std::lock_guard lock(home_->mutex);
+    home_->workers.insert(this);
+    thread_ = std::thread([this] { run_jobs(); });
+  }
+  worker(const worker&) = delete;
+  worker& operator=(const worker&) = delete;
+
+  /// Ends after the running job. Nobody may wait for another.
+  ~worker() {
+    {
+      std::lock_guard lock(home_->mutex);
+      home_->workers.erase(this);
+    }
+    end(state::ending);
+  }
+
+  /// Runs `work()` on the thread and completes with its result. A throw arrives as a
+  /// std::system_error with the same code.
+  template <class Work>
+  auto run(const asio::any_io_executor& executor, Work work) {
+    using result = std::invoke_result_t<Work&>;
+    return asio::async_initiate<const asio::use_awaitable_t<>, signature<result>>(
+        initiate<Work>(this, executor, std::move(work)), asio::use_awaitable);
+  }
+
+ private:
+  enum class state { running, ending, abandoned };
+
+  struct job {
+    virtual ~job() = default;
+    virtual void run() noexcept = 0;
+    virtual void complete() = 0;
+  };
+
+  template <class Result>
+  struct outcome {
+    using handler = completion<std::error_code, Result>;
+    using signature = void(std::error_code, Result);
+    template <class Work>
+    void take(Work& work) {
+      value = work();
+    }
+    void tell(handler& done) { done(failed, std::move(value)); }
+
+    std::error_code failed;
+    Result value{};
+  };
+
+  template <class Result>
+  using signature = typename outcome<Result>::signature;
+
+  template <class Work>
+  struct job_of final : job {
+    using result = outcome<std::invoke_result_t<Work&>>;
+
+    job_of(Work w, typename result::handler h) : work(std::move(w)), done(std::move(h)) {}
+
+    void run() noexcept override {
+      try {
+        what.take(work);
+      } catch (const std::system_error& e) {
+        what.failed = e.code();
+      } catch (const std::bad_alloc&) {
+        what.failed = std::make_error_code(std::errc::not_enough_memory);
+      } catch (...) {
+        what.failed = std::make_error_code(std::errc::io_error);
+      }
+    }
+    void complete() override { what.tell(done); }
+
+    Work work;
+    typename result::handler done;
+    result what;
+  };
+
+  template <class Work>
+  class initiate {
+   public:
+    initiate(worker* self, asio::any_io_executor executor, Work work)
+        : self_(self), executor_(std::move(executor)), work_(std::move(work)) {}
+
+    template <class Handler>
+    void operator()(Handler&& handler) {
+      using made = job_of<Work>;
+      self_->push(std::make_unique<made>(
+          std::move(work_),
+          typename made::result::handler(std::forward<Handler>(handler), executor_)));
+    }
+
+   private:
+    worker* self_;
+    asio::any_io_executor executor_;
+    Work work_;
+  };
+
+  struct roll {
+    std::mutex mutex;
+    std::set<worker*> workers;
+  };
+
+  /// Knows the workers of a context, and ends them with it.
+  class service final : public asio::execution_context::service {
+   public:
+    inline static asio::execution_context::id id;
+
+    explicit service(asio::execution_context& context)
+        : asio::execution_context::service(context) {}
+
+    const std::shared_ptr<roll>& list() const noexcept { return list_; }
+
+   private:
+    void shutdown() override {
+      for (;;) {
+        worker* next = nullptr;
+        {
+          std::lock_guard lock(list_->mutex);
+          if (list_->workers.empty()) return;
+          next = *list_->workers.begin();
+          list_->workers.erase(list_->workers.begin());
+        }
+        // What the jobs own may own the worker: they go last, from here.
+        std::deque<std::unique_ptr<job>> left = next->end(state::abandoned);
+      }
+    }
+
+    std::shared_ptr<roll> list_ = std::make_shared<roll>();
+  };
+
+  void push(std::unique_ptr<job> next) {
+    {
+      std::lock_guard lock(mutex_);
+      jobs_.push_back(std::move(next));
+    }
+    wake_.notify_one();
+  }
+
+  std::deque<std::unique_ptr<job>> end(state how) {
+    {
+      std::lock_guard lock(mutex_);
+      state_ = how;
+    }
+    wake_.notify_one();
+    if (thread_.joinable()) thread_.join();
+    return std::exchange(jobs_, {});
+  }
+
+  void run_jobs() {
+    bool more = false;
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [&] { return state_ != state::running || !jobs_.empty() || more; });
+      if (state_ != state::running) return;
+      if (jobs_.empty()) {
+        lock.unlock();
+        more = idle_();
+        lock.lock();
+        continue;
+      }
+      job& next = *jobs_.front();
+      lock.unlock();
+      next.run();
+      lock.lock();
+      if (state_ == state::abandoned) return;
+      std::unique_ptr<job> done = std::move(jobs_.front());
+      jobs_.pop_front();
+      done->complete();
+      more = static_cast<bool>(idle_);
+    }
+  }
+
+  std::function<bool()> idle_;
+  std::shared_ptr<roll> home_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::unique_ptr<job>> jobs_;
+  state state_ = state::running;
+  std::thread thread_;
+};
+
+template <>
+struct worker::outcome<void> {
+  using handler = completion<std::error_code>;
+  using signature = void(std::error_code);
+  template <class Work>
+  void take(Work& work) {
+    work();
+  }
+  void tell(handler& done) { done(failed); }
+
+  std::error_code failed;
+};
+
+}  // namespace ilm::detail
