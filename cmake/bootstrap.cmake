@@ -35,7 +35,7 @@ endfunction()
 
 set(ilm_include_dirs /usr/include /usr/local/include /opt/homebrew/include /opt/local/include)
 
-# is_installed(<result> <compiler|builder|asio|json|catch2|git>)
+# is_installed(<result> <compiler|builder|asio|json|catch2|sqlite|git>)
 function(is_installed result what)
   unset(found) # a caller's variable of that name would pass for one that find_* has found
   if(what STREQUAL "compiler" AND NOT "$ENV{CXX}" STREQUAL "")
@@ -51,6 +51,8 @@ function(is_installed result what)
     find_path(found asio/version.hpp PATHS ${ilm_include_dirs} NO_CACHE)
   elseif(what STREQUAL "json")
     find_path(found nlohmann/json.hpp PATHS ${ilm_include_dirs} NO_CACHE)
+  elseif(what STREQUAL "sqlite")
+    find_path(found sqlite3.h PATHS ${ilm_include_dirs} NO_CACHE)
   elseif(what STREQUAL "catch2")
     find_path(found NAMES catch2/catch.hpp catch2/catch_test_macros.hpp PATHS ${ilm_include_dirs} NO_CACHE)
   endif()
@@ -67,6 +69,7 @@ set(ilm_package_of_git git ca-certificates)
 set(ilm_package_of_asio libasio-dev)
 set(ilm_package_of_json nlohmann-json3-dev)
 set(ilm_package_of_catch2 catch2)
+set(ilm_package_of_sqlite libsqlite3-dev)
 
 # missing_of(<variable> <thing>...): those that are not installed.
 function(missing_of variable)
@@ -166,6 +169,19 @@ function(require)
     if(missing)
       install_packages(git)
     endif()
+  endif()
+endfunction()
+
+# want(<sqlite>...): has these in place if they can be installed; nothing can fetch them. The parts of
+# ILM that need one that is missing are left out.
+function(want)
+  missing_of(missing ${ARGN})
+  if(missing)
+    install_packages(${missing})
+    missing_of(missing ${ARGN})
+  endif()
+  if(missing)
+    say("not tested, because not installed: the parts that need ${missing}")
   endif()
 endfunction()
 

@@ -7,6 +7,7 @@ set(tree "${ilm_root}/build/test")
 script_arguments(arguments)
 
 require(asio json catch2)
+want(sqlite)
 configure("${tree}" -DILM_BUILD_TESTS=ON -DILM_BUILD_EXAMPLES=ON -DILM_BUILD_BENCHMARKS=ON)
 build("${tree}" all all_verify_interface_header_sets)
 

@@ -1,4 +1,7 @@
 #include <ilm/ilm.hpp>
+#ifdef WITH_SQLITE
+#include <ilm/backends/sqlite.hpp>
+#endif
 #ifdef WITH_JSON
 #include <ilm/codecs/json.hpp>
 #endif
