@@ -35,7 +35,7 @@ endfunction()
 
 set(ilm_include_dirs /usr/include /usr/local/include /opt/homebrew/include /opt/local/include)
 
-# is_installed(<result> <compiler|builder|asio|json|catch2|sqlite|git>)
+# is_installed(<result> <compiler|builder|asio|json|catch2|sqlite|openssl|git>)
 function(is_installed result what)
   unset(found) # a caller's variable of that name would pass for one that find_* has found
   if(what STREQUAL "compiler" AND NOT "$ENV{CXX}" STREQUAL "")
@@ -53,6 +53,8 @@ function(is_installed result what)
     find_path(found nlohmann/json.hpp PATHS ${ilm_include_dirs} NO_CACHE)
   elseif(what STREQUAL "sqlite")
     find_path(found sqlite3.h PATHS ${ilm_include_dirs} NO_CACHE)
+  elseif(what STREQUAL "openssl")
+    find_path(found openssl/hmac.h PATHS ${ilm_include_dirs} NO_CACHE)
   elseif(what STREQUAL "catch2")
     find_path(found NAMES catch2/catch.hpp catch2/catch_test_macros.hpp PATHS ${ilm_include_dirs} NO_CACHE)
   endif()
@@ -68,6 +70,7 @@ set(ilm_package_of_builder ninja-build)
 set(ilm_package_of_git git ca-certificates)
 set(ilm_package_of_asio libasio-dev)
 set(ilm_package_of_json nlohmann-json3-dev)
+set(ilm_package_of_openssl libssl-dev)
 set(ilm_package_of_catch2 catch2)
 set(ilm_package_of_sqlite libsqlite3-dev)
 
@@ -172,17 +175,20 @@ function(require)
   endif()
 endfunction()
 
-# want(<sqlite>...): has these in place if they can be installed; nothing can fetch them. The parts of
-# ILM that need one that is missing are left out.
-function(want)
+# want(<variable> <sqlite|openssl>...): installs these if it can, for nothing fetches them; the variable
+# gets those that are there.
+function(want variable)
   missing_of(missing ${ARGN})
   if(missing)
     install_packages(${missing})
     missing_of(missing ${ARGN})
   endif()
   if(missing)
-    say("not tested, because not installed: the parts that need ${missing}")
+    say("left out, because not installed: the parts that need ${missing}")
   endif()
+  set(present ${ARGN})
+  list(REMOVE_ITEM present ${missing})
+  set(${variable} "${present}" PARENT_SCOPE)
 endfunction()
 
 # --- configure and build ------------------------------------------------------------------------

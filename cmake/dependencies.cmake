@@ -1,5 +1,5 @@
 # Where Asio, nlohmann/json and Catch2 come from: what the parent project has, else what is installed,
-# else (unless ILM_FETCH_DEPENDENCIES is off) a pinned release by FetchContent. Nothing here installs
+# else (unless ILM_FETCH_DEPENDENCIES is off) a pinned release by FetchContent; OpenSSL is not fetched. Nothing here installs
 # anything; cmake/bootstrap.cmake does, for those who ask it to.
 
 include(FetchContent)
@@ -79,7 +79,7 @@ endif()
 list(POP_FRONT CMAKE_MODULE_PATH)
 
 # The optional parts that there are, and below, those that this build has.
-set(ilm_optional_parts json sqlite)
+set(ilm_optional_parts json sqlite openssl)
 set(ilm_parts "")
 
 # --- nlohmann/json, for ilm::json ---------------------------------------------------------------
@@ -111,27 +111,38 @@ if(ILM_JSON)
   list(APPEND ilm_parts json)
 endif()
 
-# --- SQLite, for ilm::sqlite --------------------------------------------------------------------
+# --- SQLite and OpenSSL, for ilm::sqlite and ilm::openssl ------------------------------------------
 
-# Its makers publish no CMake project to fetch: it comes from the system or from the parent project.
-if(NOT TARGET SQLite::SQLite3)
-  find_package(SQLite3 3.40 QUIET GLOBAL)
-endif()
-if(TARGET SQLite::SQLite3)
-  set(ilm_sqlite_default ON)
-else()
-  set(ilm_sqlite_default OFF)
-endif()
-option(ILM_SQLITE "Provide ilm::sqlite, which needs SQLite 3.40 or later" ${ilm_sqlite_default})
+# ilm_system_part(<part> <target that it needs> <display name> <Debian package> <find_package's arguments>...)
+# Nothing fetches these: SQLite's makers publish no CMake project, and who fetches cryptography has to
+# see to its updates as well.
+macro(ilm_system_part part target display debian)
+  string(TOUPPER ${part} ilm_option)
+  set(ilm_option ILM_${ilm_option})
+  if(NOT TARGET ${target})
+    find_package(${ARGN} QUIET GLOBAL)
+  endif()
+  if(TARGET ${target})
+    set(ilm_part_default ON)
+  else()
+    set(ilm_part_default OFF)
+  endif()
+  option(${ilm_option} "Provide ilm::${part}, which needs ${display}" ${ilm_part_default})
+  if(${ilm_option})
+    if(NOT TARGET ${target})
+      message(
+        FATAL_ERROR
+          "ilm::${part} needs ${display}, which is not installed here.\n"
+          "Debian and Ubuntu have it in the package ${debian}; an installation elsewhere is found by "
+          "CMAKE_PREFIX_PATH. ${ilm_option}=OFF does without.")
+    endif()
+    list(APPEND ilm_parts ${part})
+  endif()
+endmacro()
 
-if(ILM_SQLITE AND NOT TARGET SQLite::SQLite3)
-  message(FATAL_ERROR "ILM_SQLITE is on, but SQLite 3.40 or later is not installed.\n"
-                      "Debian and Ubuntu have it in the package libsqlite3-dev. "
-                      "ILM_SQLITE=OFF does without.")
-endif()
-if(ILM_SQLITE)
-  list(APPEND ilm_parts sqlite)
-endif()
+ilm_system_part(sqlite SQLite::SQLite3 "SQLite 3.40 or later" libsqlite3-dev SQLite3 3.40)
+ilm_system_part(openssl OpenSSL::Crypto "OpenSSL 1.1.1 or later" libssl-dev OpenSSL 1.1.1
+                COMPONENTS Crypto)
 
 # --- Catch2, for the tests ----------------------------------------------------------------------
 

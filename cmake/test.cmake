@@ -7,8 +7,11 @@ set(tree "${ilm_root}/build/test")
 script_arguments(arguments)
 
 require(asio json catch2)
-want(sqlite)
-configure("${tree}" -DILM_BUILD_TESTS=ON -DILM_BUILD_EXAMPLES=ON -DILM_BUILD_BENCHMARKS=ON)
+want(parts sqlite openssl)
+# Said, so that a find_package that fails is not a test left out.
+list(TRANSFORM parts TOUPPER)
+list(TRANSFORM parts REPLACE "^(.+)$" "-DILM_\\1=ON")
+configure("${tree}" -DILM_BUILD_TESTS=ON -DILM_BUILD_EXAMPLES=ON -DILM_BUILD_BENCHMARKS=ON ${parts})
 build("${tree}" all all_verify_interface_header_sets)
 
 parallelism(jobs)
