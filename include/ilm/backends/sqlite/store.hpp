@@ -319,6 +319,7 @@ class sqlite_store {
     lock_ =
         std::make_unique<sqlite_connection>(file + (hosted_ ? "-" + prefix_ : "-") + "lock", vfs);
     try {
+      lock_->execute("PRAGMA journal_mode=OFF");
       lock_->execute("BEGIN EXCLUSIVE");
     } catch (const std::system_error& e) {
       if ((e.code().value() & 0xff) == SQLITE_BUSY) throw std::system_error(error::store_in_use);
