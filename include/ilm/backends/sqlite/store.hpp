@@ -79,7 +79,7 @@ class sqlite_store {
     add_peer_ = sql("INSERT INTO $peer (id, cursors, checksum, name) VALUES (?1, ?2, ?3, ?4)");
     set_peer_ = sql("UPDATE $peer SET cursors = ?2, checksum = ?3 WHERE id = ?1");
     const char* tables[] = {"$outbox", "$inbox"};
-    for (std::size_t which : {0, 1}) {
+    for (std::size_t which = 0; which < 2; ++which) {
       std::string table = tables[which];
       insert_[which] = sql("INSERT INTO " + table + " VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
       erase_[which] = sql("DELETE FROM " + table + " WHERE key BETWEEN ?1 AND ?2");
