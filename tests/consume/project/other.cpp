@@ -1,4 +1,5 @@
 #include <ilm/ilm.hpp>
+#include <ilm/networks/tcp.hpp>
 #ifdef WITH_JSON
 #include <ilm/codecs/json.hpp>
 #endif
