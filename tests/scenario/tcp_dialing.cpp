@@ -225,6 +225,16 @@ TEST_CASE("another address in the book is dialed at once when the old one leads 
   CHECK(joined(l, a, b));
 }
 
+TEST_CASE("what a control asks for is done, whenever it asks") {
+  for (int steps = 0; steps < 12; ++steps) {
+    loop l;
+    node a(l, "a"), b(l, "b");
+    for (int i = 0; i < steps; ++i) l.context.poll_one();
+    b.dial(a);
+    CHECK(joined(l, a, b));
+  }
+}
+
 TEST_CASE("a control does nothing once its network is gone, nor before it runs") {
   loop l;
   std::optional<ilm::tcp_control<>> control;

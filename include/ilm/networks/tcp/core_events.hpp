@@ -20,7 +20,6 @@ void core<PeerId>::start(const asio::any_io_executor& executor) {
   if (acceptor_.is_open()) {
     asio::co_spawn(executor, accept_loop(this->shared_from_this()), asio::detached);
   }
-  obey_commands();
 }
 
 template <class PeerId>
@@ -39,6 +38,8 @@ asio::awaitable<void> core<PeerId>::park(core_pointer self) {
     std::shared_ptr<mailbox<PeerId>> mail;
   };
   visit here(*self);
+  // What came before the mailbox was open was not posted.
+  self->obey_commands();
   while (!self->closed_) co_await self->park_bell_->wait();
 }
 

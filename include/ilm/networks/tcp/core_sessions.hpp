@@ -70,7 +70,9 @@ void core<PeerId>::detach(const peer_pointer& p) {
   drop(std::exchange(p->session, nullptr));
   --sessions_;
   p->news.end_session(p->id);
-  if (!p->news.empty()) list(p);
+  if (!p->news.empty()) return list(p);
+  // Any number may come and go under new names while nothing is received.
+  if (std::exchange(p->listed, false)) std::erase(with_news_, p);
 }
 
 template <class PeerId>
