@@ -28,6 +28,9 @@ foreach(part IN LISTS ilm_optional_parts)
   endif()
 endforeach()
 list(TRANSFORM ilm_missing_includes REPLACE "^${ilm_include_dir}/" "")
+if(NOT json IN_LIST ilm_parts)
+  list(APPEND ilm_missing_includes nlohmann/json.hpp)
+endif()
 
 set(ILM_TEST_TIMEOUT 60 CACHE STRING "Seconds after which a test has failed")
 

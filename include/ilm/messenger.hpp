@@ -126,6 +126,28 @@ class messenger {
         token, peer, sequence);
   }
 
+  /// Asks what is in the outbox, to go on after a restart where the last life ended.
+  ///
+  /// Completes with: the sequences that `peer` has not confirmed as delivered. If there are none,
+  ///   the range is empty; its `last` is all the same the last sequence accepted for the peer, 0 if
+  ///   there is none. What is being stored right now is not in it.
+  /// Completes when: the store is open.
+  /// Errors: shut_down.
+  /// Cancelling: has no effect.
+  template <class Token = default_token>
+  auto pending(const peer_id& peer, Token&& token = Token()) {
+    return asio::async_initiate<Token, void(std::error_code, sequence_range)>(
+        [engine = engine_](auto&& handler, peer_id to) {
+          using done_type = detail::completion<std::error_code, sequence_range>;
+          auto done = std::make_shared<done_type>(std::forward<decltype(handler)>(handler),
+                                                  engine->strand());
+          asio::post(engine->strand(), [engine, to = std::move(to), done] {
+            engine->tell_pending(to, std::move(*done));
+          });
+        },
+        token, peer);
+  }
+
   /// Waits for the next event. Events that nobody reads are kept up to options::event_limit.
   ///
   /// Completes with: the event.

@@ -61,6 +61,45 @@ TEST_CASE("a receipt for what was never sent fails at once") {
   CHECK(receipt(w, a, "b", 1) == ilm::error::shut_down);
 }
 
+TEST_CASE("what is pending tells, also after a restart, where to go on") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  auto pending = [&] { return w.run(a.pending("b")); };
+  a.start();
+  CHECK(pending() == ilm::sequence_range{});
+  store_all(w, a, "b", numbered(3));
+  crash(w, a);
+  a.start();
+  CHECK(pending() == ilm::sequence_range{1, 3});
+
+  b.start();
+  b.app().time = 1s;
+  CHECK_FALSE(receipt(w, a, "b", 2));
+  CHECK(pending() == ilm::sequence_range{3, 3});
+  CHECK_FALSE(receipt(w, a, "b", 3));
+  CHECK(pending() == ilm::sequence_range{4, 3});
+  w.run_for(1s);
+  crash(w, a);
+  a.start();
+  CHECK(pending() == ilm::sequence_range{4, 3});
+  CHECK(w.run(a.pending("nobody")).last == 0);
+  w.run(a.shutdown(0s));
+  CHECK_THROWS_AS(pending(), std::system_error);
+}
+
+TEST_CASE("a send that is being stored is not pending yet") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  store_all(w, a, "b", numbered(1));
+  a.store_faults().commit_time = 1s;
+  auto slow = a.send("b", "slow");
+  w.run_for(500ms);
+  CHECK(w.run(a.pending("b")).last == 1);
+  w.until([&] { return slow->done; });
+  CHECK(w.run(a.pending("b")).last == 2);
+}
+
 TEST_CASE("who waits for a receipt is told of a shutdown") {
   world w;
   peer a = w.make("a");

@@ -51,6 +51,10 @@ asio::awaitable<void> peer::delivered(std::string to, std::uint64_t sequence) {
   co_await messenger_->delivered(to, sequence);
 }
 
+asio::awaitable<ilm::sequence_range> peer::pending(std::string to) {
+  co_return co_await messenger_->pending(to);
+}
+
 asio::awaitable<report> peer::shutdown(std::chrono::nanoseconds timeout) {
   co_return co_await messenger_->shutdown(timeout);
 }

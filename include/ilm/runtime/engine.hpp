@@ -119,6 +119,20 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     at->second->receipts.emplace(sequence, std::move(waiter));
   }
 
+  void tell_pending(const peer_id& to, detail::completion<std::error_code, sequence_range> done) {
+    if (life_ == life::ended) return done(error::shut_down, {});
+    if (!opened_) {
+      before_open_.push_back([this, to, d = std::make_shared<decltype(done)>(std::move(done))] {
+        tell_pending(to, std::move(*d));
+      });
+      return;
+    }
+    auto at = peers_.find(to);
+    if (at == peers_.end()) return done({}, {});
+    const protocol::association& core = at->second->core;
+    done({}, {core.delivered_by_peer() + 1, core.stored().outbox_next - 1});
+  }
+
   void await_event(std::uint64_t id, typename event_queue<peer_id>::handler reader) {
     events_.read(id, std::move(reader));
   }

@@ -1,0 +1,751 @@
+// A chat that loses no line and shows none twice, whoever is killed when.
+//
+//   chat alice --listen 127.0.0.1:4001 --peer bob=127.0.0.1:4002     in one terminal
+//   chat bob --listen 127.0.0.1:4002 --peer alice=127.0.0.1:4001     in another
+//
+// Type lines. "…" marks one that is on its way, "✓" one that the other side has. Kill either side
+// with kill -9 in the middle of it, type on at the other, start it again.
+//
+// The store's file holds ILM's tables and one of the chat's own, the transcript, which is what
+// makes the effect of a message idempotent. A line typed is written there under the sequence that
+// it will get, and then sent: after a crash between the two, pending() tells that it was not, and
+// it is sent then. A line received is written there under its index, and then shown: handed over
+// once more, after a crash before that was recorded, it is known already. What a crash kept from
+// the terminal is in the history that the next start shows.
+//
+// Names are not proven here: do this among machines that you trust. POSIX only.
+
+#include <ilm/backends/sqlite.hpp>
+#include <ilm/ilm.hpp>
+#include <ilm/networks/tcp.hpp>
+
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/signal_set.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <chrono>
+#include <clocale>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <spawn.h>
+#include <sqlite3.h>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <system_error>
+#include <termios.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+#include <wchar.h>
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view usage =
+    "usage: chat NAME --listen ADDRESS:PORT --peer NAME=ADDRESS:PORT... [--store FILE]\n"
+    "       chat --self-test\n"
+    "What you type goes to all peers; \"@NAME text\" goes to one. /quit or Ctrl-D ends.\n"
+    "  --listen  where the peers reach this side; loopback for a try on one machine\n"
+    "  --peer    who to chat with, and where they listen; any number of them\n"
+    "  --store   the file that keeps it all (default NAME.chat.db)\n";
+
+struct arguments {
+  std::string name;
+  std::string listen;
+  std::map<std::string, std::string> peers;
+  std::string store;
+};
+
+/// Thrown for arguments that make no sense.
+struct misuse : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+bool is_name(std::string_view text) {
+  auto fits = [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; };
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), fits);
+}
+
+arguments parse(const std::vector<std::string>& words) {
+  arguments parsed;
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    auto value = [&] {
+      if (word + 1 == words.end()) throw misuse(*word + " needs a value");
+      return *++word;
+    };
+    if (*word == "--listen") {
+      parsed.listen = value();
+    } else if (*word == "--store") {
+      parsed.store = value();
+    } else if (*word == "--peer") {
+      std::string peer = value();
+      std::size_t sign = peer.find('=');
+      if (sign == std::string::npos || !is_name(peer.substr(0, sign))) {
+        throw misuse("\"" + peer + "\" is no NAME=ADDRESS:PORT");
+      }
+      parsed.peers[peer.substr(0, sign)] = peer.substr(sign + 1);
+    } else if (is_name(*word) && !word->starts_with('-') && parsed.name.empty()) {
+      parsed.name = *word;
+    } else {
+      throw misuse("what is \"" + *word + "\"? Names are of letters, digits, '-', '_' and '.'");
+    }
+  }
+  if (parsed.name.empty()) throw misuse("who are you? Give a name");
+  if (parsed.listen.empty()) throw misuse("--listen is missing");
+  if (parsed.peers.empty()) throw misuse("nobody to chat with: --peer is missing");
+  if (parsed.peers.contains(parsed.name)) throw misuse("you and your peer have one name");
+  if (parsed.store.empty()) parsed.store = parsed.name + ".chat.db";
+  return parsed;
+}
+
+// --- the transcript -----------------------------------------------------------------------------
+
+struct line {
+  std::string peer;
+  bool own = false;          ///< sent to the peer, or else received from it
+  std::uint64_t number = 0;  ///< the sequence of an own line, the index of a received one
+  std::string text;
+};
+
+/// All lines there ever were, in a table beside ILM's.
+class transcript {
+ public:
+  explicit transcript(const std::string& file) {
+    sqlite3* opened = nullptr;
+    int result = sqlite3_open(file.c_str(), &opened);
+    database_.reset(opened);
+    check(result);
+    sqlite3_busy_timeout(opened, 5000);
+    run("PRAGMA journal_mode = WAL");
+    run("PRAGMA synchronous = FULL");
+    run("CREATE TABLE IF NOT EXISTS chat_line (id INTEGER PRIMARY KEY, peer TEXT, own INTEGER, "
+        "number INTEGER, text TEXT, UNIQUE (peer, own, number))");
+    add_ = prepare("INSERT OR IGNORE INTO chat_line (peer, own, number, text) VALUES (?, ?, ?, ?)");
+  }
+
+  /// Durable when it returns. False if the line is there already.
+  bool add(const line& l) {
+    bind(add_, 1, l.peer);
+    sqlite3_bind_int(add_.get(), 2, l.own ? 1 : 0);
+    sqlite3_bind_int64(add_.get(), 3, static_cast<sqlite3_int64>(l.number));
+    bind(add_, 4, l.text);
+    sqlite3_step(add_.get());
+    check(sqlite3_reset(add_.get()));
+    return sqlite3_changes(database_.get()) > 0;
+  }
+
+  /// The last lines, and before them the own ones from `number` on.
+  std::vector<line> history(unsigned count, std::uint64_t number) {
+    return select("id > (SELECT max(id) FROM chat_line) - " + std::to_string(count) +
+                  " OR (own AND number >= " + std::to_string(number) + ")");
+  }
+
+  std::vector<line> select(const std::string& condition) {
+    statement rows = prepare("SELECT peer, own, number, text FROM chat_line WHERE " + condition +
+                             " ORDER BY id");
+    std::vector<line> found;
+    while (sqlite3_step(rows.get()) == SQLITE_ROW) {
+      line l;
+      l.peer = text(rows, 0);
+      l.own = sqlite3_column_int(rows.get(), 1) != 0;
+      l.number = static_cast<std::uint64_t>(sqlite3_column_int64(rows.get(), 2));
+      l.text = text(rows, 3);
+      found.push_back(std::move(l));
+    }
+    check(sqlite3_reset(rows.get()));
+    return found;
+  }
+
+ private:
+  struct closer {
+    void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+    void operator()(sqlite3_stmt* s) const { sqlite3_finalize(s); }
+  };
+  using statement = std::unique_ptr<sqlite3_stmt, closer>;
+
+  void check(int result) const {
+    if (result == SQLITE_OK) return;
+    throw std::runtime_error("the transcript: " + std::string(sqlite3_errmsg(database_.get())));
+  }
+  void run(const char* sql) {
+    check(sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr));
+  }
+  statement prepare(const std::string& sql) {
+    sqlite3_stmt* made = nullptr;
+    check(sqlite3_prepare_v2(database_.get(), sql.c_str(), -1, &made, nullptr));
+    return statement(made);
+  }
+  static void bind(const statement& s, int at, const std::string& value) {
+    sqlite3_bind_text(s.get(), at, value.data(), static_cast<int>(value.size()), SQLITE_TRANSIENT);
+  }
+  static std::string text(const statement& s, int column) {
+    const unsigned char* found = sqlite3_column_text(s.get(), column);
+    return found == nullptr ? std::string() : reinterpret_cast<const char*>(found);
+  }
+
+  std::unique_ptr<sqlite3, closer> database_;
+  statement add_;
+};
+
+// --- the terminal -------------------------------------------------------------------------------
+
+/// What comes from elsewhere must not command the terminal.
+std::string printable(std::string_view text) {
+  std::string clean(text);
+  for (char& c : clean) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
+  }
+  return clean;
+}
+
+/// Prints lines above the one that is being typed, and marks lines in place. Where there is no
+/// terminal, it reads and prints plain lines.
+class screen {
+ public:
+  screen() {
+    if (!tty_) return;
+    std::setlocale(LC_CTYPE, "");
+    tcgetattr(STDIN_FILENO, &before_);
+    termios now = before_;
+    now.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+    tcsetattr(STDIN_FILENO, TCSANOW, &now);
+    draw_typed();
+  }
+  ~screen() {
+    if (!tty_) return;
+    std::cout << "\r\x1b[K" << std::flush;
+    tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+  }
+  screen(const screen&) = delete;
+  screen& operator=(const screen&) = delete;
+
+  void print(const std::string& text) {
+    if (tty_) std::cout << "\r\x1b[K";
+    std::cout << text << std::endl;
+    if (!tty_) return;
+    watch_size();
+    rows_ += std::max<std::size_t>(1, (columns_of(text) + width_ - 1) / width_);
+    draw_typed();
+  }
+
+  void print(const line& l, bool on_its_way) {
+    if (!l.own) return print(printable(l.peer) + ": " + l.text);
+    if (on_its_way) row_of_[{l.peer, l.number}] = rows_;
+    print((on_its_way ? "… " : "✓ ") + label(l) + ": " + l.text);
+  }
+
+  /// The peer has an own line. One that has left the screen, or whose row is uncertain since the
+  /// window changed, is marked by a new line instead.
+  void mark(const line& l) {
+    watch_size();
+    auto found = row_of_.find({l.peer, l.number});
+    std::size_t row = found == row_of_.end() ? 0 : found->second;
+    bool seen = found != row_of_.end() && row >= certain_from_ && rows_ - row < height_;
+    if (found != row_of_.end()) row_of_.erase(found);
+    if (!tty_ || !seen) return print("✓ " + label(l));
+    std::cout << "\x1b"
+                 "7\x1b["
+              << rows_ - row
+              << "A\r✓\x1b"
+                 "8"
+              << std::flush;
+  }
+
+  /// Takes what was typed, a byte at a time; gives a line when there is one.
+  std::optional<std::string> feed(char c) {
+    if (c == '\n') {
+      std::string entered = std::exchange(typed_, {});
+      if (tty_) draw_typed();
+      return entered;
+    }
+    if (tty_) {
+      edit(c);
+      draw_typed();
+    } else {
+      typed_ += c;
+    }
+    return std::nullopt;
+  }
+
+  /// Ctrl-D on an empty line.
+  bool ended() const { return ended_; }
+  bool is_terminal() const { return tty_; }
+
+ private:
+  static std::string label(const line& l) { return std::to_string(l.number) + " to " + l.peer; }
+
+  static std::size_t columns_of(const std::string& text) {
+    std::wstring wide(text.size() + 1, L'\0');
+    std::size_t size = std::mbstowcs(wide.data(), text.c_str(), wide.size());
+    int columns = size == static_cast<std::size_t>(-1) ? -1 : ::wcswidth(wide.data(), size);
+    return columns < 0 ? text.size() : static_cast<std::size_t>(columns);
+  }
+
+  static bool continues(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+
+  void edit(char c) {
+    if (escape_) {
+      // An arrow or function key, which moves nothing here.
+      escape_ = c == '[' || c == 'O' || c < '@';
+    } else if (c == '\x1b') {
+      escape_ = true;
+    } else if (c == '\x7f' || c == '\b') {
+      while (!typed_.empty() && continues(typed_.back())) typed_.pop_back();
+      if (!typed_.empty()) typed_.pop_back();
+    } else if (c == '\x15') {
+      typed_.clear();
+    } else if (c == '\x04') {
+      ended_ = ended_ || typed_.empty();
+    } else if (static_cast<unsigned char>(c) >= ' ') {
+      typed_ += c;
+    }
+  }
+
+  /// The end of what is typed, as much as fits into a row.
+  void draw_typed() {
+    std::string_view tail = typed_;
+    while (!tail.empty() && columns_of(std::string(tail)) + 3 > width_) {
+      do tail.remove_prefix(1);
+      while (!tail.empty() && continues(tail.front()));
+    }
+    std::cout << "\r\x1b[K> " << tail << std::flush;
+  }
+
+  void watch_size() {
+    winsize size{};
+    if (!tty_ || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return;
+    if (size.ws_col != width_ || size.ws_row != height_) certain_from_ = rows_;
+    width_ = size.ws_col;
+    height_ = size.ws_row;
+  }
+
+  bool tty_ = isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
+  termios before_{};
+  std::string typed_;
+  bool escape_ = false;
+  bool ended_ = false;
+  std::size_t width_ = 80, height_ = 24;
+  /// Rows printed so far, and the first since the size of the window changed.
+  std::size_t rows_ = 0, certain_from_ = 0;
+  std::map<std::pair<std::string, std::uint64_t>, std::size_t> row_of_;
+};
+
+// --- the chat -----------------------------------------------------------------------------------
+
+using store_type = ilm::sqlite_backend<std::string>;
+using network_type = ilm::tcp_network<std::string>;
+using message = ilm::message<std::string>;
+using messenger = ilm::messenger<store_type, network_type, std::function<void(const message&)>>;
+
+store_type store_beside_transcript(const std::string& file) {
+  ilm::sqlite_options options;
+  options.table_prefix = "ilm_";
+  return store_type(file, options);
+}
+
+network_type join(asio::io_context& context, const arguments& asked) {
+  network_type net(context, asked.name);
+  net.listen(asked.listen);
+  for (const auto& [name, address] : asked.peers) net.add_peer(name, address);
+  return net;
+}
+
+/// Reads from standard input through a description of its own where that is a terminal: Asio makes
+/// it non-blocking, and the terminal's is shared with standard output.
+asio::posix::stream_descriptor open_input(asio::io_context& context, bool terminal) {
+  const char* name = terminal ? ttyname(STDIN_FILENO) : nullptr;
+  int input = name != nullptr ? ::open(name, O_RDONLY | O_CLOEXEC) : ::dup(STDIN_FILENO);
+  if (input < 0) throw std::system_error(errno, std::generic_category(), "standard input");
+  asio::posix::stream_descriptor opened(context);
+  std::error_code failed;
+  opened.assign(input, failed);
+  if (failed) throw misuse("standard input must be a terminal or a pipe: cat FILE | chat ...");
+  return opened;
+}
+
+class chat {
+ public:
+  chat(asio::io_context& context, const arguments& asked)
+      : context_(context),
+        asked_(asked),
+        transcript_(asked.store),
+        messenger_(context, store_beside_transcript(asked.store), join(context, asked),
+                   [this](const message& m) { receive(m); }),
+        input_(open_input(context, screen_.is_terminal())),
+        signals_(context, SIGINT, SIGTERM, SIGHUP) {
+    signals_.async_wait([this](std::error_code failed, int) {
+      if (!failed) leave();
+    });
+    spawn(presence());
+    spawn(talk());
+  }
+
+  void rethrow() const {
+    if (failed_) std::rethrow_exception(failed_);
+  }
+
+ private:
+  /// All that goes on beside the conversation ends with the messenger. Any other error ends the
+  /// chat: what was written down is there when it is started again.
+  void spawn(asio::awaitable<void> work) {
+    asio::co_spawn(context_, std::move(work), [this](std::exception_ptr failed) {
+      try {
+        if (failed) std::rethrow_exception(failed);
+      } catch (const std::system_error& e) {
+        if (e.code() == ilm::error::shut_down) return;
+        fail(failed);
+      } catch (...) {
+        fail(failed);
+      }
+    });
+  }
+  void fail(std::exception_ptr why) {
+    failed_ = std::move(why);
+    context_.stop();
+  }
+
+  /// As /quit. Where not even the store is open yet, there is nothing to wait for.
+  void leave() {
+    leaving_ = true;
+    input_.cancel();
+    if (!recalled_) context_.stop();
+  }
+
+  asio::awaitable<void> talk() {
+    co_await recall();
+    screen_.print("--- type; … is on its way, ✓ has arrived; /quit ends");
+    while (std::optional<std::string> text = co_await read_line()) {
+      if (*text == "/quit") break;
+      co_await say(*text);
+    }
+    co_await part();
+  }
+
+  /// Shows how the last life ended, and goes on from there.
+  asio::awaitable<void> recall() {
+    std::map<std::string, ilm::sequence_range> pending;
+    std::uint64_t oldest = UINT64_MAX;
+    for (const auto& [peer, address] : asked_.peers) {
+      // Written down, and not accepted any more.
+      ilm::sequence_range accepted = co_await messenger_.pending(peer);
+      std::string condition = "own AND peer = '" + peer + "' AND number > ";
+      for (const line& l : transcript_.select(condition + std::to_string(accepted.last))) {
+        co_await send(l);
+      }
+      pending[peer] = co_await messenger_.pending(peer);
+      next_[peer] = pending[peer].last + 1;
+      oldest = std::min(oldest, pending[peer].first);
+    }
+    for (const line& l : transcript_.history(10, std::min<std::uint64_t>(oldest, INT64_MAX))) {
+      if (!pending.contains(l.peer)) pending[l.peer] = co_await messenger_.pending(l.peer);
+      bool on_its_way = l.own && pending[l.peer].contains(l.number);
+      screen_.print(l, on_its_way);
+      if (on_its_way) spawn(confirm(l));
+    }
+    recalled_ = true;
+  }
+
+  /// What waits in the terminal or pipe, line by line; none at its end.
+  asio::awaitable<std::optional<std::string>> read_line() {
+    while (!leaving_) {
+      while (!read_.empty()) {
+        std::optional<std::string> entered = screen_.feed(read_.front());
+        read_.remove_prefix(1);
+        if (entered) co_return entered;
+        if (screen_.ended()) co_return std::nullopt;
+      }
+      std::error_code ended;
+      std::size_t size = co_await input_.async_read_some(
+          asio::buffer(buffer_), asio::redirect_error(asio::use_awaitable, ended));
+      if (ended) break;
+      read_ = std::string_view(buffer_.data(), size);
+    }
+    co_return std::nullopt;
+  }
+
+  asio::awaitable<void> say(std::string text) {
+    std::string one;
+    if (text.starts_with('@')) {
+      one = text.substr(1, text.find(' ') - 1);
+      text.erase(0, std::min(text.size(), one.size() + 2));
+      if (!asked_.peers.contains(one)) co_return screen_.print("--- no peer is called " + one);
+    }
+    text = printable(text);
+    if (text.empty()) co_return;
+    if (text.size() > 4000) co_return screen_.print("--- that is too long; say it in parts");
+    for (const auto& [peer, address] : asked_.peers) {
+      if (one.empty() || peer == one) co_await say_to(peer, text);
+    }
+  }
+
+  asio::awaitable<void> say_to(std::string peer, std::string text) {
+    line l;
+    l.peer = peer;
+    l.own = true;
+    l.number = next_[peer]++;
+    l.text = text;
+    transcript_.add(l);
+    screen_.print(l, true);
+    co_await send(l);
+    spawn(confirm(l));
+  }
+
+  asio::awaitable<void> send(line l) {
+    std::uint64_t sequence = co_await messenger_.send_to(l.peer, l.text);
+    if (sequence != l.number) throw std::logic_error("a line got another number than foreseen");
+  }
+
+  asio::awaitable<void> confirm(line l) {
+    co_await messenger_.delivered(l.peer, l.number);
+    screen_.mark(l);
+  }
+
+  /// Runs on the context's only thread, and blocks it while the line is written: a program with
+  /// more to do would let another thread write.
+  void receive(const message& m) {
+    line l;
+    l.peer = m.from;
+    l.number = m.index;
+    l.text = printable(m.text());
+    bool is_new = transcript_.add(l);
+    if (is_new && recalled_) screen_.print(l, false);
+  }
+
+  asio::awaitable<void> presence() {
+    for (;;) {
+      ilm::event<std::string> e = co_await messenger_.next_event();
+      std::string who = printable(e.peer.value_or(asked_.name));
+      if (e.kind == ilm::event_kind::peer_connected) {
+        screen_.print("--- " + who + " is here");
+      } else if (e.kind == ilm::event_kind::peer_disconnected) {
+        screen_.print("--- " + who + " is away");
+      } else if (e.kind == ilm::event_kind::network_problem) {
+        screen_.print("--- " + who + " cannot be reached yet: " + e.error.message());
+      } else {
+        screen_.print("--- " + who + ": " + describe(e));
+      }
+    }
+  }
+
+  asio::awaitable<void> part() {
+    ilm::shutdown_report<std::string> report = co_await messenger_.shutdown(3s);
+    for (const auto& p : report.peers) {
+      screen_.print("--- " + printable(p.peer) + " got " + std::to_string(p.delivered) +
+                    " since you came; " + std::to_string(p.undelivered) +
+                    " stay in the store until you meet again");
+    }
+    signals_.cancel();
+  }
+
+  asio::io_context& context_;
+  const arguments& asked_;
+  screen screen_;
+  transcript transcript_;
+  messenger messenger_;
+  asio::posix::stream_descriptor input_;
+  asio::signal_set signals_;
+  std::array<char, 4096> buffer_{};
+  std::string_view read_;
+  std::map<std::string, std::uint64_t> next_;
+  bool recalled_ = false, leaving_ = false;
+  std::exception_ptr failed_;
+};
+
+// --- the self-test ------------------------------------------------------------------------------
+
+/// This program, started as somebody at a pipe.
+class somebody {
+ public:
+  somebody(const std::string& program, std::vector<std::string> words, const std::string& output) {
+    std::array<int, 2> ends{};
+    if (::pipe(ends.data()) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
+    for (int end : ends) ::fcntl(end, F_SETFD, FD_CLOEXEC);
+    input_ = ends[1];
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(),
+                                     O_WRONLY | O_CREAT | O_APPEND, 0600);
+    words.insert(words.begin(), program);
+    std::vector<char*> pointers;
+    for (std::string& w : words) pointers.push_back(w.data());
+    pointers.push_back(nullptr);
+    int failed = posix_spawnp(&pid_, program.c_str(), &actions, nullptr, pointers.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    ::close(ends[0]);
+    if (failed != 0) throw std::system_error(failed, std::generic_category(), program);
+  }
+  ~somebody() {
+    if (pid_ > 0) kill();
+  }
+  somebody(const somebody&) = delete;
+  somebody& operator=(const somebody&) = delete;
+
+  void type(const std::string& text) {
+    std::string entered = text + '\n';
+    if (::write(input_, entered.data(), entered.size()) < 0)
+      throw std::runtime_error("cannot type");
+  }
+  void kill() {
+    ::kill(pid_, SIGKILL);
+    leave();
+  }
+  /// Ctrl-D; gives the exit code.
+  int leave() {
+    ::close(input_);
+    int status = 0;
+    ::waitpid(std::exchange(pid_, 0), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  pid_t pid_ = 0;
+  int input_ = -1;
+};
+
+/// An address for one process: Linux has sixteen million of this machine alone, other systems one,
+/// and then the port must do.
+std::string free_address() {
+  asio::io_context context;
+  asio::ip::tcp::acceptor probe(context, asio::ip::tcp::v4());
+  asio::ip::address_v4 address(0x7f000002U + std::random_device()() % 0xfffff0U);
+  std::error_code failed;
+  probe.bind({address, 0}, failed);
+  if (failed) probe.bind({asio::ip::address_v4::loopback(), 0});
+  auto bound = probe.local_endpoint();
+  return bound.address().to_string() + ":" + std::to_string(bound.port());
+}
+
+class self_test {
+ public:
+  explicit self_test(std::string program) : program_(std::move(program)) {
+    std::filesystem::create_directories(directory_);
+  }
+
+  /// Alice and Bob talk at the same time. Bob is killed in the middle of it, Alice talks on, and
+  /// Bob comes back.
+  void run() {
+    auto alice = start("alice", "bob");
+    auto bob = start("bob", "alice");
+    for (int i = 1; i <= 100; ++i) alice->type("a" + std::to_string(i));
+    for (int i = 1; i <= 60; ++i) bob->type("b" + std::to_string(i));
+    wait("Bob is in the middle of it",
+         [&] { return lines("bob", true).size() > 20 && lines("bob", false).size() > 20; });
+    bob->kill();
+    std::size_t said = lines("bob", true).size();
+    std::cout << "Bob is killed: he said " << said << " lines and has got "
+              << lines("bob", false).size() << '\n';
+
+    for (int i = 101; i <= 120; ++i) alice->type("a" + std::to_string(i));
+    bob = start("bob", "alice");
+    // What he had typed, and the chat had not read yet, died with it.
+    for (std::size_t i = said + 1; i <= 80; ++i) bob->type("b" + std::to_string(i));
+    wait("all lines arrive",
+         [&] { return lines("bob", false).size() >= 120 && lines("alice", false).size() >= 80; });
+    wait("all lines are confirmed", [&] {
+      return printed("alice", "✓ 120 to bob") == 1 && printed("bob", "✓ 80 to alice") == 1;
+    });
+    if (alice->leave() != 0 || bob->leave() != 0) throw std::runtime_error("no graceful end");
+
+    check("alice", true, "a", 120);
+    check("bob", false, "a", 120);
+    check("bob", true, "b", 80);
+    check("alice", false, "b", 80);
+    for (int i = 1; i <= 80; ++i) {
+      if (printed("alice", "bob: b" + std::to_string(i)) != 1) {
+        throw std::runtime_error("Alice did not see b" + std::to_string(i) + " exactly once");
+      }
+    }
+    std::cout << "all lines arrived once, in order, and were marked\n";
+    std::filesystem::remove_all(directory_);
+  }
+
+ private:
+  std::string path(const std::string& file) const { return directory_ / file; }
+
+  std::unique_ptr<somebody> start(const std::string& name, const std::string& peer) {
+    std::vector<std::string> words{
+        name,      "--listen",        address_[name], "--peer", peer + "=" + address_[peer],
+        "--store", path(name + ".db")};
+    return std::make_unique<somebody>(program_, words, path(name + ".out"));
+  }
+
+  void wait(const std::string& what, const std::function<bool()>& done) {
+    auto deadline = std::chrono::steady_clock::now() + 40s;
+    while (!done()) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        throw std::runtime_error("waited in vain until " + what + "; see " + directory_.string());
+      }
+      std::this_thread::sleep_for(20ms);
+    }
+  }
+
+  std::vector<line> lines(const std::string& name, bool own) const {
+    return transcript(path(name + ".db")).select(own ? "own" : "NOT own");
+  }
+
+  /// How often a line was printed, over all lives.
+  std::size_t printed(const std::string& name, const std::string& text) const {
+    std::ifstream output(path(name + ".out"));
+    std::size_t count = 0;
+    for (std::string l; std::getline(output, l);) count += l == text ? 1 : 0;
+    return count;
+  }
+
+  void check(const std::string& name, bool own, const std::string& prefix, std::size_t count) {
+    std::vector<line> found = lines(name, own);
+    bool right = found.size() == count;
+    for (std::size_t i = 0; right && i < count; ++i) {
+      right = found[i].text == prefix + std::to_string(i + 1);
+    }
+    if (!right) throw std::runtime_error(name + "'s transcript is wrong: " + directory_.string());
+  }
+
+  std::string program_;
+  std::filesystem::path directory_ =
+      std::filesystem::temp_directory_path() / ("ilm_chat." + std::to_string(::getpid()));
+  std::map<std::string, std::string> address_{{"alice", free_address()}, {"bob", free_address()}};
+};
+
+int main(int count, char** words) try {
+  if (count == 2 && std::string_view(words[1]) == "--self-test") {
+    self_test(words[0]).run();
+    return 0;
+  }
+  if (count == 2 && std::string_view(words[1]) == "--help") {
+    std::cout << usage;
+    return 0;
+  }
+  arguments asked = parse({words + 1, words + count});
+  asio::io_context context;
+  chat c(context, asked);
+  context.run();
+  c.rethrow();
+  return 0;
+} catch (const misuse& e) {
+  std::cerr << "chat: " << e.what() << '\n' << usage;
+  return 2;
+} catch (const std::exception& e) {
+  std::cerr << "chat: " << e.what() << '\n';
+  return 1;
+}

@@ -1,0 +1,472 @@
+// Shows what is in a SQLite store, also while a messenger has it open:
+//
+//   inspect alice.chat.db            a table
+//   inspect alice.chat.db --json     the same for programs
+//
+// A store is an ordinary database with a documented schema (ilm/backends/sqlite/store.hpp), so what
+// is read here can be asked of the sqlite3 shell as well. It is opened for reading only, and read
+// in one transaction: what is shown belongs together. All but the sizes comes from the cursors and
+// costs time by peers; the bytes in a box are counted message by message, and --fast leaves them
+// out.
+
+#include <ilm/backends/sqlite.hpp>
+#include <ilm/ilm.hpp>
+
+#include <asio/io_context.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iomanip>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <random>
+#include <span>
+#include <sqlite3.h>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+using namespace std::chrono_literals;
+using json = nlohmann::ordered_json;
+
+constexpr std::string_view usage =
+    "usage: inspect STORE [--prefix PREFIX] [--json] [--fast]\n"
+    "       inspect --self-test\n"
+    "Shows the peers, cursors and sizes of an ILM store in a SQLite file.\n"
+    "  --prefix PREFIX  how the names of its tables begin (default ilm_)\n"
+    "  --json           for programs; times are in milliseconds\n"
+    "  --fast           does not count the bytes of the messages, which looks at each of them\n";
+
+struct arguments {
+  std::string file;
+  std::string prefix = "ilm_";
+  bool as_json = false;
+  bool fast = false;
+};
+
+/// Thrown for arguments that make no sense.
+struct misuse : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+arguments parse(const std::vector<std::string>& words) {
+  arguments parsed;
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    if (*word == "--json") {
+      parsed.as_json = true;
+    } else if (*word == "--fast") {
+      parsed.fast = true;
+    } else if (*word == "--prefix") {
+      if (++word == words.end()) throw misuse("--prefix needs a value");
+      parsed.prefix = *word;
+    } else if (!word->starts_with('-') && parsed.file.empty()) {
+      parsed.file = *word;
+    } else {
+      throw misuse("what is \"" + *word + "\"?");
+    }
+  }
+  if (parsed.file.empty()) throw misuse("which store? Name its file");
+  auto plain = [](unsigned char c) { return std::isalnum(c) || c == '_'; };
+  if (!std::all_of(parsed.prefix.begin(), parsed.prefix.end(), plain)) {
+    throw misuse("a prefix is of letters, digits and underscores");
+  }
+  return parsed;
+}
+
+// --- reading ------------------------------------------------------------------------------------
+
+struct box_view {
+  std::uint64_t depth = 0;
+  std::optional<std::uint64_t> bytes;
+  std::optional<std::chrono::milliseconds> oldest;
+};
+
+struct peer_view {
+  std::string name;
+  ilm::cursors where;
+  box_view outbox, inbox;
+};
+
+struct store_view {
+  std::string file;
+  std::uint64_t version = 0;
+  std::string incarnation;  ///< in hexadecimal; empty before the first messenger has minted one
+  std::uintmax_t file_bytes = 0, log_bytes = 0;
+  std::uint64_t page_bytes = 0, pages = 0, free_pages = 0;
+  std::vector<peer_view> peers;
+};
+
+std::string hex(std::string_view bytes) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string text;
+  for (char c : bytes) {
+    auto value = static_cast<unsigned char>(c);
+    text += digits[value >> 4];
+    text += digits[value & 15];
+  }
+  return text;
+}
+
+/// A peer id is bytes to a store: text if it looks like that, otherwise in hexadecimal.
+std::string readable(const std::string& name) {
+  auto shows = [](unsigned char c) { return c >= ' ' && c != 0x7f; };
+  return std::all_of(name.begin(), name.end(), shows) ? name : "0x" + hex(name);
+}
+
+/// The version of the schema that is read here.
+constexpr std::uint64_t known_version = 1;
+
+class reader {
+ public:
+  explicit reader(const arguments& asked) : asked_(asked) {
+    if (!std::filesystem::exists(asked.file)) throw std::runtime_error("there is no such file");
+    if (std::filesystem::is_directory(asked.file)) throw std::runtime_error("it is a directory");
+    sqlite3* opened = nullptr;
+    int result = sqlite3_open_v2(asked.file.c_str(), &opened, SQLITE_OPEN_READONLY, nullptr);
+    database_.reset(opened);
+    check(result);
+    sqlite3_busy_timeout(opened, 5000);
+    row(prepare("BEGIN"));
+    refuse_strangers();
+  }
+
+  store_view read() const {
+    store_view store;
+    store.file = asked_.file;
+    statement s = prepare("SELECT version, incarnation FROM " + asked_.prefix + "store");
+    if (!row(s)) throw std::runtime_error("its table " + asked_.prefix + "store is empty");
+    store.version = number(s, 0);
+    store.incarnation = hex(blob(s, 1));
+    store.file_bytes = std::filesystem::file_size(asked_.file);
+    std::error_code no_log;
+    std::uintmax_t log = std::filesystem::file_size(asked_.file + "-wal", no_log);
+    store.log_bytes = no_log ? 0 : log;
+    store.page_bytes = number_of("PRAGMA page_size");
+    store.pages = number_of("PRAGMA page_count");
+    store.free_pages = number_of("PRAGMA freelist_count");
+    statement peers =
+        prepare("SELECT id, name, cursors FROM " + asked_.prefix + "peer ORDER BY id");
+    while (row(peers)) store.peers.push_back(peer_of(peers));
+    return store;
+  }
+
+ private:
+  struct closer {
+    void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+    void operator()(sqlite3_stmt* s) const { sqlite3_finalize(s); }
+  };
+  using statement = std::unique_ptr<sqlite3_stmt, closer>;
+
+  /// Nothing else is read before it is known to be a store, of a version that is known here.
+  void refuse_strangers() const {
+    if (number_of("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '" +
+                  asked_.prefix + "store'") == 0) {
+      throw std::runtime_error("the database has no table " + asked_.prefix +
+                               "store: it is no ILM store, or one with another --prefix");
+    }
+    std::uint64_t version = number_of("SELECT version FROM " + asked_.prefix + "store");
+    if (version > known_version) {
+      throw std::runtime_error("the store is of version " + std::to_string(version) +
+                               ", newer than this program knows; update it");
+    }
+  }
+
+  peer_view peer_of(const statement& s) const {
+    peer_view p;
+    p.name = readable(blob(s, 1));
+    std::string stored = blob(s, 2);
+    if (stored.size() != ilm::cursors::encoded_size) {
+      throw std::runtime_error("the cursors of " + p.name +
+                               " have a wrong size; restore the store");
+    }
+    auto encoded = std::as_bytes(std::span(stored));
+    p.where = ilm::cursors::decode(encoded.first<ilm::cursors::encoded_size>());
+    p.outbox = box_of("outbox", number(s, 0), p.where.outbox_first, p.where.outbox_next);
+    p.inbox = box_of("inbox", number(s, 0), p.where.inbox_first, p.where.inbox_next);
+    return p;
+  }
+
+  box_view box_of(const char* table, std::uint64_t peer, std::uint64_t first,
+                  std::uint64_t next) const {
+    // The key of a message: its peer's id, and 40 bits of its index.
+    std::string all = " FROM " + asked_.prefix + table + " WHERE key BETWEEN " +
+                      std::to_string(peer << 40) + " AND " + std::to_string(((peer + 1) << 40) - 1);
+    box_view box;
+    box.depth = next - first;
+    if (box.depth > 0) {
+      statement oldest = prepare("SELECT time" + all + " ORDER BY key LIMIT 1");
+      if (row(oldest))
+        box.oldest = std::max(0ms, now() - std::chrono::milliseconds(number(oldest, 0)));
+    }
+    if (!asked_.fast) box.bytes = number_of("SELECT total(length(contents))" + all);
+    return box;
+  }
+
+  static std::chrono::milliseconds now() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+  }
+
+  void check(int result) const {
+    if (result == SQLITE_OK || result == SQLITE_ROW || result == SQLITE_DONE) return;
+    if (result == SQLITE_NOTADB) throw std::runtime_error("it is no SQLite database");
+    throw std::runtime_error("SQLite cannot read it: " +
+                             std::string(sqlite3_errmsg(database_.get())));
+  }
+  statement prepare(const std::string& sql) const {
+    sqlite3_stmt* made = nullptr;
+    check(sqlite3_prepare_v2(database_.get(), sql.c_str(), -1, &made, nullptr));
+    return statement(made);
+  }
+  bool row(const statement& s) const {
+    int result = sqlite3_step(s.get());
+    check(result);
+    return result == SQLITE_ROW;
+  }
+  std::uint64_t number_of(const std::string& sql) const {
+    statement s = prepare(sql);
+    return row(s) ? number(s, 0) : 0;
+  }
+  static std::uint64_t number(const statement& s, int column) {
+    return static_cast<std::uint64_t>(sqlite3_column_int64(s.get(), column));
+  }
+  static std::string blob(const statement& s, int column) {
+    const void* data = sqlite3_column_blob(s.get(), column);
+    auto size = static_cast<std::size_t>(sqlite3_column_bytes(s.get(), column));
+    return data == nullptr ? std::string() : std::string(static_cast<const char*>(data), size);
+  }
+
+  const arguments& asked_;
+  std::unique_ptr<sqlite3, closer> database_;
+};
+
+// --- showing ------------------------------------------------------------------------------------
+
+void add_box(json& shown, const box_view& box) {
+  shown["depth"] = box.depth;
+  if (box.bytes) shown["bytes"] = *box.bytes;
+  if (box.oldest) shown["oldest_age_ms"] = box.oldest->count();
+}
+
+json json_of(const store_view& store) {
+  json peers = json::array();
+  for (const peer_view& p : store.peers) {
+    json outbox{{"accepted", p.where.outbox_next - 1},
+                {"acknowledged", p.where.acknowledged},
+                {"delivered", p.where.outbox_first - 1}};
+    json inbox{{"received", p.where.received()}, {"taken", p.where.delivered()}};
+    add_box(outbox, p.outbox);
+    add_box(inbox, p.inbox);
+    peers.push_back(json{{"peer", p.name}, {"outbox", outbox}, {"inbox", inbox}});
+  }
+  return json{{"file", store.file},
+              {"version", store.version},
+              {"incarnation", store.incarnation},
+              {"file_bytes", store.file_bytes},
+              {"log_bytes", store.log_bytes},
+              {"page_bytes", store.page_bytes},
+              {"pages", store.pages},
+              {"free_pages", store.free_pages},
+              {"peers", peers}};
+}
+
+std::string size_text(std::uintmax_t bytes) {
+  constexpr std::array<const char*, 5> units{"B", "KiB", "MiB", "GiB", "TiB"};
+  auto size = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; size >= 1024 && unit + 1 < units.size(); ++unit) size /= 1024;
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(unit == 0 ? 0 : 1) << size << ' ' << units[unit];
+  return text.str();
+}
+
+std::string age_text(std::chrono::milliseconds age) {
+  if (age < 1s) return std::to_string(age.count()) + " ms";
+  if (age < 2min) return std::to_string(age / 1s) + " s";
+  if (age < 2h) return std::to_string(age / 1min) + " min";
+  if (age < 48h) return std::to_string(age / 1h) + " h";
+  return std::to_string(age / 24h) + " days";
+}
+
+class table {
+ public:
+  explicit table(std::size_t width) : width_(static_cast<int>(width)) {}
+
+  void print(const store_view& store, std::ostream& out) const {
+    out << store.file << ": version " << store.version << ", incarnation "
+        << (store.incarnation.empty() ? "none yet" : store.incarnation) << '\n'
+        << size_text(store.file_bytes) << " and a log of " << size_text(store.log_bytes) << "; "
+        << store.free_pages << " of " << store.pages << " pages are free\n\n";
+    if (store.peers.empty()) {
+      out << "no peer yet\n";
+      return;
+    }
+    row(out, "", {"accepted", "received", "delivered", "waiting", "bytes", "oldest"});
+    for (const peer_view& p : store.peers) {
+      const ilm::cursors& c = p.where;
+      print(out, "to " + p.name, std::to_string(c.outbox_next - 1), c.acknowledged,
+            c.outbox_first - 1, p.outbox);
+      print(out, "from " + p.name, "", c.received(), c.delivered(), p.inbox);
+    }
+  }
+
+ private:
+  void print(std::ostream& out, const std::string& name, const std::string& accepted,
+             std::uint64_t received, std::uint64_t delivered, const box_view& box) const {
+    row(out, name,
+        {accepted, std::to_string(received), std::to_string(delivered), std::to_string(box.depth),
+         box.bytes ? size_text(*box.bytes) : "-", box.oldest ? age_text(*box.oldest) : "-"});
+  }
+
+  void row(std::ostream& out, const std::string& name,
+           const std::array<std::string, 6>& cells) const {
+    out << std::left << std::setw(width_) << name << std::right;
+    for (const std::string& cell : cells) out << std::setw(12) << cell;
+    out << '\n';
+  }
+
+  int width_;
+};
+
+void show(const store_view& store, bool as_json, std::ostream& out) {
+  if (as_json) {
+    out << json_of(store).dump(2, ' ', false, json::error_handler_t::replace) << '\n';
+    return;
+  }
+  std::size_t width = 0;
+  for (const peer_view& p : store.peers) width = std::max(width, p.name.size() + 6);
+  table(width).print(store, out);
+}
+
+// --- the self-test ------------------------------------------------------------------------------
+
+void require(bool right, const char* what) {
+  if (!right) throw std::runtime_error(what);
+}
+
+std::string shown(const std::string& file, bool as_json, bool fast = false) {
+  arguments asked;
+  asked.file = file;
+  asked.fast = fast;
+  std::ostringstream out;
+  show(reader(asked).read(), as_json, out);
+  std::cout << out.str() << '\n';
+  return out.str();
+}
+
+void check_json(const json& store) {
+  const json& bob = store["peers"][0];
+  require(bob["peer"] == "bob" && store["peers"][1]["peer"] == "0x0107", "the peers are wrong");
+  require(bob["outbox"]["accepted"] == 5 && bob["outbox"]["delivered"] == 3, "wrong cursors");
+  require(bob["outbox"]["depth"] == 2 && bob["outbox"]["bytes"] == 8, "the outbox is wrong");
+  require(bob["outbox"].contains("oldest_age_ms"), "the age is missing");
+  require(bob["inbox"]["received"] == 2 && bob["inbox"]["taken"] == 1, "wrong inbox cursors");
+  require(bob["inbox"]["depth"] == 1 && bob["inbox"]["bytes"] == 3, "the inbox is wrong");
+  require(store["version"] == 1 && store["incarnation"].get<std::string>().size() == 32,
+          "the store's own numbers are wrong");
+}
+
+/// Alice's store gets a past, and is looked at while she has it.
+asio::awaitable<void> make_and_show(asio::io_context& context, std::string file) {
+  ilm::memory_fabric<std::string> fabric;
+  ilm::inbox<std::string> alice_box, bob_box;
+  ilm::messenger alice(context, ilm::sqlite_backend<std::string>(file), fabric.join("alice"),
+                       alice_box);
+  ilm::messenger bob(context, ilm::memory_backend<std::string>(), fabric.join("bob"), bob_box);
+  for (const char* text : {"one", "two", "three"}) co_await alice.send_to("bob", text);
+  for (int i = 0; i < 3; ++i) co_await bob_box.receive();
+  co_await alice.delivered("bob", 3);
+  for (const char* text : {"yes", "and"}) co_await bob.send_to("alice", text);
+  co_await alice_box.receive();
+  co_await bob.delivered("alice", 1);
+  co_await bob.shutdown(100ms);
+  for (const char* text : {"four", "five"}) co_await alice.send_to("bob", text);
+  co_await alice.send_to(std::string("\x01\x07"), "to somebody whose id is no text");
+
+  std::string text = shown(file, false);
+  require(text.find("to bob") != std::string::npos, "the table lacks Bob");
+  require(text.find("from 0x0107") != std::string::npos, "the table lacks the other peer");
+  check_json(json::parse(shown(file, true)));
+  json fast = json::parse(shown(file, true, true));
+  require(!fast["peers"][0]["outbox"].contains("bytes"),
+          "the bytes were counted in spite of --fast");
+  co_await alice.shutdown(0s);
+}
+
+void execute(const std::string& file, const char* sql) {
+  sqlite3* database = nullptr;
+  sqlite3_open(file.c_str(), &database);
+  int result = sqlite3_exec(database, sql, nullptr, nullptr, nullptr);
+  sqlite3_close(database);
+  require(result == SQLITE_OK, "the test's own SQL failed");
+}
+
+void expect_error(const std::string& file, const std::string& part) {
+  try {
+    shown(file, false);
+  } catch (const std::exception& e) {
+    std::cout << e.what() << '\n';
+    if (std::string(e.what()).find(part) != std::string::npos) return;
+  }
+  throw std::runtime_error("no error says \"" + part + "\"");
+}
+
+void self_test() {
+  namespace fs = std::filesystem;
+  std::string name = "ilm_inspect." + std::to_string(std::random_device()());
+  fs::path directory = fs::temp_directory_path() / name;
+  fs::create_directories(directory);
+  std::string file = (directory / "alice.db").string();
+  asio::io_context context;
+  std::exception_ptr failed;
+  asio::co_spawn(context, make_and_show(context, file), [&](std::exception_ptr e) { failed = e; });
+  context.run();
+  if (failed) std::rethrow_exception(failed);
+  shown(file, false);
+
+  std::string other = (directory / "other").string();
+  expect_error(other, "no such file");
+  expect_error(directory.string(), "directory");
+  std::ofstream(other) << std::string(4096, 'x');
+  expect_error(other, "no SQLite database");
+  fs::remove(other);
+  execute(other, "CREATE TABLE something (x)");
+  expect_error(other, "no ILM store");
+  execute(file, "UPDATE ilm_store SET version = 99");
+  expect_error(file, "newer");
+  fs::remove_all(directory);
+}
+
+int main(int count, char** words) try {
+  std::string_view first = count == 2 ? words[1] : "";
+  if (first == "--self-test") {
+    self_test();
+  } else if (first == "--help") {
+    std::cout << usage;
+  } else {
+    arguments asked = parse({words + 1, words + count});
+    try {
+      show(reader(asked).read(), asked.as_json, std::cout);
+    } catch (const std::exception& e) {
+      throw std::runtime_error(asked.file + ": " + e.what());
+    }
+  }
+  return 0;
+} catch (const misuse& e) {
+  std::cerr << "inspect: " << e.what() << '\n' << usage;
+  return 2;
+} catch (const std::exception& e) {
+  std::cerr << "inspect: " << e.what() << '\n';
+  return 1;
+}
