@@ -1,5 +1,5 @@
 # Where Asio, nlohmann/json and Catch2 come from: what the parent project has, else what is installed,
-# else (unless ILM_FETCH_DEPENDENCIES is off) a pinned release by FetchContent. Nothing here installs
+# else (unless ILM_FETCH_DEPENDENCIES is off) a pinned release by FetchContent; OpenSSL is not fetched. Nothing here installs
 # anything; cmake/bootstrap.cmake does, for those who ask it to.
 
 include(FetchContent)
@@ -79,7 +79,7 @@ endif()
 list(POP_FRONT CMAKE_MODULE_PATH)
 
 # The optional parts that there are, and below, those that this build has.
-set(ilm_optional_parts json sqlite)
+set(ilm_optional_parts json openssl sqlite)
 set(ilm_parts "")
 
 # --- nlohmann/json, for ilm::json ---------------------------------------------------------------
@@ -131,6 +131,28 @@ if(ILM_SQLITE AND NOT TARGET SQLite::SQLite3)
 endif()
 if(ILM_SQLITE)
   list(APPEND ilm_parts sqlite)
+endif()
+
+# --- OpenSSL, for ilm::openssl -------------------------------------------------------------------
+
+# Of the system, or not at all: who fetches cryptography has to see to its updates as well.
+if(NOT TARGET OpenSSL::Crypto)
+  find_package(OpenSSL 1.1.1 QUIET COMPONENTS Crypto GLOBAL)
+endif()
+if(TARGET OpenSSL::Crypto)
+  set(ilm_openssl_default ON)
+else()
+  set(ilm_openssl_default OFF)
+endif()
+option(ILM_OPENSSL "Provide ilm::openssl, which needs OpenSSL" ${ilm_openssl_default})
+
+if(ILM_OPENSSL)
+  if(NOT TARGET OpenSSL::Crypto)
+    message(FATAL_ERROR "ilm::openssl needs OpenSSL 1.1.1 or later, which is not installed here.\n"
+                        "Debian and Ubuntu have it in the package libssl-dev; an installation "
+                        "elsewhere is found by OPENSSL_ROOT_DIR. ILM_OPENSSL=OFF does without.")
+  endif()
+  list(APPEND ilm_parts openssl)
 endif()
 
 # --- Catch2, for the tests ----------------------------------------------------------------------

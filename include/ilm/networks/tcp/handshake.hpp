@@ -1,0 +1,278 @@
+#pragma once
+
+// What two sides of a TCP connection say before its frames, sans I/O.
+//
+// All numbers are big-endian. Every message of the handshake begins with
+//
+//   "ILMT"   4 bytes
+//   version  u8, 1
+//   type     u8: 1 hello, 2 proof, 3 go, 4 refusal
+//   size     u16, of the body that follows; at most 1016
+//
+// These eight bytes and the refusal are the same in every version. The bodies:
+//
+//   hello    flags u8 (1: this side has keys, and wants a proof), maximum frame size u32,
+//            instance 16 bytes (drawn when the network was made: tells one process from the
+//            next), nonce 32 bytes (drawn for this connection, unpredictable), own id, id of
+//            the peer that is meant. An id is u8 size, 1 to 255, and as many bytes.
+//   proof    empty without keys; else HMAC-SHA-256(key, label || dialer's hello || acceptor's
+//            hello), the hellos whole, with their eight bytes. The label, 16 characters, tells
+//            who proves: "ilm tcp dialer  " or "ilm tcp acceptor".
+//   go       empty
+//   refusal  reason u8: the value of the tcp_error
+//
+// The dialer says hello. The acceptor checks it and says hello and proof. The dialer checks both
+// and says proof. Then the connection is proven. Whichever side's id is the smaller, byte for
+// byte, leads: it decides which of several proven connections between the two lives, and says go
+// on it. From there on, the leader at once and the other side when it has read go, both send
+// frames: u32 size and as many bytes, where an empty frame only keeps the connection alive. A
+// later go, on another connection, ends the session on an earlier one. A side that does not like
+// what it read says refusal instead of its next message, and closes.
+
+#include <ilm/networks/tcp/error.hpp>
+#include <ilm/networks/tcp/options.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::detail::tcp {
+
+using byte_view = std::span<const std::byte>;
+using byte_string = std::vector<std::byte>;
+
+inline constexpr std::uint8_t wire_version = 1;
+inline constexpr std::size_t header_size = 8;
+inline constexpr std::size_t maximum_message_size = 1024;
+inline constexpr std::size_t maximum_id_size = 255;
+
+enum class message_type : std::uint8_t { hello = 1, proof, go, refusal };
+
+struct message_header {
+  std::uint8_t version = 0;
+  message_type type{};
+  std::size_t body_size = 0;
+};
+
+inline bool same(byte_view a, byte_view b) { return std::ranges::equal(a, b); }
+
+/// Takes as long whatever the bytes are, so that its time tells nothing of them.
+inline bool same_in_constant_time(byte_view a, byte_view b) noexcept {
+  if (a.size() != b.size()) return false;
+  std::byte difference{};
+  for (std::size_t i = 0; i < a.size(); ++i) difference |= a[i] ^ b[i];
+  return difference == std::byte{0};
+}
+
+/// The first eight bytes of a message.
+inline std::error_code read_header(std::span<const std::byte, header_size> in,
+                                   message_header& out) noexcept {
+  constexpr std::string_view magic = "ILMT";
+  if (!same(in.first(magic.size()), std::as_bytes(std::span(magic)))) return tcp_error::not_ilm;
+  out.version = std::to_integer<std::uint8_t>(in[4]);
+  out.type = static_cast<message_type>(in[5]);
+  out.body_size = std::to_integer<std::size_t>(in[6]) << 8 | std::to_integer<std::size_t>(in[7]);
+  if (out.body_size > maximum_message_size - header_size) return tcp_error::malformed_handshake;
+  if (out.version != wire_version && out.type != message_type::refusal) {
+    return tcp_error::unsupported_version;
+  }
+  return {};
+}
+
+inline byte_string make_message(message_type type, byte_view body = {}) {
+  byte_string out;
+  for (char c : std::string_view("ILMT")) out.push_back(static_cast<std::byte>(c));
+  out.push_back(std::byte{wire_version});
+  out.push_back(static_cast<std::byte>(type));
+  out.push_back(static_cast<std::byte>(body.size() >> 8));
+  out.push_back(static_cast<std::byte>(body.size()));
+  out.insert(out.end(), body.begin(), body.end());
+  return out;
+}
+
+inline byte_string make_refusal(tcp_error why) {
+  auto reason = static_cast<std::byte>(why);
+  return make_message(message_type::refusal, byte_view(&reason, 1));
+}
+
+/// Whether a refusal may give this reason.
+inline bool is_reason(std::error_code why) noexcept {
+  return why.category() == tcp_category() && why.value() >= static_cast<int>(tcp_error::refused) &&
+         why.value() <= static_cast<int>(tcp_error::already_connected);
+}
+
+inline std::error_code read_refusal(byte_view body) noexcept {
+  if (body.empty()) return tcp_error::refused;
+  std::error_code why = static_cast<tcp_error>(body[0]);
+  return is_reason(why) ? why : std::error_code(tcp_error::refused);
+}
+
+struct hello {
+  bool keyed = false;
+  std::uint32_t maximum_frame_size = 0;
+  std::array<std::byte, 16> instance{};
+  std::array<std::byte, 32> nonce{};
+  byte_string sender;
+  byte_string destination;
+
+  /// As a whole message.
+  byte_string encode() const {
+    byte_string body;
+    body.push_back(keyed ? std::byte{1} : std::byte{0});
+    for (int shift = 24; shift >= 0; shift -= 8) {
+      body.push_back(static_cast<std::byte>(maximum_frame_size >> shift));
+    }
+    body.insert(body.end(), instance.begin(), instance.end());
+    body.insert(body.end(), nonce.begin(), nonce.end());
+    for (const byte_string* id : {&sender, &destination}) {
+      body.push_back(static_cast<std::byte>(id->size()));
+      body.insert(body.end(), id->begin(), id->end());
+    }
+    return make_message(message_type::hello, body);
+  }
+
+  /// False if the body is none.
+  bool decode(byte_view body) {
+    bool whole = true;
+    auto take = [&](std::size_t size) {
+      whole = whole && size <= body.size();
+      byte_view taken = whole ? body.first(size) : byte_view();
+      body = body.subspan(taken.size());
+      return taken;
+    };
+    auto take_id = [&](byte_string& id) {
+      byte_view size = take(1);
+      byte_view taken = take(size.empty() ? 0 : std::to_integer<std::size_t>(size[0]));
+      id.assign(taken.begin(), taken.end());
+    };
+    std::byte flags{};
+    std::ranges::copy(take(1), &flags);
+    keyed = flags == std::byte{1};
+    maximum_frame_size = 0;
+    for (std::byte digit : take(4)) {
+      maximum_frame_size = maximum_frame_size << 8 | std::to_integer<std::uint32_t>(digit);
+    }
+    std::ranges::copy(take(instance.size()), instance.begin());
+    std::ranges::copy(take(nonce.size()), nonce.begin());
+    take_id(sender);
+    take_id(destination);
+    return whole && body.empty() && (flags & ~std::byte{1}) == std::byte{0} && !sender.empty() &&
+           !destination.empty();
+  }
+};
+
+/// One connection's handshake up to its proof: write what `begin` gives, then hand it each message
+/// that arrives and write what it puts out, until it is `proven` or fails.
+class handshake {
+ public:
+  /// `mine` names the peer that is meant if this side dialed, and nobody if it accepted. `prove` is
+  /// that of the options, and outlives the handshake.
+  handshake(bool dialed, hello mine, const decltype(tcp_options::prove)& prove)
+      : dialed_(dialed), mine_(std::move(mine)), prove_(prove) {}
+
+  byte_string begin() {
+    if (!dialed_) return {};
+    return my_hello_ = mine_.encode();
+  }
+
+  /// A message but for a refusal, which the caller sees to.
+  std::error_code handle(message_type type, byte_view message, byte_string& out) {
+    if (type == message_type::hello && state_ == state::hello) return handle_hello(message, out);
+    if (type == message_type::proof && state_ == state::proof) {
+      return handle_proof(message.subspan(header_size), out);
+    }
+    return tcp_error::malformed_handshake;
+  }
+
+  bool greeted() const noexcept { return state_ != state::hello; }
+  bool proven() const noexcept { return state_ == state::proven; }
+
+  /// What the other side says of itself, once it is known, even if it is not proven.
+  const hello& theirs() const noexcept { return theirs_; }
+
+  /// Whether this side decides which connection lives.
+  bool leads() const { return std::ranges::lexicographical_compare(mine_.sender, theirs_.sender); }
+
+ private:
+  enum class state : std::uint8_t { hello, proof, proven };
+
+  std::error_code handle_hello(byte_view message, byte_string& out) {
+    if (!theirs_.decode(message.subspan(header_size))) return tcp_error::malformed_handshake;
+    if (std::error_code wrong = disagreement()) return wrong;
+    their_hello_.assign(message.begin(), message.end());
+    state_ = state::proof;
+    if (dialed_) return {};
+    mine_.destination = theirs_.sender;
+    my_hello_ = mine_.encode();
+    out = my_hello_;
+    return append_proof(out);
+  }
+
+  std::error_code disagreement() const {
+    if (same(theirs_.sender, mine_.sender)) return tcp_error::own_id;
+    if (!same(theirs_.destination, mine_.sender)) return tcp_error::wrong_destination;
+    if (dialed_ && !same(theirs_.sender, mine_.destination)) return tcp_error::wrong_destination;
+    if (theirs_.maximum_frame_size != mine_.maximum_frame_size) {
+      return tcp_error::frame_size_mismatch;
+    }
+    if (mine_.keyed && !theirs_.keyed) return tcp_error::key_required;
+    if (!mine_.keyed && theirs_.keyed) return tcp_error::key_not_expected;
+    return {};
+  }
+
+  std::error_code handle_proof(byte_view proof, byte_string& out) {
+    if (mine_.keyed) {
+      std::optional<tcp_proof> expected = proof_of(!dialed_);
+      if (!expected) return tcp_error::no_key_for_peer;
+      if (!same_in_constant_time(proof, *expected)) return tcp_error::wrong_key;
+    } else if (!proof.empty()) {
+      return tcp_error::malformed_handshake;
+    }
+    state_ = state::proven;
+    return dialed_ ? append_proof(out) : std::error_code();
+  }
+
+  std::error_code append_proof(byte_string& out) const {
+    byte_string message;
+    if (mine_.keyed) {
+      std::optional<tcp_proof> proof = proof_of(dialed_);
+      if (!proof) return tcp_error::no_key_for_peer;
+      message = make_message(message_type::proof, *proof);
+    } else {
+      message = make_message(message_type::proof);
+    }
+    out.insert(out.end(), message.begin(), message.end());
+    return {};
+  }
+
+  /// The labels keep one side's proof from passing for the other's; the nonces, both of them, an
+  /// old proof from passing for a new one.
+  std::optional<tcp_proof> proof_of(bool dialer) const {
+    byte_string transcript;
+    for (char c : std::string_view(dialer ? "ilm tcp dialer  " : "ilm tcp acceptor")) {
+      transcript.push_back(static_cast<std::byte>(c));
+    }
+    const byte_string& first = dialed_ ? my_hello_ : their_hello_;
+    const byte_string& second = dialed_ ? their_hello_ : my_hello_;
+    transcript.insert(transcript.end(), first.begin(), first.end());
+    transcript.insert(transcript.end(), second.begin(), second.end());
+    return prove_(theirs_.sender, transcript);
+  }
+
+  bool dialed_;
+  hello mine_;
+  const decltype(tcp_options::prove)& prove_;
+  state state_ = state::hello;
+  hello theirs_;
+  byte_string my_hello_;
+  byte_string their_hello_;
+};
+
+}  // namespace ilm::detail::tcp

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <ilm/message.hpp>
+#include <ilm/networks/tcp/options.hpp>
+
+#include <cstddef>
+#include <map>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+// Pre-shared keys for tcp_options::prove. They prove who opened a connection; they neither encrypt
+// nor protect what is sent over it.
+
+namespace ilm {
+
+/// The least size of a pre-shared key in bytes. Draw keys at random: whoever sees a handshake can
+/// try guesses at leisure.
+inline constexpr std::size_t minimum_key_size = 16;
+
+namespace detail {
+
+inline std::string checked_key(std::string key) {
+  if (key.size() < minimum_key_size) {
+    throw std::invalid_argument("a pre-shared key of " + std::to_string(key.size()) +
+                                " bytes is too short; draw at least " +
+                                std::to_string(minimum_key_size) + " at random");
+  }
+  return key;
+}
+
+inline std::optional<tcp_proof> hmac_sha256(const std::string& key,
+                                            std::span<const std::byte> data) {
+  tcp_proof proof{};
+  unsigned size = 0;
+  const unsigned char* made = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+                                   reinterpret_cast<const unsigned char*>(data.data()), data.size(),
+                                   reinterpret_cast<unsigned char*>(proof.data()), &size);
+  if (made == nullptr || size != proof.size()) return std::nullopt;
+  return proof;
+}
+
+}  // namespace detail
+
+/// One key for all peers: whoever holds it can take any name.
+/// Throws std::invalid_argument if it is too short.
+inline auto pre_shared_key(std::string key) {
+  return [k = detail::checked_key(std::move(key))](std::span<const std::byte>,
+                                                   std::span<const std::byte> transcript) {
+    return detail::hmac_sha256(k, transcript);
+  };
+}
+
+/// A key for each peer, known to the two of them alone; peers without one are refused.
+/// Throws std::invalid_argument if one is too short.
+template <encodable PeerId>
+auto pre_shared_keys(std::map<PeerId, std::string> keys) {
+  std::map<std::vector<std::byte>, std::string> encoded;
+  for (auto& [id, key] : keys) {
+    std::vector<std::byte> name;
+    codec<PeerId>::encode(id, name);
+    encoded.emplace(std::move(name), detail::checked_key(std::move(key)));
+  }
+  return [held = std::move(encoded)](std::span<const std::byte> peer,
+                                     std::span<const std::byte> transcript) {
+    auto at = held.find(std::vector<std::byte>(peer.begin(), peer.end()));
+    return at != held.end() ? detail::hmac_sha256(at->second, transcript) : std::nullopt;
+  };
+}
+
+}  // namespace ilm
