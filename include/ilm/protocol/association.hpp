@@ -70,6 +70,7 @@ class association {
         former_peer_(stored.former_peer),
         former_received_(stored.former_received),
         acknowledged_(stored.acknowledged),
+        found_(stored),
         handshake_(o),
         sender_(o, setup_.reliable, setup_.frame_limit),
         receiver_(o) {
@@ -342,7 +343,7 @@ class association {
     heard_at_ = now;
     greeted_ = h;
     greeted_.source = greeted_.destination = {};
-    verdict_ = judge(current(), floors_, h);
+    verdict_ = judge(known_to_peer(current()), floors_, h);
     if (verdict_.we_rolled_back) return roll_back();
     if (verdict_.peer_rolled_back) return refuse();
     open_session();
@@ -368,9 +369,20 @@ class association {
     return c;
   }
 
+  /// Before the first session of this life, what its application takes is from an inbox of which
+  /// nobody knows yet whether it is an old copy: in that it may have been taken before. So until
+  /// then `delivered` stands for the meeting where the store had it.
+  cursors known_to_peer(cursors c) const noexcept {
+    if (met_) return c;
+    c.inbox_first = found_.inbox_first;
+    c.delivered_epoch = found_.delivered_epoch;
+    return c;
+  }
+
   /// Receives from now on, and sends once `verified`.
   void open_session() {
     const hello_record& h = greeted_;
+    met_ = true;
     if (verdict_.peer_reset || verdict_.we_were_lost) tell_reset();
     adopt();
     receiver_.handle_session();
@@ -392,6 +404,7 @@ class association {
   void verified(timestamp now) {
     const hello_record& h = greeted_;
     phase_ = phase::established;
+    found_ = current();
     sender_.handle_verified();
     if (verdict_.knows_us) {
       sender_.handle_delivered(h.delivered, h.delivered_epoch);
@@ -448,7 +461,8 @@ class association {
     const hello_record& h = greeted_;
     notice n(event_kind::rolled_back);
     std::uint64_t received = verdict_.known ? receiver_.accepted() : 0;
-    std::uint64_t delivered = verdict_.known ? current().delivered() : 0;
+    // What was taken since the store was found may be a repetition already.
+    std::uint64_t delivered = verdict_.known ? found_.delivered() : 0;
     bool repeats = h.first - 1 > delivered;
     n.outbound = sequence_range{sender_.delivered() + 1, h.received};
     n.inbound =
@@ -520,6 +534,7 @@ class association {
   }
 
   void write_hello(std::vector<std::byte>& out, hello_record& h) const {
+    cursors known = known_to_peer(stored_);
     h.local = local_;
     h.peer = stored_.peer;
     h.former_peer = stored_.former_peer;
@@ -529,9 +544,9 @@ class association {
     h.first_epoch = sender_.delivered_epoch();
     h.acknowledged = acknowledged_;
     h.received = stored_.received();
-    h.delivered = stored_.delivered();
+    h.delivered = known.delivered();
     h.received_epoch = stored_.received_epoch;
-    h.delivered_epoch = stored_.delivered_epoch;
+    h.delivered_epoch = known.delivered_epoch;
     h.received_bytes = receiver_.received_bytes();
     h.credit_sequence = stored_.received() + options_.credit_messages -
                         std::min<std::uint64_t>(receiver_.unread(), options_.credit_messages);
@@ -584,6 +599,7 @@ class association {
   incarnation former_peer_;
   std::uint64_t former_received_;
   std::uint64_t acknowledged_;
+  cursors found_;  ///< where this life, and then its last good session, began
   floors floors_;
 
   phase phase_ = phase::absent;
@@ -609,6 +625,7 @@ class association {
   bool ping_due_ = false;
   bool bye_due_ = false;
   bool closing_ = false;
+  bool met_ = false;  ///< there was a session in this life
 };
 
 }  // namespace ilm::protocol
