@@ -35,7 +35,7 @@ endfunction()
 
 set(ilm_include_dirs /usr/include /usr/local/include /opt/homebrew/include /opt/local/include)
 
-# is_installed(<result> <compiler|builder|asio|json|openssl|catch2|git>)
+# is_installed(<result> <compiler|builder|asio|json|catch2|sqlite|openssl|git>)
 function(is_installed result what)
   unset(found) # a caller's variable of that name would pass for one that find_* has found
   if(what STREQUAL "compiler" AND NOT "$ENV{CXX}" STREQUAL "")
@@ -51,6 +51,8 @@ function(is_installed result what)
     find_path(found asio/version.hpp PATHS ${ilm_include_dirs} NO_CACHE)
   elseif(what STREQUAL "json")
     find_path(found nlohmann/json.hpp PATHS ${ilm_include_dirs} NO_CACHE)
+  elseif(what STREQUAL "sqlite")
+    find_path(found sqlite3.h PATHS ${ilm_include_dirs} NO_CACHE)
   elseif(what STREQUAL "openssl")
     find_path(found openssl/hmac.h PATHS ${ilm_include_dirs} NO_CACHE)
   elseif(what STREQUAL "catch2")
@@ -70,6 +72,7 @@ set(ilm_package_of_asio libasio-dev)
 set(ilm_package_of_json nlohmann-json3-dev)
 set(ilm_package_of_openssl libssl-dev)
 set(ilm_package_of_catch2 catch2)
+set(ilm_package_of_sqlite libsqlite3-dev)
 
 # missing_of(<variable> <thing>...): those that are not installed.
 function(missing_of variable)
@@ -172,18 +175,20 @@ function(require)
   endif()
 endfunction()
 
-# prefer(<variable> <thing>): has in place what is not fetched, if it can be; the variable tells.
-function(prefer variable what)
-  missing_of(missing ${what})
+# want(<variable> <sqlite|openssl>...): installs these if it can, for nothing fetches them; the variable
+# gets those that are there.
+function(want variable)
+  missing_of(missing ${ARGN})
   if(missing)
-    install_packages(${what})
-    missing_of(missing ${what})
+    install_packages(${missing})
+    missing_of(missing ${ARGN})
   endif()
   if(missing)
-    set(${variable} OFF PARENT_SCOPE)
-  else()
-    set(${variable} ON PARENT_SCOPE)
+    say("left out, because not installed: the parts that need ${missing}")
   endif()
+  set(present ${ARGN})
+  list(REMOVE_ITEM present ${missing})
+  set(${variable} "${present}" PARENT_SCOPE)
 endfunction()
 
 # --- configure and build ------------------------------------------------------------------------

@@ -79,7 +79,7 @@ endif()
 list(POP_FRONT CMAKE_MODULE_PATH)
 
 # The optional parts that there are, and below, those that this build has.
-set(ilm_optional_parts json openssl sqlite)
+set(ilm_optional_parts json sqlite openssl)
 set(ilm_parts "")
 
 # --- nlohmann/json, for ilm::json ---------------------------------------------------------------
@@ -111,49 +111,38 @@ if(ILM_JSON)
   list(APPEND ilm_parts json)
 endif()
 
-# --- SQLite, for ilm::sqlite --------------------------------------------------------------------
+# --- SQLite and OpenSSL, for ilm::sqlite and ilm::openssl ------------------------------------------
 
-# Its makers publish no CMake project to fetch: it comes from the system or from the parent project.
-if(NOT TARGET SQLite::SQLite3)
-  find_package(SQLite3 3.40 QUIET GLOBAL)
-endif()
-if(TARGET SQLite::SQLite3)
-  set(ilm_sqlite_default ON)
-else()
-  set(ilm_sqlite_default OFF)
-endif()
-option(ILM_SQLITE "Provide ilm::sqlite, which needs SQLite 3.40 or later" ${ilm_sqlite_default})
-
-if(ILM_SQLITE AND NOT TARGET SQLite::SQLite3)
-  message(FATAL_ERROR "ILM_SQLITE is on, but SQLite 3.40 or later is not installed.\n"
-                      "Debian and Ubuntu have it in the package libsqlite3-dev. "
-                      "ILM_SQLITE=OFF does without.")
-endif()
-if(ILM_SQLITE)
-  list(APPEND ilm_parts sqlite)
-endif()
-
-# --- OpenSSL, for ilm::openssl -------------------------------------------------------------------
-
-# Of the system, or not at all: who fetches cryptography has to see to its updates as well.
-if(NOT TARGET OpenSSL::Crypto)
-  find_package(OpenSSL 1.1.1 QUIET COMPONENTS Crypto GLOBAL)
-endif()
-if(TARGET OpenSSL::Crypto)
-  set(ilm_openssl_default ON)
-else()
-  set(ilm_openssl_default OFF)
-endif()
-option(ILM_OPENSSL "Provide ilm::openssl, which needs OpenSSL" ${ilm_openssl_default})
-
-if(ILM_OPENSSL)
-  if(NOT TARGET OpenSSL::Crypto)
-    message(FATAL_ERROR "ilm::openssl needs OpenSSL 1.1.1 or later, which is not installed here.\n"
-                        "Debian and Ubuntu have it in the package libssl-dev; an installation "
-                        "elsewhere is found by OPENSSL_ROOT_DIR. ILM_OPENSSL=OFF does without.")
+# ilm_system_part(<part> <target that it needs> <display name> <Debian package> <find_package's arguments>...)
+# Nothing fetches these: SQLite's makers publish no CMake project, and who fetches cryptography has to
+# see to its updates as well.
+macro(ilm_system_part part target display debian)
+  string(TOUPPER ${part} ilm_option)
+  set(ilm_option ILM_${ilm_option})
+  if(NOT TARGET ${target})
+    find_package(${ARGN} QUIET GLOBAL)
   endif()
-  list(APPEND ilm_parts openssl)
-endif()
+  if(TARGET ${target})
+    set(ilm_part_default ON)
+  else()
+    set(ilm_part_default OFF)
+  endif()
+  option(${ilm_option} "Provide ilm::${part}, which needs ${display}" ${ilm_part_default})
+  if(${ilm_option})
+    if(NOT TARGET ${target})
+      message(
+        FATAL_ERROR
+          "ilm::${part} needs ${display}, which is not installed here.\n"
+          "Debian and Ubuntu have it in the package ${debian}; an installation elsewhere is found by "
+          "CMAKE_PREFIX_PATH. ${ilm_option}=OFF does without.")
+    endif()
+    list(APPEND ilm_parts ${part})
+  endif()
+endmacro()
+
+ilm_system_part(sqlite SQLite::SQLite3 "SQLite 3.40 or later" libsqlite3-dev SQLite3 3.40)
+ilm_system_part(openssl OpenSSL::Crypto "OpenSSL 1.1.1 or later" libssl-dev OpenSSL 1.1.1
+                COMPONENTS Crypto)
 
 # --- Catch2, for the tests ----------------------------------------------------------------------
 

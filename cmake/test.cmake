@@ -7,12 +7,10 @@ set(tree "${ilm_root}/build/test")
 script_arguments(arguments)
 
 require(asio json catch2)
-prefer(openssl openssl)
-set(parts "")
-if(openssl)
-  # Said, so that a find_package that fails is not a test left out.
-  list(APPEND parts -DILM_OPENSSL=ON)
-endif()
+want(parts sqlite openssl)
+# Said, so that a find_package that fails is not a test left out.
+list(TRANSFORM parts TOUPPER)
+list(TRANSFORM parts REPLACE "^(.+)$" "-DILM_\\1=ON")
 configure("${tree}" -DILM_BUILD_TESTS=ON -DILM_BUILD_EXAMPLES=ON -DILM_BUILD_BENCHMARKS=ON ${parts})
 build("${tree}" all all_verify_interface_header_sets)
 

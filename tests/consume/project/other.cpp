@@ -1,4 +1,12 @@
 #include <ilm/ilm.hpp>
+
+#include <ilm/networks/tcp.hpp>
+#ifdef WITH_SQLITE
+#include <ilm/backends/sqlite.hpp>
+#endif
+#ifdef WITH_OPENSSL
+#include <ilm/networks/tcp_psk.hpp>
+#endif
 #ifdef WITH_JSON
 #include <ilm/codecs/json.hpp>
 #endif

@@ -43,7 +43,7 @@ namespace detail {
 ///
 /// | table    | columns                                                                   |
 /// |----------|---------------------------------------------------------------------------|
-/// | `store`  | `id` = 1, `version`, `incarnation` (16 bytes), `checksum`                 |
+/// | `store`  | `id` = 1, `version`, `incarnation` (16 bytes), `checksum`, `failures`     |
 /// | `peer`   | `id`, `name` (the encoded peer id), `cursors` (cursors::encode), `checksum` |
 /// | `outbox` | `key`, `sequence`, `epoch`, `time`, `checksum`, `contents`                |
 /// | `inbox`  | the same                                                                  |
@@ -66,6 +66,7 @@ class sqlite_store {
         prefix_(hosted_ ? o.table_prefix : "ilm_"),
         busy_timeout_(static_cast<int>(o.busy_timeout.count())),
         database_(file, o.vfs) {
+    refuse_read_only_file();
     refuse_foreign_file();
     lock(o.vfs);
     set_up(o, level);
@@ -73,7 +74,7 @@ class sqlite_store {
     begin_ = database_.prepare("BEGIN IMMEDIATE");
     commit_ = database_.prepare("COMMIT");
     roll_back_ = database_.prepare("ROLLBACK");
-    void_commit_ = sql("UPDATE $store SET version = version");
+    count_failure_ = sql("UPDATE $store SET failures = failures + 1");
     set_incarnation_ = sql("UPDATE $store SET incarnation = ?1, checksum = ?2");
     add_peer_ = sql("INSERT INTO $peer (id, cursors, checksum, name) VALUES (?1, ?2, ?3, ?4)");
     set_peer_ = sql("UPDATE $peer SET cursors = ?2, checksum = ?3 WHERE id = ?1");
@@ -294,6 +295,13 @@ class sqlite_store {
     return s.step() && s.number(0) != 0;
   }
 
+  /// SQLite falls back to reading where it may not write.
+  void refuse_read_only_file() const {
+    if (sqlite3_db_readonly(database_.get(), "main") == 1) {
+      throw std::system_error(SQLITE_READONLY, sqlite_category());
+    }
+  }
+
   void refuse_foreign_file() const {
     if (hosted_ || has_tables()) return;
     std::uint64_t application = database_.number("PRAGMA application_id");
@@ -319,9 +327,6 @@ class sqlite_store {
   }
 
   void set_up(const sqlite_options& o, durability level) {
-    if (sqlite3_db_readonly(database_.get(), "main") == 1) {
-      throw std::system_error(SQLITE_READONLY, sqlite_category());
-    }
     sqlite_check(sqlite3_busy_timeout(database_.get(), busy_timeout_));
     if (!hosted_ && !has_tables()) {
       database_.execute("PRAGMA auto_vacuum=INCREMENTAL");
@@ -356,7 +361,7 @@ class sqlite_store {
 
   void make_tables() const {
     sql("CREATE TABLE $store (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, "
-        "incarnation BLOB, checksum INTEGER)")
+        "incarnation BLOB, checksum INTEGER, failures INTEGER NOT NULL)")
         .run();
     sql("CREATE TABLE $peer (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, "
         "cursors BLOB NOT NULL, checksum INTEGER NOT NULL)")
@@ -367,7 +372,7 @@ class sqlite_store {
           "time INTEGER NOT NULL, checksum INTEGER NOT NULL, contents BLOB NOT NULL)")
           .run();
     }
-    sql("INSERT INTO $store (id, version) VALUES (1, 1)").run();
+    sql("INSERT INTO $store (id, version, failures) VALUES (1, 1, 0)").run();
   }
 
   // Changing.
@@ -405,10 +410,11 @@ class sqlite_store {
   }
 
   /// A commit that failed while the log was synced is undone, but its records are still at the end
-  /// of the log, where SQLite would find them after a crash. Another commit takes their place.
+  /// of the log, where SQLite would find them after a crash. Another commit takes their place: one
+  /// that counts the failure, for SQLite writes nothing where nothing changes.
   void overwrite_failed_commit() noexcept {
     try {
-      void_commit_.run();
+      count_failure_.run();
     } catch (...) {
       // Then the next one that succeeds does it.
     }
@@ -437,7 +443,7 @@ class sqlite_store {
   int busy_timeout_;
   std::unique_ptr<sqlite_connection> lock_;
   sqlite_connection database_;
-  sqlite_statement begin_, commit_, roll_back_, void_commit_;
+  sqlite_statement begin_, commit_, roll_back_, count_failure_;
   sqlite_statement set_incarnation_, add_peer_, set_peer_, free_pages_;
   std::array<sqlite_statement, 2> insert_, erase_, read_;
 

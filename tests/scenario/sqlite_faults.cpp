@@ -1,0 +1,222 @@
+#include "support/catch.hpp"
+#include "support/fault_vfs.hpp"
+#include "support/sqlite.hpp"
+
+#include <map>
+#include <random>
+
+using namespace test;
+using operation = fault_disk::operation;
+
+// The SQLite store on a disk that fails, fills up, and loses its power.
+
+namespace {
+
+using strings = std::vector<std::string>;
+
+ilm::sqlite_options on_fault_disk() {
+  ilm::sqlite_options o;
+  o.vfs = fault_disk::name;
+  o.checkpoint_pages = 8;  // so that every kind of operation comes early
+  o.cache_kibibytes = 16;
+  return o;
+}
+
+/// What a store must hold: the state after the last commit that completed.
+struct expectation {
+  ilm::cursors where;
+  strings texts;
+};
+
+/// The n-th change of a history: appends a few messages, and erases all but some.
+ilm::batch<std::string> nth_change(int n, expectation& e) {
+  strings added = {std::to_string(n), std::string(static_cast<std::size_t>(n % 5) * 3000, 'x')};
+  ilm::batch<std::string> b = append("bob", e.where, added);
+  e.texts.insert(e.texts.end(), added.begin(), added.end());
+  if (n % 3 == 2) {
+    e.texts.erase(e.texts.begin(), e.texts.end() - 2);
+    e.where.outbox_first = e.where.outbox_next - 2;
+    b.changes.back().next = e.where;
+  }
+  return b;
+}
+
+template <class Store>
+void require_holds(Store& s, const expectation& e, const typename Store::state& state) {
+  if (e.where.outbox_next == 1) {
+    REQUIRE(state.peers.empty());
+    return;
+  }
+  REQUIRE(state.peers.size() == 1);
+  REQUIRE(state.peers[0].second == e.where);
+  REQUIRE(texts_of(s.read(ilm::box::outbox, "bob", e.where.outbox_first)) == e.texts);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "sqlite: an operation of the disk that fails, whichever it is, loses and leaves nothing") {
+  const int code = GENERATE(SQLITE_FULL, SQLITE_IOERR_WRITE);
+  const bool for_good = GENERATE(false, true);
+  fault_disk disk;
+  int faults = 0;
+  for (int failing = 1;; ++failing) {
+    temporary_directory place;
+    int at = 0;
+    bool hit = false;
+    std::atomic<bool> sick = false;
+    expectation expected;
+    {
+      hand_driven<> s(place / "s.db", on_fault_disk());
+      disk.verdict = nullptr;
+      s.open();
+      disk.verdict = [&](operation o) {
+        if (sick || (o != operation::read && ++at == failing)) {
+          hit = true;
+          sick = for_good;
+          return o == operation::read ? SQLITE_OK : code;
+        }
+        return SQLITE_OK;
+      };
+      for (int n = 0; n < 8; ++n) {
+        expectation wanted = expected;
+        ilm::batch<std::string> b = nth_change(n, wanted);
+        std::error_code failed = s.commit_error(b);
+        if (failed) {
+          REQUIRE(failed.category() == ilm::sqlite_category());
+          REQUIRE(texts_of(s.read(ilm::box::outbox, "bob", expected.where.outbox_first)) ==
+                  expected.texts);
+          sick = false;  // somebody made room
+        } else {
+          expected = wanted;
+        }
+      }
+    }
+    disk.verdict = nullptr;
+    hand_driven<> again(place / "s.db", on_fault_disk());
+    require_holds(again, expected, again.open());
+    if (!hit) break;
+    ++faults;
+  }
+  CHECK(faults > 50);
+}
+
+TEST_CASE("sqlite: a read that fails is an error, and the store opens when the disk reads again") {
+  fault_disk disk;
+  temporary_directory place;
+  expectation expected;
+  {
+    hand_driven<> s(place / "s.db", on_fault_disk());
+    s.open();
+    for (int n = 0; n < 8; ++n) s.commit(nth_change(n, expected));
+    s.close();
+  }
+  int faults = 0;
+  for (int failing = 1;; ++failing) {
+    int at = 0;
+    bool hit = false;
+    disk.verdict = [&](operation o) {
+      bool fails = o == operation::read && ++at == failing;
+      hit = hit || fails;
+      return fails ? SQLITE_IOERR_READ : SQLITE_OK;
+    };
+    hand_driven<> s(place / "s.db", on_fault_disk());
+    std::error_code failed = s.open_error();
+    if (!failed) {
+      failed = s.error_of([&] { s.read(ilm::box::outbox, "bob", expected.where.outbox_first); });
+    }
+    disk.verdict = nullptr;
+    if (hit) CHECK(failed == std::errc::io_error);
+    require_holds(s, expected, s.open());
+    s.close();
+    if (!hit) break;
+    ++faults;
+  }
+  CHECK(faults >= 5);
+}
+
+TEST_CASE(
+    "sqlite: a power cut takes nothing from a store at `media`, and no half of a commit at `os`") {
+  std::mt19937 random(GENERATE(1U, 2U, 3U, 4U, 5U));
+  const bool media = GENERATE(true, false);
+  fault_disk disk;
+  temporary_directory place;
+  std::map<std::uint64_t, expectation> after;  // by the next sequence
+  expectation last;
+  after[last.where.outbox_next] = last;
+  int n = 0, went_back = 0;
+  auto life = [&](auto store) {
+    auto state = store.open();
+    ilm::cursors found = state.peers.empty() ? ilm::cursors() : state.peers[0].second;
+    if (found.outbox_next != last.where.outbox_next) ++went_back;
+    REQUIRE(after.contains(found.outbox_next));
+    expectation now = after[found.outbox_next];
+    if (media) REQUIRE(now.where == last.where);
+    require_holds(store, now, state);
+    last = now;
+    after.erase(after.upper_bound(found.outbox_next), after.end());
+    for (auto commits = random() % 30; commits > 0; --commits) {
+      store.commit(nth_change(n++, last));
+      after[last.where.outbox_next] = last;
+    }
+  };
+  for (int lives = 0; lives < 30; ++lives) {
+    if (media) {
+      life(hand_driven<>(place / "s.db", on_fault_disk()));
+    } else {
+      using os_backend = ilm::sqlite_backend<std::string, ilm::durability::os>;
+      life(hand_driven<os_backend>(place / "s.db", on_fault_disk()));
+    }
+    disk.cut_power([&] { return random() % 2 == 0; });
+    std::filesystem::remove(place / "s.db-shm");
+  }
+  CHECK((went_back > 0) == !media);
+}
+
+TEST_CASE("sqlite: a file that cannot be written is refused at once") {
+  fault_disk disk;
+  temporary_directory place;
+  hand_driven<>(place / "s.db", on_fault_disk()).open();
+  disk.read_only = true;
+  std::error_code why = hand_driven<>(place / "s.db", on_fault_disk()).open_error();
+  CHECK(why == std::errc::read_only_file_system);
+  CHECK_THAT(why.message(), ContainsSubstring("writable"));
+}
+
+TEST_CASE("sqlite: opening takes reads by peers, not by messages") {
+  fault_disk disk;
+  std::map<int, std::uint64_t> reads;
+  for (int messages : {100, 20'000}) {
+    temporary_directory place;
+    {
+      hand_driven<> s(place / "s.db", on_fault_disk());
+      s.open();
+      ilm::cursors c;
+      s.commit(append("bob", c, strings(static_cast<std::size_t>(messages), "x")));
+      s.close();
+    }
+    hand_driven<> s(place / "s.db", on_fault_disk());
+    std::uint64_t before = disk.count(operation::read);
+    s.open();
+    reads[messages] = disk.count(operation::read) - before;
+  }
+  CHECK(reads[20'000] <= reads[100] + 4);
+}
+
+TEST_CASE("sqlite: a commit is synced once at `media`, and not at `os`") {
+  fault_disk disk;
+  ilm::sqlite_options o = on_fault_disk();
+  o.checkpoint_pages = 1000;
+  auto syncs = [&](auto store) {
+    store.open();
+    ilm::cursors c;
+    store.commit(append("bob", c, {"first"}));
+    std::uint64_t before = disk.count(operation::sync);
+    store.commit(append("bob", c, strings(3, "x")));
+    return disk.count(operation::sync) - before;
+  };
+  temporary_directory place;
+  CHECK(syncs(hand_driven<>(place / "media.db", o)) == 1);
+  using os_backend = ilm::sqlite_backend<std::string, ilm::durability::os>;
+  CHECK(syncs(hand_driven<os_backend>(place / "os.db", o)) == 0);
+}

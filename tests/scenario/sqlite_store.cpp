@@ -1,0 +1,394 @@
+#include "support/catch.hpp"
+#include "support/sqlite.hpp"
+
+#include <fstream>
+#include <random>
+
+using namespace test;
+
+// The SQLite store by itself: what it keeps, what it refuses, what it costs.
+
+namespace {
+
+using store_type = hand_driven<>;
+using strings = std::vector<std::string>;
+
+strings numbers(int count) {
+  strings all;
+  for (int i = 0; i < count; ++i) all.push_back(std::to_string(i));
+  return all;
+}
+
+ilm::sqlite_options hosted() {
+  ilm::sqlite_options o;
+  o.table_prefix = "messages_";
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE("sqlite: a new store knows nothing, and keeps the incarnation that it is given") {
+  temporary_directory place;
+  store_type s(place / "s.db");
+  ilm::store_state<std::string> fresh = s.open();
+  CHECK_FALSE(fresh.local);
+  CHECK(fresh.peers.empty());
+  ilm::batch<std::string> mint;
+  mint.minted = ilm::incarnation{~std::uint64_t{0}, 42};
+  s.commit(mint);
+  s.crash();
+  store_type again(place / "s.db");
+  CHECK(again.open().local == *mint.minted);
+}
+
+TEST_CASE("sqlite: what was committed is there after the end of the store, however it ended") {
+  temporary_directory place;
+  bool graceful = GENERATE(false, true);
+  ilm::cursors bob, eve;
+  bob.peer = ilm::incarnation{1, 2};
+  bob.stream_offset = ~std::uint64_t{0};  // a 64-bit number that SQLite's signed ones fold
+  {
+    store_type s(place / "s.db");
+    s.open();
+    s.commit(append("bob", bob, {"", "one", std::string(100'000, 'x')}));
+    s.commit(append("eve", eve, {"for eve"}));
+    s.commit(erase("bob", bob, 2));
+    if (graceful) s.close();
+  }
+  store_type s(place / "s.db");
+  ilm::store_state<std::string> state = s.open();
+  REQUIRE(state.peers.size() == 2);
+  CHECK(state.peers[0] == std::pair<std::string, ilm::cursors>("bob", bob));
+  CHECK(state.peers[1] == std::pair<std::string, ilm::cursors>("eve", eve));
+  CHECK(s.read(ilm::box::outbox, "bob", 1).empty());
+  std::vector<ilm::stored_message> page = s.read(ilm::box::outbox, "bob", 2);
+  CHECK(texts_of(page) == strings{"one", std::string(100'000, 'x')});
+  CHECK(page[0].index == 2);
+  CHECK(page[0].sequence == 2);
+  CHECK(page[0].epoch == 7);
+  CHECK(texts_of(s.read(ilm::box::outbox, "eve", 1)) == strings{"for eve"});
+  CHECK(s.read(ilm::box::inbox, "bob", 1).empty());
+  CHECK(s.read(ilm::box::outbox, "nobody", 1).empty());
+}
+
+TEST_CASE("sqlite: a page ends at its bounds, and has a message if there is one") {
+  temporary_directory place;
+  store_type s(place / "s.db");
+  s.open();
+  ilm::cursors c;
+  s.commit(append("bob", c, {"0123456789", "0123456789", "0123456789", ""}));
+  CHECK(s.read(ilm::box::outbox, "bob", 1, 2).size() == 2);
+  CHECK(s.read(ilm::box::outbox, "bob", 3, 2).size() == 2);
+  CHECK(s.read(ilm::box::outbox, "bob", 5, 2).empty());
+  CHECK(s.read(ilm::box::outbox, "bob", 1, 10, 20).size() == 2);
+  CHECK(s.read(ilm::box::outbox, "bob", 1, 10, 19).size() == 1);
+  CHECK(s.read(ilm::box::outbox, "bob", 1, 10, 1).size() == 1);
+}
+
+TEST_CASE("sqlite: random changes leave what they leave in a store in memory") {
+  temporary_directory place;
+  std::mt19937 random(GENERATE(1U, 2U, 3U));
+  hand_driven<ilm::memory_backend<std::string>> model{ilm::memory_backend<std::string>()};
+  std::optional<store_type> s(std::in_place, place / "s.db");
+  model.open();
+  s->open();
+  std::map<std::string, ilm::cursors> peers;
+  for (int step = 0; step < 200; ++step) {
+    ilm::batch<std::string> b;
+    for (const char* name : {"a", "b", "c"}) {
+      if (random() % 2 == 0) continue;
+      ilm::cursors& c = peers[name];
+      std::vector<ilm::stored_message> out, in;
+      for (auto n = random() % 4; n > 0; --n) {
+        out.push_back(stored(c.outbox_next++, std::string(random() % 9000, 'o')));
+      }
+      for (auto n = random() % 4; n > 0; --n) {
+        in.push_back(stored(c.inbox_next, std::to_string(c.inbox_next), c.inbox_next + 100));
+        ++c.inbox_next;
+      }
+      c.outbox_first += random() % (c.outbox_next - c.outbox_first + 1);
+      c.inbox_first += random() % (c.inbox_next - c.inbox_first + 1);
+      b.changes.emplace_back(name, c);
+      b.changes.back().outbox = std::move(out);
+      b.changes.back().inbox = std::move(in);
+    }
+    model.commit(b);
+    s->commit(b);
+    if (random() % 10 == 0) {
+      s.reset();
+      s.emplace(place / "s.db");
+      CHECK(s->open().peers.size() == peers.size());
+    }
+    for (const auto& [name, c] : peers) {
+      for (ilm::box which : {ilm::box::outbox, ilm::box::inbox}) {
+        std::uint64_t from = which == ilm::box::outbox ? c.outbox_first : c.inbox_first;
+        std::vector<ilm::stored_message> left = model.read(which, name, from, 50);
+        std::vector<ilm::stored_message> right = s->read(which, name, from, 50);
+        REQUIRE(texts_of(left) == texts_of(right));
+        for (std::size_t i = 0; i < left.size(); ++i) {
+          REQUIRE(left[i].index == right[i].index);
+          REQUIRE(left[i].sequence == right[i].sequence);
+        }
+      }
+    }
+  }
+  REQUIRE(peers.size() == 3);
+}
+
+TEST_CASE("sqlite: nothing is special about the index at which keys begin anew") {
+  temporary_directory place;
+  store_type s(place / "s.db");
+  s.open();
+  constexpr std::uint64_t turn = std::uint64_t{1} << 40;
+  ilm::cursors c, other;
+  c.outbox_first = c.outbox_next = turn - 2;
+  s.commit(append("before", other, {"not mine"}));
+  s.commit(append("bob", c, {"0", "1", "2", "3"}));
+  s.commit(append("after", other, {"not mine either"}));
+  strings found;
+  std::uint64_t from = turn - 2;
+  for (int reads = 0; reads < 4 && found.size() < 4; ++reads) {
+    for (const std::string& text : texts_of(s.read(ilm::box::outbox, "bob", from))) {
+      found.push_back(text);
+      ++from;
+    }
+  }
+  CHECK(found == numbers(4));
+  s.commit(erase("bob", c, turn + 1));
+  CHECK(texts_of(s.read(ilm::box::outbox, "bob", turn + 1)) == strings{"3"});
+  CHECK(outsider(place / "s.db", "SELECT count(*) FROM ilm_outbox") == "3");
+}
+
+TEST_CASE("sqlite: one at a time has the store") {
+  temporary_directory place;
+  store_type first(place / "s.db"), second(place / "s.db");
+  first.open();
+  CHECK(second.open_error() == ilm::error::store_in_use);
+  std::filesystem::create_symlink(place / "s.db", place / "alias.db");
+  store_type by_another_name(place / "alias.db");
+  CHECK(by_another_name.open_error() == ilm::error::store_in_use);
+  SECTION("until it closes") { first.close(); }
+  SECTION("or crashes") { first.crash(); }
+  CHECK_FALSE(second.open_error());
+  CHECK(by_another_name.open_error() == ilm::error::store_in_use);
+}
+
+TEST_CASE("sqlite: what cannot be a store is refused with the reason, and left as it was") {
+  temporary_directory place;
+  std::filesystem::path file = place / "s.db";
+  SECTION("a directory") {
+    std::filesystem::create_directory(file);
+    CHECK(store_type(file).open_error() == ilm::sqlite_error::is_a_directory);
+  }
+  SECTION("a place that does not exist") {
+    CHECK(store_type(place / "no/where/s.db").open_error() == ilm::sqlite_error::no_such_directory);
+  }
+  SECTION("a file that is no database") {
+    std::string text(GENERATE(2, 99, 100, 5000), 'x');
+    std::ofstream(file, std::ios::binary) << text;
+    std::error_code why = store_type(file).open_error();
+    CHECK(why == std::error_code(SQLITE_NOTADB, ilm::sqlite_category()));
+    CHECK_THAT(why.message(), ContainsSubstring("no SQLite database"));
+    std::ifstream in(file, std::ios::binary);
+    CHECK(std::string(std::istreambuf_iterator<char>(in), {}) == text);
+  }
+  SECTION("a database of another application") {
+    outsider(file, "CREATE TABLE t (x); INSERT INTO t VALUES (1)");
+    CHECK(store_type(file).open_error() == ilm::sqlite_error::foreign_database);
+    CHECK(outsider(file, "SELECT count(*) FROM sqlite_schema") == "1");
+  }
+  SECTION("one that has said whose it is, before it has tables") {
+    outsider(file, "PRAGMA application_id = 77");
+    CHECK(store_type(file).open_error() == ilm::sqlite_error::foreign_database);
+  }
+  SECTION("a store of a newer version") {
+    store_type(file).open();
+    outsider(file, "UPDATE ilm_store SET version = 2");
+    CHECK(store_type(file).open_error() == ilm::sqlite_error::newer_version);
+    CHECK(outsider(file, "SELECT version FROM ilm_store") == "2");
+  }
+  SECTION("a store whose peers are named by another type") {
+    ilm::cursors c;
+    store_type s(file);
+    s.open();
+    s.commit(append("bob", c, {"x"}));
+    s.crash();
+    asio::io_context context;
+    ilm::sqlite_backend<std::uint32_t> other(file);
+    std::exception_ptr failed;
+    asio::co_spawn(context, other.open(), [&](std::exception_ptr e, auto) { failed = e; });
+    context.run();
+    REQUIRE(failed);
+    CHECK_THROWS_AS(std::rethrow_exception(failed), std::system_error);
+  }
+}
+
+TEST_CASE("sqlite: an empty file becomes a store, as a crash at its first start may leave it") {
+  temporary_directory place;
+  std::ofstream(place / "s.db");
+  CHECK_FALSE(store_type(place / "s.db").open_error());
+}
+
+TEST_CASE("sqlite: options that make no sense are refused") {
+  ilm::sqlite_options o;
+  SECTION("a prefix that is no name") { o.table_prefix = GENERATE("a b", "1a", "x;--", "sqlite_"); }
+  SECTION("no end of the log") { o.checkpoint_pages = 0; }
+  SECTION("a negative time") { o.busy_timeout = std::chrono::milliseconds(-1); }
+  CHECK_THROWS_AS(ilm::sqlite_backend<>("s.db", o), std::system_error);
+  CHECK_THROWS_AS(ilm::sqlite_backend<>(""), std::system_error);
+  CHECK_THROWS_AS(ilm::sqlite_backend<>(":memory:"), std::system_error);
+}
+
+TEST_CASE("sqlite: a database of the application's own can host the tables") {
+  temporary_directory place;
+  std::filesystem::path file = place / "app.db";
+  outsider(file, "PRAGMA application_id = 77; CREATE TABLE t (x); INSERT INTO t VALUES (1)");
+  CHECK(store_type(file, hosted()).open_error() == ilm::sqlite_error::not_wal);
+  outsider(file, "PRAGMA journal_mode = WAL");
+  ilm::cursors c;
+  {
+    store_type s(file, hosted());
+    s.open();
+    s.commit(append("bob", c, {"0", "1"}));
+    outsider(file, "INSERT INTO t VALUES (2)");
+    s.commit(append("bob", c, {"2"}));
+
+    ilm::sqlite_options more;
+    more.table_prefix = "others_";
+    store_type another(file, more);
+    CHECK(another.open().peers.empty());
+    CHECK(store_type(file, hosted()).open_error() == ilm::error::store_in_use);
+  }
+  store_type s(file, hosted());
+  s.open();
+  CHECK(texts_of(s.read(ilm::box::outbox, "bob", 1)) == numbers(3));
+  CHECK(outsider(file, "SELECT count(*) FROM t") == "2");
+  CHECK(outsider(file, "PRAGMA application_id") == "77");
+}
+
+TEST_CASE(
+    "sqlite: a transaction of the application's that lasts makes a commit fail, not wait for "
+    "ever") {
+  temporary_directory place;
+  std::filesystem::path file = place / "app.db";
+  outsider(file, "PRAGMA journal_mode = WAL");
+  ilm::sqlite_options o = hosted();
+  o.busy_timeout = std::chrono::milliseconds(1);
+  store_type s(file, o);
+  s.open();
+  sqlite3* application = nullptr;
+  sqlite3_open(file.string().c_str(), &application);
+  sqlite3_exec(application, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr);
+  ilm::cursors c;
+  ilm::batch<std::string> b = append("bob", c, {"x"});
+  CHECK(s.commit_error(b) == std::errc::device_or_resource_busy);
+  sqlite3_exec(application, "COMMIT", nullptr, nullptr, nullptr);
+  sqlite3_close(application);
+  CHECK_FALSE(s.commit_error(b));
+}
+
+TEST_CASE("sqlite: a message that was changed on the disk ends the page before it, then fails") {
+  temporary_directory place;
+  store_type s(place / "s.db");
+  s.open();
+  ilm::cursors c;
+  s.commit(append("bob", c, numbers(5)));
+  std::string damage =
+      GENERATE("UPDATE ilm_outbox SET contents = 'X' WHERE sequence = 3",
+               "UPDATE ilm_outbox SET epoch = 8 WHERE sequence = 3",
+               "UPDATE ilm_outbox SET checksum = checksum + 1 WHERE sequence = 3",
+               "UPDATE ilm_outbox SET sequence = 33 WHERE sequence = 3",
+               "DELETE FROM ilm_outbox WHERE sequence = 3; "
+               "INSERT INTO ilm_outbox SELECT key - 1, sequence, epoch, time, checksum, contents "
+               "FROM ilm_outbox WHERE sequence = 4");
+  outsider(place / "s.db", damage);
+  CHECK(texts_of(s.read(ilm::box::outbox, "bob", 1)) == numbers(2));
+  CHECK(store_type::error_of([&] { s.read(ilm::box::outbox, "bob", 3); }) ==
+        ilm::error::store_corrupt);
+  CHECK(texts_of(s.read(ilm::box::outbox, "bob", 4)) == strings{"3", "4"});
+}
+
+TEST_CASE("sqlite: one that is missing is no message, and what follows it is not taken for it") {
+  temporary_directory place;
+  store_type s(place / "s.db");
+  s.open();
+  ilm::cursors c;
+  s.commit(append("bob", c, numbers(5)));
+  outsider(place / "s.db", "DELETE FROM ilm_outbox WHERE sequence = 3");
+  CHECK(texts_of(s.read(ilm::box::outbox, "bob", 1)) == numbers(2));
+  CHECK(s.read(ilm::box::outbox, "bob", 3).empty());
+}
+
+TEST_CASE("sqlite: cursors or an identity that were changed on the disk are an error, never new") {
+  temporary_directory place;
+  {
+    store_type s(place / "s.db");
+    s.open();
+    ilm::cursors c;
+    ilm::batch<std::string> b = append("bob", c, numbers(5));
+    b.minted = ilm::incarnation{1, 2};
+    s.commit(b);
+  }
+  outsider(place / "s.db",
+           GENERATE("UPDATE ilm_peer SET cursors = zeroblob(136)", "UPDATE ilm_peer SET name = 'x'",
+                    "UPDATE ilm_peer SET cursors = x'00'", "UPDATE ilm_peer SET id = 9",
+                    "UPDATE ilm_store SET incarnation = zeroblob(16)",
+                    "UPDATE ilm_store SET incarnation = x'00'", "DELETE FROM ilm_store"));
+  CHECK(store_type(place / "s.db").open_error() == ilm::error::store_corrupt);
+}
+
+TEST_CASE("sqlite: a drained store gives its space back") {
+  temporary_directory place;
+  std::filesystem::path file = place / "s.db";
+  store_type s(file);
+  s.open();
+  ilm::cursors c;
+  std::uint64_t full = 0;
+  for (int i = 0; i < 20; ++i) s.commit(append("bob", c, strings(10, std::string(100'000, 'x'))));
+  full = std::filesystem::file_size(file);
+  REQUIRE(full > 15'000'000);
+  s.commit(erase("bob", c, c.outbox_next));
+  // It does so when nothing else waits: read until it has.
+  for (int i = 0; i < 100'000 && std::filesystem::file_size(file) > 6'000'000; ++i) {
+    s.read(ilm::box::outbox, "bob", 1);
+  }
+  CHECK(std::filesystem::file_size(file) < 6'000'000);
+  s.commit(append("bob", c, {"and goes on"}));
+  CHECK(s.read(ilm::box::outbox, "bob", c.outbox_next - 1).size() == 1);
+}
+
+TEST_CASE("sqlite: a store that is closed or was never opened says so") {
+  temporary_directory place;
+  store_type s(place / "s.db");
+  ilm::cursors c;
+  CHECK(s.commit_error(append("bob", c, {"x"})) == ilm::error::store_closed);
+  s.close();
+  s.open();
+  s.close();
+  CHECK(s.commit_error(append("bob", c, {"x"})) == ilm::error::store_closed);
+}
+
+TEST_CASE("sqlite: a context that is destroyed with a commit under way leaves all or nothing") {
+  temporary_directory place;
+  ilm::cursors c;
+  ilm::batch<std::string> b = append("bob", c, strings(1000, "x"));
+  for (int i = 0; i < 20; ++i) {
+    std::filesystem::remove(place / "s.db");
+    {
+      auto context = std::make_unique<asio::io_context>();
+      auto s = std::make_unique<ilm::sqlite_backend<>>(place / "s.db");
+      auto use = [&]() -> asio::awaitable<void> {
+        co_await s->open();
+        co_await s->commit(b);
+      };
+      asio::co_spawn(*context, use(), asio::detached);
+      for (int turn = 0; turn < i; ++turn) context->poll_one();
+      if (i % 2 == 0) s.reset();
+      context.reset();
+    }
+    store_type again(place / "s.db");
+    again.open();
+    std::size_t found = again.read(ilm::box::outbox, "bob", 1, 2000).size();
+    CHECK((found == 0 || found == 1000));
+  }
+}
