@@ -129,6 +129,39 @@ TEST_CASE("a store that went back in what was delivered alone is found on both s
   CHECK(told);
 }
 
+TEST_CASE("both sides are told of a store that went back, whoever finds it out first") {
+  for (bool old_one_first : {false, true}) {
+    cursors sent;
+    sent.local = alice;
+    sent.peer = bob;
+    sent.outbox_first = sent.outbox_next = 11;
+    sent.acknowledged = 10;
+    sent.erased_epoch = 1;
+    cursors back = taken_ten();
+    back.inbox_first = back.inbox_next = 6;
+    options o;
+    association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
+    association& first = old_one_first ? b : a;
+    association& second = old_one_first ? a : b;
+    first.handle_session_up(1s);
+    move_frames(first, second, 1s);
+    talk(second, first, 1s);
+    commit(b, 1s);
+    talk(second, first, 2s);
+    CHECK(heard(b, event_kind::rolled_back));
+    bool told = false, reset = false;
+    while (auto n = a.poll_notice()) {
+      if (n->kind == event_kind::peer_rolled_back) {
+        told = true;
+        CHECK(n->outbound == sequence_range{6, 10});
+      }
+      reset = reset || n->kind == event_kind::peer_reset;
+    }
+    CHECK(told);
+    CHECK(reset);
+  }
+}
+
 TEST_CASE("what an old copy hands over again before the two meet does not hide that it is old") {
   // Ten were delivered when the peer saw the store last, or five more; the copy knows of five, and
   // its application takes some of the others before there is a session.

@@ -152,7 +152,7 @@ class association {
   void handle_outbox_page(std::span<const stored_message> page, timestamp now) {
     if (phase_ != phase::verifying) return sender_.handle_page(page);
     if (page.empty() || page.front().sequence != greeted_.received) return;
-    if (page.front().epoch != greeted_.received_epoch) return roll_back();
+    if (page.front().epoch != greeted_.received_epoch) return roll_back(now);
     verified(now);
   }
   void handle_inbox_page(std::span<const stored_message> page) { receiver_.handle_page(page); }
@@ -184,6 +184,10 @@ class association {
   /// Writes the next frame to send; false if there is none.
   bool poll_frame(std::vector<std::byte>& out, timestamp now) {
     if (closing_) return poll_bye(out);
+    if (!parting_.empty()) {
+      out = std::exchange(parting_, {});
+      return true;
+    }
     hello_record h;
     if (handshake_.poll_hello(h, now, random_)) {
       write_hello(out, h);
@@ -312,6 +316,7 @@ class association {
     sender_.handle_session_end();
     receiver_.handle_session();
     ack_due_ = ping_due_ = false;
+    parting_.clear();
     if (phase_ != phase::minting) phase_ = phase::absent;
   }
 
@@ -344,14 +349,14 @@ class association {
     greeted_ = h;
     greeted_.source = greeted_.destination = {};
     verdict_ = judge(known_to_peer(current()), floors_, h);
-    if (verdict_.we_rolled_back) return roll_back();
+    if (verdict_.we_rolled_back) return roll_back(now);
     if (verdict_.peer_rolled_back) return refuse();
     open_session();
     std::uint64_t last = verdict_.knows_us ? h.received : 0;
     if (last == 0 || last < sender_.delivered()) return verified(now);
     std::optional<std::uint64_t> epoch = sender_.epoch_of(last);
     if (!epoch) return;
-    if (*epoch != h.received_epoch) return roll_back();
+    if (*epoch != h.received_epoch) return roll_back(now);
     verified(now);
   }
 
@@ -457,8 +462,11 @@ class association {
   }
 
   /// This side's store is older than what the peer knows of it.
-  void roll_back() {
+  void roll_back(timestamp now) {
     const hello_record& h = greeted_;
+    std::vector<std::byte> parting;
+    hello_record last;
+    if (handshake_.poll_hello(last, now, random_)) write_hello(parting, last);
     notice n(event_kind::rolled_back);
     std::uint64_t received = verdict_.known ? receiver_.accepted() : 0;
     // What was taken since the store was found may be a repetition already.
@@ -469,6 +477,7 @@ class association {
         sequence_range{(repeats ? delivered : received) + 1, std::max(h.acknowledged, h.first - 1)};
     tell(n);
     end_session();
+    parting_ = std::move(parting);
     phase_ = phase::minting;
     local_ = random_.mint();
     acknowledged_ = 0;
@@ -610,6 +619,9 @@ class association {
   receiver receiver_;
   std::deque<bytes> pending_;
   std::deque<notice> notices_;
+  /// The answer that is due to a hello which showed that this side was rolled back: from it the
+  /// peer learns what was, before it meets the new incarnation.
+  std::vector<std::byte> parting_;
   frame scratch_;
 
   timestamp settle_at_ = never;
