@@ -6,40 +6,23 @@
 // store, then let the peer come and drain. The store is in memory, so it is measured too: the
 // resident memory that the messenger adds is what the last column shows.
 
+#include "support.hpp"
+
 #include <ilm/ilm.hpp>
 
 #include <asio/io_context.hpp>
 
-#include <chrono>
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <optional>
 #include <string>
-#include <string_view>
 
 namespace {
 
-using clock_type = std::chrono::steady_clock;
-
-double seconds_since(clock_type::time_point start) {
-  return std::chrono::duration<double>(clock_type::now() - start).count();
-}
-
-/// Resident memory of this process in KiB; 0 where there is no /proc.
-long resident() {
-  std::ifstream file("/proc/self/status");
-  for (std::string word; file >> word;) {
-    if (word == "VmRSS:") {
-      long kilobytes = 0;
-      file >> kilobytes;
-      return kilobytes;
-    }
-  }
-  return 0;
-}
+using namespace benchmark;
 
 template <class Messenger>
 asio::awaitable<void> queue(Messenger& from, std::uint64_t count) {
@@ -64,7 +47,7 @@ void measure(std::uint64_t backlog) {
   double queueing = seconds_since(start);
   context.run();
 
-  long before = resident();
+  long before = memory("VmRSS:");
   start = clock_type::now();
   context.restart();
   ilm::messenger a(context, store, fabric.join(1), ignore);
@@ -75,7 +58,7 @@ void measure(std::uint64_t backlog) {
   long most = before;
   auto take = [&](ilm::message<int> m) {
     if (m.sequence != ++taken) std::exit(1);
-    if (taken % 65'536 == 1) most = std::max(most, resident());
+    if (taken % 65'536 == 1) most = std::max(most, memory("VmRSS:"));
     if (taken == backlog) context.stop();
   };
   start = clock_type::now();
@@ -93,7 +76,7 @@ void measure(std::uint64_t backlog) {
 }  // namespace
 
 int main(int count, char** values) {
-  bool smoke = count > 1 && std::string_view(values[1]) == "--smoke";
+  bool smoke = arguments(count, values).has("--smoke");
   std::cout << "   backlog   queue ns/msg   opening ms   drain ns/msg   added memory MiB\n";
   for (std::uint64_t backlog : {1'000, 10'000, 100'000, 1'000'000}) {
     if (smoke && backlog > 10'000) break;

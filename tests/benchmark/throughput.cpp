@@ -2,20 +2,20 @@
 //
 //   throughput [--messages N] [--senders N] [--smoke]
 
+#include "support.hpp"
+
 #include <ilm/ilm.hpp>
 
 #include <asio/io_context.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <string>
-#include <string_view>
 
 namespace {
 
-using clock_type = std::chrono::steady_clock;
+using namespace benchmark;
 
 struct counter {
   std::uint64_t expected = 0;
@@ -55,19 +55,12 @@ double measure(std::uint64_t messages, std::uint64_t senders) {
   return static_cast<double>(messages) / std::chrono::duration<double>(seen.done - start).count();
 }
 
-std::uint64_t argument(int count, char** values, std::string_view name, std::uint64_t usual) {
-  for (int i = 1; i + 1 < count; ++i) {
-    if (values[i] == name) return std::strtoull(values[i + 1], nullptr, 10);
-  }
-  return usual;
-}
-
 }  // namespace
 
 int main(int count, char** values) {
-  bool smoke = count > 1 && std::string_view(values[1]) == "--smoke";
-  std::uint64_t messages = argument(count, values, "--messages", smoke ? 20'000 : 2'000'000);
-  std::uint64_t senders = argument(count, values, "--senders", 1000);
+  arguments a(count, values);
+  std::uint64_t messages = a.number("--messages", a.has("--smoke") ? 20'000 : 2'000'000);
+  std::uint64_t senders = a.number("--senders", 1000);
   messages -= messages % senders;
   double rate = measure(messages, senders);
   std::cout << messages << " messages of 100 bytes from " << senders

@@ -184,7 +184,7 @@ TEST_CASE("sqlite: what cannot be a store is refused with the reason, and left a
     CHECK(store_type(place / "no/where/s.db").open_error() == ilm::sqlite_error::no_such_directory);
   }
   SECTION("a file that is no database") {
-    std::string text(GENERATE(2, 99, 100, 5000), 'x');
+    std::string text(GENERATE(2U, 99U, 100U, 5000U), 'x');
     std::ofstream(file, std::ios::binary) << text;
     std::error_code why = store_type(file).open_error();
     CHECK(why == std::error_code(SQLITE_NOTADB, ilm::sqlite_category()));

@@ -23,12 +23,12 @@
 
 namespace ilm {
 
-template <class PeerId>
+template <class PeerId = std::string>
 class tcp_network;
 
 /// Reaches a tcp_network from any thread, before and after a messenger took it over. Once the
 /// network is gone nothing has an effect. Copies are handles to the same network.
-template <class PeerId>
+template <class PeerId = std::string>
 class tcp_control {
  public:
   /// Puts a peer into the address book, or another address in the place of its last one. It is
@@ -89,7 +89,7 @@ class tcp_control {
 /// It runs on the strand on which `receive` is first awaited, from then on, and must not outlive
 /// that strand's context. Destroying it, on that strand or while nothing runs there, closes its
 /// sockets.
-template <class PeerId = std::string>
+template <class PeerId>
 class tcp_network {
  public:
   using peer_id = PeerId;

@@ -79,7 +79,7 @@ class sqlite_store {
     add_peer_ = sql("INSERT INTO $peer (id, cursors, checksum, name) VALUES (?1, ?2, ?3, ?4)");
     set_peer_ = sql("UPDATE $peer SET cursors = ?2, checksum = ?3 WHERE id = ?1");
     const char* tables[] = {"$outbox", "$inbox"};
-    for (std::size_t which : {0, 1}) {
+    for (std::size_t which = 0; which < 2; ++which) {
       std::string table = tables[which];
       insert_[which] = sql("INSERT INTO " + table + " VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
       erase_[which] = sql("DELETE FROM " + table + " WHERE key BETWEEN ?1 AND ?2");
@@ -319,6 +319,7 @@ class sqlite_store {
     lock_ =
         std::make_unique<sqlite_connection>(file + (hosted_ ? "-" + prefix_ : "-") + "lock", vfs);
     try {
+      lock_->execute("PRAGMA journal_mode=OFF");
       lock_->execute("BEGIN EXCLUSIVE");
     } catch (const std::system_error& e) {
       if ((e.code().value() & 0xff) == SQLITE_BUSY) throw std::system_error(error::store_in_use);

@@ -22,6 +22,12 @@
 
 namespace ilm::detail::tcp {
 
+/// Asio has a category of its own for the system's errors, whose codes equal no std::errc.
+inline std::error_code of_the_system(std::error_code e) {
+  if (e.category() != asio::error::get_system_category()) return e;
+  return {e.value(), std::system_category()};
+}
+
 /// One TCP connection, from its first byte to its last: the messages of the handshake, and then the
 /// frames that wait to be written. Its coroutines are awaited by one that owns the connection.
 class connection : public std::enable_shared_from_this<connection> {
@@ -80,6 +86,12 @@ class connection : public std::enable_shared_from_this<connection> {
       self->timed_out = true;
       self->close();
     });
+  }
+
+  void enter_session() {
+    in_session = true;
+    deadline_.cancel();
+    heard = sent = clock::now();
   }
 
   asio::awaitable<std::error_code> write_message(byte_view message) {
@@ -184,6 +196,7 @@ class connection : public std::enable_shared_from_this<connection> {
 
   std::error_code in_handshake(std::error_code failed) const {
     if (timed_out) return tcp_error::handshake_timeout;
+    if (!open_) return asio::error::operation_aborted;
     if (failed == asio::error::eof || failed == asio::error::connection_reset ||
         failed == asio::error::broken_pipe) {
       return tcp_error::handshake_cut;

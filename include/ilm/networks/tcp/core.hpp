@@ -147,6 +147,7 @@ class core : public std::enable_shared_from_this<core<PeerId>> {
   static asio::awaitable<void> serve(core_pointer self, connection_pointer c);
   asio::awaitable<std::error_code> shake_hands(const connection_pointer& c,
                                                std::optional<PeerId>& who);
+  asio::awaitable<std::error_code> agree(const connection_pointer& c, std::optional<PeerId>& who);
   asio::awaitable<std::error_code> exchange_messages(const connection_pointer& c, handshake& h,
                                                      std::optional<PeerId>& who);
   static std::error_code digest(handshake& h, message_type type, byte_view message,

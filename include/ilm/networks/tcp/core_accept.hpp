@@ -33,7 +33,7 @@ void core<PeerId>::listen(std::string_view text) {
   if (failed) {
     std::error_code ignored;
     acceptor_.close(ignored);
-    throw std::system_error(failed, "cannot listen on " + std::string(text));
+    throw std::system_error(of_the_system(failed), "cannot listen on " + std::string(text));
   }
   mail->port = acceptor_.local_endpoint().port();
   if (executor_) asio::co_spawn(*executor_, accept_loop(this->shared_from_this()), asio::detached);
@@ -109,6 +109,18 @@ asio::awaitable<void> core<PeerId>::serve(core_pointer self, connection_pointer 
 template <class PeerId>
 asio::awaitable<std::error_code> core<PeerId>::shake_hands(const connection_pointer& c,
                                                            std::optional<PeerId>& who) {
+  try {
+    co_return co_await agree(c, who);
+  } catch (const std::system_error& e) {
+    co_return e.code();
+  } catch (...) {
+    co_return std::make_error_code(std::errc::not_enough_memory);
+  }
+}
+
+template <class PeerId>
+asio::awaitable<std::error_code> core<PeerId>::agree(const connection_pointer& c,
+                                                     std::optional<PeerId>& who) {
   c->set_deadline(options.handshake_timeout);
   hello mine;
   mine.keyed = options.prove != nullptr;

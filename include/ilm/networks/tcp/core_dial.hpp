@@ -74,9 +74,10 @@ asio::awaitable<void> core<PeerId>::dial_loop(core_pointer self, peer_pointer p)
       std::error_code why = co_await self->dial(p);
       if (self->closed_ || !why || p->session || p->hinted) continue;
       self->back_off(*p);
-      if (why == tcp_error::already_connected || why == p->dial_error) continue;
-      p->dial_error = why;
-      self->tell(p->id, why);
+      if (why != tcp_error::already_connected && why != asio::error::operation_aborted &&
+          why != std::exchange(p->dial_error, why)) {
+        self->tell(p->id, why);
+      }
     }
   }
   p->dial_loop_runs = false;
@@ -107,7 +108,7 @@ asio::awaitable<std::error_code> core<PeerId>::dial(const peer_pointer& p,
   c->set_deadline(options.handshake_timeout);
   std::error_code failed;
   co_await c->socket.async_connect(to, asio::redirect_error(asio::use_awaitable, failed));
-  if (c->timed_out) failed = asio::error::timed_out;
+  if (!c->open()) failed = c->timed_out ? asio::error::timed_out : asio::error::operation_aborted;
   if (!failed) {
     c->prepare();
     std::optional<PeerId> who = p->id;

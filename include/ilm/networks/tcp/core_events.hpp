@@ -122,7 +122,7 @@ void core<PeerId>::list(const peer_pointer& p) {
 template <class PeerId>
 void core<PeerId>::tell(std::optional<PeerId> whom, std::error_code why) {
   if (closed_ || problems_.size() >= problem_limit) return;
-  problems_.push_back(event::problem(std::move(whom), why));
+  problems_.push_back(event::problem(std::move(whom), of_the_system(why)));
   news_bell_->ring();
 }
 

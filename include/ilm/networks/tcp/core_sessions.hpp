@@ -39,8 +39,7 @@ void core<PeerId>::begin_session(const peer_pointer& p, const connection_pointer
   if (p->session) detach(p);
   if (p->dialing && p->dialing != c) p->dialing->close();
   leave_newcomers(*c);
-  c->in_session = true;
-  c->heard = c->sent = clock::now();
+  c->enter_session();
   p->session = c;
   p->selected_at = clock::now();
   p->dial_error.clear();

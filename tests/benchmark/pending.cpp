@@ -1,0 +1,137 @@
+// A million messages for a peer that is away, in SQLite: what they cost the process that has them.
+// POSIX; the figures of memory need Linux.
+//
+//   pending [--messages N] [--dir DIR] [--smoke]
+//
+// One process queues them and is killed. The next one starts on its store; then the peer comes, in
+// a third process, and takes them.
+
+#include "process.hpp"
+
+#include <ilm/backends/sqlite.hpp>
+#include <ilm/ilm.hpp>
+#include <ilm/networks/tcp.hpp>
+
+#include <asio/io_context.hpp>
+
+#include <algorithm>
+#include <iostream>
+
+namespace {
+
+using namespace benchmark;
+using backend = ilm::sqlite_backend<std::string, ilm::durability::os>;
+
+struct figures {
+  double seconds = 0;  ///< to queue, to open, or to drain
+  long at_start = 0;   ///< KiB resident before there is a messenger
+  long at_most = 0;    ///< KiB resident at most
+  std::uint64_t wrong = 0;
+};
+
+template <class Messenger>
+asio::awaitable<void> queue(Messenger& from, std::uint64_t count) {
+  const ilm::bytes contents(std::string(100, 'x'));
+  for (std::uint64_t i = 0; i < count; ++i) co_await from.send_to("peer", contents);
+}
+
+void queue_all(const work_directory& d, std::uint64_t messages, const auto& tell) {
+  constexpr std::uint64_t senders = 1000;
+  figures f;
+  f.at_start = memory("VmRSS:");
+  auto start = clock_type::now();
+  asio::io_context context(1);
+  ilm::messenger m(context, backend(d / "queue.db"), ilm::tcp_network<>(context, "queue"),
+                   [](const ilm::message<std::string>&) {});
+  std::uint64_t left = senders;
+  for (std::uint64_t i = 0; i < senders; ++i) {
+    asio::co_spawn(context, queue(m, messages / senders), [&](std::exception_ptr failed) {
+      if (failed) std::rethrow_exception(failed);
+      if (--left == 0) context.stop();
+    });
+  }
+  context.run();
+  f.seconds = seconds_since(start);
+  f.at_most = memory("VmHWM:");
+  tell(f);
+  ::kill(::getpid(), SIGKILL);
+}
+
+/// Takes what comes, and tells when all is here; then it confirms until it is killed.
+void receive_all(const work_directory& d, std::uint64_t messages, std::uint16_t port,
+                 const auto& tell) {
+  asio::io_context context(1);
+  ilm::tcp_network<> network(context, "peer");
+  network.add_peer("queue", "127.0.0.1:" + std::to_string(port));
+  figures f;
+  std::uint64_t taken = 0;
+  auto start = clock_type::now();
+  auto take = [&](const ilm::message<std::string>& m) {
+    if (m.sequence != ++taken) ++f.wrong;
+    if (taken != messages) return;
+    f.seconds = seconds_since(start);
+    f.at_most = memory("VmHWM:");
+    tell(f);
+  };
+  ilm::messenger m(context, backend(d / "peer.db"), std::move(network), take);
+  context.run();
+}
+
+/// Opens the store, tells the port and then how it went, and sends until it is killed.
+struct reopened {
+  std::uint16_t port = 0;
+  figures opening;
+};
+
+void reopen(const work_directory& d, const auto& tell) {
+  reopened r;
+  r.opening.at_start = memory("VmRSS:");
+  asio::io_context context(1);
+  ilm::tcp_network<> network(context, "queue");
+  network.listen("127.0.0.1:0");
+  r.port = network.port();
+  auto start = clock_type::now();
+  ilm::messenger m(context, backend(d / "queue.db"), std::move(network),
+                   [](const ilm::message<std::string>&) {});
+  while (m.statistics().peers.empty()) context.run_one();
+  r.opening.seconds = seconds_since(start);
+  r.opening.at_most = memory("VmHWM:");
+  tell(r);
+  while (m.statistics().peers[0].outbox_depth > 0) context.run_for(std::chrono::milliseconds(1));
+  r.opening.at_most = memory("VmHWM:");
+  tell(r);
+}
+
+void print(const char* what, double seconds, long kibibytes) {
+  std::cout << what << ' ' << seconds << " s, " << kibibytes / 1024
+            << " MiB resident above the empty process\n"
+            << std::flush;
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+  arguments a(count, values);
+  std::uint64_t messages = a.number("--messages", a.has("--smoke") ? 20'000 : 1'000'000);
+  messages -= messages % 1000;
+  work_directory d(a.text("--dir", std::filesystem::temp_directory_path().string()));
+  std::cout << messages << " messages of 100 bytes\n";
+
+  child<figures> first([&](auto tell) { queue_all(d, messages, tell); });
+  figures queued = first.ask();
+  print("queueing:", queued.seconds, queued.at_most - queued.at_start);
+  std::cout << "the store: " << std::filesystem::file_size(d / "queue.db") / 1'000'000 << " MB\n";
+
+  child<reopened> second([&](auto tell) { reopen(d, tell); });
+  reopened r = second.ask();
+  print("opening:", r.opening.seconds, r.opening.at_most - r.opening.at_start);
+
+  child<figures> peer([&](auto tell) { receive_all(d, messages, r.port, tell); });
+  figures drained = peer.ask();
+  r = second.ask();
+  print("draining:", drained.seconds, r.opening.at_most - r.opening.at_start);
+  if (drained.wrong != 0) std::cout << drained.wrong << " messages out of order\n";
+  std::cout << "the store, drained: " << std::filesystem::file_size(d / "queue.db") / 1'000'000
+            << " MB\n";
+  return drained.wrong == 0 ? 0 : 1;
+}

@@ -1,0 +1,71 @@
+#pragma once
+
+// A child process, its one answer, and a place for its files. POSIX.
+
+#include "support.hpp"
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace benchmark {
+
+/// A process that runs `work(tell)`, where `tell(value)` hands a value to the parent's `ask`.
+template <class Value>
+class child {
+ public:
+  template <class Work>
+  explicit child(Work work) {
+    if (::pipe(pipe_.data()) != 0) std::exit(1);
+    id_ = ::fork();
+    if (id_ != 0) return;
+    work([this](const Value& v) {
+      if (::write(pipe_[1], &v, sizeof v) != sizeof v) std::_Exit(1);
+    });
+    std::_Exit(0);
+  }
+  child(const child&) = delete;
+  child& operator=(const child&) = delete;
+  ~child() {
+    ::kill(id_, SIGKILL);
+    ::waitpid(id_, nullptr, 0);
+    ::close(pipe_[0]);
+    if (pipe_[1] >= 0) ::close(pipe_[1]);
+  }
+
+  Value ask() {
+    if (pipe_[1] >= 0) ::close(pipe_[1]);
+    pipe_[1] = -1;
+    Value v{};
+    if (::read(pipe_[0], &v, sizeof v) != sizeof v) std::exit(1);
+    return v;
+  }
+
+ private:
+  std::array<int, 2> pipe_{};
+  pid_t id_ = -1;
+};
+
+/// A directory of this run's own, which goes with it.
+class work_directory {
+ public:
+  explicit work_directory(const std::filesystem::path& parent)
+      : path_(parent / ("ilm_benchmark." + std::to_string(::getpid()))) {
+    std::filesystem::create_directories(path_);
+  }
+  work_directory(const work_directory&) = delete;
+  work_directory& operator=(const work_directory&) = delete;
+  ~work_directory() { std::filesystem::remove_all(path_); }
+
+  std::filesystem::path operator/(const char* name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace benchmark

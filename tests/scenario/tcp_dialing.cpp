@@ -1,0 +1,244 @@
+#include "support/catch.hpp"
+#include "support/tcp.hpp"
+
+#include <cerrno>
+#include <functional>
+
+using namespace test::tcp;
+using ilm::tcp_error;
+
+// The address book: dialing, backing off, and what is said when that fails.
+
+namespace {
+
+std::string code_and_text(const std::function<void()>& act, std::error_code& code) {
+  try {
+    act();
+  } catch (const std::system_error& e) {
+    code = e.code();
+    return e.what();
+  }
+  return {};
+}
+
+/// An address at which nobody listens.
+std::string deserted(loop& l) {
+  asio::ip::tcp::acceptor a(l.context, {asio::ip::address_v4::loopback(), 0});
+  return "127.0.0.1:" + std::to_string(a.local_endpoint().port());
+}
+
+}  // namespace
+
+TEST_CASE("a port in use is an error that says so") {
+  loop l;
+  node a(l, "a");
+  network other(l.context, "other");
+  std::error_code code;
+  std::string text = code_and_text([&] { other.listen(a.address()); }, code);
+  CHECK(code == std::errc::address_in_use);
+  CHECK_THAT(text, test::ContainsSubstring(a.address()));
+  CHECK(other.port() == 0);
+  // It can listen elsewhere then; and here, once the port is free.
+  a.leave();
+  other.listen(a.address());
+  CHECK("127.0.0.1:" + std::to_string(other.port()) == a.address());
+}
+
+TEST_CASE("a port is free for a successor although sessions were on it") {
+  loop l;
+  node b(l, "b");
+  std::string address = "127.0.0.1:0";
+  for (int life = 0; life < 5; ++life) {
+    node a(l, "a", quick(), address);
+    address = a.address();
+    b.dial(a);
+    REQUIRE(joined(l, a, b));
+  }
+}
+
+TEST_CASE("an address that is none is an error that says why") {
+  loop l;
+  network net(l.context, "a");
+  for (const char* text : {"", "host", "host:", ":1", "host:x", "host:99999", "host:0", "host:1x",
+                           "::1:80", "[::1]", "[::1]80", "[]:1", "a b:1"}) {
+    std::error_code code;
+    std::string what = code_and_text([&] { net.add_peer("b", text); }, code);
+    CHECK(code == tcp_error::bad_address);
+    CHECK_THAT(what, test::ContainsSubstring(text));
+  }
+  std::error_code code;
+  code_and_text([&] { net.listen("nonsense"); }, code);
+  CHECK(code == tcp_error::bad_address);
+  code_and_text([&] { net.add_peer("a", "host:1"); }, code);
+  CHECK(code == tcp_error::own_id);
+  code_and_text([&] { net.add_peer("", "host:1"); }, code);
+  CHECK(code == ilm::error::invalid_peer_id);
+  code_and_text([&] { net.add_peer(std::string(256, 'x'), "host:1"); }, code);
+  CHECK(code == ilm::error::invalid_peer_id);
+}
+
+TEST_CASE("options that contradict one another are refused with a text") {
+  loop l;
+  auto refused = [&](auto change) {
+    options o;
+    change(o);
+    std::error_code code;
+    std::string text = code_and_text([&] { network net(l.context, "a", o); }, code);
+    CHECK(code == ilm::error::invalid_options);
+    return text;
+  };
+  CHECK_THAT(refused([](options& o) { o.maximum_frame_size = 1000; }),
+             test::ContainsSubstring("maximum_frame_size"));
+  CHECK_THAT(refused([](options& o) { o.keepalive_timeout = 1s; }),
+             test::ContainsSubstring("keepalive_timeout"));
+  CHECK_THAT(refused([](options& o) { o.maximum_reconnect_delay = 1ms; }),
+             test::ContainsSubstring("reconnect"));
+  CHECK_THAT(refused([](options& o) { o.send_buffer = 0; }),
+             test::ContainsSubstring("send_buffer"));
+  std::error_code code;
+  code_and_text([&] { network net(l.context, ""); }, code);
+  CHECK(code == ilm::error::invalid_peer_id);
+}
+
+TEST_CASE("a name is looked up, and IPv6 is dialed") {
+  loop l;
+  node a(l, "a"), b(l, "b");
+  b.control().add_peer("a", "localhost:" + std::to_string(a.control().port()));
+  CHECK(joined(l, a, b));
+  std::error_code none;
+  asio::ip::tcp::acceptor probe(l.context);
+  probe.open(asio::ip::tcp::v6(), none);
+  if (!none) probe.bind({asio::ip::address_v6::loopback(), 0}, none);
+  if (none) return;
+  node c(l, "c", quick(), "[::1]:0");
+  b.control().add_peer("c", "[::1]:" + std::to_string(c.control().port()));
+  CHECK(joined(l, c, b));
+}
+
+TEST_CASE("a name that nobody has is told as the resolver says it") {
+  loop l;
+  node a(l, "a");
+  a.control().add_peer("b", "name.invalid:1");
+  CHECK(l.until([&] { return a.problems() == 1; }));
+  CHECK(a.events().front().error.category() != ilm::tcp_category());
+}
+
+TEST_CASE("a dial that fails is told once, and again when it fails for another reason") {
+  loop l;
+  std::string address = deserted(l);
+  node b(l, "b", quick(), "");
+  b.control().add_peer("a", address);
+  REQUIRE(
+      l.until([&] { return b.told("a", std::error_code(ECONNREFUSED, std::system_category())); }));
+  l.run_for(200ms);
+  CHECK(b.problems() == 1);
+  {
+    node wrong(l, "not a", quick(), address);
+    CHECK(l.until([&] { return b.told("a", tcp_error::wrong_destination); }));
+    CHECK(l.until([&] { return wrong.told("b", tcp_error::wrong_destination); }));
+  }
+  node a(l, "a", quick(), address);
+  CHECK(joined(l, a, b));
+}
+
+TEST_CASE("the wait before dialing again grows to its maximum, and a hint cuts it short") {
+  loop l;
+  // Whoever connects is closed: each attempt fails at once, and is counted.
+  node a(l, "a");
+  proxy turnstile(l, deserted(l));
+  options o;
+  o.minimum_reconnect_delay = 5ms;
+  o.maximum_reconnect_delay = 1h;
+  node b(l, "b", o, "");
+  b.control().add_peer("a", turnstile.address());
+  REQUIRE(l.until([&] { return turnstile.accepted() >= 5; }));
+  // Eight doublings make more than half a second: without growth there would be hundreds.
+  l.run_for(600ms);
+  std::size_t few = turnstile.accepted();
+  CHECK(few < 20);
+  b.control().reconnect("a");
+  CHECK(l.until([&] { return turnstile.accepted() > few; }));
+  CHECK(b.told("a", tcp_error::handshake_cut));
+  // Far from its next attempt, it dials a better address at once.
+  l.run_for(300ms);
+  b.dial(a);
+  CHECK(joined(l, a, b));
+}
+
+TEST_CASE("a hint gives up an attempt that hangs") {
+  loop l;
+  // It takes connections and says nothing.
+  asio::ip::tcp::acceptor deaf(l.context, {asio::ip::address_v4::loopback(), 0});
+  options o = quick();
+  o.handshake_timeout = 1h;
+  node b(l, "b", o, "");
+  b.control().add_peer("a", "127.0.0.1:" + std::to_string(deaf.local_endpoint().port()));
+  std::optional<asio::ip::tcp::socket> accepted;
+  auto accept = [&] {
+    accepted.reset();
+    deaf.async_accept([&](std::error_code, asio::ip::tcp::socket s) { accepted = std::move(s); });
+    return l.until([&] { return accepted.has_value(); });
+  };
+  REQUIRE(accept());
+  b.control().reconnect("a");
+  CHECK(accept());
+  CHECK(b.problems() == 0);
+}
+
+TEST_CASE("an attempt that hangs ends in time and is told") {
+  loop l;
+  asio::ip::tcp::acceptor deaf(l.context, {asio::ip::address_v4::loopback(), 0});
+  options o = quick();
+  o.handshake_timeout = 50ms;
+  node b(l, "b", o, "");
+  b.control().add_peer("a", "127.0.0.1:" + std::to_string(deaf.local_endpoint().port()));
+  CHECK(l.until([&] { return b.told("a", tcp_error::handshake_timeout); }));
+}
+
+TEST_CASE("a peer that is removed is not dialed, and its session ends") {
+  loop l;
+  node a(l, "a"), b(l, "b");
+  b.dial(a);
+  REQUIRE(joined(l, a, b));
+  b.control().remove_peer("a");
+  REQUIRE(l.until([&] { return !a.up("b") && !b.up("a"); }));
+  l.run_for(150ms);
+  CHECK(a.ups("b") == 1);
+  // It is let in when it dials, and dialed when it is back in the book.
+  a.dial(b);
+  CHECK(joined(l, a, b));
+  a.control().remove_peer("b");
+  REQUIRE(l.until([&] { return !a.up("b") && !b.up("a"); }));
+  b.dial(a);
+  CHECK(joined(l, a, b));
+}
+
+TEST_CASE("another address in the book is dialed at once when the old one leads nowhere") {
+  loop l;
+  node a(l, "a");
+  options o;
+  o.minimum_reconnect_delay = o.maximum_reconnect_delay = 1h;
+  node b(l, "b", o, "");
+  b.control().add_peer("a", deserted(l));
+  REQUIRE(l.until([&] { return b.problems() == 1; }));
+  b.dial(a);
+  CHECK(joined(l, a, b));
+}
+
+TEST_CASE("a control does nothing once its network is gone, nor before it runs") {
+  loop l;
+  std::optional<ilm::tcp_control<>> control;
+  {
+    network net(l.context, "a");
+    control = net.control();
+    control->add_peer("b", "127.0.0.1:1");
+    control->reconnect("b");
+    net.listen("127.0.0.1:0");
+    CHECK(control->port() == net.port());
+    CHECK(net.local_endpoint().port() == net.port());
+  }
+  control->add_peer("c", "127.0.0.1:1");
+  control->remove_peer("c");
+  control->reconnect("b");
+  l.run_for(5ms);
+}

@@ -1,0 +1,120 @@
+#include "support/catch.hpp"
+#include "support/tcp.hpp"
+
+using namespace test::tcp;
+using ilm::tcp_error;
+
+// Connections that die without a word, peers that come back, and what is found by keepalive.
+
+TEST_CASE("a peer that comes back takes over from its dead connection at once") {
+  loop l;
+  options patient = quick();
+  patient.keepalive_timeout = 1h;
+  // Either may lead, and either may dial.
+  bool leads = GENERATE(true, false);
+  bool dials = GENERATE(true, false);
+  node a(l, leads ? "z" : "a", patient);
+  std::optional<node> b;
+  b.emplace(l, "m", patient);
+  std::string address = b->address();
+  proxy between(l, dials ? a.address() : address);
+  dials ? b->control().add_peer(a.name(), between.address())
+        : a.control().add_peer("m", between.address());
+  REQUIRE(joined(l, a, *b));
+  between.stall();
+  b->leave();
+  l.run_for(20ms);
+  // The other side has no way to know.
+  REQUIRE(a.downs("m") == 0);
+  b.emplace(l, "m", patient);
+  b->dial(a);
+  REQUIRE(l.until([&] { return a.ups("m") == 2 && b->up(a.name()); }));
+  a.send("m", "welcome back");
+  b->send(a.name(), "thanks");
+  CHECK(l.until([&] { return a.frames("m") == 1 && b->frames(a.name()) == 1; }));
+  CHECK(a.orderly());
+  CHECK(a.downs("m") == 1);
+}
+
+TEST_CASE("a peer whose connection died for it alone makes a new one") {
+  loop l;
+  bool leads = GENERATE(true, false);
+  bool dials = GENERATE(true, false);
+  options brisk = quick(), patient = quick();
+  brisk.keepalive_interval = 20ms;
+  brisk.keepalive_timeout = 100ms;
+  patient.keepalive_interval = 20ms;
+  patient.keepalive_timeout = 1h;
+  node a(l, leads ? "z" : "a", patient), b(l, "m", brisk);
+  proxy between(l, dials ? a.address() : b.address());
+  dials ? b.control().add_peer(a.name(), between.address())
+        : a.control().add_peer("m", between.address());
+  REQUIRE(joined(l, a, b));
+  between.stall();
+  REQUIRE(l.until([&] { return b.told(a.name(), tcp_error::peer_silent); }));
+  CHECK(a.downs("m") == 0);
+  b.dial(a);
+  REQUIRE(l.until([&] { return a.ups("m") == 2 && b.up(a.name()); }));
+  a.send("m", "x");
+  CHECK(l.until([&] { return b.frames(a.name()) == 1; }));
+  CHECK(a.orderly());
+  CHECK(b.orderly());
+}
+
+TEST_CASE("keepalive finds a connection that carries nothing any more, on both sides") {
+  loop l;
+  options o = quick();
+  o.keepalive_interval = 20ms;
+  o.keepalive_timeout = 150ms;
+  node a(l, "a", o), b(l, "b", o);
+  proxy between(l, a.address());
+  b.control().add_peer("a", between.address());
+  REQUIRE(joined(l, a, b));
+  // An idle session lives.
+  l.run_for(500ms);
+  CHECK(a.downs("b") + b.downs("a") == 0);
+  between.stall();
+  CHECK(l.until([&] { return a.told("b", tcp_error::peer_silent); }));
+  CHECK(l.until([&] { return b.told("a", tcp_error::peer_silent); }));
+  CHECK(joined(l, a, b));
+  CHECK(a.orderly());
+  CHECK(b.orderly());
+}
+
+TEST_CASE("a peer that is slow to take frames is not taken for dead") {
+  loop l;
+  options o = quick();
+  o.keepalive_interval = 20ms;
+  o.keepalive_timeout = 150ms;
+  o.receive_buffer = 10'000;
+  node a(l, "a", o), b(l, "b", o);
+  hold(l, b);
+  b.pause(false);
+  a.dial(b);
+  REQUIRE(joined(l, a, b));
+  b.pause();
+  for (int i = 0; i < 40; ++i) a.send("b", std::string(5000, 'x'));
+  l.run_for(600ms);
+  CHECK(a.downs("b") == 0);
+  b.pause(false);
+  CHECK(l.until([&] { return b.frames("a") == 40; }));
+  CHECK(b.downs("a") == 0);
+}
+
+TEST_CASE("a session that breaks is made again, with a peer that was restarted as well") {
+  loop l;
+  node b(l, "b");
+  std::string address = "127.0.0.1:0";
+  for (int life = 0; life < 20; ++life) {
+    node a(l, "a", quick(), address);
+    address = a.address();
+    if (life == 0) b.dial(a);
+    REQUIRE(joined(l, a, b));
+    b.send("a", std::to_string(life));
+    REQUIRE(l.until([&] { return a.frames("b") == 1; }));
+    CHECK(a.texts("b").front() == std::to_string(life));
+  }
+  CHECK(l.until([&] { return b.downs("a") == 20; }));
+  CHECK(b.ups("a") == 20);
+  CHECK(b.orderly());
+}

@@ -1,0 +1,201 @@
+#include "support/catch.hpp"
+
+#include <ilm/networks/tcp/handshake.hpp>
+
+#include <numeric>
+#include <set>
+#include <string>
+
+using namespace ilm::detail::tcp;
+using ilm::tcp_error;
+
+namespace {
+
+byte_string bytes_of(std::string_view text) {
+  auto view = std::as_bytes(std::span(text));
+  return {view.begin(), view.end()};
+}
+
+hello hello_of(std::string_view from, std::string_view to) {
+  hello h;
+  h.sender = bytes_of(from);
+  h.destination = bytes_of(to);
+  h.maximum_frame_size = 0x01020304;
+  return h;
+}
+
+/// Not a proof, but different for different keys, peers and transcripts of one size.
+auto toy_key(unsigned key) {
+  return [key](byte_view, byte_view transcript) {
+    ilm::tcp_proof proof{};
+    unsigned state = key;
+    for (std::size_t i = 0; i < transcript.size(); ++i) {
+      state = state * 31 + std::to_integer<unsigned>(transcript[i]);
+      proof[i % proof.size()] ^= static_cast<std::byte>(state >> 8);
+    }
+    return std::optional(proof);
+  };
+}
+
+using prove_type = decltype(ilm::tcp_options::prove);
+
+/// Cuts what a side wrote into messages and hands them to the other.
+std::error_code deliver(byte_view written, handshake& to, byte_string& answer) {
+  while (!written.empty()) {
+    message_header header;
+    if (auto wrong = read_header(written.first<header_size>(), header)) return wrong;
+    byte_view message = written.first(header_size + header.body_size);
+    if (auto wrong = to.handle(header.type, message, answer)) return wrong;
+    written = written.subspan(message.size());
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("a hello is read as it was written") {
+  hello h = hello_of("alice", std::string(255, 'b'));
+  h.keyed = true;
+  for (std::size_t i = 0; i < h.nonce.size(); ++i) h.nonce[i] = static_cast<std::byte>(i + 1);
+  h.instance.fill(std::byte{9});
+  byte_string message = h.encode();
+  CHECK(message.size() <= maximum_message_size);
+  message_header header;
+  REQUIRE(!read_header(byte_view(message).first<header_size>(), header));
+  CHECK(header.type == message_type::hello);
+  CHECK(header.body_size == message.size() - header_size);
+  hello read;
+  REQUIRE(read.decode(byte_view(message).subspan(header_size)));
+  CHECK(read.keyed);
+  CHECK(read.maximum_frame_size == h.maximum_frame_size);
+  CHECK(read.nonce == h.nonce);
+  CHECK(read.instance == h.instance);
+  CHECK(read.sender == h.sender);
+  CHECK(read.destination == h.destination);
+}
+
+TEST_CASE("a hello on the wire is the documented bytes") {
+  byte_string message = hello_of("a", "bc").encode();
+  byte_string expected = bytes_of(std::string_view("ILMT\1\1\0\72\0\1\2\3\4", 13));
+  expected.resize(13 + 16 + 32);
+  for (char c : std::string_view("\1a\2bc")) expected.push_back(static_cast<std::byte>(c));
+  CHECK(message == expected);
+  CHECK(make_refusal(tcp_error::wrong_key) == bytes_of(std::string_view("ILMT\1\4\0\1\13", 9)));
+}
+
+TEST_CASE("a hello that is cut short, too long or has no ids is none") {
+  byte_string message = hello_of("alice", "bob").encode();
+  byte_view body = byte_view(message).subspan(header_size);
+  hello read;
+  for (std::size_t size = 0; size < body.size(); ++size) CHECK(!read.decode(body.first(size)));
+  byte_string longer(body.begin(), body.end());
+  longer.push_back(std::byte{});
+  CHECK(!read.decode(longer));
+  longer.pop_back();
+  longer[0] = std::byte{2};
+  CHECK(!read.decode(longer));
+  for (hello h : {hello_of("", "bob"), hello_of("alice", "")}) {
+    byte_string m = h.encode();
+    CHECK(!read.decode(byte_view(m).subspan(header_size)));
+  }
+}
+
+TEST_CASE("a header is checked before anything is believed of it") {
+  message_header header;
+  auto wrong_with = [&](std::size_t at, int value) {
+    byte_string message = make_message(message_type::go);
+    message[at] = static_cast<std::byte>(value);
+    return read_header(byte_view(message).first<header_size>(), header);
+  };
+  for (std::size_t at = 0; at < 4; ++at) CHECK(wrong_with(at, 'x') == tcp_error::not_ilm);
+  CHECK(wrong_with(4, 2) == tcp_error::unsupported_version);
+  CHECK(wrong_with(6, 4) == tcp_error::malformed_handshake);
+  CHECK(!wrong_with(6, 3));
+  byte_string refusal = make_refusal(tcp_error::unsupported_version);
+  refusal[4] = std::byte{77};
+  CHECK(!read_header(byte_view(refusal).first<header_size>(), header));
+  CHECK(header.type == message_type::refusal);
+}
+
+TEST_CASE("a refusal with a reason of the future is one for a reason unknown") {
+  CHECK(read_refusal({}) == tcp_error::refused);
+  for (int value : {0, 14, 200, 255}) {
+    auto reason = static_cast<std::byte>(value);
+    CHECK(read_refusal(byte_view(&reason, 1)) == tcp_error::refused);
+  }
+  auto reason = static_cast<std::byte>(tcp_error::own_id);
+  CHECK(read_refusal(byte_view(&reason, 1)) == tcp_error::own_id);
+}
+
+TEST_CASE("two sides prove each other with one key, and fail with two") {
+  bool same_key = GENERATE(true, false);
+  bool with_keys = GENERATE(true, false);
+  prove_type dialer_key = toy_key(1), acceptor_key = toy_key(same_key ? 1 : 2), none;
+  hello first = hello_of("alice", "bob"), second = hello_of("bob", "");
+  first.keyed = second.keyed = with_keys;
+  first.nonce.fill(std::byte{1});
+  second.nonce.fill(std::byte{2});
+  handshake dialer(true, first, with_keys ? dialer_key : none);
+  handshake acceptor(false, second, with_keys ? acceptor_key : none);
+  CHECK(acceptor.begin().empty());
+  byte_string answer, last, nothing;
+  REQUIRE(!deliver(dialer.begin(), acceptor, answer));
+  CHECK(!acceptor.proven());
+  if (with_keys && !same_key) {
+    CHECK(deliver(answer, dialer, last) == tcp_error::wrong_key);
+    CHECK(!dialer.proven());
+    return;
+  }
+  REQUIRE(!deliver(answer, dialer, last));
+  CHECK(dialer.proven());
+  REQUIRE(!deliver(last, acceptor, nothing));
+  CHECK(acceptor.proven());
+  CHECK(nothing.empty());
+  CHECK(dialer.leads());
+  CHECK(!acceptor.leads());
+}
+
+TEST_CASE("any byte of a keyed handshake that is changed on its way makes it fail") {
+  prove_type key = toy_key(1);
+  hello first = hello_of("alice", "bob"), second = hello_of("bob", "");
+  first.keyed = second.keyed = true;
+  std::size_t size = first.encode().size();
+  for (std::size_t at = 0; at < size; ++at) {
+    handshake dialer(true, first, key), acceptor(false, second, key);
+    byte_string sent = dialer.begin(), answer, last;
+    sent[at] ^= std::byte{1};
+    std::error_code failed = deliver(sent, acceptor, answer);
+    if (!failed) failed = deliver(answer, dialer, last);
+    CHECK(failed);
+    CHECK(!dialer.proven());
+    CHECK(!acceptor.proven());
+  }
+}
+
+TEST_CASE("messages out of turn end a handshake") {
+  prove_type none;
+  handshake acceptor(false, hello_of("bob", ""), none);
+  byte_string answer;
+  byte_string proof = make_message(message_type::proof), greeting = hello_of("a", "bob").encode();
+  CHECK(acceptor.handle(message_type::proof, proof, answer) == tcp_error::malformed_handshake);
+  CHECK(acceptor.handle(message_type::go, proof, answer) == tcp_error::malformed_handshake);
+  REQUIRE(!acceptor.handle(message_type::hello, greeting, answer));
+  CHECK(acceptor.handle(message_type::hello, greeting, answer) == tcp_error::malformed_handshake);
+  byte_string long_proof = make_message(message_type::proof, ilm::tcp_proof{});
+  CHECK(acceptor.handle(message_type::proof, long_proof, answer) == tcp_error::malformed_handshake);
+}
+
+TEST_CASE("every error over TCP has a message of its own that says what to do") {
+  std::set<std::string> messages;
+  constexpr int end = static_cast<int>(tcp_error::bad_address) + 1;
+  for (int value = 1; value < end; ++value) {
+    std::string text = ilm::tcp_category().message(value);
+    CHECK(text.find("unknown") == std::string::npos);
+    CHECK(text.find_first_of(";,") != std::string::npos);
+    CHECK(messages.insert(text).second);
+  }
+  CHECK(ilm::tcp_category().message(end).find("unknown") == 0);
+  CHECK(std::error_code(tcp_error::peer_silent) == std::errc::timed_out);
+  CHECK(std::error_code(tcp_error::wrong_key) == std::errc::permission_denied);
+  CHECK(std::string(ilm::tcp_category().name()) == "ilm.tcp");
+}
