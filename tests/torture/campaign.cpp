@@ -65,7 +65,8 @@ asio::awaitable<void> campaign::kill_one() {
   // Usually once it works; sometimes in whatever it is doing.
   if (stage_.draw(4) != 0) {
     auto works = [&a] { return a.works(); };
-    if (!co_await stage_.until(works)) co_return stage_.complain(a.name + " does not get to work");
+    std::string otherwise = a.name + " does not get to work";
+    if (!co_await stage_.until(works, otherwise)) co_return;
     co_await stage_.pause(microseconds(stage_.draw(50'000)));
   }
   stage_.kill(a);
@@ -76,7 +77,8 @@ asio::awaitable<void> campaign::kill_at_start() {
   std::uint32_t life = a.life;
   stage_.kill(a);
   auto born = [&a, life] { return a.life > life && a.alive(); };
-  if (!co_await stage_.until(born)) co_return stage_.complain(a.name + " is not started again");
+  std::string otherwise = a.name + " is not started again";
+  if (!co_await stage_.until(born, otherwise)) co_return;
   std::uint64_t usual = static_cast<std::uint64_t>(microseconds(a.usual_start).count());
   co_await stage_.pause(microseconds(stage_.draw(usual + 1000)));
   stage_.kill(a);
@@ -130,9 +132,8 @@ asio::awaitable<void> campaign::put_back() {
   stage_.judge().store_put_back(number);
   a.held = false;
   auto reported = [this, &a] { return told(a); };
-  if (!co_await stage_.until(reported) && !stage_.failed()) {
-    co_return stage_.complain("the store of " + a.name + " was put back, and not all were told");
-  }
+  std::string otherwise = "the store of " + a.name + " was put back, and not all were told";
+  if (!co_await stage_.until(reported, otherwise)) co_return;
   stage_.judge().put_back_reported(number);
   co_await exchange(100);
 }
@@ -142,7 +143,8 @@ asio::awaitable<void> campaign::rest(actor& a) {
   a.held = true;
   stage_.kill(a);
   auto down = [&a] { return !a.alive(); };
-  co_await stage_.until(down);
+  std::string otherwise = a.name + " outlives a kill";
+  co_await stage_.until(down, otherwise);
 }
 
 /// Until everybody has so much of what the others send from now on. An old copy of a store can be
@@ -150,9 +152,8 @@ asio::awaitable<void> campaign::rest(actor& a) {
 asio::awaitable<bool> campaign::exchange(std::uint64_t messages) {
   stage_.judge().mark();
   auto enough = [this, messages] { return all_running() && stage_.judge().past_mark(messages); };
-  bool done = co_await stage_.until(enough);
-  if (!done && !stage_.failed()) stage_.complain("nothing gets through any more");
-  co_return done;
+  std::string otherwise = "nothing gets through any more";
+  co_return co_await stage_.until(enough, otherwise);
 }
 
 /// Whether both sides of each pair reported that the store of `a` was put back: the other one as
@@ -175,7 +176,8 @@ asio::awaitable<void> campaign::calm() {
     for (proxy& way : a.ways) way.calm();
   }
   auto running = [this] { return all_running(); };
-  if (!co_await stage_.until(running)) co_return stage_.complain("not all peers get to work");
+  std::string otherwise = "not all peers get to work";
+  if (!co_await stage_.until(running, otherwise)) co_return;
   for (actor& a : stage_.actors()) a.process->command('q');
   auto drained = [this] {
     const auto& all = stage_.actors();
@@ -183,12 +185,12 @@ asio::awaitable<void> campaign::calm() {
       return a.last.at_rest() && a.last.connected == all.size() - 1;
     });
   };
-  if (co_await stage_.until(drained) || stage_.failed()) co_return;
+  otherwise = "not all comes to rest";
+  if (co_await stage_.until(drained, otherwise)) co_return;
   for (actor& a : stage_.actors()) {
-    stage_.complain(a.name + " does not come to rest: " + std::to_string(a.last.open_sends) +
-                    " sends open, outbox " + std::to_string(a.last.outbox) + ", inbox " +
-                    std::to_string(a.last.inbox) + ", sessions " +
-                    std::to_string(a.last.connected));
+    stage_.complain(a.name + ": " + std::to_string(a.last.open_sends) + " sends open, outbox " +
+                    std::to_string(a.last.outbox) + ", inbox " + std::to_string(a.last.inbox) +
+                    ", sessions " + std::to_string(a.last.connected));
   }
 }
 
@@ -199,7 +201,8 @@ asio::awaitable<void> campaign::close() {
     const auto& all = stage_.actors();
     return std::none_of(all.begin(), all.end(), [](const actor& a) { return a.alive(); });
   };
-  if (!co_await stage_.until(ended)) co_return stage_.complain("not all peers shut down");
+  std::string otherwise = "not all peers shut down";
+  if (!co_await stage_.until(ended, otherwise)) co_return;
   for (actor& a : stage_.actors()) {
     if (a.end.undelivered + a.end.unread == 0) continue;
     stage_.complain(a.name + " reports " + std::to_string(a.end.undelivered) +

@@ -47,24 +47,23 @@ class stage {
   void note(const std::string& line);
   bool failed() const noexcept { return tally_.complaints > 0; }
 
-  /// Waits; false as soon as something has failed, nothing was delivered for too long, or nothing
-  /// else than deliveries happens.
+  /// Waits. False if something has failed meanwhile, nothing was delivered for too long, or nothing
+  /// else than deliveries happens: then complains with `otherwise`.
   template <class Condition>
-  asio::awaitable<bool> until(Condition met) {
+  asio::awaitable<bool> until(Condition met, std::string otherwise) {
     clock_type::time_point last_change = clock_type::now();
     clock_type::time_point end = last_change + 4 * orders_.patience;
     std::uint64_t delivered = 0;
-    for (;;) {
-      if (failed()) co_return false;
-      if (met()) co_return true;
+    while (!failed() && !met()) {
       if (std::uint64_t count = look(); count != delivered) {
         delivered = count;
         last_change = clock_type::now();
       }
       clock_type::time_point at = clock_type::now();
-      if (at > end || at - last_change > orders_.patience) co_return false;
+      if (at > end || at - last_change > orders_.patience) complain(otherwise);
       co_await pause(std::chrono::milliseconds(2));
     }
+    co_return !failed();
   }
 
   asio::awaitable<void> pause(std::chrono::microseconds wait);
