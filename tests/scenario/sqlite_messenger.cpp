@@ -33,7 +33,8 @@ struct site {
   }
   asio::awaitable<void> watch() {
     try {
-      for (;;) events.push_back(co_await running->next_event());
+      // An event may be under way while the messenger is taken away.
+      while (running) events.push_back(co_await running->next_event());
     } catch (const std::system_error&) {
     }
   }

@@ -129,6 +129,104 @@ TEST_CASE("a store that went back in what was delivered alone is found on both s
   CHECK(told);
 }
 
+TEST_CASE("both sides are told of a store that went back, whoever finds it out first") {
+  for (bool old_one_first : {false, true}) {
+    cursors sent;
+    sent.local = alice;
+    sent.peer = bob;
+    sent.outbox_first = sent.outbox_next = 11;
+    sent.acknowledged = 10;
+    sent.erased_epoch = 1;
+    cursors back = taken_ten();
+    back.inbox_first = back.inbox_next = 6;
+    options o;
+    association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
+    association& first = old_one_first ? b : a;
+    association& second = old_one_first ? a : b;
+    first.handle_session_up(1s);
+    move_frames(first, second, 1s);
+    talk(second, first, 1s);
+    commit(b, 1s);
+    talk(second, first, 2s);
+    CHECK(heard(b, event_kind::rolled_back));
+    bool told = false, reset = false;
+    while (auto n = a.poll_notice()) {
+      if (n->kind == event_kind::peer_rolled_back) {
+        told = true;
+        CHECK(n->outbound == sequence_range{6, 10});
+      }
+      reset = reset || n->kind == event_kind::peer_reset;
+    }
+    CHECK(told);
+    CHECK(reset);
+  }
+}
+
+TEST_CASE("what an old copy hands over again before the two meet does not hide that it is old") {
+  // Ten were delivered when the peer saw the store last, or five more; the copy knows of five, and
+  // its application takes some of the others before there is a session.
+  for (std::uint64_t confirmed : {10, 15}) {
+    for (std::uint64_t again = 0; again <= 5; ++again) {
+      cursors sent;
+      sent.local = alice;
+      sent.peer = bob;
+      sent.outbox_first = sent.outbox_next = confirmed + 1;
+      sent.acknowledged = confirmed;
+      sent.erased_epoch = 1;
+      cursors back = taken_ten();
+      back.inbox_first = 6;
+      options o;
+      association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
+      b.handle_inbox_page(page(6, 10, 1));
+      for (std::uint64_t i = 0; i < again; ++i) b.handle_taken();
+      commit(b, 1s);
+      meet(a, b, 1s);
+      CHECK(heard(a, event_kind::peer_rolled_back));
+      bool told = false;
+      while (auto n = b.poll_notice()) {
+        if (n->kind != event_kind::rolled_back) continue;
+        told = true;
+        CHECK(n->inbound == sequence_range{6, confirmed});
+      }
+      CHECK(told);
+    }
+  }
+}
+
+TEST_CASE("a restart that takes what its inbox holds before the two meet is no older store") {
+  cursors sent;
+  sent.local = alice;
+  sent.peer = bob;
+  sent.outbox_first = 6;
+  sent.outbox_next = 11;
+  sent.acknowledged = 10;
+  sent.erased_epoch = 1;
+  cursors stored = taken_ten();
+  stored.inbox_first = 6;
+  options o;
+  association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), stored);
+  b.handle_inbox_page(page(6, 10, 1));
+  for (int i = 0; i < 5; ++i) b.handle_taken();
+  commit(b, 1s);
+  meet(a, b, 1s);
+  while (auto wanted = a.poll_outbox_page()) a.handle_outbox_page(page(wanted->from, 10, 1), 1s);
+  for (timestamp now = 2s; now < 4s; now += 1s) {
+    talk(a, b, now);
+    commit(a, now);
+  }
+  CHECK(a.state() == phase::established);
+  CHECK(a.outbox_depth() == 0);
+  // And the next session, which that confirmation preceded, finds nothing wrong either.
+  meet(a, b, 5s);
+  while (auto wanted = a.poll_outbox_page()) a.handle_outbox_page(page(wanted->from, 10, 1), 5s);
+  talk(a, b, 5s);
+  CHECK(a.state() == phase::established);
+  CHECK(b.state() == phase::established);
+  for (association* side : {&a, &b}) {
+    while (auto n = side->poll_notice()) CHECK(n->kind != event_kind::rolled_back);
+  }
+}
+
 TEST_CASE("credit that the messages of an old incarnation gave back is told") {
   options o;
   o.credit_messages = 4;

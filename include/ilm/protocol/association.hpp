@@ -70,6 +70,7 @@ class association {
         former_peer_(stored.former_peer),
         former_received_(stored.former_received),
         acknowledged_(stored.acknowledged),
+        found_(stored),
         handshake_(o),
         sender_(o, setup_.reliable, setup_.frame_limit),
         receiver_(o) {
@@ -151,7 +152,7 @@ class association {
   void handle_outbox_page(std::span<const stored_message> page, timestamp now) {
     if (phase_ != phase::verifying) return sender_.handle_page(page);
     if (page.empty() || page.front().sequence != greeted_.received) return;
-    if (page.front().epoch != greeted_.received_epoch) return roll_back();
+    if (page.front().epoch != greeted_.received_epoch) return roll_back(now);
     verified(now);
   }
   void handle_inbox_page(std::span<const stored_message> page) { receiver_.handle_page(page); }
@@ -183,6 +184,10 @@ class association {
   /// Writes the next frame to send; false if there is none.
   bool poll_frame(std::vector<std::byte>& out, timestamp now) {
     if (closing_) return poll_bye(out);
+    if (!parting_.empty()) {
+      out = std::exchange(parting_, {});
+      return true;
+    }
     hello_record h;
     if (handshake_.poll_hello(h, now, random_)) {
       write_hello(out, h);
@@ -311,6 +316,7 @@ class association {
     sender_.handle_session_end();
     receiver_.handle_session();
     ack_due_ = ping_due_ = false;
+    parting_.clear();
     if (phase_ != phase::minting) phase_ = phase::absent;
   }
 
@@ -342,15 +348,15 @@ class association {
     heard_at_ = now;
     greeted_ = h;
     greeted_.source = greeted_.destination = {};
-    verdict_ = judge(current(), floors_, h);
-    if (verdict_.we_rolled_back) return roll_back();
+    verdict_ = judge(known_to_peer(current()), floors_, h);
+    if (verdict_.we_rolled_back) return roll_back(now);
     if (verdict_.peer_rolled_back) return refuse();
     open_session();
     std::uint64_t last = verdict_.knows_us ? h.received : 0;
     if (last == 0 || last < sender_.delivered()) return verified(now);
     std::optional<std::uint64_t> epoch = sender_.epoch_of(last);
     if (!epoch) return;
-    if (*epoch != h.received_epoch) return roll_back();
+    if (*epoch != h.received_epoch) return roll_back(now);
     verified(now);
   }
 
@@ -368,9 +374,20 @@ class association {
     return c;
   }
 
+  /// Before the first session of this life, what its application takes is from an inbox of which
+  /// nobody knows yet whether it is an old copy: in that it may have been taken before. So until
+  /// then `delivered` stands for the meeting where the store had it.
+  cursors known_to_peer(cursors c) const noexcept {
+    if (met_) return c;
+    c.inbox_first = found_.inbox_first;
+    c.delivered_epoch = found_.delivered_epoch;
+    return c;
+  }
+
   /// Receives from now on, and sends once `verified`.
   void open_session() {
     const hello_record& h = greeted_;
+    met_ = true;
     if (verdict_.peer_reset || verdict_.we_were_lost) tell_reset();
     adopt();
     receiver_.handle_session();
@@ -392,6 +409,7 @@ class association {
   void verified(timestamp now) {
     const hello_record& h = greeted_;
     phase_ = phase::established;
+    found_ = current();
     sender_.handle_verified();
     if (verdict_.knows_us) {
       sender_.handle_delivered(h.delivered, h.delivered_epoch);
@@ -444,17 +462,22 @@ class association {
   }
 
   /// This side's store is older than what the peer knows of it.
-  void roll_back() {
+  void roll_back(timestamp now) {
     const hello_record& h = greeted_;
+    std::vector<std::byte> parting;
+    hello_record last;
+    if (handshake_.poll_hello(last, now, random_)) write_hello(parting, last);
     notice n(event_kind::rolled_back);
     std::uint64_t received = verdict_.known ? receiver_.accepted() : 0;
-    std::uint64_t delivered = verdict_.known ? current().delivered() : 0;
+    // What was taken since the store was found may be a repetition already.
+    std::uint64_t delivered = verdict_.known ? found_.delivered() : 0;
     bool repeats = h.first - 1 > delivered;
     n.outbound = sequence_range{sender_.delivered() + 1, h.received};
     n.inbound =
         sequence_range{(repeats ? delivered : received) + 1, std::max(h.acknowledged, h.first - 1)};
     tell(n);
     end_session();
+    parting_ = std::move(parting);
     phase_ = phase::minting;
     local_ = random_.mint();
     acknowledged_ = 0;
@@ -520,6 +543,7 @@ class association {
   }
 
   void write_hello(std::vector<std::byte>& out, hello_record& h) const {
+    cursors known = known_to_peer(stored_);
     h.local = local_;
     h.peer = stored_.peer;
     h.former_peer = stored_.former_peer;
@@ -529,9 +553,9 @@ class association {
     h.first_epoch = sender_.delivered_epoch();
     h.acknowledged = acknowledged_;
     h.received = stored_.received();
-    h.delivered = stored_.delivered();
+    h.delivered = known.delivered();
     h.received_epoch = stored_.received_epoch;
-    h.delivered_epoch = stored_.delivered_epoch;
+    h.delivered_epoch = known.delivered_epoch;
     h.received_bytes = receiver_.received_bytes();
     h.credit_sequence = stored_.received() + options_.credit_messages -
                         std::min<std::uint64_t>(receiver_.unread(), options_.credit_messages);
@@ -584,6 +608,7 @@ class association {
   incarnation former_peer_;
   std::uint64_t former_received_;
   std::uint64_t acknowledged_;
+  cursors found_;  ///< where this life, and then its last good session, began
   floors floors_;
 
   phase phase_ = phase::absent;
@@ -594,6 +619,9 @@ class association {
   receiver receiver_;
   std::deque<bytes> pending_;
   std::deque<notice> notices_;
+  /// The answer that is due to a hello which showed that this side was rolled back: from it the
+  /// peer learns what was, before it meets the new incarnation.
+  std::vector<std::byte> parting_;
   frame scratch_;
 
   timestamp settle_at_ = never;
@@ -609,6 +637,7 @@ class association {
   bool ping_due_ = false;
   bool bye_due_ = false;
   bool closing_ = false;
+  bool met_ = false;  ///< there was a session in this life
 };
 
 }  // namespace ilm::protocol

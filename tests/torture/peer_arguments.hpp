@@ -1,0 +1,74 @@
+#pragma once
+
+#include <charconv>
+#include <cstdint>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace torture {
+
+/// The end of the pipe to the driver, and what the exit codes of a peer mean besides 0.
+inline constexpr int report_descriptor = 3;
+inline constexpr int exit_failed = 2;
+inline constexpr int exit_orphan = 3;
+
+/// Peers are "a", "b" and so on; in diaries they go by number.
+inline std::uint8_t number_of(std::string_view name) {
+  return static_cast<std::uint8_t>(name.at(0) - 'a');
+}
+
+struct peer_address {
+  peer_address(std::string whom, std::string where)
+      : name(std::move(whom)), number(number_of(name)), address(std::move(where)) {}
+
+  std::string name;
+  std::uint8_t number;
+  std::string address;
+};
+
+/// How the driver starts a peer: DIRECTORY NAME LEVEL LIFE GENERATION SEED SABOTAGE NAME=ADDRESS...
+struct peer_arguments {
+  explicit peer_arguments(const std::vector<std::string>& words) {
+    if (words.size() < 8) {
+      throw std::invalid_argument("this is a part of ilm_torture, which starts it; see there");
+    }
+    directory = words[0];
+    name = words[1];
+    number = number_of(name);
+    level = words[2];
+    life = static_cast<std::uint32_t>(to_number(words[3]));
+    generation = static_cast<std::uint16_t>(to_number(words[4]));
+    seed = to_number(words[5]);
+    sabotage = words[6];
+    for (std::size_t i = 7; i < words.size(); ++i) {
+      peers.emplace_back(words[i].substr(0, 1), words[i].substr(2));
+    }
+  }
+
+  static std::uint64_t to_number(const std::string& word) {
+    std::uint64_t value = 0;
+    auto [end, failed] = std::from_chars(word.data(), word.data() + word.size(), value);
+    if (failed != std::errc() || end != word.data() + word.size()) {
+      throw std::invalid_argument("not a number: " + word);
+    }
+    return value;
+  }
+
+  std::filesystem::path file(const char* kind) const { return directory / (name + "." + kind); }
+
+  std::filesystem::path directory;
+  std::string name;
+  std::uint8_t number = 0;
+  std::string level;
+  std::uint32_t life = 0;
+  std::uint16_t generation = 0;
+  std::uint64_t seed = 0;
+  std::string sabotage;
+  std::vector<peer_address> peers;
+};
+
+}  // namespace torture
