@@ -25,13 +25,16 @@ inline constexpr std::size_t minimum_key_size = 16;
 
 namespace detail {
 
-inline std::string checked_key(std::string key) {
+inline void check_key(const std::string& key) {
   if (key.size() < minimum_key_size) {
     throw std::invalid_argument("a pre-shared key of " + std::to_string(key.size()) +
                                 " bytes is too short; draw at least " +
                                 std::to_string(minimum_key_size) + " at random");
   }
-  return key;
+}
+
+inline std::string key_name(std::span<const std::byte> peer) {
+  return {reinterpret_cast<const char*>(peer.data()), peer.size()};
 }
 
 inline std::optional<tcp_proof> hmac_sha256(const std::string& key,
@@ -50,8 +53,8 @@ inline std::optional<tcp_proof> hmac_sha256(const std::string& key,
 /// One key for all peers: whoever holds it can take any name.
 /// Throws std::invalid_argument if it is too short.
 inline auto pre_shared_key(std::string key) {
-  return [k = detail::checked_key(std::move(key))](std::span<const std::byte>,
-                                                   std::span<const std::byte> transcript) {
+  detail::check_key(key);
+  return [k = std::move(key)](std::span<const std::byte>, std::span<const std::byte> transcript) {
     return detail::hmac_sha256(k, transcript);
   };
 }
@@ -60,15 +63,16 @@ inline auto pre_shared_key(std::string key) {
 /// Throws std::invalid_argument if one is too short.
 template <encodable PeerId>
 auto pre_shared_keys(std::map<PeerId, std::string> keys) {
-  std::map<std::vector<std::byte>, std::string> encoded;
+  std::map<std::string, std::string> encoded;
   for (auto& [id, key] : keys) {
     std::vector<std::byte> name;
     codec<PeerId>::encode(id, name);
-    encoded.emplace(std::move(name), detail::checked_key(std::move(key)));
+    detail::check_key(key);
+    encoded[detail::key_name(name)] = std::move(key);
   }
   return [held = std::move(encoded)](std::span<const std::byte> peer,
                                      std::span<const std::byte> transcript) {
-    auto at = held.find(std::vector<std::byte>(peer.begin(), peer.end()));
+    auto at = held.find(detail::key_name(peer));
     return at != held.end() ? detail::hmac_sha256(at->second, transcript) : std::nullopt;
   };
 }
