@@ -44,7 +44,9 @@ TEST_CASE("a stream is cut into the frames that were put into it, however it arr
   std::mt19937 random(7);
   std::vector<bytes_vector> frames;
   bytes_vector stream;
-  for (std::size_t size : {0, 1, 4, 16379, 16380, 16381, 16384, 65536, 70000, 200000, 0, 5}) {
+  const std::vector<std::size_t> sizes{0,     1,     4,     16379,  16380, 16381,
+                                       16384, 65536, 70000, 200000, 0,     5};
+  for (std::size_t size : sizes) {
     frames.emplace_back(size, static_cast<std::byte>(random()));
     append(stream, frames.back());
   }
