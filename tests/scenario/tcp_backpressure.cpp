@@ -45,7 +45,7 @@ bool stalls(loop& l, const flow& f) {
 
 }  // namespace
 
-TEST_CASE("a messenger that is slow stops its peer's sends, and loses nothing") {
+TEST_CASE("a messenger that is slow stops its peer's sends, and loses nothing", "[tcp]") {
   loop l;
   options o = quick();
   o.send_buffer = 200'000;
@@ -74,7 +74,7 @@ TEST_CASE("a messenger that is slow stops its peer's sends, and loses nothing") 
   }));
 }
 
-TEST_CASE("a send that waits for a slow peer ends with the session") {
+TEST_CASE("a send that waits for a slow peer ends with the session", "[tcp]") {
   loop l;
   node a(l, "a");
   std::optional<node> b;
@@ -91,7 +91,7 @@ TEST_CASE("a send that waits for a slow peer ends with the session") {
   CHECK(l.until([&] { return !a.up("b"); }));
 }
 
-TEST_CASE("a send that waits for a slow peer can be cancelled") {
+TEST_CASE("a send that waits for a slow peer can be cancelled", "[tcp]") {
   loop l;
   node a(l, "a"), b(l, "b");
   b.dial(a);
@@ -112,7 +112,7 @@ TEST_CASE("a send that waits for a slow peer can be cancelled") {
   CHECK(failed);
 }
 
-TEST_CASE("a receive that waits can be cancelled, and loses no event") {
+TEST_CASE("a receive that waits can be cancelled, and loses no event", "[tcp]") {
   loop l;
   network a(l.context, "a", quick());
   a.listen("127.0.0.1:0");
@@ -134,7 +134,7 @@ TEST_CASE("a receive that waits can be cancelled, and loses no event") {
   CHECK(next->kind == event::type::up);
 }
 
-TEST_CASE("peers take turns: one that floods does not keep another waiting") {
+TEST_CASE("peers take turns: one that floods does not keep another waiting", "[tcp]") {
   loop l;
   options o = quick();
   o.receive_buffer = 1 << 20;

@@ -29,7 +29,7 @@ std::string deserted(loop& l) {
 
 }  // namespace
 
-TEST_CASE("a port in use is an error that says so") {
+TEST_CASE("a port in use is an error that says so", "[tcp]") {
   loop l;
   node a(l, "a");
   network other(l.context, "other");
@@ -44,7 +44,7 @@ TEST_CASE("a port in use is an error that says so") {
   CHECK("127.0.0.1:" + std::to_string(other.port()) == a.address());
 }
 
-TEST_CASE("a port is free for a successor although sessions were on it") {
+TEST_CASE("a port is free for a successor although sessions were on it", "[tcp]") {
   loop l;
   node b(l, "b");
   std::string address = "127.0.0.1:0";
@@ -56,7 +56,7 @@ TEST_CASE("a port is free for a successor although sessions were on it") {
   }
 }
 
-TEST_CASE("an address that is none is an error that says why") {
+TEST_CASE("an address that is none is an error that says why", "[tcp]") {
   loop l;
   network net(l.context, "a");
   for (const char* text : {"", "host", "host:", ":1", "host:x", "host:99999", "host:0", "host:1x",
@@ -77,7 +77,7 @@ TEST_CASE("an address that is none is an error that says why") {
   CHECK(code == ilm::error::invalid_peer_id);
 }
 
-TEST_CASE("options that contradict one another are refused with a text") {
+TEST_CASE("options that contradict one another are refused with a text", "[tcp]") {
   loop l;
   auto refused = [&](auto change) {
     options o;
@@ -100,7 +100,7 @@ TEST_CASE("options that contradict one another are refused with a text") {
   CHECK(code == ilm::error::invalid_peer_id);
 }
 
-TEST_CASE("a name is looked up, and IPv6 is dialed") {
+TEST_CASE("a name is looked up, and IPv6 is dialed", "[tcp]") {
   loop l;
   node a(l, "a"), b(l, "b");
   b.control().add_peer("a", "localhost:" + std::to_string(a.control().port()));
@@ -115,7 +115,7 @@ TEST_CASE("a name is looked up, and IPv6 is dialed") {
   CHECK(joined(l, c, b));
 }
 
-TEST_CASE("a name that nobody has is told as the resolver says it") {
+TEST_CASE("a name that nobody has is told as the resolver says it", "[tcp]") {
   loop l;
   node a(l, "a");
   a.control().add_peer("b", "name.invalid:1");
@@ -123,7 +123,7 @@ TEST_CASE("a name that nobody has is told as the resolver says it") {
   CHECK(a.events().front().error.category() != ilm::tcp_category());
 }
 
-TEST_CASE("a dial that fails is told once, and again when it fails for another reason") {
+TEST_CASE("a dial that fails is told once, and again when it fails for another reason", "[tcp]") {
   loop l;
   std::string address = deserted(l);
   node b(l, "b", quick(), "");
@@ -141,7 +141,7 @@ TEST_CASE("a dial that fails is told once, and again when it fails for another r
   CHECK(joined(l, a, b));
 }
 
-TEST_CASE("the wait before dialing again grows to its maximum, and a hint cuts it short") {
+TEST_CASE("the wait before dialing again grows to its maximum, and a hint cuts it short", "[tcp]") {
   loop l;
   // Whoever connects is closed: each attempt fails at once, and is counted.
   node a(l, "a");
@@ -165,7 +165,7 @@ TEST_CASE("the wait before dialing again grows to its maximum, and a hint cuts i
   CHECK(joined(l, a, b));
 }
 
-TEST_CASE("a hint gives up an attempt that hangs") {
+TEST_CASE("a hint gives up an attempt that hangs", "[tcp]") {
   loop l;
   // It takes connections and says nothing.
   asio::ip::tcp::acceptor deaf(l.context, {asio::ip::address_v4::loopback(), 0});
@@ -185,7 +185,7 @@ TEST_CASE("a hint gives up an attempt that hangs") {
   CHECK(b.problems() == 0);
 }
 
-TEST_CASE("an attempt that hangs ends in time and is told") {
+TEST_CASE("an attempt that hangs ends in time and is told", "[tcp]") {
   loop l;
   asio::ip::tcp::acceptor deaf(l.context, {asio::ip::address_v4::loopback(), 0});
   options o = quick();
@@ -195,7 +195,7 @@ TEST_CASE("an attempt that hangs ends in time and is told") {
   CHECK(l.until([&] { return b.told("a", tcp_error::handshake_timeout); }));
 }
 
-TEST_CASE("a peer that is removed is not dialed, and its session ends") {
+TEST_CASE("a peer that is removed is not dialed, and its session ends", "[tcp]") {
   loop l;
   node a(l, "a"), b(l, "b");
   b.dial(a);
@@ -213,7 +213,7 @@ TEST_CASE("a peer that is removed is not dialed, and its session ends") {
   CHECK(joined(l, a, b));
 }
 
-TEST_CASE("another address in the book is dialed at once when the old one leads nowhere") {
+TEST_CASE("another address in the book is dialed at once when the old one leads nowhere", "[tcp]") {
   loop l;
   node a(l, "a");
   options o;
@@ -225,7 +225,7 @@ TEST_CASE("another address in the book is dialed at once when the old one leads 
   CHECK(joined(l, a, b));
 }
 
-TEST_CASE("what a control asks for is done, whenever it asks") {
+TEST_CASE("what a control asks for is done, whenever it asks", "[tcp]") {
   for (int steps = 0; steps < 12; ++steps) {
     loop l;
     node a(l, "a"), b(l, "b");
@@ -235,7 +235,7 @@ TEST_CASE("what a control asks for is done, whenever it asks") {
   }
 }
 
-TEST_CASE("a control does nothing once its network is gone, nor before it runs") {
+TEST_CASE("a control does nothing once its network is gone, nor before it runs", "[tcp]") {
   loop l;
   std::optional<ilm::tcp_control<>> control;
   {

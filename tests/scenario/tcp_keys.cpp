@@ -22,7 +22,7 @@ const std::string key = "correct horse battery staple";
 
 }  // namespace
 
-TEST_CASE("a proof is the HMAC-SHA-256 of RFC 4231") {
+TEST_CASE("a proof is the HMAC-SHA-256 of RFC 4231", "[tcp]") {
   // Its second case has a key of four bytes, the first one of twenty.
   auto prove = ilm::pre_shared_key(std::string(20, '\x0b'));
   std::optional<ilm::tcp_proof> proof = prove({}, std::as_bytes(std::span("Hi There", 8)));
@@ -34,7 +34,7 @@ TEST_CASE("a proof is the HMAC-SHA-256 of RFC 4231") {
   CHECK(hex == "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
 }
 
-TEST_CASE("a short key is refused with a text that says so") {
+TEST_CASE("a short key is refused with a text that says so", "[tcp]") {
   CHECK_THROWS_AS(ilm::pre_shared_key(""), std::invalid_argument);
   CHECK_THROWS_AS(ilm::pre_shared_key("fifteen letters"), std::invalid_argument);
   CHECK_NOTHROW(ilm::pre_shared_key("sixteen letters!"));
@@ -42,7 +42,7 @@ TEST_CASE("a short key is refused with a text that says so") {
   CHECK_THROWS_AS(ilm::pre_shared_keys(keys), std::invalid_argument);
 }
 
-TEST_CASE("peers with one key meet; with another, or none, they are refused and told") {
+TEST_CASE("peers with one key meet; with another, or none, they are refused and told", "[tcp]") {
   loop l;
   node a(l, "a", with_key(key)), b(l, "b", with_key(key));
   b.dial(a);
@@ -72,7 +72,7 @@ TEST_CASE("peers with one key meet; with another, or none, they are refused and 
   CHECK(a.ups("b") == 1);
 }
 
-TEST_CASE("with a key for each peer nobody can take another's name") {
+TEST_CASE("with a key for each peer nobody can take another's name", "[tcp]") {
   loop l;
   auto keys = [](std::map<std::string, std::string> all) {
     options o = quick();
@@ -94,7 +94,8 @@ TEST_CASE("with a key for each peer nobody can take another's name") {
   CHECK(a.ups("b") == 1);
 }
 
-TEST_CASE("a peer with the key takes over from its dead connection, one without does not") {
+TEST_CASE("a peer with the key takes over from its dead connection, one without does not",
+          "[tcp]") {
   loop l;
   options o = with_key(key);
   o.keepalive_timeout = 1h;

@@ -12,7 +12,7 @@ using namespace test::tcp;
 
 // A network can be destroyed at any moment, and so can its context.
 
-TEST_CASE("a network over TCP that was never used can be destroyed") {
+TEST_CASE("a network over TCP that was never used can be destroyed", "[tcp]") {
   loop l;
   {
     network idle(l.context, "a");
@@ -25,7 +25,7 @@ TEST_CASE("a network over TCP that was never used can be destroyed") {
   CHECK(target.local_id() == "c");
 }
 
-TEST_CASE("networks over TCP are destroyed after any number of steps") {
+TEST_CASE("networks over TCP are destroyed after any number of steps", "[tcp]") {
   for (int steps = 0; steps < 120; ++steps) {
     loop l;
     node a(l, "a");
@@ -48,7 +48,7 @@ TEST_CASE("networks over TCP are destroyed after any number of steps") {
   }
 }
 
-TEST_CASE("a context is destroyed with everything in flight over TCP") {
+TEST_CASE("a context is destroyed with everything in flight over TCP", "[tcp]") {
   for (int steps = 0; steps < 120; ++steps) {
     auto l = std::make_unique<loop>();
     std::vector<std::shared_ptr<network>> nets;
@@ -93,7 +93,8 @@ TEST_CASE("a context is destroyed with everything in flight over TCP") {
   }
 }
 
-TEST_CASE("a network over TCP is controlled from other threads while several run its context") {
+TEST_CASE("a network over TCP is controlled from other threads while several run its context",
+          "[tcp]") {
   asio::io_context context;
   auto work = asio::make_work_guard(context);
   struct side {

@@ -6,7 +6,7 @@ using ilm::tcp_error;
 
 // Connections that die without a word, peers that come back, and what is found by keepalive.
 
-TEST_CASE("a peer that comes back takes over from its dead connection at once") {
+TEST_CASE("a peer that comes back takes over from its dead connection at once", "[tcp]") {
   loop l;
   options patient = quick();
   patient.keepalive_timeout = 1h;
@@ -36,7 +36,7 @@ TEST_CASE("a peer that comes back takes over from its dead connection at once") 
   CHECK(a.downs("m") == 1);
 }
 
-TEST_CASE("a peer whose connection died for it alone makes a new one") {
+TEST_CASE("a peer whose connection died for it alone makes a new one", "[tcp]") {
   loop l;
   bool leads = GENERATE(true, false);
   bool dials = GENERATE(true, false);
@@ -61,7 +61,7 @@ TEST_CASE("a peer whose connection died for it alone makes a new one") {
   CHECK(b.orderly());
 }
 
-TEST_CASE("keepalive finds a connection that carries nothing any more, on both sides") {
+TEST_CASE("keepalive finds a connection that carries nothing any more, on both sides", "[tcp]") {
   loop l;
   options o = quick();
   o.keepalive_interval = 20ms;
@@ -81,7 +81,7 @@ TEST_CASE("keepalive finds a connection that carries nothing any more, on both s
   CHECK(b.orderly());
 }
 
-TEST_CASE("a peer that is slow to take frames is not taken for dead") {
+TEST_CASE("a peer that is slow to take frames is not taken for dead", "[tcp]") {
   loop l;
   options o = quick();
   o.keepalive_interval = 20ms;
@@ -101,7 +101,7 @@ TEST_CASE("a peer that is slow to take frames is not taken for dead") {
   CHECK(b.downs("a") == 0);
 }
 
-TEST_CASE("a session that breaks is made again, with a peer that was restarted as well") {
+TEST_CASE("a session that breaks is made again, with a peer that was restarted as well", "[tcp]") {
   loop l;
   node b(l, "b");
   std::string address = "127.0.0.1:0";

@@ -29,7 +29,8 @@ asio::awaitable<void> take_numbers(inbox box, int count, int& taken, bool& order
 
 }  // namespace
 
-TEST_CASE("messengers over TCP deliver once and in order whatever happens to connections") {
+TEST_CASE("messengers over TCP deliver once and in order whatever happens to connections",
+          "[tcp]") {
   constexpr int count = 3000;
   loop l;
   network net_a(l.context, "a", quick()), net_b(l.context, "b", quick());
@@ -62,7 +63,8 @@ TEST_CASE("messengers over TCP deliver once and in order whatever happens to con
   CHECK(taken_b == count);
 }
 
-TEST_CASE("a slow application stops the messenger at the other end of TCP, and nothing is lost") {
+TEST_CASE("a slow application stops the messenger at the other end of TCP, and nothing is lost",
+          "[tcp]") {
   loop l;
   ilm::options small;
   small.maximum_message_size = 64 << 10;
@@ -83,7 +85,7 @@ TEST_CASE("a slow application stops the messenger at the other end of TCP, and n
   CHECK(ordered);
 }
 
-TEST_CASE("a refusal over TCP is an event of the messenger on both sides") {
+TEST_CASE("a refusal over TCP is an event of the messenger on both sides", "[tcp]") {
   loop l;
   options larger = quick();
   larger.maximum_frame_size = 2 << 20;
@@ -100,7 +102,7 @@ TEST_CASE("a refusal over TCP is an event of the messenger on both sides") {
   CHECK(seen_by_b == ilm::tcp_error::frame_size_mismatch);
 }
 
-TEST_CASE("messengers over TCP are destroyed and made anew on one port") {
+TEST_CASE("messengers over TCP are destroyed and made anew on one port", "[tcp]") {
   loop l;
   store disk_a, disk_b;
   network net_b(l.context, "b", quick());

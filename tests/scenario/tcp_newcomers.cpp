@@ -78,7 +78,7 @@ struct pair {
 
 }  // namespace
 
-TEST_CASE("what is no ILM is told, and does not disturb a session") {
+TEST_CASE("what is no ILM is told, and does not disturb a session", "[tcp]") {
   loop l;
   pair p(l);
   plain_socket browser(l, p.a.address());
@@ -94,7 +94,7 @@ TEST_CASE("what is no ILM is told, and does not disturb a session") {
   CHECK(p.undisturbed());
 }
 
-TEST_CASE("a newcomer that says nothing, or says it slowly, is closed in time") {
+TEST_CASE("a newcomer that says nothing, or says it slowly, is closed in time", "[tcp]") {
   loop l;
   options o = quick();
   o.handshake_timeout = 100ms;
@@ -112,7 +112,7 @@ TEST_CASE("a newcomer that says nothing, or says it slowly, is closed in time") 
   CHECK(p.undisturbed());
 }
 
-TEST_CASE("a hello is checked before anything is said of this side") {
+TEST_CASE("a hello is checked before anything is said of this side", "[tcp]") {
   loop l;
   node a(l, "a");
   wire::hello h = hello_of("c", "a");
@@ -167,7 +167,7 @@ TEST_CASE("a hello is checked before anything is said of this side") {
   CHECK(a.ups("c") == 0);
 }
 
-TEST_CASE("a peer without the key, or with another one, is refused and both are told") {
+TEST_CASE("a peer without the key, or with another one, is refused and both are told", "[tcp]") {
   loop l;
   pair p(l, keyed(1));
   bool dials = GENERATE(true, false);
@@ -188,7 +188,7 @@ TEST_CASE("a peer without the key, or with another one, is refused and both are 
   CHECK(p.undisturbed());
 }
 
-TEST_CASE("a peer for whom there is no key is refused") {
+TEST_CASE("a peer for whom there is no key is refused", "[tcp]") {
   loop l;
   options choosy = keyed(1);
   choosy.prove = [toy = toy_key(1)](std::span<const std::byte> who, std::span<const std::byte> t) {
@@ -203,7 +203,7 @@ TEST_CASE("a peer for whom there is no key is refused") {
   CHECK(a.ups("c") == 0);
 }
 
-TEST_CASE("a key hook that throws refuses the peer") {
+TEST_CASE("a key hook that throws refuses the peer", "[tcp]") {
   loop l;
   options broken = keyed(1);
   broken.prove = [](std::span<const std::byte>,
@@ -216,7 +216,7 @@ TEST_CASE("a key hook that throws refuses the peer") {
   CHECK(a.ups("b") == 0);
 }
 
-TEST_CASE("a proof that is sent back, or was seen before, proves nothing") {
+TEST_CASE("a proof that is sent back, or was seen before, proves nothing", "[tcp]") {
   loop l;
   pair p(l, keyed(1));
   wire::hello h = hello_of("b", "a", true);
@@ -241,7 +241,8 @@ TEST_CASE("a proof that is sent back, or was seen before, proves nothing") {
   CHECK(p.undisturbed());
 }
 
-TEST_CASE("whoever claims a name without keys takes it, and the claim of a name is no more") {
+TEST_CASE("whoever claims a name without keys takes it, and the claim of a name is no more",
+          "[tcp]") {
   // Plain TCP: this is what the documentation warns of.
   loop l;
   node a(l, "a"), b(l, "b");
@@ -254,7 +255,7 @@ TEST_CASE("whoever claims a name without keys takes it, and the claim of a name 
   CHECK(a.orderly());
 }
 
-TEST_CASE("an id that its codec would write otherwise is none") {
+TEST_CASE("an id that its codec would write otherwise is none", "[tcp]") {
   loop l;
   ilm::tcp_network<std::uint32_t> a(l.context, 1, quick());
   a.listen("127.0.0.1:0");
@@ -268,7 +269,7 @@ TEST_CASE("an id that its codec would write otherwise is none") {
   REQUIRE(l.until([&] { return s.closed() && told; }));
 }
 
-TEST_CASE("newcomers beyond the limit are closed, and room comes back") {
+TEST_CASE("newcomers beyond the limit are closed, and room comes back", "[tcp]") {
   loop l;
   options o = quick();
   o.maximum_unauthenticated = 3;
@@ -287,7 +288,7 @@ TEST_CASE("newcomers beyond the limit are closed, and room comes back") {
   CHECK(joined(l, p.a, c));
 }
 
-TEST_CASE("peers beyond the limit are refused; one that has a session may take it over") {
+TEST_CASE("peers beyond the limit are refused; one that has a session may take it over", "[tcp]") {
   loop l;
   options o = quick();
   o.maximum_connections = 2;
@@ -308,7 +309,7 @@ TEST_CASE("peers beyond the limit are refused; one that has a session may take i
   CHECK(l.until([&] { return d.up("a"); }));
 }
 
-TEST_CASE("of a flood of refusals no more than a few are told") {
+TEST_CASE("of a flood of refusals no more than a few are told", "[tcp]") {
   loop l;
   pair p(l);
   for (int round = 0; round < 100; ++round) {
@@ -321,7 +322,7 @@ TEST_CASE("of a flood of refusals no more than a few are told") {
   CHECK(p.undisturbed());
 }
 
-TEST_CASE("a frame above the limit ends the session, and says why") {
+TEST_CASE("a frame above the limit ends the session, and says why", "[tcp]") {
   loop l;
   node b(l, "b");
   plain_socket s(l, b.address());
@@ -337,7 +338,7 @@ TEST_CASE("a frame above the limit ends the session, and says why") {
   CHECK(b.orderly());
 }
 
-TEST_CASE("a handshake in single bytes is one all the same") {
+TEST_CASE("a handshake in single bytes is one all the same", "[tcp]") {
   loop l;
   node b(l, "b");
   plain_socket s(l, b.address());

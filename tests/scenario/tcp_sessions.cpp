@@ -31,13 +31,13 @@ asio::awaitable<std::error_code> try_send(network& net, std::string to, bytes_ve
 
 }  // namespace
 
-TEST_CASE("a TCP network is one") {
+TEST_CASE("a TCP network is one", "[tcp]") {
   STATIC_REQUIRE(ilm::network<ilm::tcp_network<>>);
   STATIC_REQUIRE(ilm::network<ilm::tcp_network<std::uint64_t>>);
   STATIC_REQUIRE(ilm::tcp_network<>::reliable);
 }
 
-TEST_CASE("frames cross whole and in order both ways over TCP, whoever dialed") {
+TEST_CASE("frames cross whole and in order both ways over TCP, whoever dialed", "[tcp]") {
   loop l;
   node a(l, "a"), b(l, "b");
   bool smaller_dials = GENERATE(true, false);
@@ -54,7 +54,7 @@ TEST_CASE("frames cross whole and in order both ways over TCP, whoever dialed") 
   CHECK(a.problems() + b.problems() == 0);
 }
 
-TEST_CASE("frames of any size up to the maximum cross TCP") {
+TEST_CASE("frames of any size up to the maximum cross TCP", "[tcp]") {
   loop l;
   node a(l, "a"), b(l, "b");
   a.dial(b);
@@ -71,7 +71,7 @@ TEST_CASE("frames of any size up to the maximum cross TCP") {
   CHECK(b.texts("a") == texts);
 }
 
-TEST_CASE("a frame beyond the maximum is not sent over TCP, an empty one not carried") {
+TEST_CASE("a frame beyond the maximum is not sent over TCP, an empty one not carried", "[tcp]") {
   loop l;
   node a(l, "a"), b(l, "b");
   a.dial(b);
@@ -88,7 +88,7 @@ TEST_CASE("a frame beyond the maximum is not sent over TCP, an empty one not car
   CHECK(b.downs("a") == 0);
 }
 
-TEST_CASE("two that dial each other at once end with one session that carries both ways") {
+TEST_CASE("two that dial each other at once end with one session that carries both ways", "[tcp]") {
   options o = quick();
   for (int round = 0; round < 200; ++round) {
     loop l;
@@ -110,7 +110,7 @@ TEST_CASE("two that dial each other at once end with one session that carries bo
   }
 }
 
-TEST_CASE("two that dial each other keep one session over hundreds of cuts") {
+TEST_CASE("two that dial each other keep one session over hundreds of cuts", "[tcp]") {
   loop l;
   options o;
   o.minimum_reconnect_delay = 1ms;
@@ -134,7 +134,7 @@ TEST_CASE("two that dial each other keep one session over hundreds of cuts") {
   CHECK(b.orderly());
 }
 
-TEST_CASE("many peers over TCP have one session each") {
+TEST_CASE("many peers over TCP have one session each", "[tcp]") {
   loop l;
   std::vector<node> nodes;
   for (int i = 0; i < 8; ++i) nodes.emplace_back(l, "p" + std::to_string(i));
@@ -163,7 +163,7 @@ TEST_CASE("many peers over TCP have one session each") {
   for (node& a : nodes) CHECK(a.orderly());
 }
 
-TEST_CASE("what is sent to nobody, or before `up` was received, is dropped over TCP") {
+TEST_CASE("what is sent to nobody, or before `up` was received, is dropped over TCP", "[tcp]") {
   loop l;
   node a(l, "a"), b(l, "b");
   auto to_nobody = a.send("nobody", "x");
@@ -180,7 +180,7 @@ TEST_CASE("what is sent to nobody, or before `up` was received, is dropped over 
   CHECK(b.texts("a") == std::vector<std::string>{"late"});
 }
 
-TEST_CASE("a session over TCP that came and went unseen is not told") {
+TEST_CASE("a session over TCP that came and went unseen is not told", "[tcp]") {
   loop l;
   node b(l, "b");
   hold(l, b);
@@ -197,7 +197,7 @@ TEST_CASE("a session over TCP that came and went unseen is not told") {
   CHECK(b.ups("a") + b.downs("a") + b.frames("a") == 0);
 }
 
-TEST_CASE("peer ids over TCP may be numbers") {
+TEST_CASE("peer ids over TCP may be numbers", "[tcp]") {
   loop l;
   options o = quick();
   ilm::tcp_network<std::uint64_t> a(l.context, 1, o), b(l.context, 2, o);
