@@ -3,14 +3,17 @@
 #include <ilm/message.hpp>
 #include <ilm/networks/tcp/options.hpp>
 
-#include <cstddef>
-#include <map>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+
+#include <cstddef>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,13 +28,15 @@ inline constexpr std::size_t minimum_key_size = 16;
 
 namespace detail {
 
-inline std::string checked_key(std::string key) {
-  if (key.size() < minimum_key_size) {
-    throw std::invalid_argument("a pre-shared key of " + std::to_string(key.size()) +
-                                " bytes is too short; draw at least " +
-                                std::to_string(minimum_key_size) + " at random");
-  }
-  return key;
+inline void check_key(const std::string& key) {
+  if (key.size() >= minimum_key_size) return;
+  throw std::invalid_argument("a pre-shared key of " + std::to_string(key.size()) +
+                              " bytes is too short; draw at least " +
+                              std::to_string(minimum_key_size) + " at random");
+}
+
+inline std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 inline std::optional<tcp_proof> hmac_sha256(const std::string& key,
@@ -50,8 +55,8 @@ inline std::optional<tcp_proof> hmac_sha256(const std::string& key,
 /// One key for all peers: whoever holds it can take any name.
 /// Throws std::invalid_argument if it is too short.
 inline auto pre_shared_key(std::string key) {
-  return [k = detail::checked_key(std::move(key))](std::span<const std::byte>,
-                                                   std::span<const std::byte> transcript) {
+  detail::check_key(key);
+  return [k = std::move(key)](std::span<const std::byte>, std::span<const std::byte> transcript) {
     return detail::hmac_sha256(k, transcript);
   };
 }
@@ -59,16 +64,17 @@ inline auto pre_shared_key(std::string key) {
 /// A key for each peer, known to the two of them alone; peers without one are refused.
 /// Throws std::invalid_argument if one is too short.
 template <encodable PeerId>
-auto pre_shared_keys(std::map<PeerId, std::string> keys) {
-  std::map<std::vector<std::byte>, std::string> encoded;
-  for (auto& [id, key] : keys) {
+auto pre_shared_keys(const std::map<PeerId, std::string>& keys) {
+  std::map<std::string, std::string, std::less<>> named;
+  for (const auto& [id, key] : keys) {
+    detail::check_key(key);
     std::vector<std::byte> name;
     codec<PeerId>::encode(id, name);
-    encoded.emplace(std::move(name), detail::checked_key(std::move(key)));
+    named.emplace(detail::text_of(name), key);
   }
-  return [held = std::move(encoded)](std::span<const std::byte> peer,
-                                     std::span<const std::byte> transcript) {
-    auto at = held.find(std::vector<std::byte>(peer.begin(), peer.end()));
+  return [held = std::move(named)](std::span<const std::byte> peer,
+                                   std::span<const std::byte> transcript) {
+    auto at = held.find(detail::text_of(peer));
     return at != held.end() ? detail::hmac_sha256(at->second, transcript) : std::nullopt;
   };
 }
