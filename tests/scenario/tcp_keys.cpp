@@ -74,9 +74,9 @@ TEST_CASE("peers with one key meet; with another, or none, they are refused and 
 
 TEST_CASE("with a key for each peer nobody can take another's name", "[tcp]") {
   loop l;
-  auto keys = [](std::map<std::string, std::string> all) {
+  auto keys = [](const std::map<std::string, std::string>& all) {
     options o = quick();
-    o.prove = ilm::pre_shared_keys(std::move(all));
+    o.prove = ilm::pre_shared_keys(all);
     return o;
   };
   const std::string ab = "the key of a and b", ac = "the key of a and c";

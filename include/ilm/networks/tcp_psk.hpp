@@ -3,14 +3,17 @@
 #include <ilm/message.hpp>
 #include <ilm/networks/tcp/options.hpp>
 
-#include <cstddef>
-#include <map>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+
+#include <cstddef>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -26,15 +29,14 @@ inline constexpr std::size_t minimum_key_size = 16;
 namespace detail {
 
 inline void check_key(const std::string& key) {
-  if (key.size() < minimum_key_size) {
-    throw std::invalid_argument("a pre-shared key of " + std::to_string(key.size()) +
-                                " bytes is too short; draw at least " +
-                                std::to_string(minimum_key_size) + " at random");
-  }
+  if (key.size() >= minimum_key_size) return;
+  throw std::invalid_argument("a pre-shared key of " + std::to_string(key.size()) +
+                              " bytes is too short; draw at least " +
+                              std::to_string(minimum_key_size) + " at random");
 }
 
-inline std::string key_name(std::span<const std::byte> peer) {
-  return {reinterpret_cast<const char*>(peer.data()), peer.size()};
+inline std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 inline std::optional<tcp_proof> hmac_sha256(const std::string& key,
@@ -62,17 +64,17 @@ inline auto pre_shared_key(std::string key) {
 /// A key for each peer, known to the two of them alone; peers without one are refused.
 /// Throws std::invalid_argument if one is too short.
 template <encodable PeerId>
-auto pre_shared_keys(std::map<PeerId, std::string> keys) {
-  std::map<std::string, std::string> encoded;
-  for (auto& [id, key] : keys) {
+auto pre_shared_keys(const std::map<PeerId, std::string>& keys) {
+  std::map<std::string, std::string, std::less<>> named;
+  for (const auto& [id, key] : keys) {
+    detail::check_key(key);
     std::vector<std::byte> name;
     codec<PeerId>::encode(id, name);
-    detail::check_key(key);
-    encoded[detail::key_name(name)] = std::move(key);
+    named.emplace(detail::text_of(name), key);
   }
-  return [held = std::move(encoded)](std::span<const std::byte> peer,
-                                     std::span<const std::byte> transcript) {
-    auto at = held.find(detail::key_name(peer));
+  return [held = std::move(named)](std::span<const std::byte> peer,
+                                   std::span<const std::byte> transcript) {
+    auto at = held.find(detail::text_of(peer));
     return at != held.end() ? detail::hmac_sha256(at->second, transcript) : std::nullopt;
   };
 }

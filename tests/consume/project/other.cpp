@@ -1,5 +1,4 @@
 #include <ilm/ilm.hpp>
-
 #include <ilm/networks/tcp.hpp>
 #ifdef WITH_SQLITE
 #include <ilm/backends/sqlite.hpp>
