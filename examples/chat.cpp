@@ -24,6 +24,7 @@
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/signal_set.hpp>
+#include <sqlite3.h>
 
 #include <algorithm>
 #include <array>
@@ -45,7 +46,6 @@
 #include <optional>
 #include <random>
 #include <spawn.h>
-#include <sqlite3.h>
 #include <stdexcept>
 #include <string>
 #include <string_view>

@@ -14,6 +14,7 @@
 
 #include <asio/io_context.hpp>
 #include <nlohmann/json.hpp>
+#include <sqlite3.h>
 
 #include <algorithm>
 #include <array>
@@ -29,7 +30,6 @@
 #include <optional>
 #include <random>
 #include <span>
-#include <sqlite3.h>
 #include <sstream>
 #include <stdexcept>
 #include <string>

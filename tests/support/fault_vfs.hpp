@@ -2,13 +2,14 @@
 
 // A SQLite VFS over the default one that fails on request, and whose power can be cut.
 
+#include <sqlite3.h>
+
 #include <cstdint>
 #include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <sqlite3.h>
 #include <string>
 #include <utility>
 #include <vector>

@@ -6,6 +6,7 @@
 #include <ilm/ilm.hpp>
 
 #include <asio/io_context.hpp>
+#include <sqlite3.h>
 
 #include <atomic>
 #include <cstdint>
@@ -13,7 +14,6 @@
 #include <filesystem>
 #include <map>
 #include <optional>
-#include <sqlite3.h>
 #include <stdexcept>
 #include <string>
 #include <system_error>

@@ -1,7 +1,8 @@
 #include "store_file.hpp"
 
-#include <memory>
 #include <sqlite3.h>
+
+#include <memory>
 #include <stdexcept>
 
 namespace torture {

@@ -2,11 +2,12 @@
 
 #include <ilm/backends/sqlite/error.hpp>
 
+#include <sqlite3.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <sqlite3.h>
 #include <string>
 #include <system_error>
 
