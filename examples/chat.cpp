@@ -378,13 +378,13 @@ asio::posix::stream_descriptor open_input(asio::io_context& context, bool termin
 
 class chat {
  public:
-  chat(asio::io_context& context, const arguments& asked)
+  chat(asio::io_context& context, const arguments& asked, network_type net)
       : context_(context),
         asked_(asked),
-        transcript_(asked.store),
-        messenger_(context, store_beside_transcript(asked.store), join(context, asked),
-                   [this](const message& m) { receive(m); }),
         input_(open_input(context, screen_.is_terminal())),
+        transcript_(asked.store),
+        messenger_(context, store_beside_transcript(asked.store), std::move(net),
+                   [this](const message& m) { receive(m); }),
         signals_(context, SIGINT, SIGTERM, SIGHUP) {
     signals_.async_wait([this](std::error_code failed, int) {
       if (!failed) leave();
@@ -550,9 +550,9 @@ class chat {
   asio::io_context& context_;
   const arguments& asked_;
   screen screen_;
+  asio::posix::stream_descriptor input_;
   transcript transcript_;
   messenger messenger_;
-  asio::posix::stream_descriptor input_;
   asio::signal_set signals_;
   std::array<char, 4096> buffer_{};
   std::string_view read_;
@@ -568,7 +568,8 @@ int main(int count, char** words) try {
   }
   arguments asked = parse({words + 1, words + count});
   asio::io_context context;
-  chat c(context, asked);
+  network_type net = join(context, asked);  // a mistyped address is told before a file is made
+  chat c(context, asked, std::move(net));
   context.run();
   c.rethrow();
   return 0;

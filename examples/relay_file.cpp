@@ -353,9 +353,9 @@ class shelf {
 
 class receiver {
  public:
-  receiver(asio::io_context& context, const arguments& asked)
+  receiver(asio::io_context& context, const arguments& asked, network_type net)
       : shelf_(asked.path),
-        messenger_(context, store_type(store_of(asked)), listen(context, asked),
+        messenger_(context, store_type(store_of(asked)), std::move(net),
                    [this](const message& m) { return take(m); }) {
     progress::note("waiting for files at " + asked.address);
     asio::co_spawn(context, tell_events(messenger_), asio::detached);
@@ -370,11 +370,6 @@ class receiver {
     fs::path directory = fs::absolute(asked.path).lexically_normal();
     if (!directory.has_filename()) directory = directory.parent_path();
     return directory.string() + ".relay.db";
-  }
-  static network_type listen(asio::io_context& context, const arguments& asked) {
-    network_type net(context, receiver_id);
-    net.listen(asked.address);
-    return net;
   }
 
   /// The messenger goes on while the disk works.
@@ -525,7 +520,9 @@ bool send(const arguments& asked) {
 /// Until it is killed, which is as safe as any other end.
 void receive(const arguments& asked) {
   asio::io_context context;
-  receiver r(context, asked);
+  network_type net(context, receiver_id);
+  net.listen(asked.address);  // a mistyped address is told before a directory is made
+  receiver r(context, asked, std::move(net));
   context.run();
 }
 

@@ -117,3 +117,21 @@ TEST_CASE("chat: no line is lost or shown twice when one side is killed in the m
     REQUIRE(alice.printed("✓ " + std::to_string(n) + " to bob") == 1);
   }
 }
+
+TEST_CASE("chat: what was mistyped is told, and leaves no file") {
+  test::temporary_directory place;
+  auto output = place / "out", store = place / "store.db";
+  CHECK(test::run(CHAT_PROGRAM, {}, output) == 2);
+  CHECK_THAT(test::contents_of(output), test::ContainsSubstring("usage: chat NAME"));
+
+  std::string here = "127.0.0.1", there = test::free_address();
+  std::vector<std::string> words{"alice",        "--listen", here,          "--peer",
+                                 "bob=" + there, "--store",  store.string()};
+  CHECK(test::run(CHAT_PROGRAM, words, output) == 1);
+  CHECK_THAT(test::contents_of(output), test::ContainsSubstring("the port is missing"));
+  words[2] = there;
+  words[4] = "bob=" + here;
+  CHECK(test::run(CHAT_PROGRAM, words, output) == 1);
+  CHECK_THAT(test::contents_of(output), test::ContainsSubstring("the port is missing"));
+  CHECK(!std::filesystem::exists(store));
+}

@@ -109,3 +109,21 @@ TEST_CASE("relay_file: a file that is sent again is recognised, and missed where
   INFO(c.printed());
   CHECK_THAT(c.printed(), test::ContainsSubstring("no: it is gone from here"));
 }
+
+TEST_CASE("relay_file: what was mistyped is told, and leaves nothing behind") {
+  test::temporary_directory place;
+  auto output = place / "out", inbox = place / "inbox", file = place / "file";
+  CHECK(test::run(RELAY_FILE_PROGRAM, {}, output) == 2);
+  CHECK_THAT(contents_of(output), test::ContainsSubstring("usage: relay_file receive"));
+
+  CHECK(test::run(RELAY_FILE_PROGRAM, {"receive", "--listen", "127.0.0.1", inbox}, output) == 1);
+  CHECK_THAT(contents_of(output), test::ContainsSubstring("the port is missing"));
+  CHECK(!fs::exists(inbox));
+
+  std::ofstream(file) << "contents";
+  std::string store = place / "send.db";
+  CHECK(test::run(RELAY_FILE_PROGRAM, {"send", "--to", "127.0.0.1", "--store", store, file},
+                  output) == 1);
+  CHECK_THAT(contents_of(output), test::ContainsSubstring("the port is missing"));
+  CHECK(!fs::exists(store));
+}
