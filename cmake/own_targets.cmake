@@ -35,6 +35,9 @@ list(TRANSFORM ilm_missing_includes REPLACE "^${ilm_include_dir}/" "")
 if(NOT json IN_LIST ilm_parts)
   list(APPEND ilm_missing_includes nlohmann/json.hpp)
 endif()
+if(NOT sqlite IN_LIST ilm_parts)
+  list(APPEND ilm_missing_includes sqlite3.h)
+endif()
 
 set(ILM_TEST_TIMEOUT 60 CACHE STRING "Seconds after which a test has failed")
 

@@ -20,7 +20,6 @@
 #include <ilm/networks/tcp.hpp>
 
 #include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/signal_set.hpp>
@@ -37,23 +36,17 @@
 #include <cstdlib>
 #include <exception>
 #include <fcntl.h>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <optional>
-#include <random>
-#include <spawn.h>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <sys/ioctl.h>
-#include <sys/wait.h>
 #include <system_error>
 #include <termios.h>
-#include <thread>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -63,7 +56,6 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view usage =
     "usage: chat NAME --listen ADDRESS:PORT --peer NAME=ADDRESS:PORT... [--store FILE]\n"
-    "       chat --self-test\n"
     "What you type goes to all peers; \"@NAME text\" goes to one. /quit or Ctrl-D ends.\n"
     "  --listen  where the peers reach this side; loopback for a try on one machine\n"
     "  --peer    who to chat with, and where they listen; any number of them\n"
@@ -160,6 +152,18 @@ class transcript {
                   " OR (own AND number >= " + std::to_string(number) + ")");
   }
 
+  /// The own lines to a peer that come after `number`.
+  std::vector<line> own_after(const std::string& peer, std::uint64_t number) {
+    return select("own AND peer = '" + peer + "' AND number > " + std::to_string(number));
+  }
+
+ private:
+  struct closer {
+    void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+    void operator()(sqlite3_stmt* s) const { sqlite3_finalize(s); }
+  };
+  using statement = std::unique_ptr<sqlite3_stmt, closer>;
+
   std::vector<line> select(const std::string& condition) {
     statement rows = prepare("SELECT peer, own, number, text FROM chat_line WHERE " + condition +
                              " ORDER BY id");
@@ -175,13 +179,6 @@ class transcript {
     check(sqlite3_reset(rows.get()));
     return found;
   }
-
- private:
-  struct closer {
-    void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
-    void operator()(sqlite3_stmt* s) const { sqlite3_finalize(s); }
-  };
-  using statement = std::unique_ptr<sqlite3_stmt, closer>;
 
   void check(int result) const {
     if (result == SQLITE_OK) return;
@@ -263,12 +260,8 @@ class screen {
     bool seen = found != row_of_.end() && row >= certain_from_ && rows_ - row < height_;
     if (found != row_of_.end()) row_of_.erase(found);
     if (!tty_ || !seen) return print("✓ " + label(l));
-    std::cout << "\x1b"
-                 "7\x1b["
-              << rows_ - row
-              << "A\r✓\x1b"
-                 "8"
-              << std::flush;
+    // Up to the row, and back to where the cursor was.
+    std::cout << "\0337\033[" << rows_ - row << "A\r✓\0338" << std::flush;
   }
 
   /// Takes what was typed, a byte at a time; gives a line when there is one.
@@ -312,9 +305,9 @@ class screen {
     } else if (c == '\x7f' || c == '\b') {
       while (!typed_.empty() && continues(typed_.back())) typed_.pop_back();
       if (!typed_.empty()) typed_.pop_back();
-    } else if (c == '\x15') {
+    } else if (c == '\x15') {  // Ctrl-U
       typed_.clear();
-    } else if (c == '\x04') {
+    } else if (c == '\x04') {  // Ctrl-D
       ended_ = ended_ || typed_.empty();
     } else if (static_cast<unsigned char>(c) >= ' ') {
       typed_ += c;
@@ -385,13 +378,13 @@ asio::posix::stream_descriptor open_input(asio::io_context& context, bool termin
 
 class chat {
  public:
-  chat(asio::io_context& context, const arguments& asked)
+  chat(asio::io_context& context, const arguments& asked, network_type net)
       : context_(context),
         asked_(asked),
-        transcript_(asked.store),
-        messenger_(context, store_beside_transcript(asked.store), join(context, asked),
-                   [this](const message& m) { receive(m); }),
         input_(open_input(context, screen_.is_terminal())),
+        transcript_(asked.store),
+        messenger_(context, store_beside_transcript(asked.store), std::move(net),
+                   [this](const message& m) { receive(m); }),
         signals_(context, SIGINT, SIGTERM, SIGHUP) {
     signals_.async_wait([this](std::error_code failed, int) {
       if (!failed) leave();
@@ -444,19 +437,16 @@ class chat {
   /// Shows how the last life ended, and goes on from there.
   asio::awaitable<void> recall() {
     std::map<std::string, ilm::sequence_range> pending;
-    std::uint64_t oldest = UINT64_MAX;
+    std::uint64_t oldest = INT64_MAX;  // the largest number that SQL knows
     for (const auto& [peer, address] : asked_.peers) {
-      // Written down, and not accepted any more.
+      // What a crash left written down and not sent.
       ilm::sequence_range accepted = co_await messenger_.pending(peer);
-      std::string condition = "own AND peer = '" + peer + "' AND number > ";
-      for (const line& l : transcript_.select(condition + std::to_string(accepted.last))) {
-        co_await send(l);
-      }
+      for (const line& l : transcript_.own_after(peer, accepted.last)) co_await send(l);
       pending[peer] = co_await messenger_.pending(peer);
       next_[peer] = pending[peer].last + 1;
       oldest = std::min(oldest, pending[peer].first);
     }
-    for (const line& l : transcript_.history(10, std::min<std::uint64_t>(oldest, INT64_MAX))) {
+    for (const line& l : transcript_.history(10, oldest)) {
       if (!pending.contains(l.peer)) pending[l.peer] = co_await messenger_.pending(l.peer);
       bool on_its_way = l.own && pending[l.peer].contains(l.number);
       screen_.print(l, on_its_way);
@@ -560,9 +550,9 @@ class chat {
   asio::io_context& context_;
   const arguments& asked_;
   screen screen_;
+  asio::posix::stream_descriptor input_;
   transcript transcript_;
   messenger messenger_;
-  asio::posix::stream_descriptor input_;
   asio::signal_set signals_;
   std::array<char, 4096> buffer_{};
   std::string_view read_;
@@ -571,174 +561,15 @@ class chat {
   std::exception_ptr failed_;
 };
 
-// --- the self-test ------------------------------------------------------------------------------
-
-/// This program, started as somebody at a pipe.
-class somebody {
- public:
-  somebody(const std::string& program, std::vector<std::string> words, const std::string& output) {
-    std::array<int, 2> ends{};
-    if (::pipe(ends.data()) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
-    for (int end : ends) ::fcntl(end, F_SETFD, FD_CLOEXEC);
-    input_ = ends[1];
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(),
-                                     O_WRONLY | O_CREAT | O_APPEND, 0600);
-    words.insert(words.begin(), program);
-    std::vector<char*> pointers;
-    for (std::string& w : words) pointers.push_back(w.data());
-    pointers.push_back(nullptr);
-    int failed = posix_spawnp(&pid_, program.c_str(), &actions, nullptr, pointers.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    ::close(ends[0]);
-    if (failed != 0) throw std::system_error(failed, std::generic_category(), program);
-  }
-  ~somebody() {
-    if (pid_ > 0) kill();
-  }
-  somebody(const somebody&) = delete;
-  somebody& operator=(const somebody&) = delete;
-
-  void type(const std::string& text) {
-    std::string entered = text + '\n';
-    if (::write(input_, entered.data(), entered.size()) < 0)
-      throw std::runtime_error("cannot type");
-  }
-  void kill() {
-    ::kill(pid_, SIGKILL);
-    leave();
-  }
-  /// Ctrl-D; gives the exit code.
-  int leave() {
-    ::close(input_);
-    int status = 0;
-    ::waitpid(std::exchange(pid_, 0), &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
- private:
-  pid_t pid_ = 0;
-  int input_ = -1;
-};
-
-/// An address for one process: Linux has sixteen million of this machine alone, other systems one,
-/// and then the port must do.
-std::string free_address() {
-  asio::io_context context;
-  asio::ip::tcp::acceptor probe(context, asio::ip::tcp::v4());
-  asio::ip::address_v4 address(0x7f000002U + std::random_device()() % 0xfffff0U);
-  std::error_code failed;
-  probe.bind({address, 0}, failed);
-  if (failed) probe.bind({asio::ip::address_v4::loopback(), 0});
-  auto bound = probe.local_endpoint();
-  return bound.address().to_string() + ":" + std::to_string(bound.port());
-}
-
-class self_test {
- public:
-  explicit self_test(std::string program) : program_(std::move(program)) {
-    std::filesystem::create_directories(directory_);
-  }
-
-  /// Alice and Bob talk at the same time. Bob is killed in the middle of it, Alice talks on, and
-  /// Bob comes back.
-  void run() {
-    auto alice = start("alice", "bob");
-    auto bob = start("bob", "alice");
-    for (int i = 1; i <= 100; ++i) alice->type("a" + std::to_string(i));
-    for (int i = 1; i <= 60; ++i) bob->type("b" + std::to_string(i));
-    wait("Bob is in the middle of it",
-         [&] { return lines("bob", true).size() > 20 && lines("bob", false).size() > 20; });
-    bob->kill();
-    std::size_t said = lines("bob", true).size();
-    std::cout << "Bob is killed: he said " << said << " lines and has got "
-              << lines("bob", false).size() << '\n';
-
-    for (int i = 101; i <= 120; ++i) alice->type("a" + std::to_string(i));
-    bob = start("bob", "alice");
-    // What he had typed, and the chat had not read yet, died with it.
-    for (std::size_t i = said + 1; i <= 80; ++i) bob->type("b" + std::to_string(i));
-    wait("all lines arrive",
-         [&] { return lines("bob", false).size() >= 120 && lines("alice", false).size() >= 80; });
-    wait("all lines are confirmed", [&] {
-      return printed("alice", "✓ 120 to bob") == 1 && printed("bob", "✓ 80 to alice") == 1;
-    });
-    if (alice->leave() != 0 || bob->leave() != 0) throw std::runtime_error("no graceful end");
-
-    check("alice", true, "a", 120);
-    check("bob", false, "a", 120);
-    check("bob", true, "b", 80);
-    check("alice", false, "b", 80);
-    for (int i = 1; i <= 80; ++i) {
-      if (printed("alice", "bob: b" + std::to_string(i)) != 1) {
-        throw std::runtime_error("Alice did not see b" + std::to_string(i) + " exactly once");
-      }
-    }
-    std::cout << "all lines arrived once, in order, and were marked\n";
-    std::filesystem::remove_all(directory_);
-  }
-
- private:
-  std::string path(const std::string& file) const { return directory_ / file; }
-
-  std::unique_ptr<somebody> start(const std::string& name, const std::string& peer) {
-    std::vector<std::string> words{
-        name,      "--listen",        address_[name], "--peer", peer + "=" + address_[peer],
-        "--store", path(name + ".db")};
-    return std::make_unique<somebody>(program_, words, path(name + ".out"));
-  }
-
-  void wait(const std::string& what, const std::function<bool()>& done) {
-    auto deadline = std::chrono::steady_clock::now() + 40s;
-    while (!done()) {
-      if (std::chrono::steady_clock::now() > deadline) {
-        throw std::runtime_error("waited in vain until " + what + "; see " + directory_.string());
-      }
-      std::this_thread::sleep_for(20ms);
-    }
-  }
-
-  std::vector<line> lines(const std::string& name, bool own) const {
-    return transcript(path(name + ".db")).select(own ? "own" : "NOT own");
-  }
-
-  /// How often a line was printed, over all lives.
-  std::size_t printed(const std::string& name, const std::string& text) const {
-    std::ifstream output(path(name + ".out"));
-    std::size_t count = 0;
-    for (std::string l; std::getline(output, l);) count += l == text ? 1 : 0;
-    return count;
-  }
-
-  void check(const std::string& name, bool own, const std::string& prefix, std::size_t count) {
-    std::vector<line> found = lines(name, own);
-    bool right = found.size() == count;
-    for (std::size_t i = 0; right && i < count; ++i) {
-      right = found[i].text == prefix + std::to_string(i + 1);
-    }
-    if (!right) throw std::runtime_error(name + "'s transcript is wrong: " + directory_.string());
-  }
-
-  std::string program_;
-  std::filesystem::path directory_ =
-      std::filesystem::temp_directory_path() / ("ilm_chat." + std::to_string(::getpid()));
-  std::map<std::string, std::string> address_{{"alice", free_address()}, {"bob", free_address()}};
-};
-
 int main(int count, char** words) try {
-  if (count == 2 && std::string_view(words[1]) == "--self-test") {
-    self_test(words[0]).run();
-    return 0;
-  }
   if (count == 2 && std::string_view(words[1]) == "--help") {
     std::cout << usage;
     return 0;
   }
   arguments asked = parse({words + 1, words + count});
   asio::io_context context;
-  chat c(context, asked);
+  network_type net = join(context, asked);  // a mistyped address is told before a file is made
+  chat c(context, asked, std::move(net));
   context.run();
   c.rethrow();
   return 0;

@@ -9,10 +9,8 @@
 // costs time by peers; the bytes in a box are counted message by message, and --fast leaves them
 // out.
 
-#include <ilm/backends/sqlite.hpp>
-#include <ilm/ilm.hpp>
+#include <ilm/message.hpp>
 
-#include <asio/io_context.hpp>
 #include <nlohmann/json.hpp>
 #include <sqlite3.h>
 
@@ -23,12 +21,10 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <memory>
 #include <optional>
-#include <random>
 #include <span>
 #include <sstream>
 #include <stdexcept>
@@ -42,7 +38,6 @@ using json = nlohmann::ordered_json;
 
 constexpr std::string_view usage =
     "usage: inspect STORE [--prefix PREFIX] [--json] [--fast]\n"
-    "       inspect --self-test\n"
     "Shows the peers, cursors and sizes of an ILM store in a SQLite file.\n"
     "  --prefix PREFIX  how the names of its tables begin (default ilm_)\n"
     "  --json           for programs; times are in milliseconds\n"
@@ -349,118 +344,16 @@ void show(const store_view& store, bool as_json, std::ostream& out) {
   table(width).print(store, out);
 }
 
-// --- the self-test ------------------------------------------------------------------------------
-
-void require(bool right, const char* what) {
-  if (!right) throw std::runtime_error(what);
-}
-
-std::string shown(const std::string& file, bool as_json, bool fast = false) {
-  arguments asked;
-  asked.file = file;
-  asked.fast = fast;
-  std::ostringstream out;
-  show(reader(asked).read(), as_json, out);
-  std::cout << out.str() << '\n';
-  return out.str();
-}
-
-void check_json(const json& store) {
-  const json& bob = store["peers"][0];
-  require(bob["peer"] == "bob" && store["peers"][1]["peer"] == "0x0107", "the peers are wrong");
-  require(bob["outbox"]["accepted"] == 5 && bob["outbox"]["delivered"] == 3, "wrong cursors");
-  require(bob["outbox"]["depth"] == 2 && bob["outbox"]["bytes"] == 8, "the outbox is wrong");
-  require(bob["outbox"].contains("oldest_age_ms"), "the age is missing");
-  require(bob["inbox"]["received"] == 2 && bob["inbox"]["taken"] == 1, "wrong inbox cursors");
-  require(bob["inbox"]["depth"] == 1 && bob["inbox"]["bytes"] == 3, "the inbox is wrong");
-  require(store["version"] == 1 && store["incarnation"].get<std::string>().size() == 32,
-          "the store's own numbers are wrong");
-}
-
-/// Alice's store gets a past, and is looked at while she has it.
-asio::awaitable<void> make_and_show(asio::io_context& context, std::string file) {
-  ilm::memory_fabric<std::string> fabric;
-  ilm::inbox<std::string> alice_box, bob_box;
-  ilm::messenger alice(context, ilm::sqlite_backend<std::string>(file), fabric.join("alice"),
-                       alice_box);
-  ilm::messenger bob(context, ilm::memory_backend<std::string>(), fabric.join("bob"), bob_box);
-  for (const char* text : {"one", "two", "three"}) co_await alice.send_to("bob", text);
-  for (int i = 0; i < 3; ++i) co_await bob_box.receive();
-  co_await alice.delivered("bob", 3);
-  for (const char* text : {"yes", "and"}) co_await bob.send_to("alice", text);
-  co_await alice_box.receive();
-  co_await bob.delivered("alice", 1);
-  co_await bob.shutdown(100ms);
-  for (const char* text : {"four", "five"}) co_await alice.send_to("bob", text);
-  co_await alice.send_to(std::string("\x01\x07"), "to somebody whose id is no text");
-
-  std::string text = shown(file, false);
-  require(text.find("to bob") != std::string::npos, "the table lacks Bob");
-  require(text.find("from 0x0107") != std::string::npos, "the table lacks the other peer");
-  check_json(json::parse(shown(file, true)));
-  json fast = json::parse(shown(file, true, true));
-  require(!fast["peers"][0]["outbox"].contains("bytes"),
-          "the bytes were counted in spite of --fast");
-  co_await alice.shutdown(0s);
-}
-
-void execute(const std::string& file, const char* sql) {
-  sqlite3* database = nullptr;
-  sqlite3_open(file.c_str(), &database);
-  int result = sqlite3_exec(database, sql, nullptr, nullptr, nullptr);
-  sqlite3_close(database);
-  require(result == SQLITE_OK, "the test's own SQL failed");
-}
-
-void expect_error(const std::string& file, const std::string& part) {
-  try {
-    shown(file, false);
-  } catch (const std::exception& e) {
-    std::cout << e.what() << '\n';
-    if (std::string(e.what()).find(part) != std::string::npos) return;
-  }
-  throw std::runtime_error("no error says \"" + part + "\"");
-}
-
-void self_test() {
-  namespace fs = std::filesystem;
-  std::string name = "ilm_inspect." + std::to_string(std::random_device()());
-  fs::path directory = fs::temp_directory_path() / name;
-  fs::create_directories(directory);
-  std::string file = (directory / "alice.db").string();
-  asio::io_context context;
-  std::exception_ptr failed;
-  asio::co_spawn(context, make_and_show(context, file), [&](std::exception_ptr e) { failed = e; });
-  context.run();
-  if (failed) std::rethrow_exception(failed);
-  shown(file, false);
-
-  std::string other = (directory / "other").string();
-  expect_error(other, "no such file");
-  expect_error(directory.string(), "directory");
-  std::ofstream(other) << std::string(4096, 'x');
-  expect_error(other, "no SQLite database");
-  fs::remove(other);
-  execute(other, "CREATE TABLE something (x)");
-  expect_error(other, "no ILM store");
-  execute(file, "UPDATE ilm_store SET version = 99");
-  expect_error(file, "newer");
-  fs::remove_all(directory);
-}
-
 int main(int count, char** words) try {
-  std::string_view first = count == 2 ? words[1] : "";
-  if (first == "--self-test") {
-    self_test();
-  } else if (first == "--help") {
+  if (count == 2 && std::string_view(words[1]) == "--help") {
     std::cout << usage;
-  } else {
-    arguments asked = parse({words + 1, words + count});
-    try {
-      show(reader(asked).read(), asked.as_json, std::cout);
-    } catch (const std::exception& e) {
-      throw std::runtime_error(asked.file + ": " + e.what());
-    }
+    return 0;
+  }
+  arguments asked = parse({words + 1, words + count});
+  try {
+    show(reader(asked).read(), asked.as_json, std::cout);
+  } catch (const std::exception& e) {
+    throw std::runtime_error(asked.file + ": " + e.what());
   }
   return 0;
 } catch (const misuse& e) {

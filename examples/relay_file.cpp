@@ -22,37 +22,27 @@
 #include <ilm/networks/tcp.hpp>
 
 #include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
 #include <asio/thread_pool.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <exception>
 #include <fcntl.h>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iomanip>
 #include <iostream>
-#include <iterator>
 #include <map>
-#include <memory>
 #include <optional>
-#include <random>
 #include <span>
-#include <spawn.h>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <system_error>
-#include <thread>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -63,10 +53,9 @@ using namespace std::chrono_literals;
 constexpr std::string_view usage =
     "usage: relay_file receive --listen ADDRESS:PORT [--store STORE] DIRECTORY\n"
     "       relay_file send --to ADDRESS:PORT [--store STORE] FILE\n"
-    "       relay_file --self-test\n"
-    "Carries FILE into DIRECTORY. Start either side again after it was killed: it goes on where "
-    "it\n"
-    "was. STORE keeps what is under way; by default its name is made from DIRECTORY's or FILE's.\n";
+    "Carries FILE into DIRECTORY. Start either side again after it was killed: it goes on where\n"
+    "it was. STORE keeps what is under way; by default its name is made from DIRECTORY's or "
+    "FILE's.\n";
 
 constexpr std::uint64_t piece_size = 128 << 10;
 constexpr std::uint64_t pieces_ahead = 64;
@@ -364,9 +353,9 @@ class shelf {
 
 class receiver {
  public:
-  receiver(asio::io_context& context, const arguments& asked)
+  receiver(asio::io_context& context, const arguments& asked, network_type net)
       : shelf_(asked.path),
-        messenger_(context, store_type(store_of(asked)), listen(context, asked),
+        messenger_(context, store_type(store_of(asked)), std::move(net),
                    [this](const message& m) { return take(m); }) {
     progress::note("waiting for files at " + asked.address);
     asio::co_spawn(context, tell_events(messenger_), asio::detached);
@@ -381,11 +370,6 @@ class receiver {
     fs::path directory = fs::absolute(asked.path).lexically_normal();
     if (!directory.has_filename()) directory = directory.parent_path();
     return directory.string() + ".relay.db";
-  }
-  static network_type listen(asio::io_context& context, const arguments& asked) {
-    network_type net(context, receiver_id);
-    net.listen(asked.address);
-    return net;
   }
 
   /// The messenger goes on while the disk works.
@@ -473,7 +457,8 @@ class sender {
   }
   bool is_changed() const { return id_of(path_, source_.status()) != id_; }
 
-  /// Piece n has the sequence n, so what the store accepted last says where to go on.
+  /// Piece n has the sequence n, so what the store accepted last says where to go on. Goes on
+  /// beyond the last piece, until all are delivered.
   asio::awaitable<void> send_pieces() {
     ilm::sequence_range pending = co_await messenger_.pending(receiver_id);
     if (pending.last > 0) {
@@ -535,162 +520,13 @@ bool send(const arguments& asked) {
 /// Until it is killed, which is as safe as any other end.
 void receive(const arguments& asked) {
   asio::io_context context;
-  receiver r(context, asked);
+  network_type net(context, receiver_id);
+  net.listen(asked.address);  // a mistyped address is told before a directory is made
+  receiver r(context, asked, std::move(net));
   context.run();
 }
 
-// --- the self-test ------------------------------------------------------------------------------
-
-/// This program, started once more.
-class process {
- public:
-  process(const std::string& program, std::vector<std::string> words, const std::string& output) {
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(),
-                                     O_WRONLY | O_CREAT | O_APPEND, 0600);
-    words.insert(words.begin(), program);
-    std::vector<char*> pointers;
-    for (std::string& w : words) pointers.push_back(w.data());
-    pointers.push_back(nullptr);
-    int failed = posix_spawnp(&pid_, program.c_str(), &actions, nullptr, pointers.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (failed != 0) throw std::system_error(failed, std::generic_category(), program);
-  }
-  ~process() { kill(); }
-  process(const process&) = delete;
-  process& operator=(const process&) = delete;
-
-  void kill() {
-    if (ended()) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(std::exchange(pid_, 0), nullptr, 0);
-  }
-  bool ended() {
-    int status = 0;
-    if (pid_ == 0 || ::waitpid(pid_, &status, WNOHANG) == 0) return pid_ == 0;
-    pid_ = 0;
-    good_ = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    return true;
-  }
-  bool good() const { return good_; }
-
- private:
-  pid_t pid_ = 0;
-  bool good_ = false;
-};
-
-/// An address for one process: Linux has sixteen million of this machine alone, other systems one,
-/// and then the port must do.
-std::string free_address() {
-  asio::io_context context;
-  asio::ip::tcp::acceptor probe(context, asio::ip::tcp::v4());
-  asio::ip::address_v4 address(0x7f000002U + std::random_device()() % 0xfffff0U);
-  std::error_code failed;
-  probe.bind({address, 0}, failed);
-  if (failed) probe.bind({asio::ip::address_v4::loopback(), 0});
-  auto bound = probe.local_endpoint();
-  return bound.address().to_string() + ":" + std::to_string(bound.port());
-}
-
-class self_test {
- public:
-  explicit self_test(std::string program) : program_(std::move(program)) {
-    fs::create_directories(here_ / "inbox");
-    std::ofstream(path("inbox/file")) << "something else of that name";
-    std::mt19937_64 random(std::random_device{}());
-    std::ofstream out(path("file"), std::ios::binary);
-    for (int i = 0; i < 2'000'000; ++i) {
-      std::uint64_t number = random();
-      out.write(reinterpret_cast<const char*>(&number), sizeof number);
-    }
-    out << "and an end that fills no piece";
-  }
-
-  void run() {
-    auto receiver = start_receiver();
-    auto sender = start_sender();
-    wait("a part is there", [&] { return arrived() > size() / 8; });
-    receiver->kill();
-    std::cout << "the receiver is killed after " << arrived() << " of " << size() << " bytes\n";
-    receiver = start_receiver();
-    wait("more of it is there", [&] { return arrived() > size() / 4; });
-    if (sender->ended()) fail("the sender ended too early");
-    sender->kill();
-    std::cout << "the sender is killed after " << arrived() << " bytes\n";
-    sender = start_sender();
-    expect(*sender, true);
-    if (read(path("send.out")).find("going on: of 123 pieces") == std::string::npos) {
-      fail("the sender did not go on, but began anew");
-    }
-    if (read(path("inbox/file.1")) != read(path("file"))) fail("it is not the same");
-    if (read(path("inbox/file")).size() > 100) fail("a file of that name was overwritten");
-    std::cout << "it is the same, bit by bit\n";
-
-    sender = start_sender();
-    expect(*sender, true);
-    fs::remove(path("inbox/file.1"));
-    sender = start_sender();
-    expect(*sender, false);
-    std::cout << "sent again, it was recognised, and missed where it had been removed\n";
-    receiver->kill();
-    fs::remove_all(here_);
-  }
-
- private:
-  std::string path(const std::string& name) const { return here_ / name; }
-
-  std::unique_ptr<process> start_receiver() {
-    std::vector<std::string> words{"receive", "--listen",         address_,
-                                   "--store", path("receive.db"), path("inbox")};
-    return std::make_unique<process>(program_, words, path("receive.out"));
-  }
-  std::unique_ptr<process> start_sender() {
-    std::vector<std::string> words{"send",    "--to",          address_,
-                                   "--store", path("send.db"), path("file")};
-    return std::make_unique<process>(program_, words, path("send.out"));
-  }
-
-  void expect(process& sender, bool good) const {
-    wait("the sender is done", [&] { return sender.ended(); });
-    if (sender.good() != good) fail("the sender ended otherwise than expected");
-  }
-
-  std::uint64_t size() const { return fs::file_size(path("file")); }
-  std::uint64_t arrived() const {
-    std::error_code none_yet;
-    for (const auto& entry : fs::directory_iterator(path("inbox"), none_yet)) {
-      if (entry.path().extension() == ".part") return entry.file_size();
-    }
-    return 0;
-  }
-
-  static std::string read(const std::string& name) {
-    std::ifstream in(name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-
-  void wait(const std::string& what, const std::function<bool()>& done) const {
-    auto deadline = std::chrono::steady_clock::now() + 40s;
-    while (!done()) {
-      if (std::chrono::steady_clock::now() > deadline) fail("waited in vain until " + what);
-      std::this_thread::sleep_for(1ms);
-    }
-  }
-  [[noreturn]] void fail(const std::string& why) const {
-    throw std::runtime_error(why + "; see " + here_.string());
-  }
-
-  std::string program_;
-  std::string address_ = free_address();
-  fs::path here_ = fs::temp_directory_path() / ("ilm_relay_file." + std::to_string(::getpid()));
-};
-
 int main(int count, char** words) try {
-  if (count == 2 && std::string_view(words[1]) == "--self-test") {
-    self_test(words[0]).run();
-    return 0;
-  }
   if (count == 2 && std::string_view(words[1]) == "--help") {
     std::cout << usage;
     return 0;

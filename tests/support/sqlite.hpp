@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <filesystem>
@@ -41,7 +42,7 @@ class temporary_directory {
     std::filesystem::remove_all(path_, ignored);
   }
 
-  std::filesystem::path operator/(const char* name) const { return path_ / name; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
 
  private:
   std::filesystem::path path_;
@@ -51,6 +52,7 @@ class temporary_directory {
 inline std::string outsider(const std::filesystem::path& file, const std::string& sql) {
   sqlite3* database = nullptr;
   sqlite3_open(file.string().c_str(), &database);
+  sqlite3_busy_timeout(database, 5000);
   std::optional<std::string> found;
   auto row = [](void* out, int, char** values, char**) {
     auto& first = *static_cast<std::optional<std::string>*>(out);
