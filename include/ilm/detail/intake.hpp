@@ -12,13 +12,7 @@ class intake {
   intake() = default;
   intake(const intake&) = delete;
   intake& operator=(const intake&) = delete;
-  ~intake() {
-    for (Node* n = take(); n != nullptr;) {
-      Node* next = n->next;
-      delete n;
-      n = next;
-    }
-  }
+  ~intake() { clear(); }
 
   /// True if the intake was empty: then, and only then, the consumer has to be called.
   bool push(Node* node) noexcept {
@@ -29,6 +23,15 @@ class intake {
     } while (!top_.compare_exchange_weak(top, node, std::memory_order_release,
                                          std::memory_order_relaxed));
     return top == nullptr;
+  }
+
+  /// Destroys all nodes.
+  void clear() noexcept {
+    for (Node* n = take(); n != nullptr;) {
+      Node* next = n->next;
+      delete n;
+      n = next;
+    }
   }
 
   /// All nodes, the oldest first.

@@ -57,6 +57,9 @@ class admission {
     for (operation& op : std::exchange(waiting_, {})) op->done(why, 0);
   }
 
+  /// Destroys those who wait.
+  void abandon() { std::exchange(waiting_, {}).clear(); }
+
   std::size_t messages() const noexcept { return messages_; }
   std::size_t bytes() const noexcept { return bytes_; }
 

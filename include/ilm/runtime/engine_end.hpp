@@ -75,6 +75,17 @@ void engine<Backend, Network, Delivery, Clock>::abandon() {
     p->write.abandon();
     p->handover.abandon();
   }
+  // Who waits for an answer holds the engine that would give it.
+  std::exchange(before_open_, {}).clear();
+  std::exchange(shutdown_waiters_, {}).clear();
+  events_.abandon();
+  admission_.abandon();
+  intake_.clear();
+  for (auto& [id, p] : peers_) {
+    std::exchange(p->staged, {}).clear();
+    std::exchange(p->riding, {}).clear();
+    std::exchange(p->receipts, {}).clear();
+  }
 }
 
 template <class Backend, class Network, class Delivery, class Clock>

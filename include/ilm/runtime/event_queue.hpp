@@ -69,6 +69,9 @@ class event_queue {
     for (auto& [id, reader] : std::exchange(readers_, {})) reader(why, {});
   }
 
+  /// Destroys those who wait.
+  void abandon() { std::exchange(readers_, {}).clear(); }
+
   std::uint64_t lost() const noexcept { return lost_; }
 
  private:

@@ -1,0 +1,51 @@
+#include "support/catch.hpp"
+#include "support/messenger.hpp"
+
+using namespace test;
+
+// A context that ends before what runs on it: main() does that when something throws.
+
+namespace {
+
+using token = std::shared_ptr<int>;
+
+asio::awaitable<void> read_events(messenger& m, token) {
+  for (;;) co_await m.next_event();
+}
+asio::awaitable<void> send_for_ever(messenger& m, token) {
+  for (;;) co_await m.send_to("b", "x");
+}
+asio::awaitable<void> wait_for_receipt(messenger& m, token) {
+  std::uint64_t sequence = co_await m.send_to("b", "x");
+  co_await m.delivered("b", sequence);
+}
+asio::awaitable<void> ask(messenger& m, token) {
+  for (;;) co_await m.pending("b");
+}
+asio::awaitable<void> shut_down(messenger& m, token) { co_await m.shutdown(1h); }
+
+}  // namespace
+
+TEST_CASE("a context that is destroyed with everything under way destroys whoever waits") {
+  bool stopping = GENERATE(false, true);
+  for (int turns : {0, 1, 2, 5, 10, 100, 1000}) {
+    auto held = std::make_shared<int>();
+    std::weak_ptr<int> alive = held;
+    fabric net;
+    auto faults = std::make_shared<ilm::testing::store_faults>();
+    auto context = std::make_unique<asio::io_context>(1);
+    {
+      messenger m(*context, backend(store(), faults), net.join("a"),
+                  handler(std::make_shared<application>()));
+      for (auto coroutine : {read_events, send_for_ever, wait_for_receipt, ask}) {
+        asio::co_spawn(*context, coroutine(m, held), asio::detached);
+      }
+      if (stopping) asio::co_spawn(*context, shut_down(m, held), asio::detached);
+      for (int i = 0; i < turns; ++i) context->poll_one();
+    }
+    context.reset();
+    held.reset();
+    INFO(turns << " turns" << (stopping ? ", stopping" : ""));
+    CHECK(alive.expired());
+  }
+}
