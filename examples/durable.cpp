@@ -62,7 +62,7 @@ void run_both() {
   std::filesystem::remove_all(place);
 }
 
-int main(int count, char** values) {
+int main(int count, char** values) try {
   if (count == 1) {
     run_both();
   } else if (count == 5) {
@@ -76,4 +76,7 @@ int main(int count, char** values) {
     std::cerr << "usage: durable [NAME ADDRESS PEER ITS_ADDRESS]\n";
     return 2;
   }
+} catch (const std::exception& e) {
+  std::cerr << "durable: " << e.what() << '\n';
+  return 1;
 }
