@@ -22,6 +22,13 @@ asio::awaitable<void> wait_for_receipt(messenger& m, token) {
 asio::awaitable<void> ask(messenger& m, token) {
   for (;;) co_await m.pending("b");
 }
+/// A messenger that nobody destroys but the frame in which it lives.
+asio::awaitable<void> live(asio::io_context& context, ilm::memory_fabric<int>& net, token) {
+  ilm::messenger m(context, ilm::memory_backend<int>(), net.join(1), [](ilm::message<int>) {});
+  co_await m.send_to(2, 3);
+  for (;;) co_await m.next_event();
+}
+
 asio::awaitable<void> shut_down(messenger& m, token) { co_await m.shutdown(1h); }
 
 }  // namespace
@@ -46,6 +53,20 @@ TEST_CASE("a context that is destroyed with everything under way destroys whoeve
     context.reset();
     held.reset();
     INFO(turns << " turns" << (stopping ? ", stopping" : ""));
+    CHECK(alive.expired());
+  }
+}
+
+TEST_CASE("a messenger in the frame of a coroutine goes with the context that would run it") {
+  for (int turns : {0, 1, 2, 5, 10, 100, 1000}) {
+    auto held = std::make_shared<int>();
+    std::weak_ptr<int> alive = held;
+    ilm::memory_fabric<int> net;
+    auto context = std::make_unique<asio::io_context>(1);
+    asio::co_spawn(*context, live(*context, net, std::move(held)), asio::detached);
+    for (int i = 0; i < turns; ++i) context->poll_one();
+    context.reset();
+    INFO(turns << " turns");
     CHECK(alive.expired());
   }
 }

@@ -44,7 +44,10 @@ std::error_code deliver(byte_view written, handshake& to, byte_string& answer) {
   while (!written.empty()) {
     message_header header;
     if (auto wrong = read_header(written.first<header_size>(), header)) return wrong;
-    byte_view message = written.first(header_size + header.body_size);
+    std::size_t size = header_size + header.body_size;
+    // A length that was changed on its way: the side that reads waits for what never comes.
+    if (written.size() < size) return tcp_error::handshake_cut;
+    byte_view message = written.first(size);
     if (auto wrong = to.handle(header.type, message, answer)) return wrong;
     written = written.subspan(message.size());
   }

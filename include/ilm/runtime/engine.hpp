@@ -159,6 +159,22 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   void abandon();
 
  private:
+  /// Lies in the frame of a coroutine that waits for its context. A context that is destroyed
+  /// destroys that frame, and tells nobody else.
+  class lookout {
+   public:
+    explicit lookout(engine& e) : engine_(&e) {}
+    lookout(const lookout&) = delete;
+    lookout& operator=(const lookout&) = delete;
+    ~lookout() {
+      if (engine_ != nullptr && !engine_->stopped_) engine_->abandon();
+    }
+    void relieve() noexcept { engine_ = nullptr; }
+
+   private:
+    engine* engine_;
+  };
+
   using engine_pointer = std::shared_ptr<engine>;
   using peer_type = peer<peer_id>;
   using operation = std::unique_ptr<send_type>;
@@ -490,6 +506,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   bool committing_ = false;
   bool committing_ended_ = false;
   bool stopped_ = false;
+  bool abandoned_ = false;
 
   board<peer_id> board_;
 };

@@ -66,6 +66,7 @@ void engine<Backend, Network, Delivery, Clock>::stop() {
 
 template <class Backend, class Network, class Delivery, class Clock>
 void engine<Backend, Network, Delivery, Clock>::abandon() {
+  if (std::exchange(abandoned_, true)) return;
   stopped_ = true;
   network_.reset();
   timer_.reset();

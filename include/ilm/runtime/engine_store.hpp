@@ -15,6 +15,7 @@ namespace ilm::runtime {
 
 template <class Backend, class Network, class Delivery, class Clock>
 asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::open(engine_pointer self) {
+  lookout here(*self);
   protocol::duration wait = self->options_.minimum_store_retry;
   while (!self->stopped_) {
     store_state<peer_id> state;
@@ -31,6 +32,7 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::open(engine_poi
     if (self->stopped_) break;
     if (!failed) {
       self->handle_opened(state);
+      here.relieve();
       co_return;
     }
     self->handle_open_failed(code_of(failed));

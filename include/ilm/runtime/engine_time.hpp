@@ -12,6 +12,7 @@ namespace ilm::runtime {
 
 template <class Backend, class Network, class Delivery, class Clock>
 asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::timer_loop(engine_pointer self) {
+  lookout here(*self);
   while (!self->stopped_) {
     self->timer_at_ = self->next_deadline();
     self->timer_->expires_at(typename Clock::time_point(
