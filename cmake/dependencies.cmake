@@ -1,6 +1,6 @@
 # Where Asio, nlohmann/json and Catch2 come from: what the parent project has, else what is installed,
-# else (unless ILM_FETCH_DEPENDENCIES is off) a pinned release by FetchContent; OpenSSL is not fetched. Nothing here installs
-# anything; cmake/bootstrap.cmake does, for those who ask it to.
+# else (unless ILM_FETCH_DEPENDENCIES is off) a pinned release by FetchContent. SQLite and OpenSSL are
+# never fetched. Nothing here installs anything; cmake/bootstrap.cmake does, for those who ask it to.
 
 include(FetchContent)
 
