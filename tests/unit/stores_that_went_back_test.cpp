@@ -165,7 +165,7 @@ TEST_CASE("both sides are told of a store that went back, whoever finds it out f
 TEST_CASE("what an old copy hands over again before the two meet does not hide that it is old") {
   // Ten were delivered when the peer saw the store last, or five more; the copy knows of five, and
   // its application takes some of the others before there is a session.
-  for (std::uint64_t confirmed : {10, 15}) {
+  for (std::uint64_t confirmed : {std::uint64_t{10}, std::uint64_t{15}}) {
     for (std::uint64_t again = 0; again <= 5; ++again) {
       cursors sent;
       sent.local = alice;
