@@ -40,6 +40,7 @@ struct session_terms {
 /// Memory holds one contiguous run of the outbox, `cache_first_` to `cache_next_ - 1`. It begins at
 /// the first sequence that is not acknowledged and grows by what was just committed, if that
 /// follows at once, or by a page of the store. There is no other source, so a replay has no seam.
+/// It holds no more than a window of messages, so no more can be in flight.
 class sender {
  public:
   sender(const options& o, bool reliable, std::size_t frame_limit)
@@ -127,7 +128,8 @@ class sender {
   /// What the store had from the requested sequence on. Pages of an earlier wish are ignored.
   void handle_page(std::span<const stored_message> page) {
     for (const stored_message& m : page) {
-      if (m.sequence == cache_next_ && m.sequence < committed_next_) append(m.contents, m.epoch);
+      bool next = m.sequence == cache_next_ && m.sequence < committed_next_;
+      if (next && has_room()) append(m.contents, m.epoch);
     }
   }
 
@@ -299,7 +301,6 @@ class sender {
       blocked_ = true;
       return false;
     }
-    if (in_flight() >= options_.window_messages) return false;
     // One message always may go, also one that was stored when windows were larger.
     if (in_flight_bytes_ != 0 && in_flight_bytes_ + size > options_.window_bytes) return false;
     return received_bytes_ + in_flight_bytes_ + size <= credit_bytes_;
