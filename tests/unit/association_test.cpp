@@ -164,6 +164,20 @@ TEST_CASE("an ack comes only after the commit of what it confirms") {
   CHECK(p.b.texts() == numbered("a", 50));
 }
 
+TEST_CASE("nothing goes to a peer before the store remembers it") {
+  core_pair p(patient());
+  send(p.a, numbered("a", 3));
+  p.run_for(1s);
+  p.a.commit_time = 1s;
+  p.connect();
+  p.run_for(500ms);
+  // Should a crash now, it would not know that b had anything of it.
+  CHECK_FALSE(p.a.disk.where.peer);
+  CHECK(p.b.taken.empty());
+  REQUIRE(p.settle());
+  CHECK(p.b.texts() == numbered("a", 3));
+}
+
 TEST_CASE("messages that the application does not take stay unconfirmed, and come after it is up") {
   core_pair p;
   p.connect();
@@ -329,6 +343,39 @@ TEST_CASE("a clone that gave a number to another message is found by the message
   CHECK(p.b.texts() == std::vector<std::string>{"a1", "a2", "a3", "a4", "other"});
   CHECK(p.a.count(event_kind::rolled_back) == 1);
   CHECK(p.b.count(event_kind::peer_reset) == 1);
+}
+
+TEST_CASE("an ack of a life before the peer's store went back is not believed while hellos go") {
+  core_pair p(patient());
+  p.connect();
+  send(p.a, numbered("a", 6));
+  REQUIRE(p.settle());
+  p.run_for(1s);
+  // What b confirms from now on is under way for long.
+  std::vector<std::vector<std::byte>> late;
+  p.filter = [&](bool to_a, const std::vector<std::byte>& frame) {
+    if (to_a) late.push_back(frame);
+    return !to_a;
+  };
+  send(p.a, {"a7", "a8"});
+  REQUIRE(p.until([&] { return p.b.disk.where.delivered() == 8; }));
+  model_store backup = p.b.disk;
+  std::vector<taken_message> taken = p.b.taken;
+  send(p.a, {"a9", "a10"});
+  REQUIRE(p.until([&] { return p.b.disk.where.delivered() == 10; }));
+  p.run_for(10ms);
+  // a cannot know that b went back: it heard of nothing above 6. It must not hear of it now.
+  p.b.disk = backup;
+  p.crash(p.b, false);
+  p.b.taken = taken;
+  int hellos = 0;
+  p.filter = [&](bool to_a, const auto&) { return to_a && hellos++ == 0; };
+  p.run_for(10ms);
+  p.a->handle_frame(late.back(), p.now);
+  p.filter = nullptr;
+  p.a.send("a11");
+  REQUIRE(p.settle());
+  CHECK(p.b.texts() == numbered("a", 11));
 }
 
 TEST_CASE("a bye ends the session on the other side and is repeated to nobody") {
