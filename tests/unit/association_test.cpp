@@ -71,6 +71,21 @@ TEST_CASE("a session resumes where both stand and repeats nothing") {
   CHECK(p.a.count(event_kind::peer_disconnected) == 20);
 }
 
+TEST_CASE("without a session nothing is in flight, and no contents are in memory") {
+  core_pair p;
+  p.b.application_up = false;
+  p.connect();
+  REQUIRE(p.until([&] { return p.established(); }));
+  p.filter = [](bool, const auto&) { return false; };
+  send(p.a, numbered("a", 20));
+  p.run_for(10ms);
+  CHECK(p.a->in_flight() == 20);
+  p.disconnect();
+  CHECK(p.a->in_flight() == 0);
+  CHECK(p.a->unsent_bytes() == 0);
+  CHECK(p.a->outbox_depth() == 20);
+}
+
 TEST_CASE("hundreds of sessions without a message leave nothing behind") {
   core_pair p;
   for (int i = 0; i < 300; ++i) {
