@@ -120,7 +120,7 @@ std::string readable(const std::string& name) {
 }
 
 /// The version of the schema that is read here.
-constexpr std::uint64_t known_version = 1;
+constexpr std::uint64_t known_version = 2;
 
 class reader {
  public:
@@ -174,6 +174,11 @@ class reader {
     if (version > known_version) {
       throw std::runtime_error("the store is of version " + std::to_string(version) +
                                ", newer than this program knows; update it");
+    }
+    if (version < known_version) {
+      throw std::runtime_error("the store is of version " + std::to_string(version) +
+                               "; it is brought to version " + std::to_string(known_version) +
+                               " when a messenger opens it");
     }
   }
 

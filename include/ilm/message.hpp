@@ -140,6 +140,11 @@ struct cursors {
   std::uint64_t received_epoch = 0;
   std::uint64_t delivered_epoch = 0;
 
+  /// `inbox_first` and `delivered_epoch` as the peer may know them: what the application took since
+  /// the last session may be a repetition, if this store is an old copy.
+  std::uint64_t shown_first = 1;
+  std::uint64_t shown_epoch = 0;
+
   /// The cumulative cursor `received`, as a sequence.
   std::uint64_t received() const noexcept { return inbox_next - 1 + stream_offset; }
   /// The cumulative cursor `delivered`, as a sequence.
@@ -149,17 +154,18 @@ struct cursors {
 
   friend bool operator==(const cursors&, const cursors&) = default;
 
-  static constexpr std::size_t encoded_size = 17 * 8;
+  static constexpr std::size_t encoded_size = 19 * 8;
   using encoded = std::array<std::byte, encoded_size>;
 
-  /// Seventeen 64-bit numbers, big-endian, in the order of the members.
+  /// Nineteen 64-bit numbers, big-endian, in the order of the members.
   encoded encode() const noexcept {
     encoded out{};
     std::size_t at = 0;
     for (std::uint64_t value :
          {local.high, local.low, peer.high, peer.low, former_peer.high, former_peer.low,
           former_received, outbox_first, outbox_next, acknowledged, erased_epoch, inbox_first,
-          inbox_next, stream_start, stream_offset, received_epoch, delivered_epoch}) {
+          inbox_next, stream_start, stream_offset, received_epoch, delivered_epoch, shown_first,
+          shown_epoch}) {
       for (int shift = 56; shift >= 0; shift -= 8) {
         out[at++] = static_cast<std::byte>(value >> shift);
       }
@@ -179,7 +185,7 @@ struct cursors {
          {&c.local.high, &c.local.low, &c.peer.high, &c.peer.low, &c.former_peer.high,
           &c.former_peer.low, &c.former_received, &c.outbox_first, &c.outbox_next, &c.acknowledged,
           &c.erased_epoch, &c.inbox_first, &c.inbox_next, &c.stream_start, &c.stream_offset,
-          &c.received_epoch, &c.delivered_epoch}) {
+          &c.received_epoch, &c.delivered_epoch, &c.shown_first, &c.shown_epoch}) {
       *field = next();
     }
     return c;

@@ -85,6 +85,41 @@ TEST_CASE("sqlite: a page ends at its bounds, and has a message if there is one"
   CHECK(s.read(ilm::box::outbox, "bob", 1, 10, 1).size() == 1);
 }
 
+TEST_CASE("sqlite: a store of the first version is upgraded when it is opened") {
+  temporary_directory place;
+  ilm::cursors c;
+  c.local = ilm::incarnation{1, 2};
+  {
+    store_type s(place / "s.db");
+    s.open();
+    c.inbox_first = c.inbox_next = 4;
+    c.received_epoch = c.delivered_epoch = 7;
+    s.commit(append("bob", c, {"one", "two"}));
+  }
+  // Its cursors ended two numbers sooner; the checksum is over id, name and cursors.
+  ilm::cursors::encoded whole = c.encode();
+  std::span<const std::byte> old = std::span(whole).first(136);
+  std::string key(7, '\0');
+  key +=
+      "\x01"
+      "bob";
+  std::uint32_t sum = ilm::crc32c(old, ilm::crc32c(std::as_bytes(std::span(key))));
+  outsider(place / "s.db",
+           "UPDATE ilm_store SET version = 1; UPDATE ilm_peer SET cursors = "
+           "substr(cursors, 1, 136), checksum = " +
+               std::to_string(sum));
+  c.shown_first = 4;
+  c.shown_epoch = 7;
+  for (int time = 0; time < 2; ++time) {
+    store_type s(place / "s.db");
+    auto state = s.open();
+    REQUIRE(state.peers.size() == 1);
+    CHECK(state.peers[0] == std::pair<std::string, ilm::cursors>("bob", c));
+    CHECK(texts_of(s.read(ilm::box::outbox, "bob", 1)) == strings{"one", "two"});
+  }
+  CHECK(outsider(place / "s.db", "SELECT version FROM ilm_store") == "2");
+}
+
 TEST_CASE("sqlite: random changes leave what they leave in a store in memory") {
   temporary_directory place;
   std::mt19937 random(GENERATE(1U, 2U, 3U));
@@ -203,9 +238,9 @@ TEST_CASE("sqlite: what cannot be a store is refused with the reason, and left a
   }
   SECTION("a store of a newer version") {
     store_type(file).open();
-    outsider(file, "UPDATE ilm_store SET version = 2");
+    outsider(file, "UPDATE ilm_store SET version = 3");
     CHECK(store_type(file).open_error() == ilm::sqlite_error::newer_version);
-    CHECK(outsider(file, "SELECT version FROM ilm_store") == "2");
+    CHECK(outsider(file, "SELECT version FROM ilm_store") == "3");
   }
   SECTION("a store whose peers are named by another type") {
     ilm::cursors c;

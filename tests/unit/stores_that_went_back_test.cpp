@@ -73,13 +73,14 @@ void meet(association& a, association& b, timestamp now) {
   talk(a, b, now);
 }
 
-/// Where a receiver stands that has taken ten messages of the epoch 1.
-cursors taken_ten() {
+/// Where a receiver stands that has ten messages of the epoch 1 and has taken so many of them.
+cursors taken_of_ten(std::uint64_t taken) {
   cursors c;
   c.local = bob;
   c.peer = alice;
-  c.inbox_first = c.inbox_next = 11;
-  c.received_epoch = c.delivered_epoch = 1;
+  c.inbox_first = c.shown_first = taken + 1;
+  c.inbox_next = 11;
+  c.received_epoch = c.delivered_epoch = c.shown_epoch = 1;
   return c;
 }
 
@@ -95,7 +96,8 @@ TEST_CASE("an ack that comes before the last message was looked up erases nothin
   sent.acknowledged = 4;
   sent.erased_epoch = 1;
   options o;
-  association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), taken_ten());
+  association a(o, setup("a", "b", 2, true), sent),
+      b(o, setup("b", "a", 9, true), taken_of_ten(10));
   meet(a, b, 1s);
   REQUIRE(a.state() == phase::verifying);
   REQUIRE(a.poll_outbox_page());
@@ -114,8 +116,7 @@ TEST_CASE("a store that went back in what was delivered alone is found on both s
   sent.outbox_first = sent.outbox_next = 11;
   sent.acknowledged = 10;
   sent.erased_epoch = 1;
-  cursors back = taken_ten();
-  back.inbox_first = 6;
+  cursors back = taken_of_ten(5);
   options o;
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
   meet(a, b, 1s);
@@ -137,8 +138,8 @@ TEST_CASE("both sides are told of a store that went back, whoever finds it out f
     sent.outbox_first = sent.outbox_next = 11;
     sent.acknowledged = 10;
     sent.erased_epoch = 1;
-    cursors back = taken_ten();
-    back.inbox_first = back.inbox_next = 6;
+    cursors back = taken_of_ten(5);
+    back.inbox_next = 6;
     options o;
     association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
     association& first = old_one_first ? b : a;
@@ -164,31 +165,44 @@ TEST_CASE("both sides are told of a store that went back, whoever finds it out f
 
 TEST_CASE("what an old copy hands over again before the two meet does not hide that it is old") {
   // Ten were delivered when the peer saw the store last, or five more; the copy knows of five, and
-  // its application takes some of the others before there is a session.
-  for (std::uint64_t confirmed : {std::uint64_t{10}, std::uint64_t{15}}) {
-    for (std::uint64_t again = 0; again <= 5; ++again) {
-      cursors sent;
-      sent.local = alice;
-      sent.peer = bob;
-      sent.outbox_first = sent.outbox_next = confirmed + 1;
-      sent.acknowledged = confirmed;
-      sent.erased_epoch = 1;
-      cursors back = taken_ten();
-      back.inbox_first = 6;
-      options o;
-      association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
-      b.handle_inbox_page(page(6, 10, 1));
-      for (std::uint64_t i = 0; i < again; ++i) b.handle_taken();
-      commit(b, 1s);
-      meet(a, b, 1s);
-      CHECK(heard(a, event_kind::peer_rolled_back));
-      bool told = false;
-      while (auto n = b.poll_notice()) {
-        if (n->kind != event_kind::rolled_back) continue;
-        told = true;
-        CHECK(n->inbound == sequence_range{6, confirmed});
+  // its application takes some of the others before there is a session, in one life or in several.
+  using number = std::uint64_t;
+  options o;
+  for (number confirmed : {number{10}, number{15}}) {
+    for (number again = 0; again <= 5; ++again) {
+      for (number lives = 0; lives <= 2; ++lives) {
+        cursors back = taken_of_ten(5);
+        for (number life = 0; life < lives; ++life) {
+          association earlier(o, setup("b", "a", 7 + life, true), back);
+          earlier.handle_inbox_page(page(back.inbox_first, 10, 1));
+          number part = life + 1 < lives ? again / 2 : again - (back.inbox_first - 6);
+          for (number i = 0; i < part; ++i) earlier.handle_taken();
+          commit(earlier, 1s);
+          back = earlier.stored();
+        }
+        cursors sent;
+        sent.local = alice;
+        sent.peer = bob;
+        sent.outbox_first = sent.outbox_next = confirmed + 1;
+        sent.acknowledged = confirmed;
+        sent.erased_epoch = 1;
+        association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
+        if (lives == 0) {
+          b.handle_inbox_page(page(6, 10, 1));
+          for (number i = 0; i < again; ++i) b.handle_taken();
+          commit(b, 1s);
+        }
+        meet(a, b, 1s);
+        INFO(confirmed << ' ' << again << ' ' << lives);
+        CHECK(heard(a, event_kind::peer_rolled_back));
+        bool told = false;
+        while (auto n = b.poll_notice()) {
+          if (n->kind != event_kind::rolled_back) continue;
+          told = true;
+          CHECK(n->inbound == sequence_range{6, confirmed});
+        }
+        CHECK(told);
       }
-      CHECK(told);
     }
   }
 }
@@ -201,8 +215,7 @@ TEST_CASE("a restart that takes what its inbox holds before the two meet is no o
   sent.outbox_next = 11;
   sent.acknowledged = 10;
   sent.erased_epoch = 1;
-  cursors stored = taken_ten();
-  stored.inbox_first = 6;
+  cursors stored = taken_of_ten(5);
   options o;
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), stored);
   b.handle_inbox_page(page(6, 10, 1));
@@ -213,6 +226,7 @@ TEST_CASE("a restart that takes what its inbox holds before the two meet is no o
   for (timestamp now = 2s; now < 4s; now += 1s) {
     talk(a, b, now);
     commit(a, now);
+    commit(b, now);
   }
   CHECK(a.state() == phase::established);
   CHECK(a.outbox_depth() == 0);
@@ -267,7 +281,7 @@ TEST_CASE("a peer refused for what was not stored yet gets a second look") {
   sent.outbox_next = 12;
   sent.acknowledged = 10;
   sent.erased_epoch = 1;
-  association b(o, setup("b", "a", 9, false), taken_ten());
+  association b(o, setup("b", "a", 9, false), taken_of_ten(10));
   {
     association a(o, setup("a", "b", 2, false), sent);
     meet(a, b, 1s);

@@ -70,7 +70,7 @@ class association {
         former_peer_(stored.former_peer),
         former_received_(stored.former_received),
         acknowledged_(stored.acknowledged),
-        found_(stored),
+        found_(as_shown(stored)),
         handshake_(o),
         sender_(o, setup_.reliable, setup_.frame_limit),
         receiver_(o) {
@@ -126,7 +126,7 @@ class association {
   void handle_committed(std::span<const stored_message> outbox, timestamp now) {
     bool acks_change = riding_->inbox_first != stored_.inbox_first ||
                        riding_->received() != stored_.received() ||
-                       riding_->delivered() != stored_.delivered() || riding_->peer != stored_.peer;
+                       riding_->shown_first != stored_.shown_first || riding_->peer != stored_.peer;
     bool minted = riding_->local != stored_.local;
     stored_ = *riding_;
     riding_.reset();
@@ -146,7 +146,7 @@ class association {
   void handle_commit_failed(timestamp now) {
     riding_.reset();
     receiver_.handle_commit_failed();
-    if (current() != stored_) settle_at_ = after(now, options_.settle_delay);
+    settle(now);
   }
 
   void handle_outbox_page(std::span<const stored_message> page, timestamp now) {
@@ -348,7 +348,7 @@ class association {
     heard_at_ = now;
     greeted_ = h;
     greeted_.source = greeted_.destination = {};
-    verdict_ = judge(known_to_peer(current()), floors_, h);
+    verdict_ = judge(as_shown(current()), floors_, h);
     if (verdict_.we_rolled_back) return roll_back(now);
     if (verdict_.peer_rolled_back) return refuse();
     open_session();
@@ -371,16 +371,19 @@ class association {
     c.erased_epoch = sender_.delivered_epoch();
     c.acknowledged = acknowledged_;
     receiver_.write(c);
+    if (met_) {
+      c.shown_first = c.inbox_first;
+      c.shown_epoch = c.delivered_epoch;
+    }
     return c;
   }
 
-  /// Before the first session of this life, what its application takes is from an inbox of which
-  /// nobody knows yet whether it is an old copy: in that it may have been taken before. So until
-  /// then `delivered` stands for the meeting where the store had it.
-  cursors known_to_peer(cursors c) const noexcept {
-    if (met_) return c;
-    c.inbox_first = found_.inbox_first;
-    c.delivered_epoch = found_.delivered_epoch;
+  /// Until there is a session, what the application takes is from an inbox of which nobody knows
+  /// whether it is an old copy: in that it may have been taken before. So `delivered` stands where
+  /// it was in the last session, or where a peer may know it since.
+  static cursors as_shown(cursors c) noexcept {
+    c.inbox_first = c.shown_first;
+    c.delivered_epoch = c.shown_epoch;
     return c;
   }
 
@@ -413,8 +416,9 @@ class association {
     sender_.handle_verified();
     if (verdict_.knows_us) {
       sender_.handle_delivered(h.delivered, h.delivered_epoch);
-      confirm(h.received, now);
+      acknowledged_ = std::max(acknowledged_, h.received);
     }
+    settle(now);
     // What could not be believed before the check is asked for again.
     ping_due_ = std::exchange(ack_missed_, false);
     pinged_at_ = now;
@@ -499,7 +503,8 @@ class association {
     if (f.ack && phase_ != phase::established) ack_missed_ = true;
     if (f.ack && phase_ == phase::established && !handshake_.pending()) {
       if (std::error_code e = sender_.handle_ack(*f.ack, now, random_)) return reject(e);
-      confirm(f.ack->received, now);
+      acknowledged_ = std::max(acknowledged_, f.ack->received);
+      settle(now);
     }
     std::error_code refused;
     for (const data_record& d : f.data) {
@@ -516,17 +521,16 @@ class association {
     if (f.ping) ack_due_ = true;
   }
 
-  /// The peer's cursors moved; the store learns of it with the next batch, or by itself soon.
-  void confirm(std::uint64_t received, timestamp now) {
-    acknowledged_ = std::max(acknowledged_, received);
+  /// The store learns of cursors that moved with the next batch, or by itself soon.
+  void settle(timestamp now) {
     if (settle_at_ == never && current() != stored_) settle_at_ = after(now, options_.settle_delay);
   }
 
   ack_record make_ack() const {
     ack_record a;
     a.received = stored_.received();
-    a.delivered = stored_.delivered();
-    a.delivered_epoch = stored_.delivered_epoch;
+    a.delivered = as_shown(stored_).delivered();
+    a.delivered_epoch = stored_.shown_epoch;
     a.received_bytes = receiver_.received_bytes();
     a.credit_sequence = receiver_.credit_sequence();
     a.credit_bytes = receiver_.credit_bytes();
@@ -543,7 +547,6 @@ class association {
   }
 
   void write_hello(std::vector<std::byte>& out, hello_record& h) const {
-    cursors known = known_to_peer(stored_);
     h.local = local_;
     h.peer = stored_.peer;
     h.former_peer = stored_.former_peer;
@@ -553,9 +556,9 @@ class association {
     h.first_epoch = sender_.delivered_epoch();
     h.acknowledged = acknowledged_;
     h.received = stored_.received();
-    h.delivered = known.delivered();
+    h.delivered = as_shown(stored_).delivered();
     h.received_epoch = stored_.received_epoch;
-    h.delivered_epoch = known.delivered_epoch;
+    h.delivered_epoch = stored_.shown_epoch;
     h.received_bytes = receiver_.received_bytes();
     h.credit_sequence = stored_.received() + options_.credit_messages -
                         std::min<std::uint64_t>(receiver_.unread(), options_.credit_messages);
@@ -608,7 +611,7 @@ class association {
   incarnation former_peer_;
   std::uint64_t former_received_;
   std::uint64_t acknowledged_;
-  cursors found_;  ///< where this life, and then its last good session, began
+  cursors found_;  ///< where the last good session began, or the one before this life stood
   floors floors_;
 
   phase phase_ = phase::absent;

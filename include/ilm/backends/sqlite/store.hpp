@@ -56,7 +56,7 @@ namespace detail {
 /// included. `application_id` of a file of ILM's own is "ILM1".
 class sqlite_store {
  public:
-  static constexpr std::uint64_t version = 1;
+  static constexpr std::uint64_t version = 2;
   static constexpr std::uint64_t application_id = 0x494c4d31;
 
   using named_cursors = std::pair<bytes, cursors>;
@@ -357,6 +357,7 @@ class sqlite_store {
     }
     if (found > version) throw std::system_error(sqlite_error::newer_version);
     if (found < 1) make_tables();
+    if (found == 1) extend_cursors();
     database_.execute("COMMIT");
   }
 
@@ -373,7 +374,31 @@ class sqlite_store {
           "time INTEGER NOT NULL, checksum INTEGER NOT NULL, contents BLOB NOT NULL)")
           .run();
     }
-    sql("INSERT INTO $store (id, version, failures) VALUES (1, 1, 0)").run();
+    sql("INSERT INTO $store (id, version, failures) VALUES (1, " + std::to_string(version) + ", 0)")
+        .run();
+  }
+
+  /// In version 1 the cursors ended before `shown_first`: all that was taken counted as shown.
+  void extend_cursors() const {
+    constexpr std::size_t old_size = cursors::encoded_size - 2 * 8;
+    sqlite_statement peers = sql("SELECT id, name, cursors, checksum FROM $peer");
+    sqlite_statement put = sql("UPDATE $peer SET cursors = ?2, checksum = ?3 WHERE id = ?1");
+    while (peers.step()) {
+      std::uint64_t id = peers.number(0);
+      std::span<const std::byte> name = peers.blob(1);
+      std::span<const std::byte> old = peers.blob(2);
+      if (old.size() != old_size || peers.number(3) != peer_checksum(id, name, old)) {
+        throw std::system_error(error::store_corrupt);
+      }
+      cursors::encoded extended{};
+      std::ranges::copy(old, extended.begin());
+      cursors c = cursors::decode(extended);
+      c.shown_first = c.inbox_first;
+      c.shown_epoch = c.delivered_epoch;
+      extended = c.encode();
+      put.bind(1, id).bind(2, extended).bind(3, peer_checksum(id, name, extended)).run();
+    }
+    sql("UPDATE $store SET version = 2").run();
   }
 
   // Changing.
