@@ -278,7 +278,7 @@ class sender {
 
   void drop_cache(std::uint64_t restart) noexcept {
     cache_.clear();
-    cached_bytes_ = 0;
+    cached_bytes_ = in_flight_bytes_ = 0;
     lost_ = 0;
     cache_first_ = cache_next_ = send_next_ = restart;
   }
