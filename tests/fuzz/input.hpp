@@ -21,7 +21,8 @@ inline void require(bool held, const char* what) {
 }
 
 /// The bytes of one run, taken from the front. Past the end it gives zeros, so that a short input
-/// is a valid one.
+/// is a valid one. Take one thing a statement: compilers order the parts of an expression as they
+/// like, and an input must mean the same with each.
 class input {
  public:
   explicit input(std::span<const std::byte> in) noexcept : in_(in) {}

@@ -46,7 +46,8 @@ void check_framing(fuzz::input& in) {
   // Frames of some size as well, which a mutation of bytes does not make.
   byte_string stream;
   for (std::size_t count = in.below(4); count > 0; --count) {
-    std::size_t size = in.number<std::uint16_t>() * (in.coin() ? 3 : 1);
+    std::size_t size = in.number<std::uint16_t>();
+    if (in.coin()) size *= 3;
     for (std::byte b : frame_prefix(size)) stream.push_back(b);
     stream.resize(stream.size() + size, static_cast<std::byte>(size));
     part *= 16;
@@ -175,7 +176,9 @@ byte_string tampered(fuzz::input& in, byte_string message, const side& from, con
       return make_message(static_cast<message_type>(in.below(5)), body);
     }
     case 5: {
-      hello forged = hello_of(in.coin() ? "d" : "a", in.coin() ? "a" : "d", in.coin(), in.byte());
+      bool as_dialer = in.coin(), keyed = in.coin();
+      hello forged = as_dialer ? hello_of("d", "a", keyed, 5) : hello_of("a", "d", keyed, 5);
+      forged.nonce.fill(std::byte{in.byte()});
       return forged.encode();
     }
     default:
