@@ -9,9 +9,9 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -77,7 +77,7 @@ class run {
   // Inputs.
 
   void step() {
-    switch (in_.below(20)) {
+    switch (in_.below(24)) {
       case 0:
         return core_->handle_session_up(now_);
       case 1:
@@ -113,6 +113,12 @@ class run {
         return hand_over(in_.take(in_.byte()));
       case 18:
         return repeat_or_corrupt();
+      case 19:
+        return meet();
+      case 20:
+      case 21:
+      case 22:
+        return flow();
       default:
         if (in_.byte() != 255) return;
         return core_->handle_close();
@@ -130,12 +136,42 @@ class run {
     if (!refused) pending_.push_back(text);
   }
 
+  // Whole stretches in which nothing is wrong, so that a short input gets far.
+
+  void meet() {
+    core_->handle_session_up(now_);
+    drain();
+    const cursors& c = core_->stored();
+    hello_record h;
+    h.local = c.peer ? c.peer : identities[0];
+    h.peer = heard_.local;
+    h.nonce = ++my_nonce_;
+    h.echo = heard_.nonce;
+    h.proven = true;
+    h.received = h.delivered = told_received_;
+    h.received_epoch = h.delivered_epoch = honest_epoch(h.received);
+    h.first = h.next = c.received() + 1;
+    h.acknowledged = c.received();
+    h.credit_sequence = h.received + in_.below(8);
+    h.credit_bytes = std::uint64_t{1} << 20;
+    h.maximum_message_size = largest_message;
+    send_hello(h);
+  }
+
+  void flow() {
+    for (std::size_t count = in_.below(8); count > 0; --count) send();
+    begin_commit();
+    apply_commit();
+    finish_commit();
+  }
+
   void crash() {
     change_.reset();
     applied_ = false;
     pending_.clear();
     riding_sends_ = 0;
     heard_ = hello_record();
+    nonces_.clear();
     start();
   }
 
@@ -254,6 +290,10 @@ class run {
     h.credit_sequence = lie(h.received + 4);
     h.credit_bytes = lie(h.received_bytes + 1000);
     h.maximum_message_size = lie(largest_message);
+    send_hello(h);
+  }
+
+  void send_hello(hello_record& h) {
     bytes me(std::string_view("me")), liar(std::string_view("liar"));
     h.source = liar.view();
     h.destination = me.view();
@@ -273,8 +313,11 @@ class run {
   }
 
   std::uint64_t epoch_at(std::uint64_t sequence) {
-    auto at = store_.outbox.find(sequence);
     if (in_.byte() < 32) return in_.below(8);
+    return honest_epoch(sequence);
+  }
+  std::uint64_t honest_epoch(std::uint64_t sequence) const {
+    auto at = store_.outbox.find(sequence);
     return at != store_.outbox.end() ? at->second.epoch : store_.where.erased_epoch;
   }
 
@@ -335,7 +378,14 @@ class run {
     hand_over(std::vector<std::byte>(frame_));
   }
 
-  void hand_over(std::span<const std::byte> frame) { core_->handle_frame(frame, now_); }
+  void hand_over(std::span<const std::byte> bytes_sent) {
+    bool flowed = core_->flows();
+    core_->handle_frame(bytes_sent, now_);
+    if (flowed || !core_->flows()) return;
+    frame f;
+    require(!read_frame(bytes_sent, f) && f.hello && nonces_.contains(f.hello->echo),
+            "a session opens without proof that the other side is there");
+  }
 
   /// What the other side was told at most, if it believed all of it.
   void told(std::uint64_t received, std::uint64_t held, std::uint64_t credit) {
@@ -384,6 +434,7 @@ class run {
                   f.hello->delivered <= store_.where.delivered(),
               "a hello says more than is stored");
       require(f.hello->next <= store_.where.outbox_next, "a hello numbers what is not stored");
+      nonces_.insert(f.hello->nonce);
       if (f.hello->nonce != heard_.nonce) former_nonce_ = heard_.nonce;
       heard_ = *f.hello;
       heard_.source = heard_.destination = {};
@@ -486,6 +537,7 @@ class run {
 
   // What the liar knows and said.
   hello_record heard_;
+  std::set<std::uint64_t> nonces_;  ///< of this life
   incarnation identity_;
   std::uint64_t my_nonce_ = 0;
   std::uint64_t former_nonce_ = 0;
