@@ -130,3 +130,36 @@ TEST_CASE("text that is no UTF-8 is refused when it is sent or arrives as it was
     SUCCEED("refused");
   }
 }
+
+TEST_CASE("contents that nest without end are undecodable, and do not exhaust the stack") {
+  const std::vector<std::string> openings{"\x81", "\x9f", std::string("\xa1\x60"),
+                                          std::string("\xbf\x60")};
+  for (const std::string& opening : openings) {
+    std::string deep;
+    while (deep.size() < 1 << 20) deep += opening;
+    CHECK(refusal<nlohmann::json>(ilm::bytes(deep)) == ilm::error::undecodable_contents);
+    CHECK(refusal<shop::order>(ilm::bytes(deep)) == ilm::error::undecodable_contents);
+  }
+}
+
+TEST_CASE("what may be sent nests as deep as what may be received") {
+  for (bool object : {false, true}) {
+    nlohmann::json value = 1;
+    auto wrap = [&] {
+      nlohmann::json around;
+      if (object) {
+        around["x"] = std::move(value);
+      } else {
+        around.push_back(std::move(value));
+      }
+      value = std::move(around);
+    };
+    for (std::size_t i = 0; i < ilm::maximum_json_depth; ++i) wrap();
+    CHECK(there_and_back(value) == value);
+    wrap();
+    CHECK_THROWS_AS(ilm::encode(value), std::system_error);
+    std::vector<std::uint8_t> cbor = nlohmann::json::to_cbor(value);
+    CHECK(refusal<nlohmann::json>(ilm::bytes(std::as_bytes(std::span(cbor)))) ==
+          ilm::error::undecodable_contents);
+  }
+}

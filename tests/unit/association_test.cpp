@@ -1,3 +1,4 @@
+#include "support/catch.hpp"
 #include "support/core_pair.hpp"
 
 using namespace test;

@@ -710,3 +710,13 @@ TEST_CASE("under random acks and losses all is sent, in the window and within cr
     CHECK(r.s.delivered() == 100);
   }
 }
+
+TEST_CASE("a session that ends with messages in flight leaves none that count as unsent") {
+  rig r;
+  r.open();
+  r.commit(3);
+  r.flush();
+  REQUIRE(r.s.in_flight() == 3);
+  r.s.handle_session_end();
+  CHECK(r.s.unsent_bytes() == 0);
+}

@@ -1,0 +1,555 @@
+// One association, driven by arbitrary inputs. The other side is a liar: it knows the nonces and
+// the cursors of this one, so that what it makes up gets past the front door. Whatever it says,
+// what this side stores, sends and hands over must stay true to what it was given.
+
+#include "fuzz/input.hpp"
+#include "support/core_pair.hpp"
+
+#include <ilm/protocol/association.hpp>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace ilm;
+using namespace ilm::protocol;
+using namespace std::chrono_literals;
+using fuzz::require;
+
+constexpr std::size_t largest_message = 300;
+constexpr std::array<incarnation, 3> identities{incarnation{7, 1}, incarnation{7, 2},
+                                                incarnation{9, 0}};
+
+/// Small bounds, so that a short input reaches them.
+options draw_options(fuzz::input& in) {
+  options o;
+  std::uint8_t which = in.byte();
+  o.maximum_message_size = largest_message;
+  o.window_messages = 1 + which % 8;
+  o.credit_messages = 1 + which / 8 % 8;
+  o.window_bytes = o.credit_bytes = largest_message * (1 + which / 64);
+  o.page_messages = 1 + which % 3;
+  o.page_bytes = 100;
+  o.frame_fill = 400;
+  o.checksum = (which & 1) != 0;
+  if ((which & 2) != 0) o.keepalive_interval = duration::zero();
+  require(contradiction(o, minimum_frame_size).empty(), "the options are none");
+  return o;
+}
+
+class run {
+ public:
+  explicit run(std::span<const std::byte> data)
+      : in_(data), options_(draw_options(in_)), reliable_(in_.coin()) {
+    store_.where.local = incarnation{1, 1};
+    start();
+  }
+
+  void play() {
+    while (!in_.empty()) {
+      step();
+      drain();
+    }
+  }
+
+ private:
+  void start() {
+    association_setup s;
+    s.local_id = bytes(std::string_view("me"));
+    s.peer_id = bytes(std::string_view("liar"));
+    s.epoch = ++epoch_;
+    s.seed = epoch_ * 31;
+    s.frame_limit = minimum_frame_size;
+    s.maximum_message = largest_message;
+    s.reliable = reliable_;
+    core_ = std::make_unique<association>(options_, std::move(s), store_.where);
+    next_index_ = store_.where.inbox_first;
+    told_received_ = store_.where.outbox_first - 1;
+    told_credit_ = told_sum_ = 0;
+  }
+
+  // Inputs.
+
+  void step() {
+    switch (in_.below(24)) {
+      case 0:
+        return core_->handle_session_up(now_);
+      case 1:
+        return core_->handle_session_down();
+      case 2:
+      case 3:
+        return send();
+      case 4:
+        return begin_commit();
+      case 5:
+        apply_commit();
+        return finish_commit();
+      case 6:
+        return fail_commit();
+      case 7:
+        return apply_commit();
+      case 8:
+        return answer_pages();
+      case 9:
+        return take();
+      case 10:
+        return crash();
+      case 11:
+      case 12:
+        return pass();
+      case 13:
+      case 14:
+        return say_hello();
+      case 15:
+      case 16:
+        return say_records();
+      case 17:
+        return hand_over(in_.take(in_.byte()));
+      case 18:
+        return repeat_or_corrupt();
+      case 19:
+        return meet();
+      case 20:
+      case 21:
+      case 22:
+        return flow();
+      default:
+        if (in_.byte() != 255) return;
+        return core_->handle_close();
+    }
+  }
+
+  void send() {
+    std::size_t size = in_.byte();
+    if (in_.coin()) size *= 2;
+    std::string text = std::to_string(++sent_);
+    text.resize(std::max(text.size(), size), '.');
+    std::error_code refused = core_->handle_send(bytes(text));
+    require(!refused == (text.size() <= largest_message),
+            "a send is refused, or one too large not");
+    if (!refused) pending_.push_back(text);
+  }
+
+  // Whole stretches in which nothing is wrong, so that a short input gets far.
+
+  void meet() {
+    core_->handle_session_up(now_);
+    drain();
+    const cursors& c = core_->stored();
+    hello_record h;
+    h.local = c.peer ? c.peer : identities[0];
+    h.peer = heard_.local;
+    h.nonce = ++my_nonce_;
+    h.echo = heard_.nonce;
+    h.proven = true;
+    h.received = h.delivered = told_received_;
+    h.received_epoch = h.delivered_epoch = honest_epoch(h.received);
+    h.first = h.next = c.received() + 1;
+    h.acknowledged = c.received();
+    h.credit_sequence = h.received + in_.below(8);
+    h.credit_bytes = std::uint64_t{1} << 20;
+    h.maximum_message_size = largest_message;
+    send_hello(h);
+  }
+
+  void flow() {
+    for (std::size_t count = in_.below(8); count > 0; --count) send();
+    begin_commit();
+    apply_commit();
+    finish_commit();
+  }
+
+  void crash() {
+    change_.reset();
+    applied_ = false;
+    pending_.clear();
+    riding_sends_ = 0;
+    heard_ = hello_record();
+    nonces_.clear();
+    start();
+  }
+
+  /// To the next deadline, or some way on.
+  void pass() {
+    std::uint8_t how = in_.byte();
+    timestamp at = core_->deadline(!change_);
+    if (how < 128 && at != never) {
+      now_ = std::max(now_, at);
+    } else {
+      now_ += how < 192 ? duration(how) * 1'000'000 : duration(how) * 100'000'000;
+    }
+    core_->handle_timeout(now_);
+  }
+
+  void answer_pages() {
+    // What was asked for before may be answered late, when the store has moved on.
+    if (in_.coin()) late_outbox_ = core_->poll_outbox_page();
+    if (in_.coin()) late_inbox_ = core_->poll_inbox_page();
+    if (late_outbox_) {
+      core_->handle_outbox_page(test::model_store::read(store_.outbox, *late_outbox_), now_);
+    }
+    if (late_inbox_) core_->handle_inbox_page(test::model_store::read(store_.inbox, *late_inbox_));
+  }
+
+  void take() {
+    for (std::size_t count = 1 + in_.below(4); count > 0; --count) {
+      const stored_message* m = core_->poll_delivery();
+      if (m == nullptr) return;
+      check_delivery(*m);
+      core_->handle_taken();
+    }
+  }
+
+  // The store.
+
+  void begin_commit() {
+    if (change_) return;
+    std::optional<store_change> c = core_->poll_change();
+    if (!c) return;
+    check_change(*c);
+    riding_sends_ = c->outbox.size();
+    change_ = std::move(c);
+  }
+  void apply_commit() {
+    if (!change_ || applied_) return;
+    store_.commit(*change_);
+    applied_ = true;
+  }
+  void finish_commit() {
+    if (!change_ || !applied_) return;
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(riding_sends_));
+    std::vector<stored_message> outbox = std::move(change_->outbox);
+    change_.reset();
+    applied_ = false;
+    core_->handle_committed(outbox, now_);
+  }
+  void fail_commit() {
+    if (!change_ || applied_) return;
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(riding_sends_));
+    change_.reset();
+    core_->handle_commit_failed(now_);
+  }
+
+  // The liar.
+
+  std::uint64_t lie(std::uint64_t truth) {
+    std::uint8_t how = in_.byte();
+    switch (how >> 5) {
+      case 0:
+        return truth;
+      case 1:
+        return truth + (how & 31);
+      case 2:
+        return truth - std::min<std::uint64_t>(truth, how & 31);
+      case 3:
+        return how & 31;
+      case 4:
+        return maximum_sequence - (how & 31);
+      case 5:
+        return in_.number<std::uint64_t>();
+      case 6:
+        return truth + in_.number<std::uint16_t>();
+      default:
+        return truth;
+    }
+  }
+
+  incarnation any_identity() {
+    std::uint8_t which = in_.byte();
+    if (which < 4) return {};
+    if (which < 7) return identities[which - 4];
+    return which % 2 == 0 ? identities[0] : heard_.local;
+  }
+
+  void say_hello() {
+    hello_record h;
+    const cursors& c = core_->stored();
+    h.local = in_.coin() ? identities[0] : identities[in_.below(identities.size())];
+    h.peer = in_.coin() ? heard_.local : any_identity();
+    h.former_peer = in_.coin() ? incarnation() : any_identity();
+    if (h.former_peer) h.former_received = lie(c.outbox_next - 1);
+    if (in_.coin() || my_nonce_ == 0) ++my_nonce_;
+    h.nonce = my_nonce_;
+    h.echo = in_.byte() < 240 ? heard_.nonce : lie(heard_.nonce);
+    h.proven = in_.coin();
+    h.received = lie(c.outbox_next - 1);
+    h.delivered = std::min(h.received, lie(c.outbox_first - 1));
+    h.first = lie(c.delivered() + 1);
+    h.next = std::max(h.first, lie(c.received() + 1));
+    h.acknowledged = lie(c.received());
+    h.first_epoch = in_.below(3);
+    h.received_epoch = epoch_at(h.received);
+    h.delivered_epoch = epoch_at(h.delivered);
+    h.received_bytes = lie(0);
+    h.credit_sequence = lie(h.received + 4);
+    h.credit_bytes = lie(h.received_bytes + 1000);
+    h.maximum_message_size = lie(largest_message);
+    send_hello(h);
+  }
+
+  void send_hello(hello_record& h) {
+    bytes me(std::string_view("me")), liar(std::string_view("liar"));
+    h.source = liar.view();
+    h.destination = me.view();
+    frame_header head;
+    head.source_tag = tag_of(h.local);
+    head.destination_tag = tag_of(h.peer);
+    frame_writer writer(frame_, head, options_.checksum, std::size_t{1} << 16);
+    writer.hello(h);
+    writer.finish();
+    identity_ = h.local;
+    told(h.received, h.received, h.credit_sequence);
+    // Whoever does not know this side yet counts from where it begins.
+    if (h.credit_sequence > h.received) {
+      grant(std::max(core_->delivered_by_peer(), h.received) + h.credit_sequence - h.received);
+    }
+    hand_over(frame_);
+  }
+
+  std::uint64_t epoch_at(std::uint64_t sequence) {
+    if (in_.byte() < 32) return in_.below(8);
+    return honest_epoch(sequence);
+  }
+  std::uint64_t honest_epoch(std::uint64_t sequence) const {
+    auto at = store_.outbox.find(sequence);
+    return at != store_.outbox.end() ? at->second.epoch : store_.where.erased_epoch;
+  }
+
+  void say_records() {
+    frame_header head;
+    head.source_tag = tag_of(identity_);
+    head.destination_tag = tag_of(heard_.local);
+    head.session_tag = session_tag_of(my_nonce_, session_nonce());
+    frame_writer writer(frame_, head, options_.checksum, std::size_t{1} << 16);
+    std::uint8_t what = in_.byte();
+    if ((what & 1) != 0) say_ack(writer);
+    if ((what & 2) != 0) say_data(writer);
+    if ((what & 4) != 0) say_data(writer);
+    if ((what & 8) != 0) writer.ping();
+    if (what == 0xf0) writer.bye();
+    writer.finish();
+    hand_over(frame_);
+  }
+
+  /// A proven side says its session's nonce no more; the liar remembers both that it saw.
+  std::uint64_t session_nonce() { return in_.byte() < 224 ? heard_.nonce : former_nonce_; }
+
+  void say_ack(frame_writer& writer) {
+    ack_record a;
+    a.received = lie(told_received_);
+    a.delivered = std::min(a.received, lie(told_received_));
+    a.delivered_epoch = epoch_at(a.delivered);
+    a.received_bytes = lie(told_sum_);
+    a.credit_sequence = lie(a.received + 4);
+    a.credit_bytes = lie(a.received_bytes + 1000);
+    std::uint64_t below = a.received;
+    for (std::size_t count = in_.below(4); count > 0; --count) {
+      sequence_range r;
+      r.first = below + 2 + in_.below(3);
+      r.last = r.first + in_.below(3);
+      below = r.last;
+      a.ranges.push_back(r);
+    }
+    writer.ack(a);
+    told(a.received, below, a.credit_sequence);
+    told_sum_ = a.received_bytes;
+  }
+
+  void say_data(frame_writer& writer) {
+    std::uint64_t first = lie(core_->stored().received() + core_->inbox_depth() + 1);
+    writer.begin_data(in_.below(4), first);
+    for (std::size_t count = 1 + in_.below(6); count > 0; --count) {
+      std::size_t size = in_.byte();
+      if (in_.coin()) size *= 2;
+      std::string contents(size, '-');
+      writer.item(std::as_bytes(std::span(contents)));
+    }
+  }
+
+  void repeat_or_corrupt() {
+    if (frame_.empty()) return;
+    if (in_.coin()) frame_[in_.byte() % frame_.size()] ^= std::byte{in_.byte()};
+    hand_over(std::vector<std::byte>(frame_));
+  }
+
+  void hand_over(std::span<const std::byte> bytes_sent) {
+    bool flowed = core_->flows();
+    core_->handle_frame(bytes_sent, now_);
+    if (flowed || !core_->flows()) return;
+    frame f;
+    require(!read_frame(bytes_sent, f) && f.hello && nonces_.contains(f.hello->echo),
+            "a session opens without proof that the other side is there");
+  }
+
+  /// What the other side was told at most, if it believed all of it.
+  void told(std::uint64_t received, std::uint64_t held, std::uint64_t credit) {
+    if (held >= core_->stored().outbox_next) return;
+    told_received_ = std::max(told_received_, received);
+    grant(credit);
+  }
+  void grant(std::uint64_t sequence) { told_credit_ = std::max(told_credit_, sequence); }
+
+  // Oracles.
+
+  void drain() {
+    std::size_t frames = 0;
+    std::vector<std::byte> frame;
+    while (core_->poll_frame(frame, now_)) {
+      require(++frames <= options_.window_messages + 16, "frames without end at one moment");
+      check_frame(frame);
+    }
+    while (core_->poll_notice()) {
+      require(++frames < 1000, "events without end");
+    }
+    require(core_->in_flight() <= options_.window_messages, "more in flight than the window");
+    require(core_->unsent_bytes() <= options_.window_bytes + largest_message + options_.page_bytes,
+            "more in memory than the window");
+    require(core_->inbox_depth() <= options_.credit_messages, "more in the inbox than the credit");
+    // Nobody may be called for nothing: that would be a messenger that spins.
+    core_->handle_timeout(now_);
+    while (core_->poll_frame(frame, now_)) {
+      require(++frames < 1000, "frames without end at one moment");
+      check_frame(frame);
+    }
+    require(core_->deadline(false) > now_, "a deadline that has passed stays due");
+    if (!change_ && !core_->change_due(now_)) {
+      require(core_->deadline(true) > now_, "a change is due and none is there");
+    }
+  }
+
+  void check_frame(const std::vector<std::byte>& bytes_sent) {
+    require(bytes_sent.size() <= minimum_frame_size, "a frame exceeds the limit");
+    frame f;
+    require(!read_frame(bytes_sent, f), "this side writes what it would refuse");
+    if (f.hello) {
+      require(f.hello->received == store_.where.received() || change_,
+              "a hello says what is not stored");
+      require(f.hello->received <= store_.where.received() &&
+                  f.hello->delivered <= store_.where.delivered(),
+              "a hello says more than is stored");
+      require(f.hello->next <= store_.where.outbox_next, "a hello numbers what is not stored");
+      nonces_.insert(f.hello->nonce);
+      if (f.hello->nonce != heard_.nonce) former_nonce_ = heard_.nonce;
+      heard_ = *f.hello;
+      heard_.source = heard_.destination = {};
+    }
+    if (f.ack) {
+      require(f.ack->received <= store_.where.received(), "an ack precedes the commit");
+      require(f.ack->delivered <= store_.where.delivered(),
+              "delivered is told before it is stored");
+    }
+    for (const data_record& d : f.data) check_data(d);
+  }
+
+  void check_data(const data_record& d) {
+    std::uint64_t sequence = d.first;
+    for (std::span<const std::byte> item : d.items) {
+      auto stored = store_.outbox.find(sequence);
+      require(stored != store_.outbox.end(), "what is not in the outbox is sent");
+      require(stored->second.contents == bytes(item) && stored->second.epoch == d.epoch,
+              "a message was changed on its way out");
+      require(sequence <= told_received_ + options_.window_messages, "the window is exceeded");
+      require(sequence <= told_credit_, "the credit is exceeded");
+      ++sequence;
+    }
+  }
+
+  void check_delivery(const stored_message& m) {
+    auto due = store_.inbox.lower_bound(next_index_);
+    require(due != store_.inbox.end() && due->first == m.index,
+            "a message is handed over twice, out of order or before it is stored");
+    require(due->second.contents == m.contents && due->second.sequence == m.sequence,
+            "a message was changed on its way in");
+    next_index_ = m.index + 1;
+  }
+
+  void check_change(const store_change& c) {
+    const cursors& was = store_.where;
+    const cursors& is = c.next;
+    require(is.outbox_first >= was.outbox_first && is.outbox_next >= was.outbox_next &&
+                is.inbox_first >= was.inbox_first && is.inbox_next >= was.inbox_next,
+            "a cursor of a box went back");
+    require(is.outbox_first <= is.outbox_next && is.inbox_first <= is.inbox_next,
+            "a box ends before it begins");
+    require(is.outbox_first <= was.outbox_next, "what is not stored yet is erased");
+    bool first_meeting = !was.peer && was.inbox_next == 1;
+    // A first meeting makes indices equal to sequences, which may begin anywhere.
+    if (first_meeting) next_index_ = std::max(next_index_, is.inbox_first);
+    require(is.inbox_first <= next_index_, "what was not taken is erased");
+    if (is.peer == was.peer && is.local == was.local) {
+      require(is.acknowledged >= was.acknowledged, "what was acknowledged went back");
+      require(is.received() >= was.received() && is.delivered() >= was.delivered(),
+              "a cursor went back within an incarnation");
+    }
+    require(bool(is.local), "an incarnation is none");
+    check_outbox(c, was);
+    check_inbox(c, was, first_meeting);
+  }
+
+  void check_outbox(const store_change& c, const cursors& was) {
+    require(c.next.outbox_next - was.outbox_next == c.outbox.size(), "a number has no message");
+    require(c.outbox.size() == pending_.size(), "a message was forgotten, or made up");
+    for (std::size_t i = 0; i < c.outbox.size(); ++i) {
+      const stored_message& m = c.outbox[i];
+      require(m.sequence == was.outbox_next + i && m.index == m.sequence, "a number is left out");
+      require(m.contents.text() == pending_[i], "messages are stored in another order");
+    }
+  }
+
+  void check_inbox(const store_change& c, const cursors& was, bool first_meeting) {
+    if (c.inbox.empty()) {
+      require(c.next.inbox_next == was.inbox_next || first_meeting, "an index has no message");
+      return;
+    }
+    require(c.inbox.front().index == was.inbox_next || first_meeting, "an index is left out");
+    require(c.inbox.back().index + 1 == c.next.inbox_next, "an index has no message");
+    for (std::size_t i = 0; i < c.inbox.size(); ++i) {
+      const stored_message& m = c.inbox[i];
+      require(m.index == c.inbox.front().index + i, "an index is left out");
+      if (m.index < c.next.stream_start) continue;
+      require(m.sequence == m.index + c.next.stream_offset, "a sequence is another than told");
+      bool goes_on = c.next.peer == was.peer && bool(was.peer);
+      require(!goes_on || m.sequence > was.received(), "a message is stored twice");
+    }
+  }
+
+  fuzz::input in_;
+  options options_;
+  bool reliable_;
+  timestamp now_ = 1s;
+  std::unique_ptr<association> core_;
+
+  test::model_store store_;
+  std::optional<store_change> change_;
+  bool applied_ = false;
+  std::optional<page_request> late_outbox_, late_inbox_;
+  std::vector<std::string> pending_;  ///< accepted, and not in a batch that ended
+  std::size_t riding_sends_ = 0;
+  std::uint64_t sent_ = 0;
+  std::uint64_t epoch_ = 0;
+  std::uint64_t next_index_ = 1;  ///< of the message to hand over next
+
+  // What the liar knows and said.
+  hello_record heard_;
+  std::set<std::uint64_t> nonces_;  ///< of this life
+  incarnation identity_;
+  std::uint64_t my_nonce_ = 0;
+  std::uint64_t former_nonce_ = 0;
+  std::uint64_t told_received_ = 0;
+  std::uint64_t told_credit_ = 0;
+  std::uint64_t told_sum_ = 0;
+  std::vector<std::byte> frame_;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  run(std::as_bytes(std::span(data, size))).play();
+  return 0;
+}

@@ -1,0 +1,160 @@
+// The frame decoder: whatever the bytes, it reads none beyond them, keeps the bounds that
+// protocol/README.md gives, and what it accepts survives being written and read again.
+
+#include "fuzz/input.hpp"
+
+#include <ilm/protocol/frame.hpp>
+
+#include <algorithm>
+#include <vector>
+
+namespace {
+
+using namespace ilm;
+using namespace ilm::protocol;
+using fuzz::require;
+using view = std::span<const std::byte>;
+
+bool same(view a, view b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+
+void check_inside(view part, view whole) {
+  if (part.empty()) return;
+  require(part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size(),
+          "a part of the frame lies outside of it");
+}
+
+void check_hello(const hello_record& h, view in) {
+  require(bool(h.local) && h.nonce != 0, "a hello without incarnation or nonce is accepted");
+  require(h.first >= 1 && h.next >= h.first && h.next <= maximum_sequence,
+          "a hello's outbox is out of bounds");
+  require(h.acknowledged < h.next, "a hello was acknowledged what it did not send");
+  require(h.delivered <= h.received && h.received <= maximum_sequence,
+          "a hello's cursors are out of bounds");
+  require(!h.source.empty() && !h.destination.empty() && h.source.size() <= maximum_peer_id_size &&
+              h.destination.size() <= maximum_peer_id_size,
+          "a hello's peer id is out of bounds");
+  check_inside(h.source, in);
+  check_inside(h.destination, in);
+}
+
+void check_data(const data_record& d, view in) {
+  require(d.first >= 1 && d.first <= maximum_sequence, "a data record's first is out of bounds");
+  require(!d.items.empty(), "a data record without items is accepted");
+  for (view item : d.items) check_inside(item, in);
+}
+
+void check_ack(const ack_record& a) {
+  require(a.delivered <= a.received && a.received <= maximum_sequence,
+          "an ack's cursors are out of bounds");
+  require(a.ranges.size() <= maximum_ack_ranges, "an ack has too many ranges");
+  std::uint64_t below = a.received;
+  for (const sequence_range& r : a.ranges) {
+    require(r.first > below && r.last >= r.first && r.last <= maximum_sequence,
+            "an ack's ranges are out of order");
+    below = r.last;
+  }
+}
+
+void check_same(const frame& a, const frame& b) {
+  require(a.header.source_tag == b.header.source_tag &&
+              a.header.destination_tag == b.header.destination_tag &&
+              a.header.session_tag == b.header.session_tag,
+          "a header changed");
+  require(a.hello.has_value() == b.hello.has_value() && a.ack.has_value() == b.ack.has_value() &&
+              a.ping == b.ping && a.bye == b.bye && a.data.size() == b.data.size(),
+          "a record appeared or disappeared");
+  if (a.hello) {
+    hello_record x = *a.hello, y = *b.hello;
+    require(x.local == y.local && x.peer == y.peer && x.former_peer == y.former_peer &&
+                x.former_received == y.former_received && x.nonce == y.nonce && x.echo == y.echo &&
+                x.proven == y.proven && x.first == y.first && x.next == y.next &&
+                x.first_epoch == y.first_epoch && x.acknowledged == y.acknowledged &&
+                x.received == y.received && x.delivered == y.delivered &&
+                x.received_epoch == y.received_epoch && x.delivered_epoch == y.delivered_epoch &&
+                x.received_bytes == y.received_bytes && x.credit_sequence == y.credit_sequence &&
+                x.credit_bytes == y.credit_bytes &&
+                x.maximum_message_size == y.maximum_message_size && same(x.source, y.source) &&
+                same(x.destination, y.destination),
+            "a hello changed");
+  }
+  if (a.ack) {
+    const ack_record &x = *a.ack, &y = *b.ack;
+    require(x.received == y.received && x.delivered == y.delivered &&
+                x.delivered_epoch == y.delivered_epoch && x.received_bytes == y.received_bytes &&
+                x.credit_sequence == y.credit_sequence && x.credit_bytes == y.credit_bytes &&
+                x.ranges == y.ranges,
+            "an ack changed");
+  }
+  for (std::size_t i = 0; i < a.data.size(); ++i) {
+    const data_record &x = a.data[i], &y = b.data[i];
+    require(x.epoch == y.epoch && x.first == y.first &&
+                std::equal(x.items.begin(), x.items.end(), y.items.begin(), y.items.end(), same),
+            "a data record changed");
+  }
+}
+
+std::vector<std::byte> write(const frame& f, bool checksum) {
+  std::vector<std::byte> out;
+  frame_writer writer(out, f.header, checksum, std::size_t{1} << 24);
+  if (f.hello) writer.hello(*f.hello);
+  if (f.ack) writer.ack(*f.ack);
+  if (f.ping) writer.ping();
+  for (const data_record& d : f.data) {
+    writer.begin_data(d.epoch, d.first);
+    for (view item : d.items) writer.item(item);
+  }
+  if (f.bye) writer.bye();
+  writer.finish();
+  return out;
+}
+
+/// CRC-32C finds every single flipped bit; where the flag itself is hit, no flag is left.
+void check_flipped(std::vector<std::byte> whole) {
+  std::size_t bit = crc32c(whole) % (whole.size() * 8);
+  whole[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
+  frame f;
+  require(bool(read_frame(whole, f)), "a frame with a flipped bit is accepted");
+}
+
+void check(view in) {
+  frame f;
+  if (std::error_code e = read_frame(in, f)) {
+    require(e == error::malformed_frame || e == error::unsupported_version ||
+                e == error::checksum_mismatch || e == error::cursor_out_of_range,
+            "a frame is refused for another reason than those documented");
+    return;
+  }
+  if (f.hello) check_hello(*f.hello, in);
+  if (f.ack) check_ack(*f.ack);
+  for (const data_record& d : f.data) check_data(d, in);
+  for (bool checksum : {false, true}) {
+    std::vector<std::byte> again = write(f, checksum);
+    frame g;
+    require(!read_frame(again, g), "what was accepted is refused when it is written again");
+    check_same(f, g);
+    if (checksum) check_flipped(std::move(again));
+  }
+}
+
+/// The same input with a front that gets past the first checks.
+void check_repaired(view in) {
+  if (in.size() < header_size) return;
+  std::vector<std::byte> whole(in.begin(), in.end());
+  wire_writer writer(whole);
+  writer.patch(0, frame_magic);
+  writer.patch(2, protocol_version);
+  bool checksum = (std::to_integer<unsigned>(in[3]) & 1) != 0;
+  writer.patch(3, checksum ? flag_checksum : std::uint8_t{0});
+  if (checksum) writer.number(crc32c(whole));
+  whole.shrink_to_fit();
+  check(whole);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  view in = std::as_bytes(std::span(data, size));
+  check(in);
+  check_repaired(in);
+  return 0;
+}
