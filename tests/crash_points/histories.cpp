@@ -127,6 +127,10 @@ void rollback_to_full_boxes(stage& s) {
   s.settle();
 }
 
+/// Known to fail: a life that begins after b took the message once more, and recorded that, finds
+/// nothing in its store that says so. The cursors of both agree, and nobody is told. While one life
+/// lasts it remembers; to remember longer, a store would have to hold, beside what was taken, what
+/// of it a session had a chance to tell.
 void rollback_alone(stage& s) {
   put_back_full_boxes(s);
   s.begin();
