@@ -81,6 +81,16 @@ void peer_reset(stage& s) {
   s.settle();
 }
 
+/// b takes a message and loses its store before a hears of it: the message comes twice, as named.
+void unconfirmed_reset(stage& s) {
+  begin_connected(s);
+  s.send_surely(side_a);
+  s.until([&] { return s.taken(side_b) != 0; }, "the message to be taken");
+  s.replace(side_b, disk());
+  s.send(side_b);
+  s.settle();
+}
+
 /// b gets a copy of its store from before the last message of each.
 void rollback(stage& s) {
   begin_connected(s);
@@ -242,6 +252,8 @@ const std::vector<history>& all_histories() {
       {"late_frames", "the same, and what was under way arrives in the new session",
        resume_with_late_frames},
       {"peer_reset", "one side loses its store amid messages", peer_reset},
+      {"reset_unconfirmed", "it is lost before the other side knows what it took",
+       unconfirmed_reset},
       {"rollback", "one side gets an older copy of its store", rollback},
       {"rollback_full", "the copy holds messages, of which one is taken again before both meet",
        rollback_to_full_boxes},
