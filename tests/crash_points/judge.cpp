@@ -65,7 +65,7 @@ judge::id judge::id_of(side sender, const std::string& text) {
   return which;
 }
 
-void judge::taken(side at, const message& m) {
+void judge::taken(side at, const message& m, const disk& d) {
   stream& s = to(at);
   id which = 0;
   try {
@@ -77,6 +77,10 @@ void judge::taken(side at, const message& m) {
   sent& t = s.sends[which];
   ++t.taken;
   if (t.what == fate::refused) fail(text + " was refused, and is taken all the same");
+  bool stored = std::any_of(d.inbox.begin(), d.inbox.end(), [&](const auto& one) {
+    return one.index == m.index && one.contents.text() == m.text();
+  });
+  if (!stored) fail(text + " is handed over and not in the store");
   if (t.sequence == 0) t.sequence = m.sequence;
   if (t.sequence != m.sequence) fail(text + " comes as number " + number(m.sequence));
   if (s.expected && m.index != *s.expected) {
@@ -127,12 +131,19 @@ void judge::started(side who, const disk& d) {
 void judge::committed(side who, const disk& d) {
   stream& s = to(who);
   s.recorded = std::max(s.recorded, committing_[who]);
-  check_confirmed(who, d.where.outbox_first);
+  check_boxes(who, d);
+  // What it has erased as delivered must have been.
+  check_taken_below(who, d.where.outbox_first, "the sender's store");
 }
 
-/// What a store has erased as delivered must have been.
-void judge::check_confirmed(side who, std::uint64_t outbox_first) {
-  check_taken_below(who, outbox_first, "the sender's store");
+/// Cursors that speak of messages which are not there would be acknowledged all the same.
+void judge::check_boxes(side who, const disk& d) {
+  if (d.outbox.size() != d.where.outbox_next - d.where.outbox_first) {
+    fail("the outbox of " + name_of(who) + " does not hold what its cursors say");
+  }
+  if (d.inbox.size() != d.where.inbox_next - d.where.inbox_first) {
+    fail("the inbox of " + name_of(who) + " does not hold what its cursors say");
+  }
 }
 
 void judge::check_taken_below(side sender, std::uint64_t first, const char* who_says) {

@@ -37,7 +37,7 @@ class judge {
   void stored(side from, id which, std::uint64_t sequence, const disk& d);
   void refused(side from, id which);
   void receipt(side from, id which);
-  void taken(side at, const message& m);
+  void taken(side at, const message& m, const disk& d);
   void not_taken(side at, const message& m) { turned_down_[at].insert(m.sequence); }
   void told(side who, const event_type& e);
   void reported(side who, const report_type& r, std::uint64_t first_at_open, const disk& d);
@@ -106,7 +106,7 @@ class judge {
 
   id id_of(side from, const std::string& text);
   void check_order(side at, const stream& s, const message& m, id which);
-  void check_confirmed(side who, std::uint64_t outbox_first);
+  void check_boxes(side who, const disk& d);
   void check_taken_below(side sender, std::uint64_t first, const char* who_says);
   void finish_stream(side sender);
   void finish_abandoned(side sender, id which);

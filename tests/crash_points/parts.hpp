@@ -162,8 +162,8 @@ class taker {
       throw std::runtime_error("not now");
     }
     bool first = std::exchange(l.first_message, false);
-    if (!first || l.defect != sabotage::dropping) l.court.taken(l.who, m);
-    if (first && l.defect == sabotage::repeating) l.court.taken(l.who, m);
+    if (!first || l.defect != sabotage::dropping) l.court.taken(l.who, m, l.own.store);
+    if (first && l.defect == sabotage::repeating) l.court.taken(l.who, m, l.own.store);
     ++l.own.taken;
     l.at(place::after_taking, std::string(m.text()));
   }
