@@ -169,6 +169,23 @@ TEST_CASE("a side that minted anew is a reset that keeps what it received") {
   CHECK(at_a.take_from == 2);
 }
 
+TEST_CASE("a side that minted anew and did not store where it begins was not rolled back again") {
+  // a's first message was delivered to an earlier incarnation of b, and is gone. The present one
+  // has stored a, and a has stored it, but not yet that a's stream begins at 2 for it.
+  side a = make(alice, bob, 2, 3, 0, 0, 0), b = make(bob, alice, 1, 2, 0, 0, 0);
+  verdict at_a = judged(a, b), at_b = judged(b, a);
+  for (const verdict& v : {at_a, at_b}) {
+    CHECK_FALSE(v.we_rolled_back);
+    CHECK_FALSE(v.peer_rolled_back);
+  }
+  CHECK(at_a.send_from == 2);
+  CHECK(at_b.take_from == 2);
+  // What it acknowledged since, it has to have.
+  a.c.acknowledged = 2;
+  CHECK(judged(a, b).peer_rolled_back);
+  CHECK(judged(b, a).we_rolled_back);
+}
+
 TEST_CASE("in every small world the two sides' verdicts match") {
   const std::vector<side> as = sides(alice, bob, 2), bs = sides(bob, alice, 2);
   std::size_t wrong = 0, resumed = 0;

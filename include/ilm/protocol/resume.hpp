@@ -13,7 +13,7 @@ namespace ilm::protocol {
 struct floors {
   std::uint64_t acknowledged = 0;
   std::uint64_t received = 0;
-  std::uint64_t delivered = 0;  ///< what the peer had confirmed as delivered
+  std::uint64_t delivered = 0;  ///< what the peer, in any incarnation, had confirmed as delivered
 };
 
 /// What a fresh hello means for the two streams of a pair. Both sides reach verdicts that match,
@@ -46,12 +46,17 @@ inline verdict judge(const cursors& ours, const floors& floor,
   std::uint64_t they_received = v.knows_us ? theirs.received : 0;
   std::uint64_t we_received = v.known ? ours.received() : 0;
 
+  // What an earlier incarnation of this side confirmed says nothing of this one, which may still
+  // have to store where it begins. Once it has, it acknowledged at least that.
+  std::uint64_t we_confirmed = std::min(theirs.first - 1, theirs.acknowledged);
+  std::uint64_t they_confirmed = std::min(floor.delivered, floor.acknowledged);
+
   bool both = v.knows_us && v.known;
   v.we_rolled_back =
-      (both && theirs.first - 1 > ours.delivered()) ||
+      (both && we_confirmed > ours.delivered()) ||
       (v.knows_us && (theirs.received >= ours.outbox_next || theirs.acknowledged > we_received));
   v.peer_rolled_back =
-      (both && theirs.delivered < floor.delivered) ||
+      (both && theirs.delivered < they_confirmed) ||
       (v.known && (they_received < floor.acknowledged || theirs.next <= floor.received));
   v.peer_reset = ours.peer && !v.known;
   v.we_were_lost = !ours.peer && (v.knows_us ? bool(theirs.former_peer) : bool(theirs.peer));

@@ -1,0 +1,129 @@
+#include "wire.hpp"
+
+#include <stdexcept>
+
+namespace crash_points {
+
+namespace {
+
+constexpr std::size_t header_bytes = 16;
+constexpr std::uint8_t checksum_flag = 0xa5;
+enum record : std::uint8_t { hello = 1, data = 2, ack = 3, ping = 4, bye = 5 };
+
+/// Big-endian numbers, one after another.
+class cursor {
+ public:
+  explicit cursor(std::span<const std::byte> bytes) : bytes_(bytes) {}
+
+  bool at_end() const { return bytes_.empty(); }
+  std::span<const std::byte> take(std::size_t size) {
+    if (size > bytes_.size()) throw std::runtime_error("a frame ends too early");
+    auto taken = bytes_.first(size);
+    bytes_ = bytes_.subspan(size);
+    return taken;
+  }
+  std::uint64_t number(std::size_t size) {
+    std::uint64_t value = 0;
+    for (std::byte b : take(size)) value = value << 8 | std::to_integer<std::uint64_t>(b);
+    return value;
+  }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+void read_hello(cursor& in, frame& f) {
+  f.hello = true;
+  in.take(3 * 16 + 8);  // local, peer, former peer, former received
+  in.take(8 + 8 + 1);   // nonce, echo, proven
+  in.take(4 * 8);       // first, next, first epoch, acknowledged
+  frame::cursors claim;
+  claim.received = in.number(8);
+  claim.delivered = in.number(8);
+  f.claim = claim;
+  in.take(6 * 8);  // both epochs, received bytes, both credits, maximum message
+  in.take(in.number(1));
+  in.take(in.number(1));
+}
+
+void read_data(cursor& in, frame& f) {
+  in.take(8);  // epoch
+  std::uint64_t sequence = in.number(8);
+  std::uint64_t count = in.number(4);
+  for (; count > 0; --count) {
+    auto contents = in.take(in.number(4));
+    f.messages.emplace_back(
+        sequence++, std::string(reinterpret_cast<const char*>(contents.data()), contents.size()));
+  }
+}
+
+void read_ack(cursor& in, frame& f) {
+  frame::cursors claim;
+  claim.received = in.number(8);
+  claim.delivered = in.number(8);
+  f.claim = claim;
+  in.take(4 * 8);  // epoch, received bytes, both credits
+  in.take(16 * in.number(2));
+}
+
+}  // namespace
+
+frame frame::read(std::span<const std::byte> bytes) {
+  cursor head(bytes);
+  if (head.number(2) != 0x494c || head.number(1) != 1) {
+    throw std::runtime_error("a frame has a wrong header");
+  }
+  bool checksum = head.number(1) == checksum_flag;
+  std::size_t size = bytes.size() - (checksum ? 4 : 0);
+  cursor in(bytes.first(size));
+  in.take(header_bytes);
+  frame f;
+  while (!in.at_end()) {
+    switch (in.number(1)) {
+      case record::hello:
+        read_hello(in, f);
+        break;
+      case record::data:
+        read_data(in, f);
+        break;
+      case record::ack:
+        read_ack(in, f);
+        break;
+      case record::ping:
+        f.ping = true;
+        break;
+      case record::bye:
+        f.bye = true;
+        break;
+      default:
+        throw std::runtime_error("a frame has an unknown record");
+    }
+  }
+  return f;
+}
+
+std::string frame::text() const {
+  std::string all = hello ? "hello" : "";
+  if (claim) {
+    all += " received " + std::to_string(claim->received) + " delivered " +
+           std::to_string(claim->delivered);
+  }
+  for (const auto& [sequence, contents] : messages) {
+    all += " " + std::to_string(sequence) + ":" + contents;
+  }
+  if (ping) all += " ping";
+  if (bye) all += " bye";
+  return all;
+}
+
+bool inflate_ack(std::vector<std::byte>& bytes) {
+  // The ack is the first record of its frame, and `received` the first number in it.
+  if (bytes.size() < header_bytes + 9 || bytes[header_bytes] != std::byte{record::ack}) {
+    return false;
+  }
+  std::byte& last = bytes[header_bytes + 8];
+  last = static_cast<std::byte>(std::to_integer<unsigned>(last) + 1);
+  return true;
+}
+
+}  // namespace crash_points
