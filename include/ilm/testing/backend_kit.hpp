@@ -62,8 +62,9 @@ kit_summary<backend_clause> try_backend(
   kit::backend_messages<bench> messages(b);
   kit::backend_reading<bench> reading(b);
   messages.run();
-  reading.run_pages();
   reading.run_erasure();
+  messages.run_numbers();
+  reading.run_pages();
   kit::backend_handles<bench>(b).run();
   messages.run_large();
   reading.run_together();
@@ -71,7 +72,7 @@ kit_summary<backend_clause> try_backend(
   b.attempt(backend_clause::read_without_gap, [] {});
   b.attempt(backend_clause::executor, [] {});
   kit::backend_faults<bench>(b).run();
-  return b.book().summary();
+  return b.book().finish();
 }
 
 }  // namespace ilm::testing

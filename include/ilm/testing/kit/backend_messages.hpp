@@ -2,11 +2,10 @@
 
 #include <ilm/testing/kit/tried_store.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <utility>
+#include <vector>
 
 // Checks of a backend: what is committed is there.
 
@@ -31,6 +30,8 @@ class backend_messages {
     bench_.attempt(clause::peers_apart, [&] { peers_apart(); });
     bench_.attempt(clause::several_peers, [&] { several_peers(); });
     bench_.attempt(clause::contents, [&] { contents(); });
+  }
+  void run_numbers() {
     bench_.attempt(clause::numbers, [&] { wide_numbers(); });
   }
 
@@ -48,21 +49,21 @@ class backend_messages {
 
   void one(box which) {
     store s(bench_);
-    s.open();
+    s.open_new();
     s.commit(s.compose().mint().peer(a_).append(which).done());
     s.expect_messages(clause::completed_commit);
   }
 
   void whole_batch() {
     store s(bench_);
-    s.open();
+    s.open_new();
     s.commit(s.compose().mint().peer(a_).append(box::outbox, 7).append(box::inbox, 5).done());
     s.expect_messages(clause::whole_batch);
   }
 
   void next_commit() {
     store s(bench_);
-    s.open();
+    s.open_new();
     s.commit(s.compose().mint().done());
     for (std::size_t count : {2U, 1U, 3U}) {
       s.commit(s.compose().peer(a_).append(box::outbox, count).done());
@@ -74,10 +75,9 @@ class backend_messages {
     s.expect_messages(clause::next_commit);
   }
 
-  /// Different numbers of messages, and erased at different ends.
   void boxes_apart() {
     store s(bench_);
-    s.open();
+    s.open_new();
     s.commit(s.compose().mint().peer(a_).append(box::outbox, 4).done());
     s.expect_messages(clause::boxes_apart);
     s.commit(s.compose().peer(a_).append(box::inbox, 2).done());
@@ -86,46 +86,41 @@ class backend_messages {
 
   void peers_apart() {
     store s(bench_);
-    s.open();
+    s.open_new();
     s.commit(s.compose().mint().peer(a_).append(box::outbox, 3).append(box::inbox, 2).done());
     s.commit(s.compose().peer(b_).append(box::outbox, 1).append(box::inbox, 4).done());
-    s.expect_messages(clause::peers_apart);
-    s.commit(s.compose().peer(b_).erase(box::outbox, 2).erase(box::inbox, 3).done());
     s.expect_messages(clause::peers_apart);
   }
 
   void several_peers() {
     store s(bench_);
-    s.open();
-    auto first = s.compose();
-    first.mint();
-    for (const peer_id& id : bench_.ids()) {
-      first.peer(id).append(box::outbox, 2).append(box::inbox, 1);
-    }
-    s.commit(first.done());
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).append(box::outbox, 2).peer(b_).append(box::inbox).done());
     s.expect_messages(clause::several_peers);
-    auto second = s.compose();
-    for (std::size_t i = 0; i < bench_.ids().size(); i += 2) {
-      second.peer(bench_.ids()[i]).append(box::inbox, 2).erase(box::outbox, 2);
-    }
-    s.commit(second.done());
+    s.commit(s.compose().peer(b_).append(box::outbox).peer(a_).append(box::inbox, 3).done());
+    s.expect_messages(clause::several_peers);
+    s.commit(s.compose().peer(b_).append(box::inbox, 2).done());
     s.expect_messages(clause::several_peers);
   }
 
   void contents() {
     store s(bench_);
-    s.open();
+    s.open_new();
     std::string all;
     for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
+    // g++ 12 takes an initializer list of these for too short an array.
+    std::vector<std::string> texts;
+    for (std::size_t zeros : {0U, 1U, 3U}) texts.emplace_back(zeros, '\0');
+    texts.push_back(all);
+    texts.push_back("\r\n\x1a");
+    for (std::size_t size : {255U, 256U, 65'536U, (1U << 20) + 1}) {
+      texts.push_back(filled("", size, size));
+    }
+    texts.emplace_back();
     auto first = s.compose();
     first.mint();
     for (box which : {box::outbox, box::inbox}) {
-      for (const std::string& text :
-           {std::string(), std::string(1, '\0'), std::string(3, '\0'), all, std::string("\r\n\x1a"),
-            std::string(255, ' '), std::string(256, 'x'), filled("", 65'536, 1),
-            filled("", (1U << 20) + 1, 2), std::string()}) {
-        first.peer(a_).put(which, bytes(text));
-      }
+      for (const std::string& text : texts) first.peer(a_).put(which, bytes(text));
     }
     s.commit(first.done());
     s.expect_messages(clause::contents);
@@ -133,7 +128,7 @@ class backend_messages {
 
   void wide_numbers() {
     store s(bench_);
-    s.open();
+    s.open_new();
     s.commit(s.compose().mint().done());
     // The last is the highest that the protocol gives, less two.
     for (std::uint64_t first :
@@ -150,7 +145,7 @@ class backend_messages {
 
   void large_batch() {
     store s(bench_);
-    s.open();
+    s.open_new();
     s.commit(s.compose().mint().peer(a_).append(box::outbox, 10'000, 40).done());
     s.expect_messages(clause::large_batch);
     s.commit(s.compose().peer(a_).append(box::inbox, 4, 2U << 20).done());

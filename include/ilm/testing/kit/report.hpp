@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,7 +55,8 @@ struct cannot_try {
   std::string why;
 };
 
-/// Reports each clause once, whatever the checks find.
+/// Reports each clause once: what is broken at once, the others when all is tried, for a later
+/// check may find what an earlier one could not see.
 template <class Clause>
 class ledger {
  public:
@@ -62,27 +64,38 @@ class ledger {
 
   explicit ledger(report to) : report_(std::move(to)) {}
 
-  void broken(Clause c, std::string found) { put(c, kit_outcome::broken, std::move(found)); }
-  void skipped(Clause c, std::string why) { put(c, kit_outcome::skipped, std::move(why)); }
-  void kept(Clause c) { put(c, kit_outcome::kept, {}); }
-
-  bool is_broken(Clause c) const {
-    auto at = said_.find(c);
-    return at != said_.end() && at->second == kit_outcome::broken;
+  void broken(Clause c, std::string found) {
+    if (!broken_.insert(c).second) return;
+    summary_.broken.push_back(c);
+    tell(c, kit_outcome::broken, std::move(found));
   }
+  void skipped(Clause c, std::string why) { skipped_.emplace(c, std::move(why)); }
+  void kept(Clause c) { kept_.insert(c); }
+
   const kit_summary<Clause>& summary() const noexcept { return summary_; }
 
+  kit_summary<Clause> finish() {
+    for (const auto& [c, why] : skipped_) {
+      if (broken_.contains(c)) continue;
+      ++summary_.skipped;
+      tell(c, kit_outcome::skipped, why);
+    }
+    for (Clause c : kept_) {
+      if (broken_.contains(c) || skipped_.contains(c)) continue;
+      ++summary_.kept;
+      tell(c, kit_outcome::kept, {});
+    }
+    return std::move(summary_);
+  }
+
  private:
-  void put(Clause c, kit_outcome what, std::string found) {
-    if (!said_.emplace(c, what).second) return;
-    if (what == kit_outcome::kept) ++summary_.kept;
-    if (what == kit_outcome::skipped) ++summary_.skipped;
-    if (what == kit_outcome::broken) summary_.broken.push_back(c);
+  void tell(Clause c, kit_outcome what, std::string found) {
     if (report_) report_(kit_report<Clause>(c, what, text_of(c), std::move(found)));
   }
 
   report report_;
-  std::map<Clause, kit_outcome> said_;
+  std::set<Clause> broken_, kept_;
+  std::map<Clause, std::string> skipped_;
   kit_summary<Clause> summary_;
 };
 

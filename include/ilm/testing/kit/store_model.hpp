@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
@@ -27,6 +28,8 @@ struct shelf_model {
   cursors where;
   std::map<std::uint64_t, stored_message> outbox;
   std::map<std::uint64_t, stored_message> inbox;
+  /// Of each box, indexes that were erased: the ends of the last run.
+  std::map<box, std::vector<std::uint64_t>> erased;
 
   std::map<std::uint64_t, stored_message>& of(box which) {
     return which == box::outbox ? outbox : inbox;
@@ -58,6 +61,9 @@ struct store_model {
       for (const stored_message& m : c.inbox) s.inbox[m.index] = m;
       for (box which : {box::outbox, box::inbox}) {
         auto& all = s.of(which);
+        if (auto end = all.lower_bound(s.first(which)); end != all.begin()) {
+          s.erased[which] = {all.begin()->first, std::prev(end)->first};
+        }
         all.erase(all.begin(), all.lower_bound(s.first(which)));
       }
     }

@@ -135,6 +135,14 @@ class tried_store {
   // The same on the store's own handle; an error breaks the clause that is being tried.
 
   state_type open() { return *demand("open", open(handle_))->value; }
+  /// The first time: nobody may have put anything there.
+  void open_new() {
+    state_type state = open();
+    if (!state.local && state.peers.empty()) return;
+    throw found{clause::stores_apart,
+                "a store of a new number is not new: it holds what was put "
+                "into another"};
+  }
   void commit(const batch_type& b) {
     demand("commit", commit(handle_, b));
     model.apply(b);
@@ -151,7 +159,11 @@ class tried_store {
       handle_.reset();
       handle_ = bench_.make(number_);
     }
-    return open();
+    auto r = open(handle_);
+    if (is(r->failed, error::store_in_use)) {
+      throw found{clause::close_frees, "after a close, another handle gets error::store_in_use"};
+    }
+    return *demand("open", r)->value;
   }
   /// Ends without a close.
   void drop() { handle_.reset(); }
@@ -264,8 +276,17 @@ class tried_store {
       }
     }
     if (difference d = expect_none(m, id, which, end, c, where)) return d;
-    if (s.first(which) <= 1) return {};
-    return expect_none(m, id, which, s.first(which) - 1, c, where + "erased, and there: ");
+    std::vector<std::uint64_t> gone;
+    if (s.first(which) > 1) gone.push_back(s.first(which) - 1);
+    if (auto runs = s.erased.find(which); runs != s.erased.end()) {
+      gone.insert(gone.end(), runs->second.begin(), runs->second.end());
+    }
+    for (std::uint64_t index : gone) {
+      if (difference d = expect_none(m, id, which, index, c, where + "erased, and there: ")) {
+        return d;
+      }
+    }
+    return {};
   }
 
   difference expect_none(const store_model<peer_id>& m, const peer_id& id, box which,
