@@ -14,7 +14,9 @@ using ilm::testing::backend_clause;
 
 namespace {
 
-const std::vector<std::pair<flaw, backend_clause>> flaws = {
+using table = std::vector<std::pair<flaw, backend_clause>>;
+
+const table of_messages = {
     {flaw::new_store_has_an_identity, backend_clause::new_store},
     {flaw::loses_last_of_batch, backend_clause::whole_batch},
     {flaw::loses_first_of_batch, backend_clause::whole_batch},
@@ -37,6 +39,9 @@ const std::vector<std::pair<flaw, backend_clause>> flaws = {
     {flaw::short_pages, backend_clause::read_whole_page},
     {flaw::throws_beyond_the_end, backend_clause::read_nothing},
     {flaw::throws_for_unknown_peer, backend_clause::read_nothing},
+};
+
+const table of_erasure = {
     {flaw::outbox_not_erased, backend_clause::erase_outbox},
     {flaw::inbox_not_erased, backend_clause::erase_inbox},
     {flaw::erases_one_too_many, backend_clause::erase_outbox},
@@ -50,6 +55,9 @@ const std::vector<std::pair<flaw, backend_clause>> flaws = {
     {flaw::peer_twice, backend_clause::every_peer},
     {flaw::ids_end_at_zero, backend_clause::every_peer},
     {flaw::ids_without_case, backend_clause::every_peer},
+};
+
+const table of_handles = {
     {flaw::memory_only, backend_clause::reopened_messages},
     {flaw::erased_come_back, backend_clause::reopened_erasure},
     {flaw::no_lock, backend_clause::store_in_use},
@@ -62,6 +70,9 @@ const std::vector<std::pair<flaw, backend_clause>> flaws = {
     {flaw::moved_from_unlocks, backend_clause::moved_handle},
     {flaw::closed_commits, backend_clause::closed_handle},
     {flaw::closed_reads, backend_clause::closed_handle},
+};
+
+const table of_failures = {
     {flaw::batch_of_5000, backend_clause::large_batch},
     {flaw::commits_in_pieces, backend_clause::read_beside_commit},
     {flaw::reads_share_a_cursor, backend_clause::reads_at_once},
@@ -103,6 +114,17 @@ verdict judge(flaw f) {
   return v;
 }
 
+void require_named(const table& flaws) {
+  for (auto [what, clause] : flaws) {
+    verdict v = judge(what);
+    INFO("flaw " << static_cast<int>(what) << ", expected: " << ilm::testing::text_of(clause)
+                 << "\n"
+                 << v.findings);
+    CHECK_FALSE(v.summary);
+    if (!v.summary) CHECK(v.summary.broken.front() == clause);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a backend without a flaw has none that the kit finds") {
@@ -112,13 +134,18 @@ TEST_CASE("a backend without a flaw has none that the kit finds") {
   CHECK(v.summary.skipped == 0);
 }
 
-TEST_CASE("the kit's first finding names the clause that a backend breaks") {
-  for (auto [what, clause] : flaws) {
-    verdict v = judge(what);
-    INFO("flaw " << static_cast<int>(what) << ", expected: " << ilm::testing::text_of(clause)
-                 << "\n"
-                 << v.findings);
-    CHECK_FALSE(v.summary);
-    if (!v.summary) CHECK(v.summary.broken.front() == clause);
-  }
+TEST_CASE("the kit's first finding names what a backend does wrong with messages") {
+  require_named(of_messages);
+}
+
+TEST_CASE("the kit's first finding names what a backend does wrong with erasure and cursors") {
+  require_named(of_erasure);
+}
+
+TEST_CASE("the kit's first finding names what a backend does wrong between lives") {
+  require_named(of_handles);
+}
+
+TEST_CASE("the kit's first finding names what a backend does wrong in trouble") {
+  require_named(of_failures);
 }

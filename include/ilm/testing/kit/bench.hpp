@@ -116,10 +116,12 @@ class bench {
       auto end = Clock::now() + std::chrono::duration_cast<typename Clock::duration>(limit);
       while (!done()) {
         context_.restart();
-        // A few at a time: a context that is always busy must not keep the kit from looking.
+        // A few at a time: a context that is always busy must not keep the kit from the clock.
         int ran = 0;
-        while (ran < 64 && context_.poll_one() != 0) ++ran;
-        if (ran != 0 && done()) return true;
+        while (ran < 64 && context_.poll_one() != 0) {
+          ++ran;
+          if (done()) return true;
+        }
         if (Clock::now() >= end) return false;
         if (ran == 0) context_.run_one_for(std::chrono::milliseconds(2));
       }
