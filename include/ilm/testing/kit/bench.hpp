@@ -6,7 +6,6 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <functional>
@@ -106,6 +105,7 @@ class bench {
 
   asio::io_context& context() noexcept { return context_; }
   duration limit() const noexcept { return limit_; }
+  bool at_home() const { return home_.running_in_this_thread(); }
 
   /// Runs the context until `done()`; false if that takes longer than `limit`.
   template <class Predicate>
@@ -134,6 +134,20 @@ class bench {
   }
   void run_for(duration time) {
     until([] { return false; }, time);
+  }
+
+  /// How many handlers run within 100 ms of real time.
+  std::size_t idle_handlers() requires(!requires {
+    Clock::run_until(
+        std::declval<asio::io_context&>(), [] { return true; }, duration());
+  }) {
+    std::size_t ran = 0;
+    auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
+    while (std::chrono::steady_clock::now() < end) {
+      context_.restart();
+      ran += context_.run_one_for(std::chrono::milliseconds(10));
+    }
+    return ran;
   }
 
   template <class T, class Operation>
