@@ -52,6 +52,10 @@ class network_bench : public bench<Clock>, public examiner<network_clause> {
   }
   void acquit() { accused_.reset(); }
 
+  /// Something came or went.
+  void progress() noexcept { ++progress_; }
+  std::uint64_t progressed() const noexcept { return progress_; }
+
   /// Waits, and throws what is found wrong meanwhile.
   template <class Predicate>
   bool wait_until(Predicate done, std::chrono::nanoseconds limit) {
@@ -75,6 +79,7 @@ class network_bench : public bench<Clock>, public examiner<network_clause> {
  private:
   Factory& factory_;
   std::optional<found> accused_;
+  std::uint64_t progress_ = 0;
   unsigned last_place_ = 0;
 };
 
@@ -100,6 +105,7 @@ class member : public std::enable_shared_from_this<member<Bench>> {
   std::set<std::size_t> small;  ///< sizes of frames that came and are too small for a label
   bool paused = false;
   std::shared_ptr<call<nothing>> receiver;
+  std::vector<std::shared_ptr<call<nothing>>> sends;
 
   bool sees(const member& other) { return ups[other.id] > downs[other.id]; }
 
@@ -112,12 +118,18 @@ class member : public std::enable_shared_from_this<member<Bench>> {
   /// As a messenger leaves: it cancels, waits until the coroutine has ended, and destroys.
   bool leave() {
     if (!net) return true;
-    if (receiver && !receiver->done) {
-      bench.cancel(receiver);
-      // A network of which a coroutine still runs cannot be destroyed.
-      if (!bench.until([&] { return receiver->done; }, std::chrono::milliseconds(500)))
-        return false;
+    auto ended = [this] {
+      for (const auto& s : sends) {
+        if (!s->done) return false;
+      }
+      return !receiver || receiver->done;
+    };
+    for (const auto& s : sends) {
+      if (!s->done) bench.cancel(s);
     }
+    if (receiver && !receiver->done) bench.cancel(receiver);
+    // A network of which a coroutine still runs cannot be destroyed.
+    if (!bench.until(ended, std::chrono::milliseconds(500))) return false;
     net.reset();
     return true;
   }
@@ -143,6 +155,7 @@ class member : public std::enable_shared_from_this<member<Bench>> {
   }
 
   void judge(const event& e) {
+    bench.progress();
     if (e.kind == event::type::problem) return;
     if (e.peer == id) {
       return bench.accuse(clause::nothing_of_oneself, "an event has the peer's own id");
@@ -267,7 +280,12 @@ class party {
 
   template <class T>
   void complete(const char* what, const std::shared_ptr<call<T>>& c) {
-    if (!bench_.wait_until([&] { return c->done; })) {
+    // As long as something moves, it may yet complete.
+    for (std::uint64_t seen = ~bench_.progressed(); seen != bench_.progressed() && !c->done;) {
+      seen = bench_.progressed();
+      bench_.wait_until([&] { return c->done; });
+    }
+    if (!c->done) {
       bench_.cancel(c);
       throw typename examiner<clause>::stuck{what};
     }
@@ -335,6 +353,7 @@ class party {
         // A throw counts as a loss.
         if (Bench::reliable) throw;
       }
+      b.progress();
       if (!b.at_home()) {
         b.accuse(clause::executor, "send resumed its caller elsewhere than on the caller's strand");
         co_await asio::post(home, asio::use_awaitable);

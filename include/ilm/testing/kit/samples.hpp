@@ -2,10 +2,12 @@
 
 #include <ilm/message.hpp>
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -85,11 +87,11 @@ class numbers {
 /// `size` bytes that depend on `seed`, after `label`; longer than `size` if `label` is.
 inline std::string filled(std::string label, std::size_t size, std::uint64_t seed) {
   numbers random(seed);
-  while (label.size() < size) {
+  std::size_t at = label.size();
+  label.resize(std::max(at, size));
+  for (; at < size; at += sizeof(std::uint64_t)) {
     std::uint64_t word = random.next();
-    for (int i = 0; i < 8 && label.size() < size; ++i) {
-      label += static_cast<char>(static_cast<unsigned char>(word >> 8 * i));
-    }
+    std::memcpy(label.data() + at, &word, std::min(sizeof word, size - at));
   }
   return label;
 }
