@@ -34,8 +34,8 @@ class network_checks {
     bench_.require(clause::frame_arrives, [&] { one_frame(); });
     bench_.attempt(clause::from, [&] { three_peers(); });
     bench_.attempt(clause::destination, [&] { three_peers(); });
-    bench_.attempt(clause::own_buffer, [&] { own_buffer(); });
     bench_.attempt(clause::whole_frames, [&] { whole_frames(); });
+    bench_.attempt(clause::own_buffer, [&] { own_buffer(); });
     bench_.attempt(clause::frame_sizes, [&] { frame_sizes(); });
     bench_.attempt(clause::many_frames, [&] { many_frames(); });
   }
