@@ -94,6 +94,7 @@ class journal_file {
       record.remove_prefix(static_cast<std::size_t>(size));
     }
   }
+  bool is_open() const { return handle_ >= 0; }
   void cut(std::size_t size) {
     if (::ftruncate(handle_, static_cast<off_t>(size)) != 0) fail();
   }
@@ -125,6 +126,7 @@ class journal {
   }
 
   asio::awaitable<void> commit(const ilm::batch<peer_id>& change) {
+    require_open();
     std::string body = record_of(change);
     std::string record;
     put(record, checksum(body));
@@ -141,11 +143,12 @@ class journal {
   asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box which, const peer_id& peer,
                                                          std::uint64_t from,
                                                          ilm::page_limit limit) {
+    require_open();
     std::vector<ilm::stored_message> page;
     std::size_t bytes = 0;
     shelf& s = shelves_[peer];
     for (const auto& m : which == ilm::box::outbox ? s.outbox : s.inbox) {
-      if (m.index < from) continue;
+      if (m.index != from + page.size()) continue;
       bytes += m.contents.size();
       if (page.size() == limit.messages || (bytes > limit.bytes && !page.empty())) break;
       page.push_back(m);
@@ -208,6 +211,11 @@ class journal {
       erase_below(s.outbox, s.where.outbox_first);
       erase_below(s.inbox, s.where.inbox_first);
     }
+  }
+
+  /// Another may have the file by now.
+  void require_open() const {
+    if (!file_.is_open()) throw std::system_error(ilm::error::store_closed);
   }
 
   static void erase_below(messages& all, std::uint64_t first) {

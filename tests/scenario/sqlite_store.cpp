@@ -194,6 +194,23 @@ TEST_CASE("sqlite: nothing is special about the index at which keys begin anew")
   CHECK(outsider(place / "s.db", "SELECT count(*) FROM ilm_outbox") == "3");
 }
 
+TEST_CASE("sqlite: a box can be erased to any index, however far above, and goes on there") {
+  temporary_directory place;
+  store_type s(place / "s.db");
+  s.open();
+  ilm::cursors bob;
+  s.commit(append("bob", bob, {"one", "two"}));
+  constexpr std::uint64_t turn = std::uint64_t{1} << 40;
+  // What lies whole turns above has the keys of what is erased.
+  for (std::uint64_t first : {turn + 1, 3 * turn + 2, std::uint64_t{1} << 63}) {
+    bob.outbox_first = bob.outbox_next = first;
+    s.commit(append("bob", bob, {"next", "last"}));
+    CHECK(texts_of(s.read(ilm::box::outbox, "bob", first)) == strings{"next", "last"});
+    CHECK(s.read(ilm::box::outbox, "bob", first - turn).empty());
+  }
+  CHECK(outsider(place / "s.db", "SELECT count(*) FROM ilm_outbox") == "2");
+}
+
 TEST_CASE("sqlite: one at a time has the store") {
   temporary_directory place;
   store_type first(place / "s.db"), second(place / "s.db");

@@ -6,11 +6,13 @@
 
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -44,6 +46,21 @@ class fault_disk {
   std::uint64_t count(operation o) const {
     std::lock_guard lock(mutex_);
     return counts_[static_cast<int>(o)];
+  }
+
+  /// Copies a store as a power cut now would leave it: what was written and not synced is gone, but
+  /// for what `keep` says of each write. Connections to the store may be open.
+  void copy_cut(const std::string& from, const std::string& to, const std::function<bool()>& keep) {
+    std::lock_guard lock(mutex_);
+    for (const char* part : {"", "-wal"}) {
+      std::error_code none;
+      std::filesystem::copy_file(from + part, to + part, none);
+      if (none) continue;
+      const std::vector<change>& changes = unsynced_[from + part];
+      for (auto at = changes.rbegin(); at != changes.rend(); ++at) {
+        if (!keep()) undo(to + part, *at);
+      }
+    }
   }
 
   /// What was written and not synced is gone, but for what `keep` says of each write. No connection

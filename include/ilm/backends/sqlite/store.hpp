@@ -147,10 +147,11 @@ class sqlite_store {
     shelf before = known != peers_.end() ? known->second : shelf(next_id_ + changed_.size(), next);
     if (before.id > last_id) throw std::system_error(sqlite_error::too_many_peers);
     std::uint64_t now = unix_milliseconds();
-    append(box::outbox, before.id, next.outbox_first, outbox, now);
-    append(box::inbox, before.id, next.inbox_first, inbox, now);
+    // In this order: what is appended may take the keys of what is erased, 2^40 below.
     erase(box::outbox, before.id, before.outbox_first, next.outbox_first);
     erase(box::inbox, before.id, before.inbox_first, next.inbox_first);
+    append(box::outbox, before.id, next.outbox_first, outbox, now);
+    append(box::inbox, before.id, next.inbox_first, inbox, now);
     cursors::encoded encoded = next.encode();
     sqlite_statement& store = known != peers_.end() ? set_peer_ : add_peer_;
     store.bind(1, before.id).bind(2, encoded).bind(3, peer_checksum(before.id, name, encoded));
@@ -166,7 +167,9 @@ class sqlite_store {
     std::vector<stored_message> page;
     auto known = peers_.find(key_of(name));
     if (known == peers_.end()) return page;
-    std::uint64_t id = known->second.id;
+    const shelf& where = known->second;
+    if (from < (which == box::outbox ? where.outbox_first : where.inbox_first)) return page;
+    std::uint64_t id = where.id;
     sqlite_statement& s = read_[index_of(which)];
     sqlite_reset reset(s);
     s.bind(1, key(id, from)).bind(2, key(id, ~std::uint64_t{0}));
@@ -416,6 +419,8 @@ class sqlite_store {
 
   void erase(box which, std::uint64_t id, std::uint64_t from, std::uint64_t to) {
     sqlite_statement& s = erase_[index_of(which)];
+    // Who goes on that far above leaves nothing in the box.
+    if (to > from && to - from > index_mask) to = from + index_mask + 1;
     while (from < to) {
       // Up to where the keys begin anew, should that lie between.
       std::uint64_t end = std::min(to, (from | index_mask) + 1);

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <ilm/backend.hpp>
+#include <ilm/codecs/bytes.hpp>
+#include <ilm/testing/kit/backend_clause.hpp>
+#include <ilm/testing/kit/backend_faults.hpp>
+#include <ilm/testing/kit/backend_handles.hpp>
+#include <ilm/testing/kit/backend_messages.hpp>
+#include <ilm/testing/kit/backend_reading.hpp>
+#include <ilm/testing/kit/report.hpp>
+#include <ilm/testing/kit/tried_store.hpp>
+
+#include <asio/io_context.hpp>
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace ilm::testing {
+
+/// Tries the whole contract of ilm::backend on a backend of yours, clause by clause, and says which
+/// ones it breaks. Works with any test framework, and with none.
+///
+/// `factory` is anything that can be called with a number: `factory(n)` gives a new handle to the
+/// store number n, which is new when n is. Two handles of one number are to one store. A lambda
+/// will do. What cannot be tried with the above is tried if the factory has these as well, and is
+/// reported as skipped otherwise; `n` is an `unsigned`, `on` a `bool`:
+///
+/// | member of the factory           | what it does                                               |
+/// |---------------------------------|------------------------------------------------------------|
+/// | `peers()`                       | a range of five peer ids or more, all different. Needed if |
+/// |                                 | the type is no string, integer or array of bytes           |
+/// | `fail_commits(n, on)`           | while on, the store n cannot be written: a full disk       |
+/// | `fail_reads(n, on)`             | while on, the store n cannot be read                       |
+/// | `fail_opens(n, on)`             | while on, the store n cannot be opened                     |
+/// | `crash(n)`                      | a crash of the kind that `durable_to` names, now, perhaps  |
+/// |                                 | with a commit under way. What handles that were made       |
+/// |                                 | before do from now on does not reach the store that        |
+/// |                                 | `factory(n)` gives: copy its files away, say               |
+/// | `crash_at(n, step)`             | the next commit of store n ends at its `step`-th write,    |
+/// |                                 | from 0, as if by a crash, whether or not it throws. A      |
+/// |                                 | `crash(n)` follows. No effect if it has fewer writes       |
+/// | `damage(n, box, peer, index)`   | flips a bit of that message in the closed store n          |
+/// | `damage(n)`                     | makes the closed store n unreadable                        |
+/// | `one_handle`, a `bool` constant | true if the store is in the handle and goes with it        |
+///
+/// `report` is called with a kit_report for each clause: whether it is kept or broken and what was
+/// found, or why it was skipped. The first that is broken tells most; others may follow from it.
+///
+/// Runs `context`, in this thread, on which nothing else should be under way; stores that it made
+/// are left behind. An operation that does not complete within `options.limit` of `Clock`'s time is
+/// a finding, and so is one that throws what it should not; one that blocks the thread for ever
+/// blocks the kit. What a backend of memory does takes well below a second.
+template <class PeerId = std::string, class Clock = std::chrono::steady_clock, class Factory>
+kit_summary<backend_clause> try_backend(
+    asio::io_context& context, Factory&& factory,
+    std::function<void(const kit_report<backend_clause>&)> report,
+    const kit_options& options = {}) {
+  using bench = kit::backend_bench<PeerId, Clock, std::remove_reference_t<Factory>>;
+  bench b(context, factory, options, std::move(report));
+  kit::backend_messages<bench> messages(b);
+  kit::backend_reading<bench> reading(b);
+  messages.run();
+  reading.run_erasure();
+  messages.run_numbers();
+  reading.run_pages();
+  kit::backend_handles<bench>(b).run();
+  messages.run_large();
+  reading.run_together();
+  // These are looked for in all that is done.
+  b.attempt(backend_clause::read_without_gap, [] {});
+  b.attempt(backend_clause::executor, [] {});
+  kit::backend_faults<bench>(b).run();
+  return b.book().finish();
+}
+
+}  // namespace ilm::testing

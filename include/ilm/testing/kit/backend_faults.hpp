@@ -1,0 +1,346 @@
+#pragma once
+
+#include <ilm/error.hpp>
+#include <ilm/testing/kit/tried_store.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+// Checks of a backend: errors, crashes and damage, as far as the factory can bring them about.
+
+namespace ilm::testing::kit {
+
+template <class Bench>
+class backend_faults {
+  using store = tried_store<Bench>;
+  using peer_id = typename Bench::peer_id;
+  using factory = typename Bench::factory_type;
+  using found = violation<backend_clause>;
+  using clause = backend_clause;
+
+ public:
+  explicit backend_faults(Bench& b) : bench_(b), a_(b.ids()[0]), b_(b.ids()[1]) {}
+
+  void run() {
+    if constexpr (requires(factory & f) { f.fail_opens(1U, true); }) {
+      bench_.attempt(clause::failed_open, [&] { failed_open(); });
+    } else {
+      lacks(clause::failed_open, "fail_opens(store, whether)");
+    }
+    if constexpr (requires(factory & f) { f.fail_reads(1U, true); }) {
+      bench_.attempt(clause::failed_read, [&] { failed_read(); });
+    } else {
+      lacks(clause::failed_read, "fail_reads(store, whether)");
+    }
+    if constexpr (requires(factory & f) { f.fail_commits(1U, true); }) {
+      bench_.attempt(clause::failed_commit_told, [&] { failed_commit_told(); });
+      bench_.attempt(clause::failed_commit_undone, [&] { failed_commit_undone(); });
+      bench_.attempt(clause::failed_commit_stays_undone, [&] { failed_commit_stays_undone(); });
+      bench_.attempt(clause::commit_after_failure, [&] { commit_after_failure(); });
+    } else {
+      for (clause c : {clause::failed_commit_told, clause::failed_commit_undone,
+                       clause::failed_commit_stays_undone, clause::commit_after_failure}) {
+        lacks(c, "fail_commits(store, whether)");
+      }
+    }
+    if constexpr (requires(factory & f) { f.crash(1U); }) {
+      bench_.attempt(clause::crash_keeps_completed, [&] { crash_keeps(); });
+      bench_.attempt(clause::crash_whole_or_not, [&] { crash_within(); });
+    } else {
+      lacks(clause::crash_keeps_completed, "crash(store)");
+      lacks(clause::crash_whole_or_not, "crash(store), and crash_at(store, step)");
+    }
+    if constexpr (requires(factory & f, const peer_id& p) { f.damage(1U, box::outbox, p, 1U); }) {
+      bench_.attempt(clause::damaged_message, [&] { damaged_message(); });
+    } else {
+      lacks(clause::damaged_message, "damage(store, box, peer, index)");
+    }
+    if constexpr (requires(factory & f) { f.damage(1U); }) {
+      bench_.attempt(clause::damaged_store, [&] { damaged_store(); });
+    } else {
+      lacks(clause::damaged_store, "damage(store)");
+    }
+  }
+
+ private:
+  void lacks(clause c, const char* what) {
+    bench_.book().skipped(c, std::string("not tried: the factory has no ") + what);
+  }
+
+  void fill(store& s) {
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).append(box::outbox, 6).append(box::inbox, 4).done());
+    s.commit(s.compose().peer(b_).append(box::inbox, 2).done());
+  }
+
+  /// A batch that does all that a batch can do.
+  batch<peer_id> change(const store& s) const {
+    auto next = s.compose();
+    next.peer(a_).append(box::outbox, 3, 5000).append(box::inbox, 2).erase(box::outbox, 5);
+    next.erase(box::inbox, 3).peer(b_).append(box::outbox, 2).erase(box::inbox, 2);
+    return next.done();
+  }
+
+  void failed_open() {
+    store s(bench_);
+    fill(s);
+    s.demand("close", s.close(s.own()));
+    if constexpr (!Bench::one_handle) s.own() = bench_.make(s.number());
+    bench_.factory().fail_opens(s.number(), true);
+    auto r = s.open(s.own());
+    bench_.factory().fail_opens(s.number(), false);
+    if (!r->failed) {
+      throw found{clause::failed_open,
+                  r->value->local ? "open does not throw" : "open says that the store is new"};
+    }
+    auto again = s.open(s.own());
+    if (again->failed) {
+      throw found{clause::failed_open,
+                  "after it failed once, open throws " + kit::describe(again->failed)};
+    }
+    store::expect(s.compare(s.model, *again->value), clause::failed_open,
+                  "opened after it failed once: ");
+    s.expect_messages(clause::failed_open);
+  }
+
+  void failed_read() {
+    store s(bench_);
+    fill(s);
+    bench_.factory().fail_reads(s.number(), true);
+    auto r = s.read(s.own(), box::outbox, a_, 1, page_limit(10, 1000));
+    bench_.factory().fail_reads(s.number(), false);
+    if (!r->failed) {
+      throw found{clause::failed_read,
+                  r->value->empty() ? "read gives an empty page" : "read does not throw"};
+    }
+    s.expect_messages(clause::failed_read);
+  }
+
+  /// Has one commit fail that should; says whether it did.
+  bool fail(store& s, const batch<peer_id>& b) {
+    bench_.factory().fail_commits(s.number(), true);
+    auto r = s.commit(s.own(), b);
+    bench_.factory().fail_commits(s.number(), false);
+    return r->failed != nullptr;
+  }
+
+  void failed_commit_told() {
+    store s(bench_);
+    fill(s);
+    if (fail(s, change(s))) return;
+    throw found{clause::failed_commit_told, "a commit that must fail completes without an error"};
+  }
+
+  void expect_failure(store& s, const batch<peer_id>& b) {
+    if (!fail(s, b)) throw cannot_try{"not tried: no commit throws"};
+  }
+
+  void failed_commit_undone() {
+    store s(bench_);
+    fill(s);
+    for (int times = 0; times < 2; ++times) {
+      expect_failure(s, change(s));
+      s.expect_messages(clause::failed_commit_undone);
+    }
+  }
+
+  void failed_commit_stays_undone() {
+    for (bool closes : {true, false}) {
+      store s(bench_);
+      fill(s);
+      expect_failure(s, change(s));
+      if (!closes && !Bench::one_handle) s.drop();
+      auto state = closes || Bench::one_handle ? s.reopen() : s.open_anew();
+      store::expect(s.compare(s.model, state), clause::failed_commit_stays_undone,
+                    "opened again after a commit that failed: ");
+      s.expect_messages(clause::failed_commit_stays_undone);
+    }
+    store first(bench_);
+    first.open_new();
+    expect_failure(first, first.compose().mint().peer(a_).append(box::outbox).done());
+    store::expect(first.compare(first.model, first.reopen()), clause::failed_commit_stays_undone,
+                  "opened again after its first commit failed: ");
+  }
+
+  /// What follows takes the numbers of what failed.
+  void commit_after_failure() {
+    for (bool same_batch : {true, false}) {
+      store s(bench_);
+      fill(s);
+      batch<peer_id> failing = change(s);
+      expect_failure(s, failing);
+      auto other = s.compose();
+      other.peer(a_).append(box::outbox, 1).peer(b_).append(box::inbox, 4);
+      const batch<peer_id>& next = same_batch ? failing : other.done();
+      auto r = s.commit(s.own(), next);
+      if (r->failed) {
+        throw found{clause::commit_after_failure,
+                    "the commit after one that failed throws " + kit::describe(r->failed)};
+      }
+      s.model.apply(next);
+      s.expect_messages(clause::commit_after_failure);
+      store::expect(s.compare(s.model, s.reopen()), clause::commit_after_failure);
+      s.expect_messages(clause::commit_after_failure);
+    }
+  }
+
+  // Crashes. From the factory's `crash` on, what the old handle does no longer reaches the store.
+
+  /// The store as it is found after a crash, in another life.
+  auto after_crash(store& s) {
+    s.drop();
+    s.own() = bench_.make(s.number());
+    auto r = s.open(s.own());
+    if (!r->failed) return *r->value;
+    throw found{clause::crash_keeps_completed,
+                "after a crash the store cannot be opened: " + kit::describe(r->failed)};
+  }
+
+  void crash_keeps() {
+    if (Bench::one_handle) throw cannot_try{"not tried: the store is in the handle (one_handle)"};
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().done());
+    for (int life = 0; life < 6; ++life) {
+      bench_.factory().crash(s.number());
+      auto state = after_crash(s);
+      store::expect(s.compare(s.model, state), clause::crash_keeps_completed, "after a crash, ");
+      s.expect_messages(clause::crash_keeps_completed);
+      s.commit(life % 2 == 0 ? s.compose().peer(a_).append(box::outbox, 3, 100).done() : change(s));
+    }
+  }
+
+  /// The first is what must be, or the second.
+  void expect_either(store& s, const store_model<peer_id>& before,
+                     const store_model<peer_id>& after, bool completed, const std::string& when) {
+    auto state = after_crash(s);
+    auto differs = [&](const store_model<peer_id>& m) {
+      auto d = s.compare(m, state);
+      return d ? d : s.compare_messages(m);
+    };
+    auto from_after = differs(after);
+    s.model = from_after ? before : after;
+    if (!from_after) return;
+    if (completed) {
+      throw found{clause::crash_keeps_completed,
+                  when + "what a completed commit stored is not there: " + from_after->found};
+    }
+    auto from_before = differs(before);
+    if (!from_before) return;
+    throw found{clause::crash_whole_or_not, when + "the store is not as before the commit (" +
+                                                from_before->found + "), nor as after it (" +
+                                                from_after->found + ")"};
+  }
+
+  void crash_within() {
+    if (Bench::one_handle) throw cannot_try{"not tried: the store is in the handle (one_handle)"};
+    // While the commit's coroutine waits for something.
+    for (unsigned turns = 0; turns < 12; ++turns) {
+      store s(bench_);
+      fill(s);
+      store_model<peer_id> after = s.model;
+      batch<peer_id> next = change(s);
+      after.apply(next);
+      auto write = bench_.template start<nothing>(s.committing(s.own(), next));
+      bench_.context().restart();
+      for (unsigned i = 0; i < turns; ++i) bench_.context().poll_one();
+      bool completed = write->done && !write->failed;
+      bench_.factory().crash(s.number());
+      bench_.wait("commit beside a crash", write);
+      expect_either(s, s.model, after, completed, "after a crash beside a commit, ");
+    }
+    if constexpr (requires(factory & f) { f.crash_at(1U, 0U); }) crash_at_each_step();
+  }
+
+  /// Within the commit, at each step that the factory knows.
+  void crash_at_each_step() {
+    for (unsigned step = 0; step < 500; ++step) {
+      store s(bench_);
+      fill(s);
+      store_model<peer_id> after = s.model;
+      batch<peer_id> next = change(s);
+      after.apply(next);
+      bench_.factory().crash_at(s.number(), step);
+      auto write = s.commit(s.own(), next);
+      bench_.factory().crash(s.number());
+      bool completed = !write->failed;
+      expect_either(s, s.model, after, completed,
+                    "after a crash at step " + std::to_string(step) + " of a commit, ");
+      s.commit(s.compose().peer(b_).append(box::outbox, 2).done());
+      s.expect_messages(clause::commit_after_failure);
+      if (completed) return;
+    }
+  }
+
+  // Damage, done while the store is closed.
+
+  void damaged_message() {
+    for (box which : {box::outbox, box::inbox}) {
+      for (std::uint64_t index : {1U, 3U}) {
+        store s(bench_);
+        s.open();
+        s.commit(s.compose().mint().peer(a_).append(which, 4, 300).done());
+        s.demand("close", s.close(s.own()));
+        if constexpr (!Bench::one_handle) s.own() = bench_.make(s.number());
+        bench_.factory().damage(s.number(), which, a_, index);
+        auto opened = s.open(s.own());
+        if (opened->failed) continue;
+        store::expect(s.compare(s.model, *opened->value), clause::damaged_store,
+                      "with a damaged message, ");
+        try {
+          expect_found(s, which, index);
+        } catch (found& f) {
+          throw found{clause::damaged_message, f.found};
+        }
+      }
+    }
+  }
+
+  void expect_found(store& s, box which, std::uint64_t index) {
+    std::string at = "message " + std::to_string(index) + " of four is damaged: ";
+    for (std::uint64_t from = 1; from <= index; ++from) {
+      auto r = s.read(s.own(), which, a_, from, page_limit(10, 1U << 20));
+      std::string read = at + "read from " + std::to_string(from);
+      if (from == index) {
+        if (r->failed && is(r->failed, error::store_corrupt)) continue;
+        if (r->failed) {
+          throw found{clause::damaged_message, read +
+                                                   " throws another error than "
+                                                   "error::store_corrupt: " +
+                                                   kit::describe(r->failed)};
+        }
+        throw found{clause::damaged_message,
+                    read + (r->value->empty() ? " gives an empty page" : " gives messages")};
+      }
+      if (r->failed) {
+        throw found{clause::damaged_message, read + ", before it, throws"};
+      }
+      if (r->value->size() == index - from) continue;
+      throw found{clause::damaged_message,
+                  read + " gives " + std::to_string(r->value->size()) + " messages"};
+    }
+  }
+
+  void damaged_store() {
+    store s(bench_);
+    fill(s);
+    s.demand("close", s.close(s.own()));
+    if constexpr (!Bench::one_handle) s.own() = bench_.make(s.number());
+    bench_.factory().damage(s.number());
+    auto opened = s.open(s.own());
+    if (opened->failed) return;
+    if (!opened->value->local) {
+      throw found{clause::damaged_store, "open says that a store that it cannot read is new"};
+    }
+    store::expect(s.compare(s.model, *opened->value), clause::damaged_store,
+                  "open does not throw, and of a damaged store ");
+    s.expect_messages(clause::damaged_store);
+  }
+
+  Bench& bench_;
+  const peer_id a_, b_;
+};
+
+}  // namespace ilm::testing::kit

@@ -1,0 +1,249 @@
+#pragma once
+
+#include <ilm/error.hpp>
+#include <ilm/testing/kit/tried_store.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+
+// Checks of a backend: handles come and go, and the store stays.
+
+namespace ilm::testing::kit {
+
+template <class Bench>
+class backend_handles {
+  using store = tried_store<Bench>;
+  using peer_id = typename Bench::peer_id;
+  using backend_type = typename Bench::backend_type;
+  using found = violation<backend_clause>;
+  using clause = backend_clause;
+  using handle = typename store::handle;
+
+ public:
+  explicit backend_handles(Bench& b) : bench_(b), a_(b.ids()[0]), b_(b.ids()[1]) {}
+
+  void run() {
+    bench_.attempt(clause::minted, [&] { minted(); });
+    bench_.attempt(clause::reopened_messages, [&] { reopened_messages(); });
+    bench_.attempt(clause::cursors, [&] { kept_cursors(); });
+    bench_.attempt(clause::every_peer, [&] { every_peer(); });
+    bench_.attempt(clause::reopened_erasure, [&] { reopened_erasure(); });
+    bench_.attempt(clause::store_in_use, [&] { in_use(); });
+    bench_.attempt(clause::open_again, [&] { open_again(); });
+    bench_.attempt(clause::close_frees, [&] { close_frees(); });
+    bench_.attempt(clause::destroying_frees, [&] { destroying_frees(); });
+    bench_.attempt(clause::moved_handle, [&] { moved(); });
+    bench_.attempt(clause::closed_handle, [&] { closed(); });
+  }
+
+ private:
+  void minted() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().done());
+    s.expect_state(s.reopen());
+    s.commit(s.compose().peer(a_).append(box::outbox).done());
+    s.expect_state(s.reopen());
+    s.expect_state(s.reopen());
+    store with_the_rest(bench_);
+    with_the_rest.open_new();
+    with_the_rest.commit(with_the_rest.compose().mint().peer(a_).append(box::inbox).done());
+    with_the_rest.expect_state(with_the_rest.reopen());
+  }
+
+  void reopened_messages() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().done());
+    for (int round = 0; round < 3; ++round) {
+      s.commit(s.compose().peer(a_).append(box::outbox, 3, 40).append(box::inbox, 1).done());
+      s.commit(s.compose().peer(b_).append(box::inbox, 2, 3000).done());
+      s.expect_state(s.reopen());
+      s.expect_messages(clause::reopened_messages);
+    }
+  }
+
+  void kept_cursors() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).done());
+    for (int round = 0; round < 4; ++round) {
+      s.expect_state(s.reopen());
+      s.commit(s.compose().peer(a_).append(box::outbox).peer(b_).done());
+      if (round % 2 == 0) s.commit(s.compose().peer(a_).erase(box::inbox, 7U).done());
+    }
+  }
+
+  void every_peer() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().done());
+    for (const peer_id& id : bench_.ids()) {
+      s.commit(s.compose().peer(id).append(box::outbox).done());
+    }
+    store::expect(s.compare(s.model, s.reopen()), clause::every_peer);
+    store::expect(s.compare_messages(s.model), clause::every_peer);
+    auto again = s.compose();
+    for (const peer_id& id : bench_.ids()) again.peer(id).append(box::inbox);
+    s.commit(again.done());
+    store::expect(s.compare(s.model, s.reopen()), clause::every_peer);
+    store::expect(s.compare_messages(s.model), clause::every_peer);
+  }
+
+  void reopened_erasure() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).append(box::outbox, 6).append(box::inbox, 6).done());
+    for (auto [outbox, inbox] : {std::pair(3U, 1U), std::pair(3U, 5U), std::pair(7U, 7U)}) {
+      s.commit(s.compose().peer(a_).erase(box::outbox, outbox).erase(box::inbox, inbox).done());
+      s.expect_state(s.reopen());
+      s.expect_messages(clause::reopened_erasure);
+    }
+    s.commit(s.compose().peer(a_).append(box::outbox, 2).done());
+    s.expect_state(s.reopen());
+    s.expect_messages(clause::reopened_erasure);
+  }
+
+  static void need_second_handle() {
+    if (Bench::one_handle) {
+      throw cannot_try{
+          "not tried: the factory says that there can be one handle only (one_handle)"};
+    }
+  }
+
+  /// Fills a store and leaves it open.
+  void fill(store& s) {
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).append(box::outbox, 2).append(box::inbox, 1).done());
+  }
+
+  void expect_refused(store& s, const handle& other, clause c, const std::string& when) {
+    auto began = std::chrono::steady_clock::now();
+    auto r = s.open(other);
+    if (!r->failed) throw found{c, when + "a second handle can open the store"};
+    if (!is(r->failed, error::store_in_use)) {
+      throw found{c, when + "a second handle gets another error: " + describe(r->failed)};
+    }
+    if (std::chrono::steady_clock::now() - began > std::chrono::seconds(1)) {
+      throw found{c, when + "a second handle gets its error after more than a second"};
+    }
+  }
+
+  void in_use() {
+    need_second_handle();
+    store s(bench_);
+    fill(s);
+    handle second = bench_.make(s.number());
+    expect_refused(s, second, clause::store_in_use, "");
+    s.commit(s.compose().peer(a_).append(box::outbox).done());
+    s.expect_messages(clause::store_in_use);
+    second.reset();
+    handle third = bench_.make(s.number());
+    expect_refused(s, third, clause::store_in_use, "after one that was refused is destroyed, ");
+  }
+
+  void open_again() {
+    need_second_handle();
+    store s(bench_);
+    fill(s);
+    handle second = bench_.make(s.number());
+    expect_refused(s, second, clause::store_in_use, "");
+    s.demand("close", s.close(s.own()));
+    s.own() = second;
+    store::expect(s.compare(s.model, s.open()), clause::open_again);
+    s.commit(s.compose().peer(a_).append(box::inbox).done());
+    s.expect_messages(clause::open_again);
+  }
+
+  void close_frees() {
+    need_second_handle();
+    store s(bench_);
+    fill(s);
+    handle first = s.own();
+    s.demand("close", s.close(first));
+    s.own() = bench_.make(s.number());
+    auto opened = s.open(s.own());
+    if (opened->failed) {
+      throw found{clause::close_frees,
+                  "after a close, another handle cannot open: " + describe(opened->failed)};
+    }
+    store::expect(s.compare(s.model, *opened->value), clause::close_frees);
+    first.reset();
+    handle third = bench_.make(s.number());
+    expect_refused(s, third, clause::close_frees,
+                   "after the closed handle is destroyed, and while its successor is open, ");
+    s.expect_messages(clause::close_frees);
+  }
+
+  void destroying_frees() {
+    need_second_handle();
+    store s(bench_);
+    fill(s);
+    for (int round = 0; round < 3; ++round) {
+      s.drop();
+      s.own() = bench_.make(s.number());
+      auto opened = s.open(s.own());
+      if (opened->failed) {
+        throw found{clause::destroying_frees,
+                    "after an open handle is destroyed, another cannot "
+                    "open: " +
+                        describe(opened->failed)};
+      }
+      store::expect(s.compare(s.model, *opened->value), clause::destroying_frees,
+                    "after an open handle is destroyed, ");
+      s.expect_messages(clause::destroying_frees);
+      s.commit(s.compose().peer(a_).append(box::outbox).done());
+    }
+  }
+
+  /// Before and after it is opened, as a messenger's constructor does and may do.
+  void moved() {
+    store s(bench_);
+    s.own() = std::make_shared<backend_type>(std::move(*s.own()));
+    fill(s);
+    s.own() = std::make_shared<backend_type>(std::move(*s.own()));
+    s.commit(s.compose().peer(a_).append(box::inbox).done());
+    s.expect_messages(clause::moved_handle);
+    if constexpr (!Bench::one_handle) {
+      handle second = bench_.make(s.number());
+      expect_refused(s, second, clause::moved_handle, "after the open handle was moved, ");
+    }
+    s.expect_state(s.reopen());
+    s.expect_messages(clause::moved_handle);
+  }
+
+  void closed() {
+    need_second_handle();
+    store s(bench_);
+    fill(s);
+    handle first = s.own();
+    s.demand("close", s.close(first));
+    s.own() = bench_.make(s.number());
+    s.open();
+    expect_useless(s, first, "closed");
+    first.reset();
+    handle never = bench_.make(s.number());
+    expect_useless(s, never, "never opened");
+    store::expect(s.compare(s.model, s.reopen()), clause::closed_handle);
+    s.expect_messages(clause::closed_handle);
+  }
+
+  void expect_useless(store& s, const handle& h, const std::string& how) {
+    auto write = s.commit(h, s.compose().peer(a_).append(box::outbox, 3).done());
+    if (!write->failed) {
+      throw found{clause::closed_handle, "commit on a handle that is " + how + " does not throw"};
+    }
+    auto look = s.read(h, box::outbox, a_, 1, page_limit(10, 1000));
+    if (!look->failed) {
+      throw found{clause::closed_handle, "read on a handle that is " + how + " does not throw"};
+    }
+    s.expect_messages(clause::closed_handle);
+  }
+
+  Bench& bench_;
+  const peer_id a_, b_;
+};
+
+}  // namespace ilm::testing::kit

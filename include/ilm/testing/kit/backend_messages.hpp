@@ -1,0 +1,161 @@
+#pragma once
+
+#include <ilm/testing/kit/tried_store.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+// Checks of a backend: what is committed is there.
+
+namespace ilm::testing::kit {
+
+template <class Bench>
+class backend_messages {
+  using store = tried_store<Bench>;
+  using peer_id = typename Bench::peer_id;
+  using clause = backend_clause;
+
+ public:
+  explicit backend_messages(Bench& b) : bench_(b), a_(b.ids()[0]), b_(b.ids()[1]) {}
+
+  void run() {
+    bench_.require(clause::new_store, [&] { new_store(); });
+    bench_.require(clause::completed_commit, [&] { one(box::outbox); });
+    bench_.require(clause::completed_commit, [&] { one(box::inbox); });
+    bench_.attempt(clause::whole_batch, [&] { whole_batch(); });
+    bench_.attempt(clause::next_commit, [&] { next_commit(); });
+    bench_.attempt(clause::boxes_apart, [&] { boxes_apart(); });
+    bench_.attempt(clause::peers_apart, [&] { peers_apart(); });
+    bench_.attempt(clause::several_peers, [&] { several_peers(); });
+    bench_.attempt(clause::contents, [&] { contents(); });
+  }
+  void run_numbers() {
+    bench_.attempt(clause::numbers, [&] { wide_numbers(); });
+  }
+
+  void run_large() {
+    bench_.attempt(clause::large_batch, [&] { large_batch(); });
+  }
+
+ private:
+  void new_store() {
+    store s(bench_);
+    auto state = s.open();
+    if (state.local) throw typename store::found{clause::new_store, "it has an incarnation"};
+    if (!state.peers.empty()) throw typename store::found{clause::new_store, "it has peers"};
+  }
+
+  void one(box which) {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).append(which).done());
+    s.expect_messages(clause::completed_commit);
+  }
+
+  void whole_batch() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).append(box::outbox, 7).append(box::inbox, 5).done());
+    s.expect_messages(clause::whole_batch);
+  }
+
+  void next_commit() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().done());
+    for (std::size_t count : {2U, 1U, 3U}) {
+      s.commit(s.compose().peer(a_).append(box::outbox, count).done());
+      s.expect_messages(clause::next_commit);
+      s.commit(s.compose().peer(a_).append(box::inbox, count).done());
+      s.expect_messages(clause::next_commit);
+    }
+    s.commit(s.compose().peer(a_).done());
+    s.expect_messages(clause::next_commit);
+  }
+
+  void boxes_apart() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).append(box::outbox, 4).done());
+    s.expect_messages(clause::boxes_apart);
+    s.commit(s.compose().peer(a_).append(box::inbox, 2).done());
+    s.expect_messages(clause::boxes_apart);
+  }
+
+  void peers_apart() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).append(box::outbox, 3).append(box::inbox, 2).done());
+    s.commit(s.compose().peer(b_).append(box::outbox, 1).append(box::inbox, 4).done());
+    s.expect_messages(clause::peers_apart);
+  }
+
+  void several_peers() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).append(box::outbox, 2).peer(b_).append(box::inbox).done());
+    s.expect_messages(clause::several_peers);
+    s.commit(s.compose().peer(b_).append(box::outbox).peer(a_).append(box::inbox, 3).done());
+    s.expect_messages(clause::several_peers);
+    s.commit(s.compose().peer(b_).append(box::inbox, 2).done());
+    s.expect_messages(clause::several_peers);
+  }
+
+  void contents() {
+    store s(bench_);
+    s.open_new();
+    std::string all;
+    for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
+    // g++ 12 takes an initializer list of these for too short an array.
+    std::vector<std::string> texts;
+    for (std::size_t zeros : {0U, 1U, 3U}) texts.emplace_back(zeros, '\0');
+    texts.push_back(all);
+    texts.push_back("\r\n\x1a");
+    for (std::size_t size : {255U, 256U, 65'536U, (1U << 20) + 1}) {
+      texts.push_back(filled("", size, size));
+    }
+    texts.emplace_back();
+    auto first = s.compose();
+    first.mint();
+    for (box which : {box::outbox, box::inbox}) {
+      for (const std::string& text : texts) first.peer(a_).put(which, bytes(text));
+    }
+    s.commit(first.done());
+    s.expect_messages(clause::contents);
+  }
+
+  void wide_numbers() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().done());
+    // The last is the highest that the protocol gives, less two.
+    for (std::uint64_t first :
+         {std::uint64_t{255}, (std::uint64_t{1} << 32) - 1, (std::uint64_t{1} << 40) - 1,
+          (std::uint64_t{1} << 53) - 1, (std::uint64_t{1} << 63) - 1,
+          ~std::uint64_t{0} - (std::uint64_t{1} << 32) - 2}) {
+      auto next = s.compose();
+      for (box which : {box::outbox, box::inbox})
+        next.peer(a_).erase(which, first).append(which, 3);
+      s.commit(next.done());
+      s.expect_messages(clause::numbers);
+    }
+  }
+
+  void large_batch() {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).append(box::outbox, 10'000, 40).done());
+    s.expect_messages(clause::large_batch);
+    s.commit(s.compose().peer(a_).append(box::inbox, 4, 2U << 20).done());
+    s.expect_messages(clause::large_batch);
+    s.commit(s.compose().peer(a_).erase(box::outbox, 9'990).erase(box::inbox, 4).done());
+    s.expect_messages(clause::large_batch);
+  }
+
+  Bench& bench_;
+  const peer_id a_, b_;
+};
+
+}  // namespace ilm::testing::kit

@@ -1,0 +1,306 @@
+#pragma once
+
+#include <ilm/testing/kit/tried_store.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+// Checks of a backend: pages, erasure, and what runs at the same time.
+
+namespace ilm::testing::kit {
+
+template <class Bench>
+class backend_reading {
+  using store = tried_store<Bench>;
+  using peer_id = typename Bench::peer_id;
+  using page = std::vector<stored_message>;
+  using found = violation<backend_clause>;
+  using clause = backend_clause;
+  static constexpr std::size_t ample = std::size_t{1} << 30;
+
+ public:
+  explicit backend_reading(Bench& b) : bench_(b), a_(b.ids()[0]), b_(b.ids()[1]) {}
+
+  void run_pages() {
+    bench_.attempt(clause::read_from, [&] { from(); });
+    bench_.attempt(clause::read_message_limit, [&] { message_limit(); });
+    bench_.attempt(clause::read_byte_limit, [&] { byte_limit(); });
+    bench_.attempt(clause::read_at_least_one, [&] { at_least_one(); });
+    bench_.attempt(clause::read_whole_page, [&] { whole_page(); });
+    bench_.attempt(clause::read_nothing, [&] { nothing_there(); });
+  }
+
+  void run_erasure() {
+    bench_.attempt(clause::erase_outbox, [&] { erase(clause::erase_outbox, box::outbox); });
+    bench_.attempt(clause::erase_inbox, [&] { erase(clause::erase_inbox, box::inbox); });
+    bench_.attempt(clause::erase_with_append, [&] { erase_with_append(); });
+    bench_.attempt(clause::erase_all, [&] { erase_all(); });
+  }
+
+  void run_together() {
+    bench_.attempt(clause::read_beside_commit, [&] { beside_commit(); });
+    bench_.attempt(clause::reads_at_once, [&] { at_once(); });
+    bench_.attempt(clause::stores_apart, [&] { stores_apart(); });
+  }
+
+ private:
+  /// Ten messages in each box, of 100 bytes, the first three erased.
+  void fill(store& s) {
+    s.open_new();
+    auto first = s.compose();
+    first.mint();
+    for (box which : {box::outbox, box::inbox}) first.peer(a_).append(which, 10, 100);
+    s.commit(first.done());
+    s.commit(s.compose().peer(a_).erase(box::outbox, 4).erase(box::inbox, 4).done());
+  }
+
+  void from() {
+    store s(bench_);
+    fill(s);
+    for (box which : {box::outbox, box::inbox}) {
+      for (std::uint64_t at = 4; at <= 10; ++at) {
+        page p = s.read(which, a_, at);
+        if (p.empty()) {
+          throw found{clause::read_from, "a page read from " + std::to_string(at) +
+                                             ", in the middle of a box, is empty"};
+        }
+      }
+    }
+    s.expect_messages(clause::read_from);
+  }
+
+  void message_limit() {
+    store s(bench_);
+    fill(s);
+    for (std::size_t limit = 1; limit <= 8; ++limit) {
+      s.read(box::outbox, a_, 4, page_limit(limit, ample));
+      s.read(box::inbox, a_, 4, page_limit(limit, ample));
+    }
+  }
+
+  void byte_limit() {
+    store s(bench_);
+    fill(s);
+    for (std::size_t limit : {1U, 99U, 100U, 199U, 200U, 201U, 299U, 300U, 650U, 700U}) {
+      s.read(box::outbox, a_, 4, page_limit(100, limit));
+      s.read(box::inbox, a_, 4, page_limit(100, limit));
+    }
+  }
+
+  void at_least_one() {
+    store s(bench_);
+    fill(s);
+    for (std::size_t limit : {0U, 1U, 99U, 100U}) {
+      for (box which : {box::outbox, box::inbox}) {
+        if (!s.read(which, a_, 5, page_limit(1, limit)).empty()) continue;
+        throw found{clause::read_at_least_one,
+                    "a message of 100 bytes is there, and the page for 1 message and " +
+                        std::to_string(limit) + " bytes is empty"};
+      }
+    }
+  }
+
+  void whole_page() {
+    store s(bench_);
+    fill(s);
+    for (std::size_t limit : {1U, 2U, 6U, 7U, 8U, 1000U}) {
+      std::size_t want = std::min<std::size_t>(limit, 7);
+      for (box which : {box::outbox, box::inbox}) {
+        std::size_t have = s.read(which, a_, 4, page_limit(limit, ample)).size();
+        if (have == want) continue;
+        throw found{clause::read_whole_page, "seven messages are there, and the page for " +
+                                                 std::to_string(limit) + " has " +
+                                                 std::to_string(have)};
+      }
+    }
+  }
+
+  void nothing_there() {
+    store s(bench_);
+    fill(s);
+    struct place {
+      box which;
+      const peer_id* peer;
+      std::uint64_t from;
+      const char* words;
+    };
+    const std::vector<place> places{{box::outbox, &a_, 11, "right beyond the last"},
+                                    {box::inbox, &a_, 1'000'000, "far beyond the last"},
+                                    {box::outbox, &a_, 1, "where all is erased"},
+                                    {box::inbox, &a_, 3, "right below the first"},
+                                    {box::outbox, &b_, 1, "in the outbox of an unknown peer"},
+                                    {box::inbox, &b_, 1, "in the inbox of an unknown peer"}};
+    for (const place& p : places) {
+      auto r = s.read(s.own(), p.which, *p.peer, p.from, page_limit(10, ample));
+      std::string what = std::string("a read ") + p.words;
+      if (r->failed) throw found{clause::read_nothing, what + " threw " + describe(r->failed)};
+      if (r->value->empty()) continue;
+      throw found{clause::read_nothing, what + " gives a message"};
+    }
+    // To have asked for a peer does not make it known.
+    s.commit(s.compose().peer(a_).append(box::outbox).done());
+    s.expect_state(s.reopen());
+    s.commit(s.compose().peer(b_).append(box::inbox).done());
+    auto empty = s.read(s.own(), box::outbox, b_, 1, page_limit(10, ample));
+    if (empty->failed) {
+      throw found{clause::read_nothing, "a read of an empty box threw " + describe(empty->failed)};
+    }
+  }
+
+  void erase(clause c, box which) {
+    store s(bench_);
+    s.open_new();
+    s.commit(s.compose().mint().peer(a_).append(box::outbox, 10).append(box::inbox, 10).done());
+    s.commit(s.compose().peer(b_).append(box::outbox, 3).append(box::inbox, 3).done());
+    for (std::uint64_t first : {4U, 5U, 8U, 10U}) {
+      s.commit(s.compose().peer(a_).erase(which, first).done());
+      s.expect_messages(c);
+    }
+    s.commit(s.compose().peer(a_).append(which, 3).done());
+    s.expect_messages(c);
+  }
+
+  void erase_with_append() {
+    store s(bench_);
+    fill(s);
+    for (box which : {box::outbox, box::inbox}) {
+      s.commit(s.compose().peer(a_).append(which, 2).erase(which, 9).done());
+      s.expect_messages(clause::erase_with_append);
+    }
+    // The second of the three appended is erased by the batch that appends it.
+    s.commit(s.compose().peer(a_).append(box::outbox, 3).erase(box::outbox, 15).done());
+    s.expect_messages(clause::erase_with_append);
+    s.commit(s.compose().peer(b_).append(box::inbox, 3).erase(box::inbox, 3).done());
+    s.expect_messages(clause::erase_with_append);
+  }
+
+  void erase_all() {
+    store s(bench_);
+    fill(s);
+    for (box which : {box::outbox, box::inbox}) {
+      s.commit(s.compose().peer(a_).erase(which, 11).done());
+      s.expect_messages(clause::erase_all);
+      s.commit(s.compose().peer(a_).append(which, 2).done());
+      s.expect_messages(clause::erase_all);
+      s.commit(s.compose().peer(a_).erase(which, 100).done());
+      s.expect_messages(clause::erase_all);
+      s.commit(s.compose().peer(a_).erase(which, 200).append(which, 2).done());
+      s.expect_messages(clause::erase_all);
+    }
+    s.expect_state(s.reopen());
+    s.expect_messages(clause::erase_all);
+  }
+
+  /// Two peers, read one after the other beside a commit that changes both: who saw the first as it
+  /// is afterwards may not see the second as it was before.
+  void beside_commit() {
+    store s(bench_);
+    fill(s);
+    s.commit(s.compose().peer(b_).append(box::outbox, 5).append(box::inbox, 5).done());
+    for (unsigned round = 0; round < 40; ++round) {
+      box which = round % 4 < 2 ? box::outbox : box::inbox;
+      auto next = s.compose();
+      for (const peer_id& id : {a_, b_}) {
+        next.peer(id).append(box::outbox, 5, 200).append(box::inbox, 5, 200);
+        if (round % 2 == 0) next.erase(which, s.model.shelves[id].next(which) - 2);
+      }
+      store_model<peer_id> before = s.model;
+      auto write = bench_.template start<nothing>(s.committing(s.own(), next.done()));
+      bench_.context().restart();
+      for (unsigned i = 0; i < round % 10; ++i) bench_.context().poll_one();
+      s.model.apply(next.done());
+      bool first_after = false;
+      for (const peer_id& id : {round % 3 == 0 ? a_ : b_, round % 3 == 0 ? b_ : a_}) {
+        bool after = look_beside(s, before, which, id);
+        if (first_after && !after) {
+          throw found{clause::read_beside_commit,
+                      "of a commit that changes two peers, the change of one can be read, and then "
+                      "the other as it was before"};
+        }
+        first_after = after;
+      }
+      bench_.wait("commit beside a read", write);
+      s.demand("commit beside a read", write);
+    }
+    s.expect_messages(clause::read_beside_commit);
+  }
+
+  /// Whether what is read is as after the commit that is under way, rather than as before it.
+  bool look_beside(store& s, const store_model<peer_id>& before, box which, const peer_id& id) {
+    const shelf_model& old = before.shelves.at(id);
+    std::uint64_t at = old.first(which);
+    auto r = bench_.template run<page>("read beside a commit",
+                                       s.reading(s.own(), which, id, at, page_limit(1000, ample)));
+    s.demand("read beside a commit", r);
+    if (equals(*r->value, s.model.shelves[id], which, at)) return true;
+    if (equals(*r->value, old, which, at)) return false;
+    throw found{clause::read_beside_commit, "a page read beside a commit has " +
+                                                std::to_string(r->value->size()) +
+                                                " messages, which is neither what was there "
+                                                "before nor what is there after it"};
+  }
+
+  static bool equals(const page& p, const shelf_model& s, box which, std::uint64_t at) {
+    const auto& all = s.of(which);
+    auto want = all.find(at);
+    for (const stored_message& m : p) {
+      if (want == all.end() || !same(m, want->second)) return false;
+      ++want;
+    }
+    return want == all.end();
+  }
+
+  void at_once() {
+    store s(bench_);
+    s.open_new();
+    auto first = s.compose();
+    first.mint();
+    for (const peer_id& id : bench_.ids()) {
+      first.peer(id).append(box::outbox, 20, 500).append(box::inbox, 20, 500);
+    }
+    s.commit(first.done());
+    std::vector<std::shared_ptr<call<page>>> reads;
+    for (const peer_id& id : bench_.ids()) {
+      for (box which : {box::outbox, box::inbox}) {
+        reads.push_back(
+            bench_.template start<page>(s.reading(s.own(), which, id, 1, page_limit(50, ample))));
+      }
+    }
+    std::size_t next = 0;
+    for (const peer_id& id : bench_.ids()) {
+      for (box which : {box::outbox, box::inbox}) {
+        auto& r = reads[next++];
+        bench_.wait("one of several reads at once", r);
+        s.demand("one of several reads at once", r);
+        if (equals(*r->value, s.model.shelves[id], which, 1)) continue;
+        throw found{clause::reads_at_once,
+                    "one of several reads at once gives " + std::to_string(r->value->size()) +
+                        " messages, which are not the twenty that are there"};
+      }
+    }
+  }
+
+  void stores_apart() {
+    store one(bench_), two(bench_);
+    one.open_new();
+    two.open_new();
+    one.commit(one.compose().mint().peer(a_).append(box::outbox, 3).done());
+    two.commit(two.compose().mint().peer(a_).append(box::outbox, 1).done());
+    two.commit(two.compose().peer(b_).append(box::inbox, 4).done());
+    one.commit(one.compose().peer(a_).erase(box::outbox, 3).done());
+    one.expect_messages(clause::stores_apart);
+    two.expect_messages(clause::stores_apart);
+    store::expect(one.compare(one.model, one.reopen()), clause::stores_apart);
+    store::expect(two.compare(two.model, two.reopen()), clause::stores_apart);
+    one.expect_messages(clause::stores_apart);
+    two.expect_messages(clause::stores_apart);
+  }
+
+  Bench& bench_;
+  const peer_id a_, b_;
+};
+
+}  // namespace ilm::testing::kit

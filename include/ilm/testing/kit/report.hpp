@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace ilm::testing {
+
+/// What a kit says of a clause: that it was kept as far as the kit can see, that it was broken, or
+/// that it could not be tried.
+enum class kit_outcome : std::uint8_t { kept, broken, skipped };
+
+/// What a kit reports, once for each clause of the contract.
+template <class Clause>
+struct kit_report {
+  kit_report(Clause c, kit_outcome o, std::string_view says, std::string what)
+      : clause(c), outcome(o), text(says), found(std::move(what)) {}
+
+  Clause clause;
+  kit_outcome outcome;
+  /// The clause in words.
+  std::string_view text;
+  /// What was done and what came of it, if the clause is broken; why it was not tried, if skipped.
+  std::string found;
+};
+
+/// What came of all clauses. True if none is broken.
+template <class Clause>
+struct kit_summary {
+  std::size_t kept = 0;
+  std::size_t skipped = 0;
+  /// In the order in which they were found: the first tells most, others may follow from it.
+  std::vector<Clause> broken;
+
+  explicit operator bool() const noexcept { return broken.empty(); }
+};
+
+namespace kit {
+
+/// Thrown by a check: a clause, and what was found against it.
+template <class Clause>
+struct violation {
+  Clause clause;
+  std::string found;
+};
+
+/// Thrown by a check that cannot go on: it says why.
+struct cannot_try {
+  std::string why;
+};
+
+/// Reports each clause once: what is broken at once, the others when all is tried, for a later
+/// check may find what an earlier one could not see.
+template <class Clause>
+class ledger {
+ public:
+  using report = std::function<void(const kit_report<Clause>&)>;
+
+  explicit ledger(report to) : report_(std::move(to)) {}
+
+  void broken(Clause c, std::string found) {
+    if (!broken_.insert(c).second) return;
+    summary_.broken.push_back(c);
+    tell(c, kit_outcome::broken, std::move(found));
+  }
+  void skipped(Clause c, std::string why) { skipped_.emplace(c, std::move(why)); }
+  void kept(Clause c) { kept_.insert(c); }
+
+  const kit_summary<Clause>& summary() const noexcept { return summary_; }
+
+  kit_summary<Clause> finish() {
+    for (const auto& [c, why] : skipped_) {
+      if (broken_.contains(c)) continue;
+      ++summary_.skipped;
+      tell(c, kit_outcome::skipped, why);
+    }
+    for (Clause c : kept_) {
+      if (broken_.contains(c) || skipped_.contains(c)) continue;
+      ++summary_.kept;
+      tell(c, kit_outcome::kept, {});
+    }
+    return std::move(summary_);
+  }
+
+ private:
+  void tell(Clause c, kit_outcome what, std::string found) {
+    if (report_) report_(kit_report<Clause>(c, what, text_of(c), std::move(found)));
+  }
+
+  report report_;
+  std::set<Clause> broken_, kept_;
+  std::map<Clause, std::string> skipped_;
+  kit_summary<Clause> summary_;
+};
+
+}  // namespace kit
+}  // namespace ilm::testing

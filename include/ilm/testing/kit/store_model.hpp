@@ -1,0 +1,158 @@
+#pragma once
+
+#include <ilm/backend.hpp>
+#include <ilm/testing/kit/backend_clause.hpp>
+#include <ilm/testing/kit/samples.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace ilm::testing::kit {
+
+inline const char* name_of(box which) { return which == box::outbox ? "outbox" : "inbox"; }
+
+inline bool same(const stored_message& a, const stored_message& b) {
+  return a.index == b.index && a.sequence == b.sequence && a.epoch == b.epoch &&
+         a.contents == b.contents;
+}
+
+/// What a store must hold for one peer.
+struct shelf_model {
+  cursors where;
+  std::map<std::uint64_t, stored_message> outbox;
+  std::map<std::uint64_t, stored_message> inbox;
+  /// Of each box, indexes that were erased: the ends of the last run.
+  std::map<box, std::vector<std::uint64_t>> erased;
+
+  std::map<std::uint64_t, stored_message>& of(box which) {
+    return which == box::outbox ? outbox : inbox;
+  }
+  const std::map<std::uint64_t, stored_message>& of(box which) const {
+    return which == box::outbox ? outbox : inbox;
+  }
+  std::uint64_t first(box which) const {
+    return which == box::outbox ? where.outbox_first : where.inbox_first;
+  }
+  std::uint64_t next(box which) const {
+    return which == box::outbox ? where.outbox_next : where.inbox_next;
+  }
+};
+
+/// What a store must hold after the commits that were applied to it: the contract, as plainly as
+/// can be.
+template <class PeerId>
+struct store_model {
+  incarnation local;
+  std::map<PeerId, shelf_model> shelves;
+
+  void apply(const batch<PeerId>& b) {
+    if (b.minted) local = *b.minted;
+    for (const peer_change<PeerId>& c : b.changes) {
+      shelf_model& s = shelves[c.peer];
+      s.where = c.next;
+      for (const stored_message& m : c.outbox) s.outbox[m.index] = m;
+      for (const stored_message& m : c.inbox) s.inbox[m.index] = m;
+      for (box which : {box::outbox, box::inbox}) {
+        auto& all = s.of(which);
+        if (auto end = all.lower_bound(s.first(which)); end != all.begin()) {
+          s.erased[which] = {all.begin()->first, std::prev(end)->first};
+        }
+        all.erase(all.begin(), all.lower_bound(s.first(which)));
+      }
+    }
+  }
+
+  bool is_new() const { return !local && shelves.empty(); }
+};
+
+/// Composes batches that follow from what a model holds.
+template <class PeerId>
+class composer {
+ public:
+  explicit composer(const store_model<PeerId>& from) : model_(&from) {}
+
+  /// Goes on with the change of this peer.
+  composer& peer(const PeerId& id) {
+    auto at = std::find_if(batch_.changes.begin(), batch_.changes.end(),
+                           [&](const peer_change<PeerId>& c) { return c.peer == id; });
+    current_ = static_cast<std::size_t>(at - batch_.changes.begin());
+    if (at != batch_.changes.end()) return *this;
+    auto known = model_->shelves.find(id);
+    cursors next = known != model_->shelves.end() ? known->second.where : cursors();
+    scramble(next);
+    batch_.changes.emplace_back(id, next);
+    return *this;
+  }
+
+  /// Appends `count` messages of `size` bytes or a few more.
+  composer& append(box which, std::size_t count = 1, std::size_t size = 0) {
+    for (; count > 0; --count) {
+      std::uint64_t at =
+          which == box::outbox ? change().next.outbox_next : change().next.inbox_next;
+      std::string label = "message " + std::to_string(at) + " of the " + name_of(which) + ", no. " +
+                          std::to_string(++made());
+      put(which, bytes(filled(label, size, at)));
+    }
+    return *this;
+  }
+  composer& put(box which, bytes contents) {
+    peer_change<PeerId>& c = change();
+    std::uint64_t& next = which == box::outbox ? c.next.outbox_next : c.next.inbox_next;
+    std::uint64_t sequence = which == box::outbox ? next : next + 1000;
+    auto& to = which == box::outbox ? c.outbox : c.inbox;
+    to.emplace_back(next, sequence, random().next(), std::move(contents));
+    ++next;
+    return *this;
+  }
+
+  /// Erases what is below `first`.
+  composer& erase(box which, std::uint64_t first) {
+    cursors& c = change().next;
+    (which == box::outbox ? c.outbox_first : c.inbox_first) = first;
+    std::uint64_t& next = which == box::outbox ? c.outbox_next : c.inbox_next;
+    next = std::max(next, first);
+    return *this;
+  }
+
+  composer& mint() {
+    batch_.minted = incarnation{random().next(), random().next()};
+    return *this;
+  }
+
+  const batch<PeerId>& done() const { return batch_; }
+
+ private:
+  peer_change<PeerId>& change() { return batch_.changes[current_]; }
+
+  /// Other numbers in all that a backend must keep and has no business with.
+  static void scramble(cursors& c) {
+    for (std::uint64_t* field :
+         {&c.local.high, &c.local.low, &c.peer.high, &c.peer.low, &c.former_peer.high,
+          &c.former_peer.low, &c.former_received, &c.acknowledged, &c.erased_epoch, &c.stream_start,
+          &c.stream_offset, &c.received_epoch, &c.delivered_epoch}) {
+      *field = random().next();
+    }
+  }
+
+  static numbers& random() {
+    static numbers instance(7);
+    return instance;
+  }
+  static std::uint64_t& made() {
+    static std::uint64_t count = 0;
+    return count;
+  }
+
+  const store_model<PeerId>* model_;
+  batch<PeerId> batch_;
+  std::size_t current_ = 0;
+};
+
+}  // namespace ilm::testing::kit

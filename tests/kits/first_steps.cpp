@@ -1,0 +1,80 @@
+#include "support/catch.hpp"
+
+#include <ilm/testing/backend_kit.hpp>
+
+#include <iostream>
+#include <map>
+
+// The snippet of the README for backends, on the store that the README shows.
+
+namespace {
+
+template <class PeerId>
+class simple_backend {
+ public:
+  static constexpr ilm::durability durable_to = ilm::durability::process;
+
+  asio::awaitable<ilm::store_state<PeerId>> open() {
+    ilm::store_state<PeerId> state;
+    state.local = local_;
+    for (const auto& [peer, s] : shelves_) state.peers.emplace_back(peer, s.where);
+    co_return state;
+  }
+
+  asio::awaitable<void> commit(const ilm::batch<PeerId>& change) {
+    if (change.minted) local_ = *change.minted;
+    for (const ilm::peer_change<PeerId>& c : change.changes) {
+      shelf& s = shelves_[c.peer];
+      for (const ilm::stored_message& m : c.outbox) s.outbox.emplace(m.index, m);
+      for (const ilm::stored_message& m : c.inbox) s.inbox.emplace(m.index, m);
+      s.outbox.erase(s.outbox.begin(), s.outbox.lower_bound(c.next.outbox_first));
+      s.inbox.erase(s.inbox.begin(), s.inbox.lower_bound(c.next.inbox_first));
+      s.where = c.next;
+    }
+    co_return;
+  }
+
+  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box which, const PeerId& peer,
+                                                         std::uint64_t from,
+                                                         ilm::page_limit limit) {
+    std::vector<ilm::stored_message> page;
+    auto known = shelves_.find(peer);
+    if (known == shelves_.end()) co_return page;
+    const messages& all = which == ilm::box::outbox ? known->second.outbox : known->second.inbox;
+    std::size_t bytes = 0;
+    for (auto m = all.find(from); m != all.end() && page.size() < limit.messages; ++m) {
+      bytes += m->second.contents.size();
+      if (bytes > limit.bytes && !page.empty()) break;
+      page.push_back(m->second);
+    }
+    co_return page;
+  }
+
+  asio::awaitable<void> close() { co_return; }
+
+ private:
+  using messages = std::map<std::uint64_t, ilm::stored_message>;
+  struct shelf {
+    ilm::cursors where;
+    messages outbox, inbox;
+  };
+
+  ilm::incarnation local_;
+  std::map<PeerId, shelf> shelves_;
+};
+
+struct simple_stores {
+  static constexpr bool one_handle = true;  // the store is in the handle
+  simple_backend<std::string> operator()(unsigned) { return {}; }
+};
+
+}  // namespace
+
+TEST_CASE("the store that the README shows keeps its contract") {
+  asio::io_context context;
+  auto report = [](const ilm::testing::kit_report<ilm::testing::backend_clause>& r) {
+    if (r.outcome != ilm::testing::kit_outcome::broken) return;
+    std::cerr << r.text << "\n  found: " << r.found << '\n';
+  };
+  CHECK(ilm::testing::try_backend(context, simple_stores(), report));
+}
