@@ -501,6 +501,10 @@ class association {
       if (std::error_code e = sender_.handle_ack(*f.ack, now, random_)) return reject(e);
       confirm(f.ack->received, now);
     }
+    if (f.ping) ack_due_ = true;
+    // What the hello under way says was received must stay true until it is answered: a message of
+    // a history that the peer has lost would slip in between. The next session brings it again.
+    if (handshake_.pending()) return;
     std::error_code refused;
     for (const data_record& d : f.data) {
       std::uint64_t before = receiver_.accepted();
@@ -513,7 +517,6 @@ class association {
       }
     }
     if (refused) reject(refused);
-    if (f.ping) ack_due_ = true;
   }
 
   /// The peer's cursors moved; the store learns of it with the next batch, or by itself soon.
