@@ -331,3 +331,35 @@ TEST_CASE("a late message of a lost history does not slip in while the two meet 
   REQUIRE(b.poll_delivery() != nullptr);
   CHECK(b.poll_delivery()->contents.text() == "new");
 }
+
+TEST_CASE("who went back mints once, however often the two meet before the inbox is read again") {
+  cursors sent;
+  sent.local = alice;
+  sent.peer = bob;
+  sent.outbox_first = sent.outbox_next = 11;
+  sent.acknowledged = 10;
+  sent.erased_epoch = 1;
+  cursors back = taken_ten();
+  back.inbox_first = 6;
+  options o;
+  association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
+  int minted = 0;
+  for (timestamp now = 1s; now < 10s; now += 1s) {
+    meet(a, b, now);
+    for (int i = 0; i < 3; ++i) {
+      commit(a, now);
+      commit(b, now);
+      talk(a, b, now);
+    }
+    while (auto n = b.poll_notice()) minted += n->kind == event_kind::rolled_back ? 1 : 0;
+    while (a.poll_notice()) {
+    }
+  }
+  CHECK(minted == 1);
+  CHECK(a.state() == phase::established);
+  CHECK(b.state() == phase::established);
+  // The copy hands over again what it does not know to be taken.
+  b.handle_inbox_page(page(6, 10, 1));
+  REQUIRE(b.poll_delivery() != nullptr);
+  CHECK(b.poll_delivery()->sequence == 6);
+}

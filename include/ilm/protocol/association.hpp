@@ -481,6 +481,11 @@ class association {
     phase_ = phase::minting;
     local_ = random_.mint();
     acknowledged_ = 0;
+    // Or the next meeting would find the new incarnation rolled back as well.
+    if (verdict_.known) {
+      receiver_.handle_confirmed(h.first - 1, h.first_epoch);
+      found_ = current();
+    }
   }
 
   void refuse() {
