@@ -485,6 +485,11 @@ class association {
     phase_ = phase::minting;
     local_ = random_.mint();
     acknowledged_ = 0;
+    // Or the next meeting would find the new incarnation rolled back as well.
+    if (verdict_.known) {
+      receiver_.handle_confirmed(h.first - 1, h.first_epoch);
+      found_ = current();
+    }
   }
 
   void refuse() {
@@ -506,6 +511,10 @@ class association {
       acknowledged_ = std::max(acknowledged_, f.ack->received);
       settle(now);
     }
+    if (f.ping) ack_due_ = true;
+    // What the hello under way says was received must stay true until it is answered: a message of
+    // a history that the peer has lost would slip in between. The next session brings it again.
+    if (handshake_.pending()) return;
     std::error_code refused;
     for (const data_record& d : f.data) {
       std::uint64_t before = receiver_.accepted();
@@ -518,7 +527,6 @@ class association {
       }
     }
     if (refused) reject(refused);
-    if (f.ping) ack_due_ = true;
   }
 
   /// The store learns of cursors that moved with the next batch, or by itself soon.

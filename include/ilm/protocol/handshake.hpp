@@ -26,8 +26,8 @@ class handshake {
       : first_wait_(o.initial_timeout), longest_wait_(o.maximum_timeout) {}
 
   bool established() const noexcept { return session_tag_ != 0; }
-  /// Whether a nonce of ours waits for its echo. Acks of an earlier session must wait meanwhile,
-  /// since the hello under way promised the cursors as they were.
+  /// Whether a nonce of ours waits for its echo. Acks and data of an earlier session are ignored
+  /// meanwhile, since the hello under way promised the cursors as they were.
   bool pending() const noexcept { return candidate_ != 0; }
   std::uint32_t session_tag() const noexcept { return session_tag_; }
 

@@ -1,0 +1,205 @@
+/* resume.hpp, and what association.hpp makes of its verdict. */
+
+inline judge(f) {
+  knows_us = (f.peer == current[me].local_);
+  known = (f.local_ == current[me].peer);
+  our_delivered = (ME.met -> current[me].delivered : ME.found_delivered);
+  they_received = (knows_us -> f.received : 0);
+  we_received = (known -> current[me].received : 0);
+  both = knows_us && known;
+  we_rolled_back = (both && f.first - 1 > our_delivered) ||
+    (knows_us && (f.received >= stored[me].outbox_next || f.acknowledged > we_received));
+  peer_rolled_back = (both && f.delivered < ME.floor_delivered) ||
+    (known && (they_received < ME.floor_acknowledged || f.next <= ME.floor_received));
+  peer_reset = current[me].peer != NONE && !known;
+  we_were_lost = current[me].peer == NONE &&
+    (knows_us -> f.former_peer != NONE : f.peer != NONE);
+  send_from = MAX(current[me].outbox_first, they_received + 1);
+  take_from = MAX(f.first, we_received + 1)
+}
+
+inline tell_reset(f) {
+  if
+  :: peer_reset ->
+    assert(ghost[1 - me].era_epoch || copied == 2);
+    name(me, ERA_NOW(me), current[me].outbox_first, ME.highest_sent);
+    name_unsent(1 - me, ERA_OF(1 - me, current[me].peer), current[me].received + 1);
+    ghost[1 - me].told_peer = 1
+  :: else ->
+    assert(ghost[me].era_epoch || (copied == 2 && ROLLED(me)));
+    x = (knows_us -> f.former_received : f.received);
+    name(me, 0, x + 1, MAX_SEQUENCE);
+    name(1 - me, ERA_OF(1 - me, f.local_), 1, f.first - 1);
+    ghost[me].told = 1
+  fi
+}
+
+/* Takes the peer's incarnation, and starts its stream where it says if ours ended elsewhere. */
+inline adopt(f) {
+  gap = known && take_from > current[me].received + 1;
+  if
+  :: known && knows_us -> current[me].former_peer = NONE; current[me].former_received = 0
+  :: else
+  fi;
+  if
+  :: known && !gap -> skip
+  :: else ->
+    if
+    :: gap ->
+      assert(ghost[0].era_epoch || ghost[1].era_epoch || copied == 2);
+      name(1 - me, ERA_OF(1 - me, f.local_), current[me].received + 1, take_from - 1)
+    :: else
+    fi;
+    if
+    :: peer_reset ->
+      current[me].former_peer = current[me].peer;
+      current[me].former_received = current[me].received
+    :: else
+    fi;
+#ifdef PLANT_RECEIVED_KEPT
+    if
+    :: current[me].received < take_from - 1 || !peer_reset ->
+#endif
+    current[me].received = take_from - 1;
+    current[me].delivered = take_from - 1;
+    current[me].received_epoch = f.first_epoch;
+    current[me].delivered_epoch = f.first_epoch;
+#ifdef PLANT_RECEIVED_KEPT
+    :: else
+    fi;
+#endif
+    if
+    :: !known -> current[me].acknowledged = 0
+    :: else
+    fi;
+    current[me].peer = f.local_
+  fi
+}
+
+inline forget_greeted() {
+  ME.greeted_received = 0; ME.greeted_received_epoch = 0; ME.greeted_delivered = 0;
+  ME.greeted_delivered_epoch = 0; ME.greeted_first = 0; ME.greeted_first_epoch = 0;
+  ME.greeted_acknowledged = 0;
+  ME.knows_us = 0; ME.known = 0
+}
+
+inline handle_delivered(to, its_epoch) {
+  if
+  :: (to) > current[me].outbox_first - 1 ->
+    current[me].outbox_first = (to) + 1;
+    current[me].erased_epoch = its_epoch
+#ifdef PLANT_CURSOR_GOES_BACK
+  :: (to) < current[me].outbox_first - 1 ->
+    current[me].outbox_first = (to) + 1
+#endif
+  :: else
+  fi
+}
+
+/* Both sides mean the same messages by the same numbers: the hello counts as an ack. */
+inline verified() {
+  ME.phase = ESTABLISHED;
+  ME.found_delivered = current[me].delivered;
+  if
+  :: ME.knows_us ->
+    handle_delivered(ME.greeted_delivered, ME.greeted_delivered_epoch);
+    current[me].acknowledged = MAX(current[me].acknowledged, ME.greeted_received)
+  :: else
+  fi;
+  forget_greeted()
+}
+
+/* This side's store is older than what the peer knows of it. */
+inline roll_back(victim) {
+  assert(copied == 2 && ROLLED(me));
+  if
+  :: ME.answer -> send_answer(victim)
+  :: else
+  fi;
+  name(me, ERA_NOW(me), current[me].outbox_first, ME.greeted_received);
+  x = (ME.known -> ME.found_delivered : 0);
+  if
+  :: ME.greeted_first - 1 > x -> skip
+  :: else -> x = (ME.known -> current[me].received : 0)
+  fi;
+  n = MAX(ME.greeted_acknowledged, ME.greeted_first - 1);
+  name(1 - me, ERA_OF(1 - me, current[me].peer), x + 1, n);
+  ghost[me].told = 1;
+#ifndef PLANT_CONFIRMED_FORGOTTEN
+  /* What the lost history confirmed stays confirmed, though the copy hands it over again. */
+  if
+  :: ME.known && ME.greeted_first - 1 > current[me].delivered &&
+     ME.greeted_first - 1 <= current[me].received ->
+    current[me].delivered = ME.greeted_first - 1;
+    current[me].delivered_epoch = ME.greeted_first_epoch
+  :: else
+  fi;
+  ME.found_delivered = current[me].delivered;
+  ME.found_delivered_epoch = (ME.met -> 0 : current[me].delivered_epoch);
+#endif
+  end_session();
+  ME.phase = MINTING;
+  /* A number that never was stored was never shown, and can be used again. */
+  current[me].local_ = ghost[me].minted + 1;
+  current[me].acknowledged = 0
+}
+
+inline refuse(f) {
+  assert(copied == 2 && ROLLED(1 - me));
+  x = (knows_us -> f.received : 0);
+  name(me, ERA_NOW(me), x + 1, ME.floor_acknowledged);
+  name(1 - me, ERA_OF(1 - me, f.local_), f.next, ME.floor_received);
+  ghost[1 - me].told_peer = 1;
+  ME.early = 0;
+  ME.sender_received = 0;
+  forget_greeted();
+  ME.phase = REFUSED
+}
+
+/* A proven hello: decides how the two streams go on. */
+inline handle_fresh(f, victim) {
+  judge(f);
+  ME.greeted_received = f.received; ME.greeted_received_epoch = f.received_epoch;
+  ME.greeted_delivered = f.delivered; ME.greeted_delivered_epoch = f.delivered_epoch;
+  ME.greeted_first = f.first; ME.greeted_first_epoch = f.first_epoch;
+  ME.greeted_acknowledged = f.acknowledged;
+  ME.knows_us = knows_us; ME.known = known;
+  if
+  :: we_rolled_back -> roll_back(victim)
+  :: !we_rolled_back && peer_rolled_back -> refuse(f)
+  :: else ->
+    /* open_session */
+    ME.met = 1;
+    ME.found_delivered_epoch = 0;
+    if
+    :: peer_reset || we_were_lost -> tell_reset(f)
+    :: else
+    fi;
+    adopt(f);
+    ME.early = 0;
+    ME.sender_received = send_from - 1;
+    ME.phase = VERIFYING;
+    ME.ack_due = calm;
+    x = (knows_us -> f.received : 0);
+    if
+    :: x == 0 || x < current[me].outbox_first - 1 -> verified()
+    :: else
+    fi
+  fi
+}
+
+/* The epoch of the last message that the peer has: from memory, or from a page of the store, some
+   time later. */
+inline handle_page(victim) {
+  if
+  :: ME.greeted_received == current[me].outbox_first - 1 -> e = current[me].erased_epoch
+  :: else -> e = OUTBOX_EPOCH(store[me], ME.greeted_received)
+  fi;
+#ifdef PLANT_NO_EPOCHS
+  e = ME.greeted_received_epoch;
+#endif
+  if
+  :: e != ME.greeted_received_epoch -> roll_back(victim)
+  :: else -> verified()
+  fi
+}
