@@ -14,8 +14,6 @@ struct history {
   std::string name;
   std::string about;
   void (*script)(stage&);
-  /// Shows a defect that is known and not mended yet: told only on request.
-  bool known_to_fail = false;
 };
 
 const std::vector<history>& all_histories();

@@ -485,6 +485,8 @@ class association {
     phase_ = phase::minting;
     local_ = random_.mint();
     acknowledged_ = 0;
+    // The store was held against what the peer knows: what is taken from now on was told of.
+    met_ = true;
     // Or the next meeting would find the new incarnation rolled back as well.
     if (verdict_.known) {
       receiver_.handle_confirmed(h.first - 1, h.first_epoch);
@@ -648,7 +650,7 @@ class association {
   bool ping_due_ = false;
   bool bye_due_ = false;
   bool closing_ = false;
-  bool met_ = false;  ///< there was a session in this life
+  bool met_ = false;  ///< a hello was held against the store in this life
 };
 
 }  // namespace ilm::protocol
