@@ -124,6 +124,8 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::close(engine_po
   while (!self->stopped_ && self->handing_over() && now() < self->closing_at_) {
     co_await self->closing_wake_.wait();
   }
+  // The last batch takes its time, in which a time that has passed would keep the timer spinning.
+  self->closing_at_ = protocol::never;
   batch<peer_id> last;
   if (!self->stopped_ && self->collect(last)) co_await self->commit(last);
   if (self->stopped_) co_return;
