@@ -175,7 +175,9 @@ void engine<Backend, Network, Delivery, Clock>::end(std::error_code failed) {
     counts.peer = id;
     counts.delivered = p->core.delivered_by_peer() - p->delivered_at_open;
     counts.undelivered = p->core.outbox_depth();
-    counts.unread = p->core.inbox_depth();
+    // What arrived after the last batch was gathered is not in the store: the peer sends it again.
+    const cursors& stored = p->core.stored();
+    counts.unread = stored.inbox_next - stored.inbox_first;
     report_.delivered += counts.delivered;
     report_.undelivered += counts.undelivered;
     report_.unread += counts.unread;
