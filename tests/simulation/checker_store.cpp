@@ -135,6 +135,12 @@ void checker::ended(std::size_t at, const image& before, const image& after) {
         r.may_repeat = r.taken > 0;
       }
     }
+    // A process that ends before it met the other has recorded what it took from a store that went
+    // back: that store may agree with the other's now, and then nobody can tell any more.
+    if (auto list = acts_.find({at, other}); list != acts_.end() && went_back_unmet(at, other)) {
+      act& last = list->second.back();
+      if (!last.lost) last.other_could_tell = could_tell(at, other, before, before);
+    }
     forget(at, other, before, after);
   }
 }
@@ -225,6 +231,9 @@ void checker::forget_sent(std::size_t at, std::size_t to, const image& before, c
     s.outbox.push_back(known->second);
     record& r = s.messages[known->second];
     r.forgotten = false;
+    // The gap of the protocol that forget_received tells of, in the other direction.
+    if (r.taken > 0)
+      r.silent_repeat = other != nullptr && other->peer && other->peer != kept->where.local;
   }
 }
 
