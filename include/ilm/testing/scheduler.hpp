@@ -27,6 +27,10 @@ namespace ilm::testing {
 /// ilm::testing::simulated_clock::run_for(scheduler, 10s);
 /// ~~~
 ///
+/// examples/simulate.cpp tries a handler against crashes in this way. A network or a store of one's
+/// own takes the place of simulated_network or simulated_store, as long as it waits with
+/// simulated_timer; its `clock_type`, if it is a network, makes the messenger do so too.
+///
 /// What is still queued when it is destroyed is destroyed unrun, as with asio::io_context.
 class scheduler : public asio::execution_context {
  public:
