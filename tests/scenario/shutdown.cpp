@@ -64,6 +64,44 @@ TEST_CASE("a shutdown ends with its timeout and tells what stays", "[predecessor
   CHECK(a.disk().size(ilm::box::outbox) == 10);
 }
 
+TEST_CASE("a shutdown waits for a store that takes its time without spinning") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  send_all(a, "b", numbered(10));
+  REQUIRE(w.until([&] { return a.statistics_of("b").delivered > 0; }));
+  // The confirmation is to be stored, by a batch that takes longer than the calls of the delivery
+  // are given to end.
+  a.store_faults().commit_time = 1s;
+  auto ended = std::make_shared<bool>(false);
+  asio::co_spawn(w.context, a.shutdown(5s),
+                 [ended](std::exception_ptr, const report&) { *ended = true; });
+  int steps = 0;
+  REQUIRE(w.until([&] { return *ended || ++steps == 5000; }, 10s));
+  CHECK(*ended);
+  CHECK(a.disk().size(ilm::box::outbox) == 0);
+}
+
+TEST_CASE("what arrives during the last batch of a shutdown is not counted as unread") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  send_all(a, "b", numbered(10));
+  REQUIRE(w.until([&] { return a.statistics_of("b").delivered > 0; }));
+  a.store_faults().commit_time = 1s;
+  auto result = std::make_shared<std::optional<report>>();
+  asio::co_spawn(w.context, a.shutdown(0s),
+                 [result](std::exception_ptr, const report& r) { *result = r; });
+  w.run_for(500ms);
+  b.send("a", "too late to be stored");
+  REQUIRE(w.until([&] { return result->has_value(); }, 10s));
+  CHECK((*result)->unread == 0);
+  CHECK(a.disk().size(ilm::box::inbox) == 0);
+  CHECK(b.disk().size(ilm::box::outbox) == 1);
+}
+
 TEST_CASE("a second shutdown after a timed-out one tells the same truth") {
   world w;
   peer a = w.make("a"), b = w.make("b");

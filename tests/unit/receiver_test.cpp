@@ -254,6 +254,16 @@ TEST_CASE("a message above the limit is refused") {
   CHECK_FALSE(g.feed(1, std::string(500, 'x')));
 }
 
+TEST_CASE("a message held out of order that comes again takes no credit a second time") {
+  rig g;
+  CHECK_FALSE(g.feed(2, std::string(500, 'x')));
+  CHECK_FALSE(g.feed(3, std::string(400, 'x')));
+  CHECK_FALSE(g.feed(3, std::string(400, 'x')));
+  CHECK(g.r.duplicates() == 1);
+  CHECK_FALSE(g.feed(1, std::string(100, 'x')));
+  CHECK(g.r.accepted() == 3);
+}
+
 TEST_CASE("credit grows with what the application takes, and with nothing else") {
   rig g;
   for (std::uint64_t s = 1; s <= 10; ++s) g.feed(s, "12345");

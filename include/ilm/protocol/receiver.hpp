@@ -178,7 +178,8 @@ class receiver {
 
   std::error_code handle_item(std::uint64_t sequence, std::uint64_t epoch,
                               std::span<const std::byte> item) {
-    if (sequence <= accepted()) {
+    // What is here already takes no credit a second time.
+    if (sequence <= accepted() || early_.contains(sequence)) {
       ++duplicates_;
       return {};
     }
@@ -187,13 +188,9 @@ class receiver {
       return error::credit_exceeded;
     }
     if (sequence != accepted() + 1) {
-      auto [at, fresh] = early_.try_emplace(sequence);
-      if (!fresh) {
-        ++duplicates_;
-        return {};
-      }
-      at->second.contents = bytes(item);
-      at->second.epoch = epoch;
+      kept& early = early_[sequence];
+      early.contents = bytes(item);
+      early.epoch = epoch;
       early_bytes_ += item.size();
       return {};
     }

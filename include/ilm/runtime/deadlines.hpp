@@ -2,25 +2,29 @@
 
 #include <ilm/protocol/time.hpp>
 
-#include <set>
+#include <cstdint>
+#include <map>
 #include <utility>
 
 namespace ilm::runtime {
 
 /// When each peer wants to be called again. A peer's entry only moves to an earlier time; one that
 /// turned out too early is found so when it is due, which costs less than moving it each time.
+/// Peers of one time come in the order in which they were armed: where they lie in memory must not
+/// show in what happens.
 template <class Peer>
 class deadlines {
  public:
   protocol::timestamp earliest() const noexcept {
-    return entries_.empty() ? protocol::never : entries_.begin()->first;
+    return entries_.empty() ? protocol::never : entries_.begin()->first.first;
   }
 
   void arm(Peer& p, protocol::timestamp at) {
     if (at >= p.armed) return;
-    if (p.armed != protocol::never) entries_.erase({p.armed, &p});
+    if (p.armed != protocol::never) entries_.erase({p.armed, p.armed_as});
     p.armed = at;
-    entries_.emplace(at, &p);
+    p.armed_as = ++count_;
+    entries_.emplace(std::pair(at, count_), &p);
   }
 
   /// A peer whose time has come, or null.
@@ -33,7 +37,8 @@ class deadlines {
   }
 
  private:
-  std::set<std::pair<protocol::timestamp, Peer*>> entries_;
+  std::map<std::pair<protocol::timestamp, std::uint64_t>, Peer*> entries_;
+  std::uint64_t count_ = 0;
 };
 
 }  // namespace ilm::runtime

@@ -124,6 +124,8 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::close(engine_po
   while (!self->stopped_ && self->handing_over() && now() < self->closing_at_) {
     co_await self->closing_wake_.wait();
   }
+  // The last batch takes its time, in which a time that has passed would keep the timer spinning.
+  self->closing_at_ = protocol::never;
   batch<peer_id> last;
   if (!self->stopped_ && self->collect(last)) co_await self->commit(last);
   if (self->stopped_) co_return;
@@ -173,7 +175,9 @@ void engine<Backend, Network, Delivery, Clock>::end(std::error_code failed) {
     counts.peer = id;
     counts.delivered = p->core.delivered_by_peer() - p->delivered_at_open;
     counts.undelivered = p->core.outbox_depth();
-    counts.unread = p->core.inbox_depth();
+    // What arrived after the last batch was gathered is not in the store: the peer sends it again.
+    const cursors& stored = p->core.stored();
+    counts.unread = stored.inbox_next - stored.inbox_first;
     report_.delivered += counts.delivered;
     report_.undelivered += counts.undelivered;
     report_.unread += counts.unread;

@@ -78,6 +78,7 @@ struct peer {
   asio::cancellation_signal stop_handover;
   protocol::timestamp retry_handover_at = protocol::never;
   protocol::timestamp armed = protocol::never;
+  std::uint64_t armed_as = 0;  ///< the entry for `armed`
   protocol::duration page_backoff{};
   std::error_code page_error;
   protocol::timestamp retry_page_at = protocol::never;

@@ -1,0 +1,296 @@
+#pragma once
+
+#include <ilm/backend.hpp>
+#include <ilm/detail/asio.hpp>
+#include <ilm/error.hpp>
+#include <ilm/testing/simulated_clock.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <set>
+#include <system_error>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace ilm::testing {
+
+/// How a simulated disk behaves; a test changes it at any time.
+struct disk_behaviour {
+  /// Errors to throw instead of doing the operation; none while empty.
+  std::error_code open_error;
+  std::error_code commit_error;
+  std::error_code read_error;
+  /// How long each operation takes: a commit before it has its effect, and then until it completes.
+  std::chrono::nanoseconds open_time{};
+  std::chrono::nanoseconds commit_time{};
+  std::chrono::nanoseconds answer_time{};
+  std::chrono::nanoseconds read_time{};
+  /// A commit that would leave more messages than this fails with no_space_on_device.
+  std::size_t capacity = std::numeric_limits<std::size_t>::max();
+  /// Whether a completed commit survives a power cut. A store whose durability is `os` or `process`
+  /// does not sync, and so behaves like a disk that lies about it.
+  bool syncs = true;
+};
+
+/// All that a simulated disk holds.
+template <class PeerId>
+struct disk_image {
+  struct shelf {
+    const std::deque<stored_message>& of(box which) const {
+      return which == box::outbox ? outbox : inbox;
+    }
+
+    cursors where;
+    std::deque<stored_message> outbox;
+    std::deque<stored_message> inbox;
+  };
+
+  void apply(const batch<PeerId>& change) {
+    if (change.minted) local = *change.minted;
+    for (const peer_change<PeerId>& c : change.changes) {
+      shelf& s = shelves[c.peer];
+      s.outbox.insert(s.outbox.end(), c.outbox.begin(), c.outbox.end());
+      s.inbox.insert(s.inbox.end(), c.inbox.begin(), c.inbox.end());
+      erase_below(s.outbox, c.next.outbox_first);
+      erase_below(s.inbox, c.next.inbox_first);
+      s.where = c.next;
+    }
+  }
+  std::size_t messages() const {
+    std::size_t sum = 0;
+    for (const auto& [peer, s] : shelves) sum += s.outbox.size() + s.inbox.size();
+    return sum;
+  }
+
+  incarnation local;
+  std::map<PeerId, shelf> shelves;
+
+ private:
+  static void erase_below(std::deque<stored_message>& messages, std::uint64_t first) {
+    while (!messages.empty() && messages.front().index < first) messages.pop_front();
+  }
+};
+
+/// A disk for simulations: outlives the messengers whose store is on it, and can be slow, fail, be
+/// full, go bad, lose what was not synced, be lost, or be put back to an older copy. Copies are
+/// handles to one disk. It lives in one thread and in simulated time.
+template <class PeerId>
+class simulated_disk {
+ public:
+  using image = disk_image<PeerId>;
+
+  simulated_disk() : core_(std::make_shared<core>()) {}
+
+  disk_behaviour& behaviour() noexcept { return core_->how; }
+  /// What it holds now, synced or not.
+  const image& content() const noexcept { return core_->live; }
+
+  /// The end of the process that uses it: whatever that still tries has no effect. A commit under
+  /// way has happened, wholly, if `lands`, or not at all.
+  void crash(bool lands = false) {
+    if (lands && core_->riding != nullptr) core_->apply(*core_->riding);
+    core_->riding = nullptr;
+    ++core_->holder;
+    core_->in_use = false;
+  }
+  /// The end of the machine: of the commits that were not synced, the first `keep` are there.
+  void power_cut(std::size_t keep, bool lands = false) {
+    crash(lands);
+    keep = std::min(keep, core_->log.size());
+    for (std::size_t i = 0; i < keep; ++i) core_->synced.apply(core_->log[i]);
+    if (core_->tracks) core_->live = core_->synced;
+    core_->log.clear();
+  }
+  /// How many commits a power cut can take back.
+  std::size_t unsynced() const noexcept { return core_->log.size(); }
+  /// What a background writer does from time to time.
+  void sync() {
+    for (const batch<PeerId>& b : std::exchange(core_->log, {})) core_->synced.apply(b);
+  }
+
+  /// Puts other content in place of what it holds, with no trace of what was; nobody may use it.
+  void put_back(image older) {
+    core_->live = std::move(older);
+    core_->synced = core_->tracks ? core_->live : image();
+    core_->log.clear();
+    core_->bad.clear();
+  }
+  /// Forgets everything.
+  void lose() { put_back(image()); }
+
+  /// Flips a bit of a stored message: reading it fails with error::store_corrupt until `repair`.
+  void flip(box which, const PeerId& peer, std::uint64_t index) {
+    core_->bad.insert(place(which, peer, index));
+  }
+  void repair() { core_->bad.clear(); }
+
+  /// Called with each commit when it has happened.
+  void watch_commits(std::function<void(const batch<PeerId>&)> f) {
+    core_->committed = std::move(f);
+  }
+  /// Called with each message that could not be read because a bit had flipped.
+  void watch_unreadable(std::function<void(box, const PeerId&, std::uint64_t index)> f) {
+    core_->unreadable = std::move(f);
+  }
+  std::uint64_t commits() const noexcept { return core_->commits; }
+  std::uint64_t failures() const noexcept { return core_->failures; }
+
+ private:
+  template <class>
+  friend class simulated_store;
+  using place = std::tuple<box, PeerId, std::uint64_t>;
+
+  struct core {
+    void apply(const batch<PeerId>& change) {
+      if (!how.syncs && !tracks) {
+        tracks = true;
+        synced = live;
+      }
+      live.apply(change);
+      if (tracks) log.push_back(change);
+      if (how.syncs && tracks) {
+        for (const batch<PeerId>& b : std::exchange(log, {})) synced.apply(b);
+      }
+      ++commits;
+      if (committed) committed(change);
+    }
+
+    disk_behaviour how;
+    image live;
+    image synced;  ///< kept apart once a commit was not synced
+    bool tracks = false;
+    std::deque<batch<PeerId>> log;
+    std::set<place> bad;
+    const batch<PeerId>* riding = nullptr;
+    std::uint64_t holder = 0;
+    bool in_use = false;
+    std::uint64_t commits = 0;
+    std::uint64_t failures = 0;
+    std::function<void(const batch<PeerId>&)> committed;
+    std::function<void(box, const PeerId&, std::uint64_t)> unreadable;
+  };
+
+  std::shared_ptr<core> core_;
+};
+
+/// The store on a simulated disk: models `backend`. One at a time has the disk open.
+template <class PeerId>
+class simulated_store {
+ public:
+  /// As long as the disk syncs.
+  static constexpr durability durable_to = durability::media;
+
+  explicit simulated_store(const simulated_disk<PeerId>& disk) : core_(disk.core_) {}
+  simulated_store(simulated_store&& other) noexcept
+      : core_(std::move(other.core_)), holder_(std::exchange(other.holder_, 0)) {}
+  simulated_store& operator=(simulated_store other) noexcept {
+    std::swap(core_, other.core_);
+    std::swap(holder_, other.holder_);
+    return *this;
+  }
+  ~simulated_store() { release(); }
+
+  asio::awaitable<store_state<PeerId>> open() {
+    std::shared_ptr<core> c = core_;
+    std::uint64_t before = c->holder;
+    co_await pause(c->how.open_time);
+    if (c->holder != before || c->in_use) fail(*c, error::store_in_use);
+    if (c->how.open_error) fail(*c, c->how.open_error);
+    c->in_use = true;
+    holder_ = ++c->holder;
+    store_state<PeerId> state;
+    state.local = c->live.local;
+    for (const auto& [peer, s] : c->live.shelves) state.peers.emplace_back(peer, s.where);
+    co_return state;
+  }
+
+  asio::awaitable<void> commit(const batch<PeerId>& change) {
+    std::shared_ptr<core> c = core_;
+    require_open(*c);
+    c->riding = &change;
+    co_await pause(c->how.commit_time);
+    require_open(*c);
+    c->riding = nullptr;
+    if (c->how.commit_error) fail(*c, c->how.commit_error);
+    if (is_full(*c, change)) fail(*c, std::make_error_code(std::errc::no_space_on_device));
+    c->apply(change);
+    co_await pause(c->how.answer_time);
+  }
+
+  asio::awaitable<std::vector<stored_message>> read(box which, const PeerId& peer,
+                                                    std::uint64_t from, page_limit limit) {
+    std::shared_ptr<core> c = core_;
+    require_open(*c);
+    co_await pause(c->how.read_time);
+    require_open(*c);
+    if (c->how.read_error) fail(*c, c->how.read_error);
+    std::vector<stored_message> page;
+    auto at = c->live.shelves.find(peer);
+    if (at == c->live.shelves.end()) co_return page;
+    const std::deque<stored_message>& messages = at->second.of(which);
+    if (messages.empty() || from < messages.front().index) co_return page;
+    std::size_t size = 0;
+    for (std::size_t i = from - messages.front().index; i < messages.size(); ++i) {
+      const stored_message& m = messages[i];
+      size += m.contents.size();
+      if (page.size() == limit.messages || (size > limit.bytes && !page.empty())) break;
+      if (c->bad.contains({which, peer, m.index})) {
+        if (!page.empty()) break;
+        if (c->unreadable) c->unreadable(which, peer, m.index);
+        fail(*c, error::store_corrupt);
+      }
+      page.push_back(m);
+    }
+    co_return page;
+  }
+
+  asio::awaitable<void> close() {
+    release();
+    co_return;
+  }
+
+ private:
+  using core = typename simulated_disk<PeerId>::core;
+
+  [[noreturn]] static void fail(core& c, std::error_code why) {
+    ++c.failures;
+    throw std::system_error(why);
+  }
+
+  /// A crash takes the disk from whoever has it.
+  void require_open(const core& c) const {
+    if (holder_ == 0 || holder_ != c.holder) throw std::system_error(error::store_closed);
+  }
+
+  static bool is_full(const core& c, const batch<PeerId>& change) {
+    if (c.how.capacity == std::numeric_limits<std::size_t>::max()) return false;
+    std::size_t more = 0;
+    for (const peer_change<PeerId>& p : change.changes) more += p.outbox.size() + p.inbox.size();
+    return more > 0 && c.live.messages() + more > c.how.capacity;
+  }
+
+  void release() noexcept {
+    if (holder_ == 0 || !core_) return;
+    if (core_->holder == holder_) core_->in_use = false;
+    holder_ = 0;
+  }
+
+  static asio::awaitable<void> pause(std::chrono::nanoseconds time) {
+    if (time <= std::chrono::nanoseconds::zero()) co_return;
+    simulated_timer timer(co_await asio::this_coro::executor, time);
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+
+  std::shared_ptr<core> core_;
+  std::uint64_t holder_ = 0;
+};
+
+}  // namespace ilm::testing

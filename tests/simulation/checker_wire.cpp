@@ -1,0 +1,137 @@
+// What goes over the wire, read with eyes of its own.
+
+#include "simulation/checker.hpp"
+#include "simulation/plan.hpp"
+
+#include <algorithm>
+
+namespace simulation {
+namespace {
+
+wire::name name_of_incarnation(const ilm::incarnation& i) {
+  wire::name n;
+  n.high = i.high;
+  n.low = i.low;
+  return n;
+}
+
+}  // namespace
+
+void checker::frame_sent(std::size_t from, std::size_t to, std::span<const std::byte> bytes) {
+  std::optional<wire::frame> f = wire::read(bytes);
+  if (!f) return fail("malformed frame", peer_name(from) + " sent what is no frame");
+  if (f->ack) check_ack(from, to, *f);
+  if (f->hello) check_hello(from, to, *f);
+  if (!f->records.empty()) check_data(from, to, *f);
+}
+
+/// An acknowledgement says no more than the disk holds at this moment, and never less than before.
+void checker::check_ack(std::size_t from, std::size_t to, const wire::frame& f) {
+  const ilm::cursors* c = cursors_at(from, to);
+  bool newest = c != nullptr && wire::tag_of(name_of_incarnation(c->peer)) == f.destination_tag;
+  if (c != nullptr && !newest) return;
+  if (c == nullptr || f.ack->received > c->received() || f.ack->delivered > c->delivered()) {
+    fail("ack before the store", peer_name(from) + " acknowledges " + peer_name(to) + "'s " +
+                                     std::to_string(f.ack->received) + ", delivered " +
+                                     std::to_string(f.ack->delivered) + ", but its store has " +
+                                     std::to_string(c != nullptr ? c->received() : 0) + " and " +
+                                     std::to_string(c != nullptr ? c->delivered() : 0));
+  }
+  flow& said = flows_[{from, to, f.source_tag, f.destination_tag}];
+  // Who went back to an incarnation that the other has replaced meanwhile is adopted anew.
+  bool acquainted = !acted(from, to) && !acted(to, from);
+  if (acquainted &&
+      (f.ack->received < said.said_received || f.ack->delivered < said.said_delivered)) {
+    fail("ack went back", peer_name(from) + " acknowledges " + peer_name(to) + "'s " +
+                              std::to_string(f.ack->received) + " after " +
+                              std::to_string(said.said_received));
+  }
+  said.said_received = std::max(said.said_received, f.ack->received);
+  said.said_delivered = std::max(said.said_delivered, f.ack->delivered);
+}
+
+void checker::check_hello(std::size_t from, std::size_t to, const wire::frame& f) {
+  const wire::hello& h = *f.hello;
+  const ilm::cursors* stored = cursors_at(from, to);
+  ilm::cursors stranger;
+  const ilm::cursors& c = stored != nullptr ? *stored : stranger;
+  // The disk may be ahead of what its owner heard of it, by a commit that has not been answered.
+  bool newest = h.peer == name_of_incarnation(c.peer);
+  const auto& met = met_peers_[{from, to}];
+  bool honest = newest ? h.received <= c.received() && h.delivered <= c.delivered()
+                       : h.peer == wire::name() || met.contains(h.peer);
+  honest = honest && h.next <= c.outbox_next;
+  if (!honest) {
+    fail("hello before the store", peer_name(from) + " greets " + peer_name(to) +
+                                       " with received " + std::to_string(h.received) +
+                                       " and next " + std::to_string(h.next) +
+                                       ", but its store has " + std::to_string(c.received()) +
+                                       " and " + std::to_string(c.outbox_next));
+  }
+  hello_first_[{from, to}] = h.first;
+}
+
+/// What is sent is in the sender's store as it was accepted, and within the window and the credit.
+void checker::check_data(std::size_t from, std::size_t to, const wire::frame& f) {
+  const ilm::cursors* c = cursors_at(from, to);
+  stream& s = stream_of(from, to);
+  flow& way = flows_[{from, to, f.source_tag, f.destination_tag}];
+  std::uint64_t base = hello_first_[{from, to}];
+  std::uint64_t acknowledged = std::max(way.acknowledged, base > 0 ? base - 1 : 0);
+  for (const wire::data& d : f.records) {
+    std::uint64_t sequence = d.first;
+    for (std::span<const std::byte> item : d.items) {
+      auto known = s.known.find({d.epoch, sequence});
+      if (known == s.known.end() || c == nullptr || sequence >= c->outbox_next) {
+        return fail("sent but not stored", peer_name(from) + " sends sequence " +
+                                               std::to_string(sequence) + " to " + peer_name(to) +
+                                               ", which its store does not hold");
+      }
+      if (item.size() != s.messages[known->second].size) {
+        fail("changed", title(from, to, known->second) + " is sent with another size");
+      }
+      ++sequence;
+    }
+    --sequence;
+    if (sequence > acknowledged + options_[from].window_messages) {
+      fail("window exceeded", peer_name(from) + " sends sequence " + std::to_string(sequence) +
+                                  " to " + peer_name(to) + ", beyond the window at " +
+                                  std::to_string(acknowledged));
+    }
+    if (sequence > way.credit) {
+      fail("credit exceeded", peer_name(from) + " sends sequence " + std::to_string(sequence) +
+                                  " to " + peer_name(to) + ", beyond the credit " +
+                                  std::to_string(way.credit));
+    }
+  }
+}
+
+/// What arrives tells its reader how far the other side is, and how much it may send.
+void checker::frame_arrived(std::size_t from, std::size_t to, std::span<const std::byte> bytes) {
+  std::optional<wire::frame> f = wire::read(bytes);
+  if (!f) return;
+  if (f->ack) {
+    flow& back = flows_[{to, from, f->destination_tag, f->source_tag}];
+    back.acknowledged = std::max(back.acknowledged, f->ack->received);
+    back.credit = std::max(back.credit, f->ack->credit_sequence);
+    std::uint64_t& delivered = told_delivered_[{to, from}];
+    delivered = std::max(delivered, f->ack->delivered);
+  }
+  if (f->hello) {
+    const wire::hello& h = *f->hello;
+    const ilm::cursors* c = cursors_at(to, from);
+    ilm::incarnation local = c != nullptr ? c->local : disks_[to]->local;
+    wire::name mine = name_of_incarnation(local);
+    flow& back = flows_[{to, from, wire::tag_of(mine), wire::tag_of(h.local)}];
+    // The credit of a hello counts from where its reader begins to send.
+    std::uint64_t begin = std::max(hello_first_[{to, from}], told_delivered_[{to, from}] + 1) - 1;
+    if (h.peer == mine) {
+      back.acknowledged = std::max(back.acknowledged, h.received);
+      begin = std::max(begin, h.received);
+    }
+    std::uint64_t room = h.credit_sequence > h.received ? h.credit_sequence - h.received : 0;
+    back.credit = std::max(back.credit, begin + room);
+  }
+}
+
+}  // namespace simulation

@@ -1,0 +1,416 @@
+#include "simulation/plan.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <random>
+#include <sstream>
+#include <stdexcept>
+
+namespace simulation {
+namespace {
+
+constexpr std::array names = {
+    "send",       "faults",     "block",    "unblock",     "clog",       "unclog",
+    "stall",      "resume",     "cut",      "mend",        "flap",       "late_frames",
+    "crash",      "power_cut",  "start",    "shutdown",    "slow_store", "fail_store",
+    "fill_disk",  "cure_store", "flip_bit", "repair_disk", "sync_disk",  "application",
+    "lose_store", "copy_store", "put_back", "jump"};
+
+/// How often each kind of trouble comes; a send has weight 10.
+struct profile {
+  std::string name;
+  unsigned network = 0;
+  unsigned crashes = 0;
+  unsigned stores = 0;
+  unsigned flips = 0;
+  unsigned applications = 0;
+  unsigned lost = 0;
+  unsigned old_copies = 0;
+  unsigned power_cuts = 0;
+  unsigned jumps = 0;
+};
+
+std::vector<profile> make_profiles() {
+  std::vector<profile> all(7);
+  all[0].name = "calm";
+  all[1].name = "network";
+  all[2].name = "crashes";
+  all[3].name = "stores";
+  all[4].name = "lost";
+  all[5].name = "old_copies";
+  all[6].name = "everything";
+  for (profile& p : all) {
+    if (p.name == "calm") continue;
+    p.network = p.name == "network" ? 14 : 4;
+    p.applications = 2;
+    p.jumps = p.name == "network" || p.name == "everything" ? 1 : 0;
+    if (p.name != "network") p.crashes = p.name == "crashes" ? 10 : 4;
+    if (p.name == "stores" || p.name == "everything") p.stores = p.name == "stores" ? 10 : 4;
+    if (p.name == "stores" || p.name == "everything") p.flips = 2;
+    if (p.name == "lost" || p.name == "everything") p.lost = 3;
+    if (p.name == "old_copies" || p.name == "everything") p.old_copies = p.power_cuts = 4;
+  }
+  return all;
+}
+
+const std::vector<profile>& all_profiles() {
+  static const std::vector<profile> all = make_profiles();
+  return all;
+}
+
+/// Draws everything of a plan, in a fixed order, from one generator.
+class author {
+ public:
+  author(std::uint64_t seed, const profile& p)
+      : random_(seed * 0x9e3779b97f4a7c15 + 1), profile_(p) {
+    plan_.seed = seed;
+    plan_.profile = p.name;
+  }
+
+  plan write() {
+    if (profile_.name == "calm") return write_calm();
+    std::size_t peers = draw(2) == 0 ? 2 : 2 + draw(draw(3) == 0 ? 7 : 3);
+    std::uint64_t sizes[] = {1024, 1500, 9000, 1 << 16};
+    plan_.frame_size = sizes[draw(4)];
+    plan_.syncs = profile_.power_cuts == 0 || draw(3) == 0;
+    // One limit for all: a message that its peer does not take blocks its stream for good.
+    largest_ = draw(3) == 0 ? 100 + draw(800) : plan_.frame_size - 45;
+    for (std::size_t i = 0; i < peers; ++i) plan_.options.push_back(draw_options());
+    // In half of the histories one peer alone loses what it stored: then the checker knows exactly
+    // what the others still know.
+    victim_ = draw(2) == 0 ? static_cast<int>(draw(peers)) : -1;
+    nanoseconds at{};
+    std::size_t steps = 20 + draw(80);
+    for (std::size_t i = 0; i < steps; ++i) {
+      at += nanoseconds(draw(4) == 0 ? draw(400'000'000) : draw(20'000'000));
+      add(at);
+    }
+    std::stable_sort(plan_.steps.begin(), plan_.steps.end(),
+                     [](const step& x, const step& y) { return x.at < y.at; });
+    return std::move(plan_);
+  }
+
+ private:
+  std::uint64_t draw(std::uint64_t bound) { return bound == 0 ? 0 : random_() % bound; }
+  double chance() { return static_cast<double>(draw(1001)) / 1000; }
+  nanoseconds draw_time(nanoseconds bound) {
+    return nanoseconds(draw(static_cast<std::uint64_t>(bound.count()) + 1));
+  }
+
+  /// A thousand messages with nothing in their way: what shows how swift the simulator is.
+  plan write_calm() {
+    for (int i = 0; i < 2; ++i) {
+      ilm::options o;
+      o.seed = plan_.seed * 64 + static_cast<std::uint64_t>(i);
+      plan_.options.push_back(o);
+    }
+    step f = blank(action::faults, 0ns);
+    f.faults.delay.least = 1ms;
+    for (unsigned i = 0; i < 2; ++i) {
+      f.a = i;
+      f.b = 1 - i;
+      plan_.steps.push_back(f);
+    }
+    for (unsigned i = 0; i < 20; ++i) {
+      step s = blank(action::send, i * 10ms);
+      s.a = i % 2;
+      s.b = 1 - s.a;
+      s.count = 50;
+      s.size = 1 + draw(300);
+      plan_.steps.push_back(s);
+    }
+    return std::move(plan_);
+  }
+
+  ilm::options draw_options() {
+    ilm::options o;
+    o.seed = plan_.seed * 64 + plan_.options.size();
+    o.keepalive_interval = 500ms;
+    o.keepalive_timeout = 2s;
+    o.maximum_message_size = largest_;
+    std::size_t most = plan_.frame_size;
+    o.window_messages = 1 + draw(100);
+    o.credit_messages = 1 + draw(100);
+    o.window_bytes = most + draw(20'000);
+    o.credit_bytes = most + draw(20'000);
+    o.page_messages = 1 + draw(20);
+    o.page_bytes = 1 + draw(20'000);
+    o.uncommitted_messages = 1 + draw(50);
+    o.uncommitted_bytes = most + draw(20'000);
+    o.frame_fill = 1 + draw(plan_.frame_size);
+    if (draw(4) == 0) o.outbox_limit = 1 + draw(100);
+    o.event_limit = 100'000;
+    return o;
+  }
+
+  step blank(action what, nanoseconds at) {
+    step s;
+    s.what = what;
+    s.at = at;
+    return s;
+  }
+
+  void add(nanoseconds at) {
+    const profile& p = profile_;
+    std::array weights = {10U,    p.network,    p.crashes,    p.stores, p.flips, p.applications,
+                          p.lost, p.old_copies, p.power_cuts, p.jumps};
+    unsigned sum = 0;
+    for (unsigned w : weights) sum += w;
+    std::uint64_t wanted = draw(sum);
+    std::size_t kind = 0;
+    while (wanted >= weights[kind]) wanted -= weights[kind++];
+    step s = blank(action::send, at);
+    s.handlers = draw(2) == 0 ? 0 : static_cast<unsigned>(draw(draw(4) == 0 ? 300 : 40));
+    s.a = static_cast<unsigned>(draw(plan_.peers()));
+    s.b = (s.a + 1 + static_cast<unsigned>(draw(plan_.peers() - 1))) %
+          static_cast<unsigned>(plan_.peers());
+    switch (kind) {
+      case 0:
+        return add_send(s);
+      case 1:
+        return add_network(s);
+      case 2:
+        return add_crash(s);
+      case 3:
+        return add_store(s);
+      case 4:
+        return add_flip(s);
+      case 5:
+        return add_application(s);
+      case 6:
+        return add_loss(s);
+      case 7:
+        return add_old_copy(s);
+      case 8:
+        return add_power_cut(s);
+      default:
+        s.what = action::jump;
+        s.time = draw(3) == 0 ? draw_time(3h) : draw_time(2min);
+        plan_.steps.push_back(s);
+    }
+  }
+
+  void add_send(step s) {
+    s.count = draw(5) == 0 ? 1 + draw(120) : 1 + draw(5);
+    std::size_t most = plan_.options[s.a].maximum_message_size;
+    s.size = draw(6) == 0 ? draw(most + 1) : draw(40);
+    plan_.steps.push_back(s);
+  }
+
+  void add_network(step s) {
+    switch (draw(10)) {
+      case 0:
+        return add_pair(s, action::block, action::unblock, 4s);
+      case 1:
+        return add_pair(s, action::clog, action::unclog, 2s);
+      case 2:
+        return add_pair(s, action::stall, action::resume, 2s);
+      case 3:
+      case 4:
+        return add_pair(s, action::cut, action::mend, 2s);
+      case 5:
+        s.what = action::flap;
+        s.count = 1 + draw(6);
+        s.time = draw_time(30ms);
+        return plan_.steps.push_back(s);
+      case 6:
+        s.what = action::late_frames;
+        s.flag = draw(2) == 0;
+        return plan_.steps.push_back(s);
+      default:
+        s.what = action::faults;
+        s.faults = draw_faults();
+        plan_.steps.push_back(s);
+    }
+  }
+
+  /// Trouble, and its end a while later: each a step of its own.
+  void add_pair(step s, action begin, action end, nanoseconds most) {
+    s.what = begin;
+    plan_.steps.push_back(s);
+    s.what = end;
+    s.at += draw_time(draw(3) == 0 ? most : most / 20);
+    plan_.steps.push_back(s);
+  }
+
+  ilm::testing::link_faults draw_faults() {
+    ilm::testing::link_faults f;
+    if (draw(5) == 0) return f;
+    f.loss = draw(2) == 0 ? chance() / 2 : 0;
+    f.repetition = draw(2) == 0 ? chance() / 2 : 0;
+    f.reordering = draw(2) == 0 ? chance() / 2 : 0;
+    f.corruption = draw(3) == 0 ? chance() / 4 : 0;
+    f.reordering_delay = draw_time(draw(5) == 0 ? nanoseconds(3s) : nanoseconds(100ms));
+    f.delay.form = static_cast<ilm::testing::frame_delay::shape>(draw(3));
+    f.delay.least = draw_time(50ms);
+    f.delay.spread = draw_time(20ms);
+    return f;
+  }
+
+  void add_crash(step s) {
+    if (draw(5) == 0) {
+      s.what = action::shutdown;
+      s.time = draw(3) == 0 ? 0ns : draw_time(1s);
+      plan_.steps.push_back(s);
+    } else {
+      s.what = action::crash;
+      s.flag = draw(2) == 0;
+      plan_.steps.push_back(s);
+    }
+    add_start(s);
+  }
+
+  /// A restart: at once, soon, or at the next start that comes.
+  void add_start(step s) {
+    s.what = action::start;
+    s.handlers = 0;
+    if (draw(3) != 0) s.at += draw_time(draw(2) == 0 ? 100ms : 2s);
+    plan_.steps.push_back(s);
+  }
+
+  void add_store(step s) {
+    switch (draw(4)) {
+      case 0:
+        s.what = action::slow_store;
+        s.time = draw_time(draw(4) == 0 ? 500ms : 20ms);
+        s.span = draw_time(5ms);
+        break;
+      case 1:
+        s.what = action::fail_store;
+        s.flag = draw(3) != 0;
+        break;
+      case 2:
+        s.what = action::fill_disk;
+        s.count = draw(30);
+        break;
+      default:
+        s.what = action::cure_store;
+    }
+    plan_.steps.push_back(s);
+  }
+
+  void add_flip(step s) {
+    s.flag = draw(2) == 0;
+    s.count = draw(20);
+    add_pair(s, action::flip_bit, action::repair_disk, 4s);
+    // What is in memory is not read: a restart makes it so.
+    if (draw(2) == 0) {
+      s.what = action::crash;
+      plan_.steps.push_back(s);
+      add_start(s);
+    }
+  }
+
+  void add_application(step s) {
+    s.what = action::application;
+    s.time = draw(2) == 0 ? draw_time(draw(5) == 0 ? 200ms : 5ms) : 0ns;
+    s.count = draw(2) == 0 ? 0 : 1 + draw(4);
+    plan_.steps.push_back(s);
+  }
+
+  void choose_victim(step& s) {
+    if (victim_ < 0) return;
+    s.a = static_cast<unsigned>(victim_);
+  }
+
+  void add_loss(step s) {
+    choose_victim(s);
+    s.what = action::lose_store;
+    plan_.steps.push_back(s);
+    add_start(s);
+  }
+
+  void add_old_copy(step s) {
+    choose_victim(s);
+    s.count = draw(4);
+    s.what = draw(3) != 0 ? action::copy_store : action::put_back;
+    plan_.steps.push_back(s);
+    if (s.what == action::put_back) add_start(s);
+  }
+
+  void add_power_cut(step s) {
+    choose_victim(s);
+    if (draw(3) == 0) {
+      s.what = action::sync_disk;
+      return plan_.steps.push_back(s);
+    }
+    s.what = action::power_cut;
+    s.count = draw(20);
+    s.flag = draw(2) == 0;
+    plan_.steps.push_back(s);
+    add_start(s);
+  }
+
+  std::mt19937_64 random_;
+  const profile& profile_;
+  plan plan_;
+  std::size_t largest_ = 0;
+  int victim_ = -1;
+};
+
+}  // namespace
+
+std::string_view name_of(action what) { return names.at(static_cast<std::size_t>(what)); }
+
+const std::vector<std::string>& profiles() {
+  static const std::vector<std::string> all = [] {
+    std::vector<std::string> list;
+    for (const profile& p : all_profiles()) list.push_back(p.name);
+    return list;
+  }();
+  return all;
+}
+
+plan make_plan(std::uint64_t seed, const std::string& name) {
+  for (const profile& p : all_profiles()) {
+    if (p.name == name) return author(seed, p).write();
+  }
+  throw std::invalid_argument("there is no profile " + name);
+}
+
+std::string describe(const step& s) {
+  std::ostringstream out;
+  out << s.at / 1us << " us";
+  if (s.handlers != 0) out << " and " << s.handlers << " handlers";
+  out << ": " << name_of(s.what) << ' ' << peer_name(s.a);
+  switch (s.what) {
+    case action::send:
+      out << " to " << peer_name(s.b) << ", " << s.count << " of up to " << s.size << " bytes";
+      break;
+    case action::faults:
+      out << " to " << peer_name(s.b) << ", loss " << s.faults.loss << " repetition "
+          << s.faults.repetition << " reordering " << s.faults.reordering << " corruption "
+          << s.faults.corruption << " delay " << s.faults.delay.least / 1us << " us";
+      break;
+    case action::block:
+    case action::unblock:
+    case action::clog:
+    case action::unclog:
+    case action::stall:
+    case action::resume:
+    case action::cut:
+    case action::mend:
+    case action::flap:
+    case action::flip_bit:
+      out << ' ' << peer_name(s.b);
+      break;
+    default:
+      break;
+  }
+  if (s.what != action::send && s.count != 0) out << " count " << s.count;
+  if (s.time != 0ns) out << " time " << s.time / 1us << " us";
+  if (s.flag) out << " flag";
+  return out.str();
+}
+
+std::string describe(const plan& p) {
+  std::ostringstream out;
+  out << "seed " << p.seed << ", profile " << p.profile << ", " << p.peers()
+      << " peers, frames of up to " << p.frame_size << " bytes"
+      << (p.syncs ? "" : ", disks that do not sync") << '\n';
+  for (const step& s : p.steps) out << "  " << describe(s) << '\n';
+  return out.str();
+}
+
+}  // namespace simulation

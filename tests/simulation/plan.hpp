@@ -1,0 +1,94 @@
+#pragma once
+
+// What shall happen in a history, drawn from its seed before anything happens: so steps can be left
+// out one by one, and what remains still means the same.
+
+#include <ilm/options.hpp>
+#include <ilm/testing/simulated_network.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace simulation {
+
+using namespace std::chrono_literals;
+using nanoseconds = std::chrono::nanoseconds;
+
+enum class action : std::uint8_t {
+  send,    ///< a sends `count` messages of up to `size` bytes to b
+  faults,  ///< the frames from a to b meet `faults`
+  block,   ///< a partition in one direction
+  unblock,
+  clog,  ///< frames from a to b are held back
+  unclog,
+  stall,  ///< sends from a to b wait
+  resume,
+  cut,  ///< the session of a and b ends
+  mend,
+  flap,         ///< it ends and begins `count` times, `time` apart
+  late_frames,  ///< whether frames outlive their session
+  crash,        ///< a's process ends; a commit under way lands if `flag`
+  power_cut,    ///< a's machine stops: the first `count` unsynced commits are kept
+  start,        ///< a starts if it does not run
+  shutdown,     ///< a shuts down within `time`, then ends
+  slow_store,   ///< a's commits take `time`, then `span` to answer, and reads `time`
+  fail_store,   ///< a's commits, if `flag`, or reads fail
+  fill_disk,    ///< a's disk takes `count` more messages
+  cure_store,   ///< a's store works, at once
+  flip_bit,     ///< of a stored message from or to b: of the inbox if `flag`, the `count`th
+  repair_disk,
+  sync_disk,
+  application,  ///< a's takes `time` for a message, and fails every `count`th offer (1: all)
+  lose_store,   ///< a crashes and its store is gone
+  copy_store,   ///< a copy of a's store is made
+  put_back,     ///< a crashes and the `count`th copy takes the place of its store
+  jump,         ///< the clock jumps by `time`
+};
+
+std::string_view name_of(action what);
+
+struct step {
+  nanoseconds at{};       ///< since the beginning
+  unsigned handlers = 0;  ///< and then after so many more handlers
+  action what{};
+  unsigned a = 0;
+  unsigned b = 0;
+  std::uint64_t count = 0;
+  std::size_t size = 0;
+  nanoseconds time{};
+  nanoseconds span{};
+  bool flag = false;
+  ilm::testing::link_faults faults;
+};
+
+struct plan {
+  std::uint64_t seed = 0;
+  std::string profile;
+  std::size_t frame_size = 1 << 16;
+  bool syncs = true;                  ///< whether disks keep commits at a power cut
+  std::vector<ilm::options> options;  ///< one for each peer
+  std::vector<step> steps;            ///< in order of time
+
+  std::size_t peers() const noexcept { return options.size(); }
+};
+
+/// The names of the profiles: what kinds of trouble a history may meet.
+const std::vector<std::string>& profiles();
+
+/// Draws a plan. Throws std::invalid_argument for a profile that there is not.
+plan make_plan(std::uint64_t seed, const std::string& profile);
+
+/// One line for a step, and all lines of a plan.
+std::string describe(const step& s);
+std::string describe(const plan& p);
+
+/// The name of a peer: "a", "b", ...
+inline std::string peer_name(std::size_t number) {
+  return std::string(1, static_cast<char>('a' + number));
+}
+
+}  // namespace simulation

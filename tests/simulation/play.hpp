@@ -1,0 +1,71 @@
+#pragma once
+
+// Plays a plan with whole messengers in simulated time, under the eyes of the checker.
+
+#include "simulation/checker.hpp"
+#include "simulation/plan.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace simulation {
+
+/// A defect to plant, so that a test sees the checker find it.
+enum class sabotage : std::uint8_t {
+  none,
+  repeat_delivery,  ///< an application gets a message twice
+  lose_delivery,    ///< an application does not get one that counts as taken
+  swap_deliveries,  ///< two messages change places
+  forgetful_store,  ///< a commit completes and never happens
+  hasty_store,      ///< commits complete before they have happened
+  withheld_events,  ///< nobody hears of stores that were lost or went back
+  leaky_window,     ///< the checker is told a smaller window than the messenger has
+};
+
+struct playing {
+  sabotage planted = sabotage::none;
+  bool trace = false;  ///< whether to keep what happened, in words
+};
+
+struct tally {
+  std::uint64_t histories = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t frames = 0;
+  std::uint64_t frames_lost = 0;
+  std::uint64_t frames_repeated = 0;
+  std::uint64_t frames_reordered = 0;
+  std::uint64_t frames_corrupted = 0;
+  std::uint64_t crashes = 0;
+  std::uint64_t power_cuts = 0;
+  std::uint64_t shutdowns = 0;
+  std::uint64_t stores_lost = 0;
+  std::uint64_t rollbacks = 0;
+  std::uint64_t cuts = 0;
+  std::uint64_t partitions = 0;
+  std::uint64_t clogs = 0;
+  std::uint64_t store_failures = 0;
+  std::uint64_t commits = 0;
+  std::uint64_t flipped_bits = 0;
+  std::uint64_t jumps = 0;
+  std::uint64_t events = 0;
+  std::uint64_t repeats = 0;  ///< messages taken again in the documented window, or named
+  std::uint64_t excused = 0;  ///< gaps and repetitions of which nobody could know
+  /// The longest way from calm to converged, and the most frames a message that it took.
+  std::chrono::nanoseconds slowest{};
+  double most_frames = 0;
+
+  void add(const tally& other);
+};
+
+struct outcome {
+  simulation::failure failure;
+  std::uint64_t hash = 0;  ///< of all that happened: the same for the same plan
+  std::vector<std::string> trace;
+  simulation::tally tally;
+};
+
+/// Plays a plan to its end. The same plan is played in the same way.
+outcome play(const plan& p, const playing& how = {});
+
+}  // namespace simulation

@@ -1,0 +1,247 @@
+// The one file that makes messengers: how processes begin, act and end.
+
+#include "simulation/player.hpp"
+
+#include <ilm/messenger.hpp>
+
+#include <algorithm>
+#include <sstream>
+#include <stdexcept>
+
+template class ilm::runtime::engine<simulation::peer_store, simulation::network,
+                                    simulation::handler, simulation::clock>;
+
+namespace simulation {
+namespace {
+
+std::size_t number_of(const std::string& peer) { return static_cast<std::size_t>(peer[0] - 'a'); }
+
+/// Commits what its caller believes to be there already.
+asio::awaitable<void> commit_later(ilm::testing::simulated_store<peer_id>& store,
+                                   ilm::batch<peer_id> change) {
+  ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, 20ms);
+  co_await timer.async_wait(asio::use_awaitable);
+  co_await store.commit(change);
+}
+
+}  // namespace
+
+asio::awaitable<void> peer_store::commit(const ilm::batch<peer_id>& change) {
+  ++commits_;
+  if (planted_ == sabotage::forgetful_store && commits_ % 8 == 0) co_return;
+  if (planted_ == sabotage::hasty_store && commits_ > 4) {
+    asio::co_spawn(co_await asio::this_coro::executor, commit_later(store_, change),
+                   asio::detached);
+    co_return;
+  }
+  co_await store_.commit(change);
+}
+
+asio::awaitable<void> handler::operator()(ilm::message<peer_id> m) {
+  std::shared_ptr<application> app = app_;
+  life_pointer l = life_;
+  if (app->time > 0ns) {
+    ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, app->time);
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+  if (!l->alive) throw std::runtime_error("the process ended");
+  if (app->fails_every != 0 && ++app->offers % app->fails_every == 0) {
+    throw std::runtime_error("not now");
+  }
+  app->taken(m);
+}
+
+player::player(const plan& p, const playing& how)
+    : plan_(p), how_(how), fabric_((clock::reset(), p.seed), p.frame_size) {
+  std::vector<const image*> images;
+  for (std::size_t i = 0; i < p.peers(); ++i) {
+    auto a = std::make_unique<actor>();
+    a->name = peer_name(i);
+    a->store.behaviour().syncs = p.syncs;
+    a->app->taken = [this, i](const ilm::message<peer_id>& m) { take(i, m); };
+    images.push_back(&a->store.content());
+    actors_.push_back(std::move(a));
+  }
+  std::vector<ilm::options> known = p.options;
+  if (how.planted == sabotage::leaky_window) {
+    for (ilm::options& o : known) o.window_messages = 1;
+  }
+  checker_ = std::make_unique<checker>(known, std::move(images));
+  fabric_.watch_sent([this](const peer_id& from, const peer_id& to, std::span<const std::byte> f) {
+    mix(number_of(from) * 8 + number_of(to));
+    mix(f);
+    note(from, " sends ", to, ' ', how_.trace ? wire::describe(f) : std::string());
+    checker_->frame_sent(number_of(from), number_of(to), f);
+  });
+  fabric_.watch_arrived(
+      [this](const peer_id& from, const peer_id& to, std::span<const std::byte> f) {
+        mix(number_of(to) * 8 + number_of(from) + 64);
+        note(to, " gets from ", from, ' ', how_.trace ? wire::describe(f) : std::string());
+        checker_->frame_arrived(number_of(from), number_of(to), f);
+      });
+  for (std::size_t i = 0; i < p.peers(); ++i) {
+    actors_[i]->store.watch_commits([this, i](const stored_batch& change) {
+      mix(128 + i);
+      note(actors_[i]->name, " commits");
+      checker_->committed(i, change);
+    });
+    actors_[i]->store.watch_unreadable(
+        [this, i](ilm::box which, const peer_id& peer, std::uint64_t index) {
+          note(actors_[i]->name, " cannot read index ", index, " of ", peer);
+          checker_->unreadable(i, which, number_of(peer), index);
+        });
+  }
+}
+
+player::~player() {
+  for (auto& a : actors_) {
+    if (a->life) a->life->alive = false;
+    a->body.reset();
+  }
+  scheduler_.poll();
+  clock::reset();
+}
+
+void player::mix(std::uint64_t value) noexcept {
+  out_.hash = (out_.hash ^ value) * 0x9e3779b97f4a7c15;
+  out_.hash ^= out_.hash >> 29;
+}
+
+void player::mix(std::span<const std::byte> bytes) noexcept {
+  std::uint64_t gathered = bytes.size();
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    gathered = gathered << 8 | std::to_integer<std::uint64_t>(bytes[i]);
+    if (i % 7 == 6) mix(std::exchange(gathered, 0));
+  }
+  mix(gathered);
+}
+
+void player::start(std::size_t a) {
+  actor& x = *actors_[a];
+  if (x.body) return;
+  note(x.name, " starts");
+  x.life = std::make_shared<life>();
+  checker_->started(a);
+  ilm::options o = plan_.options[a];
+  o.seed = *o.seed * 100'000 + ++x.lives;
+  x.body = std::make_unique<messenger>(scheduler_, peer_store(x.store, how_.planted),
+                                       fabric_.join(x.name), handler(x.app, x.life), o);
+  x.leaving = false;
+  // Several, so that no event waits for the one before it to be read: a process that ends right
+  // after it was told would take it with it.
+  for (int i = 0; i < 16; ++i) watch_events(a, x.life);
+}
+
+void player::watch_events(std::size_t a, const life_pointer& l) {
+  actors_[a]->body->next_event([this, a, l](std::error_code failed, told_event e) {
+    if (failed || !l->alive) return;
+    hear(a, e);
+    watch_events(a, l);
+  });
+}
+
+void player::hear(std::size_t a, const told_event& e) {
+  ++out_.tally.events;
+  mix(static_cast<std::uint64_t>(e.kind) + 256);
+  note(actors_[a]->name, " is told about ", e.peer ? *e.peer : std::string("itself"), ": ",
+       ilm::describe(e));
+  if (!e.peer) return checker_->told_alone(a, e);
+  bool grave = e.kind == ilm::event_kind::peer_reset || e.kind == ilm::event_kind::store_lost ||
+               e.kind == ilm::event_kind::rolled_back ||
+               e.kind == ilm::event_kind::peer_rolled_back;
+  if (how_.planted == sabotage::withheld_events && grave) return;
+  checker_->told(a, number_of(*e.peer), e);
+}
+
+void player::send(const step& s) {
+  if (!actors_[s.a]->body || actors_[s.a]->leaving) return;
+  for (std::uint64_t i = 0; i < s.count; ++i) {
+    // Drawn from the step alone, so that leaving others out does not change it.
+    std::uint64_t z = (static_cast<std::uint64_t>(s.at.count()) + i + 1) * 0x9e3779b97f4a7c15;
+    send_one(s.a, s.b, (z >> 24) % (s.size + 1));
+  }
+}
+
+void player::send_one(std::size_t from, std::size_t to, std::size_t size) {
+  actor& x = *actors_[from];
+  std::size_t number = checker_->sending(from, to, size);
+  note(x.name, " sends message ", number, " to ", peer_name(to), ", ", size, " bytes");
+  x.body->send_to(peer_name(to), contents_of(from, to, number, size),
+                  [this, from, to, number, l = x.life](std::error_code e, std::uint64_t sequence) {
+                    fate f = fate::accepted;
+                    // Who is dead hears nothing.
+                    if (e) f = fate::failed;
+                    if (!l->alive || e == asio::error::operation_aborted) f = fate::interrupted;
+                    note("message ", number, " of ", peer_name(from), " to ", peer_name(to), ": ",
+                         e ? e.message() : std::string("stored"));
+                    checker_->sent(from, to, number, f, sequence);
+                    if (f == fate::accepted && number % 8 == 0) {
+                      ask_receipt(from, to, number, sequence);
+                    }
+                  });
+}
+
+void player::ask_receipt(std::size_t from, std::size_t to, std::size_t number,
+                         std::uint64_t sequence) {
+  actors_[from]->body->delivered(
+      peer_name(to), sequence,
+      [this, from, to, number, l = actors_[from]->life](std::error_code e) {
+        if (!e && l->alive) checker_->got_receipt(from, to, number);
+      });
+}
+
+void player::take(std::size_t at, const ilm::message<peer_id>& m) {
+  auto tell = [&](const ilm::message<peer_id>& what) {
+    mix(512 + what.index);
+    note(actors_[at]->name, " takes ", what.from, "'s sequence ", what.sequence, ", index ",
+         what.index);
+    checker_->took(at, number_of(what.from), what.index, what.sequence, what.contents.view());
+  };
+  bool chosen = ++deliveries_ % 10 == 0;
+  if (how_.planted == sabotage::lose_delivery && chosen) return;
+  if (how_.planted == sabotage::swap_deliveries && chosen) {
+    withheld_ = std::make_unique<ilm::message<peer_id>>(m);
+    return;
+  }
+  tell(m);
+  if (withheld_) tell(*std::exchange(withheld_, nullptr));
+  if (how_.planted == sabotage::repeat_delivery && chosen) tell(m);
+}
+
+void player::destroy(std::size_t a, bool lands, const std::function<void()>& change) {
+  actor& x = *actors_[a];
+  x.store.crash(lands);
+  fabric_.end(x.name);
+  if (x.life) x.life->alive = false;
+  x.body.reset();
+  x.leaving = false;
+  image before = x.store.content();
+  change();
+  checker_->ended(a, before, x.store.content());
+}
+
+void player::kill(std::size_t a, bool lands) {
+  if (!actors_[a]->body) return;
+  note(actors_[a]->name, " crashes");
+  ++out_.tally.crashes;
+  destroy(a, lands, [] {});
+}
+
+void player::shut_down(std::size_t a, nanoseconds time) {
+  actor& x = *actors_[a];
+  if (!x.body || x.leaving) return;
+  note(x.name, " shuts down");
+  ++out_.tally.shutdowns;
+  x.leaving = true;
+  x.failures_before = x.store.failures();
+  x.body->shutdown(
+      time, [this, a, l = x.life](std::error_code e, const ilm::shutdown_report<peer_id>& report) {
+        if (!l->alive) return;
+        note(actors_[a]->name, " has shut down");
+        checker_->shut_down(a, report,
+                            !e && actors_[a]->store.failures() == actors_[a]->failures_before);
+        destroy(a, false, [] {});
+      });
+}
+
+}  // namespace simulation

@@ -1,0 +1,159 @@
+#pragma once
+
+// The stage: peers with disks and applications on a simulated network, and the steps of a plan.
+
+#include "simulation/play.hpp"
+
+#include <ilm/ilm.hpp>
+#include <ilm/testing/scheduler.hpp>
+#include <ilm/testing/simulated_clock.hpp>
+#include <ilm/testing/simulated_network.hpp>
+#include <ilm/testing/simulated_store.hpp>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace simulation {
+
+using peer_id = std::string;
+using clock = ilm::testing::simulated_clock;
+using disk = ilm::testing::simulated_disk<peer_id>;
+using network = ilm::testing::simulated_network<peer_id>;
+using fabric = ilm::testing::simulated_fabric<peer_id>;
+
+/// One life of a process: whoever acts for it looks whether it still is.
+struct life {
+  bool alive = true;
+};
+using life_pointer = std::shared_ptr<life>;
+
+/// How an application behaves.
+struct application {
+  nanoseconds time{};             ///< that it takes over a message
+  std::uint64_t fails_every = 0;  ///< offers; 0: never, 1: always
+  std::uint64_t offers = 0;
+  std::function<void(const ilm::message<peer_id>&)> taken;
+};
+
+/// The store of a peer, with the defects that a test may plant.
+class peer_store {
+ public:
+  static constexpr ilm::durability durable_to = ilm::durability::media;
+
+  peer_store(const disk& d, sabotage planted) : store_(d), planted_(planted) {}
+
+  asio::awaitable<ilm::store_state<peer_id>> open() { return store_.open(); }
+  asio::awaitable<void> commit(const ilm::batch<peer_id>& change);
+  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box which, const peer_id& peer,
+                                                         std::uint64_t from,
+                                                         ilm::page_limit limit) {
+    return store_.read(which, peer, from, limit);
+  }
+  asio::awaitable<void> close() { return store_.close(); }
+
+ private:
+  ilm::testing::simulated_store<peer_id> store_;
+  sabotage planted_;
+  unsigned commits_ = 0;
+};
+
+/// Stands between a messenger and its application.
+class handler {
+ public:
+  handler(std::shared_ptr<application> app, life_pointer l)
+      : app_(std::move(app)), life_(std::move(l)) {}
+
+  asio::awaitable<void> operator()(ilm::message<peer_id> m);
+
+ private:
+  std::shared_ptr<application> app_;
+  life_pointer life_;
+};
+
+using messenger = ilm::messenger<peer_store, network, handler>;
+
+struct actor {
+  std::string name;
+  disk store;
+  std::shared_ptr<application> app = std::make_shared<application>();
+  life_pointer life;
+  std::unique_ptr<messenger> body;
+  std::vector<image> copies;
+  std::uint64_t lives = 0;
+  bool leaving = false;  ///< is being shut down
+  std::uint64_t failures_before = 0;
+};
+
+class player {
+ public:
+  player(const plan& p, const playing& how);
+  player(const player&) = delete;
+  player& operator=(const player&) = delete;
+  ~player();
+
+  outcome play();
+
+ private:
+  void run_to(const step& s);
+  void act(const step& s);
+  void act_on_network(const step& s);
+  void act_on_store(const step& s);
+
+  void start(std::size_t a);
+  void watch_events(std::size_t a, const life_pointer& l);
+  void hear(std::size_t a, const told_event& e);
+  void send(const step& s);
+  void send_one(std::size_t from, std::size_t to, std::size_t size);
+  void ask_receipt(std::size_t from, std::size_t to, std::size_t number, std::uint64_t sequence);
+  void take(std::size_t at, const ilm::message<peer_id>& m);
+  void kill(std::size_t a, bool lands);
+  /// Ends a's process, then lets `change` do to its disk what it likes.
+  void destroy(std::size_t a, bool lands, const std::function<void()>& change);
+  void shut_down(std::size_t a, nanoseconds time);
+  void flap(std::size_t a, std::size_t b, std::uint64_t count, nanoseconds pause);
+  void flip(std::size_t a, std::size_t b, bool inbox, std::uint64_t which);
+  void cure(std::size_t a);
+
+  void end_trouble();
+  bool quiet();
+  void converge();
+  void idle();
+  void leave();
+  void sample();
+
+  template <class... Words>
+  void note(const Words&... words) {
+    mix(static_cast<std::uint64_t>(clock::now().time_since_epoch().count()));
+    if (!how_.trace) return;
+    std::ostringstream out;
+    out << clock::now().time_since_epoch() / 1us << " us: ";
+    (out << ... << words);
+    out_.trace.push_back(out.str());
+  }
+  void mix(std::uint64_t value) noexcept;
+  void mix(std::span<const std::byte> bytes) noexcept;
+
+  const plan& plan_;
+  playing how_;
+  ilm::testing::scheduler scheduler_;
+  fabric fabric_;
+  std::vector<std::unique_ptr<actor>> actors_;
+  std::unique_ptr<checker> checker_;
+  outcome out_;
+  nanoseconds jumped_{};
+  std::uint64_t deliveries_ = 0;  ///< for planted defects
+  std::unique_ptr<ilm::message<peer_id>> withheld_;
+  std::uint64_t asked_ = 0;
+  std::uint64_t chatter_ = 0;  ///< frames with more than a ping or an answer to one
+};
+
+}  // namespace simulation
+
+// In player.cpp: an engine takes a compiler a while.
+extern template class ilm::runtime::engine<simulation::peer_store, simulation::network,
+                                           simulation::handler, simulation::clock>;

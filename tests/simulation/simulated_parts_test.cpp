@@ -1,0 +1,323 @@
+// The parts of the simulator by themselves: the scheduler, the network and the store.
+
+#include "support/catch.hpp"
+
+#include <ilm/testing/scheduler.hpp>
+#include <ilm/testing/simulated_clock.hpp>
+#include <ilm/testing/simulated_network.hpp>
+#include <ilm/testing/simulated_store.hpp>
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/strand.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using clock = ilm::testing::simulated_clock;
+using ilm::testing::scheduler;
+using fabric = ilm::testing::simulated_fabric<std::string>;
+using network = ilm::testing::simulated_network<std::string>;
+using disk = ilm::testing::simulated_disk<std::string>;
+using store = ilm::testing::simulated_store<std::string>;
+
+static_assert(ilm::network<network>);
+static_assert(ilm::backend<store, std::string>);
+
+/// Runs a coroutine to its end; what it threw, if it threw.
+std::error_code run(scheduler& s, asio::awaitable<void> work) {
+  std::error_code thrown;
+  bool done = false;
+  asio::co_spawn(s, std::move(work), [&](std::exception_ptr e) {
+    done = true;
+    try {
+      if (e) std::rethrow_exception(e);
+    } catch (const std::system_error& failed) {
+      thrown = failed.code();
+    }
+  });
+  REQUIRE(clock::run_until(s, [&] { return done; }));
+  return thrown;
+}
+
+std::vector<std::byte> one_byte(int value) { return {static_cast<std::byte>(value)}; }
+
+/// What arrives at `at`: "+a" and "-a" for sessions, "a1" for frames.
+struct receiver {
+  receiver(scheduler& s, network net) : at(std::make_shared<network>(std::move(net))) {
+    asio::co_spawn(s, receive(at, seen), asio::detached);
+  }
+  static asio::awaitable<void> receive(std::shared_ptr<network> net,
+                                       std::shared_ptr<std::vector<std::string>> into) {
+    for (;;) {
+      ilm::network_event<std::string> e = co_await net->receive();
+      using type = ilm::network_event<std::string>::type;
+      if (e.kind == type::up) into->push_back("+" + e.peer);
+      if (e.kind == type::down) into->push_back("-" + e.peer);
+      if (e.kind == type::frame) {
+        into->push_back(e.peer + std::to_string(std::to_integer<int>(e.bytes.at(0))));
+      }
+    }
+  }
+
+  std::shared_ptr<network> at;
+  std::shared_ptr<std::vector<std::string>> seen = std::make_shared<std::vector<std::string>>();
+};
+
+using texts = std::vector<std::string>;
+
+ilm::batch<std::string> append(std::uint64_t first, std::uint64_t count) {
+  ilm::batch<std::string> b;
+  b.minted = ilm::incarnation{1, 2};
+  ilm::cursors after;
+  after.outbox_next = first + count;
+  ilm::peer_change<std::string>& c = b.changes.emplace_back("b", after);
+  for (std::uint64_t i = first; i < first + count; ++i) {
+    c.outbox.emplace_back(i, i, 7, ilm::bytes("x"));
+  }
+  return b;
+}
+
+}  // namespace
+
+TEST_CASE("a scheduler runs handlers in the order in which they were posted") {
+  scheduler s;
+  std::vector<int> order;
+  asio::post(s, [&] {
+    order.push_back(1);
+    asio::post(s, [&] { order.push_back(3); });
+  });
+  asio::post(s, [&] { order.push_back(2); });
+  CHECK(s.poll_one() == 1);
+  CHECK(order == std::vector<int>{1});
+  CHECK(s.poll() == 2);
+  CHECK(order == std::vector<int>{1, 2, 3});
+  CHECK(s.poll_one() == 0);
+}
+
+TEST_CASE("a scheduler's executor fits any_io_executor and strands") {
+  scheduler s;
+  asio::any_io_executor any(s.get_executor());
+  auto strand = asio::make_strand(any);
+  bool inside = false;
+  asio::dispatch(strand, [&] { inside = strand.running_in_this_thread(); });
+  CHECK_FALSE(inside);
+  s.poll();
+  CHECK(inside);
+  CHECK(&asio::query(any, asio::execution::context) == &s);
+}
+
+TEST_CASE("a scheduler destroys what it never ran") {
+  auto token = std::make_shared<int>();
+  {
+    scheduler s;
+    asio::post(s, [token] {});
+    // Larger than what it recycles.
+    asio::post(s, [token, large = std::array<char, 500>()] { static_cast<void>(large); });
+    CHECK(token.use_count() == 3);
+  }
+  CHECK(token.use_count() == 1);
+}
+
+TEST_CASE("a jump of the clock makes everything due late, and in order") {
+  clock::reset();
+  scheduler s;
+  std::vector<int> order;
+  ilm::testing::simulated_timer first(s.get_executor(), 1s);
+  ilm::testing::simulated_timer second(s.get_executor(), 2s);
+  second.async_wait([&](std::error_code) { order.push_back(2); });
+  first.async_wait([&](std::error_code) { order.push_back(1); });
+  clock::jump(1h);
+  CHECK(order.empty());
+  clock::run_for(s, 0s);
+  CHECK(order == std::vector<int>{1, 2});
+  CHECK(clock::now().time_since_epoch() == 1h);
+  clock::reset();
+}
+
+TEST_CASE("a simulated network carries frames with the delay of their direction") {
+  clock::reset();
+  scheduler s;
+  fabric net;
+  network a = net.join("a");
+  receiver b(s, net.join("b"));
+  ilm::testing::link_faults f;
+  f.delay.least = 10ms;
+  net.set_faults("a", "b", f);
+  CHECK_FALSE(run(s, a.send("b", one_byte(1))));
+  clock::run_for(s, 9ms);
+  CHECK(*b.seen == texts{"+a"});
+  clock::run_for(s, 1ms);
+  CHECK(*b.seen == texts{"+a", "a1"});
+  CHECK(net.counts().arrived == 1);
+  clock::reset();
+}
+
+TEST_CASE("a clogged link of a simulated network lets all frames go at once") {
+  clock::reset();
+  scheduler s;
+  fabric net;
+  network a = net.join("a");
+  receiver b(s, net.join("b"));
+  net.clog("a", "b");
+  run(s, a.send("b", one_byte(1)));
+  run(s, a.send("b", one_byte(2)));
+  clock::run_for(s, 1s);
+  CHECK(*b.seen == texts{"+a"});
+  net.unclog("a", "b");
+  clock::run_for(s, 0s);
+  CHECK(*b.seen == texts{"+a", "a1", "a2"});
+  clock::reset();
+}
+
+TEST_CASE("a send on a stalled link waits, and ends when it is cancelled") {
+  clock::reset();
+  scheduler s;
+  fabric net;
+  network a = net.join("a");
+  receiver b(s, net.join("b"));
+  net.stall("a", "b");
+  int done = 0;
+  asio::cancellation_signal stop;
+  std::string peer = "b";  // outlives the sends
+  asio::co_spawn(s, a.send(peer, one_byte(1)), [&](std::exception_ptr) { ++done; });
+  clock::run_for(s, 1s);
+  CHECK(done == 0);
+  net.resume("a", "b");
+  clock::run_for(s, 0s);
+  CHECK(done == 1);
+  CHECK(*b.seen == texts{"+a", "a1"});
+  net.stall("a", "b");
+  bool aborted = false;
+  asio::co_spawn(s, a.send(peer, one_byte(2)),
+                 asio::bind_cancellation_slot(
+                     stop.slot(), [&](std::exception_ptr e) { aborted = e != nullptr; }));
+  clock::run_for(s, 0s);
+  stop.emit(asio::cancellation_type::terminal);
+  clock::run_for(s, 0s);
+  CHECK(aborted);
+  clock::reset();
+}
+
+TEST_CASE("whoever was ended in a simulated network sends nothing more, and the others are told") {
+  clock::reset();
+  scheduler s;
+  fabric net;
+  network a = net.join("a");
+  receiver b(s, net.join("b"));
+  net.end("a");
+  run(s, a.send("b", one_byte(1)));
+  network again = net.join("a");
+  run(s, again.send("b", one_byte(2)));
+  clock::run_for(s, 1s);
+  CHECK(*b.seen == texts{"+a", "-a", "+a", "a2"});
+  clock::reset();
+}
+
+TEST_CASE("half of the heavy-tailed delays are within their spread, and some far beyond") {
+  clock::reset();
+  scheduler s;
+  fabric net(7);
+  network a = net.join("a");
+  receiver b(s, net.join("b"));
+  ilm::testing::link_faults f;
+  f.delay.form = ilm::testing::frame_delay::shape::heavy_tailed;
+  f.delay.spread = 1ms;
+  net.set_faults(f);
+  for (int i = 0; i < 1000; ++i) run(s, a.send("b", one_byte(1)));
+  clock::run_for(s, 1ms);
+  CHECK(net.counts().arrived > 400);
+  CHECK(net.counts().arrived < 600);
+  clock::run_for(s, 9ms);
+  CHECK(net.counts().arrived > 950);
+  CHECK(net.counts().arrived < 1000);
+  clock::reset();
+}
+
+TEST_CASE("a commit that was under way at a crash has happened wholly or not at all") {
+  for (bool lands : {false, true}) {
+    clock::reset();
+    scheduler s;
+    disk d;
+    store first(d);
+    run(s, [](store& at) -> asio::awaitable<void> { co_await at.open(); }(first));
+    d.behaviour().commit_time = 10ms;
+    ilm::batch<std::string> change = append(1, 3);
+    std::error_code failed;
+    asio::co_spawn(s, first.commit(change), [&](std::exception_ptr e) {
+      try {
+        if (e) std::rethrow_exception(e);
+      } catch (const std::system_error& why) {
+        failed = why.code();
+      }
+    });
+    clock::run_for(s, 5ms);
+    d.crash(lands);
+    clock::run_for(s, 1s);
+    CHECK(failed == ilm::error::store_closed);
+    CHECK(d.content().messages() == (lands ? 3U : 0U));
+    store second(d);
+    CHECK_FALSE(run(s, [](store& at) -> asio::awaitable<void> { co_await at.open(); }(second)));
+    clock::reset();
+  }
+}
+
+TEST_CASE("a power cut takes back commits that were not synced, the last ones first") {
+  clock::reset();
+  scheduler s;
+  disk d;
+  d.behaviour().syncs = false;
+  store at(d);
+  auto write = [](store& to, std::uint64_t first) -> asio::awaitable<void> {
+    ilm::batch<std::string> change = append(first, 1);
+    co_await to.commit(change);
+  };
+  run(s, [](store& to) -> asio::awaitable<void> { co_await to.open(); }(at));
+  run(s, write(at, 1));
+  d.sync();
+  run(s, write(at, 2));
+  run(s, write(at, 3));
+  CHECK(d.unsynced() == 2);
+  d.power_cut(1);
+  CHECK(d.content().messages() == 2);
+  CHECK(d.content().shelves.at("b").where.outbox_next == 3);
+  d.power_cut(0);
+  CHECK(d.content().messages() == 2);
+  clock::reset();
+}
+
+TEST_CASE("a full disk takes no more messages, and a flipped bit makes one unreadable") {
+  clock::reset();
+  scheduler s;
+  disk d;
+  store at(d);
+  auto write = [](store& to, std::uint64_t first) -> asio::awaitable<void> {
+    ilm::batch<std::string> change = append(first, 2);
+    co_await to.commit(change);
+  };
+  std::size_t page_size = 0;
+  auto read = [&](std::uint64_t from) -> asio::awaitable<void> {
+    std::string peer = "b";
+    auto page = co_await at.read(ilm::box::outbox, peer, from, ilm::page_limit(10, 1000));
+    page_size = page.size();
+  };
+  run(s, [](store& to) -> asio::awaitable<void> { co_await to.open(); }(at));
+  d.behaviour().capacity = 3;
+  CHECK_FALSE(run(s, write(at, 1)));
+  CHECK(run(s, write(at, 3)) == std::errc::no_space_on_device);
+  CHECK(d.content().messages() == 2);
+  d.flip(ilm::box::outbox, "b", 2);
+  CHECK_FALSE(run(s, read(1)));
+  CHECK(page_size == 1);
+  CHECK(run(s, read(2)) == ilm::error::store_corrupt);
+  d.repair();
+  CHECK_FALSE(run(s, read(1)));
+  CHECK(page_size == 2);
+  clock::reset();
+}

@@ -1,0 +1,45 @@
+#include "support/catch.hpp"
+
+#include <ilm/runtime/deadlines.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+
+namespace {
+
+using namespace std::chrono_literals;
+
+struct sleeper {
+  ilm::protocol::timestamp armed = ilm::protocol::never;
+  std::uint64_t armed_as = 0;
+};
+
+}  // namespace
+
+TEST_CASE("peers that are due at one time come in the order in which they were armed") {
+  std::array<sleeper, 3> all;
+  ilm::runtime::deadlines<sleeper> d;
+  d.arm(all[2], 1s);
+  d.arm(all[0], 1s);
+  d.arm(all[1], 1s);
+  CHECK(d.take_due(1s) == &all[2]);
+  CHECK(d.take_due(1s) == &all[0]);
+  CHECK(d.take_due(1s) == &all[1]);
+  CHECK(d.take_due(1s) == nullptr);
+}
+
+TEST_CASE("a deadline only moves to an earlier time, and is due once") {
+  sleeper a;
+  ilm::runtime::deadlines<sleeper> d;
+  CHECK(d.earliest() == ilm::protocol::never);
+  d.arm(a, 2s);
+  d.arm(a, 3s);
+  CHECK(d.earliest() == 2s);
+  d.arm(a, 1s);
+  CHECK(d.earliest() == 1s);
+  CHECK(d.take_due(999ms) == nullptr);
+  CHECK(d.take_due(1s) == &a);
+  CHECK(d.take_due(5s) == nullptr);
+  CHECK(a.armed == ilm::protocol::never);
+}
