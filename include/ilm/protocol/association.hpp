@@ -146,6 +146,11 @@ class association {
   void handle_commit_failed(timestamp now) {
     riding_.reset();
     receiver_.handle_commit_failed();
+    if (handshake_.pending()) {
+      // A hello waits for it, perhaps for long; the session after it brings it again.
+      receiver_.forget_unstored();
+      floors_.received = std::min(floors_.received, receiver_.accepted());
+    }
     settle(now);
   }
 
@@ -189,7 +194,7 @@ class association {
       return true;
     }
     hello_record h;
-    if (handshake_.poll_hello(h, now, random_)) {
+    if (may_greet() && handshake_.poll_hello(h, now, random_)) {
       write_hello(out, h);
       return true;
     }
@@ -263,7 +268,8 @@ class association {
   /// there is no point in being called for one.
   timestamp deadline(bool store_ready = true) const noexcept {
     if (closing_) return never;
-    timestamp at = std::min(handshake_.deadline(), store_ready && !riding_ ? settle_at_ : never);
+    timestamp at = std::min(may_greet() ? handshake_.deadline() : never,
+                            store_ready && !riding_ ? settle_at_ : never);
     if (!flows()) return at;
     at = std::min(at, sender_.deadline());
     if (options_.keepalive_interval != duration::zero()) at = std::min(at, keepalive_at());
@@ -299,6 +305,11 @@ class association {
     handshake_.begin(now, random_);
     take_floors();
   }
+
+  /// The peer holds what a hello says was received against what it sent. What is stored only after
+  /// that would never be held against anything: should the peer's store have gone back meanwhile,
+  /// another message of the same number would be taken for a repetition.
+  bool may_greet() const noexcept { return !handshake_.pending() || receiver_.settled(); }
 
   void take_floors() noexcept {
     floors_.acknowledged = acknowledged_;

@@ -33,7 +33,7 @@ class receiver {
     accepted_next_ = committed_next_ = staged_next_ = c.inbox_next;
     start_ = c.stream_start;
     offset_ = c.stream_offset;
-    received_epoch_ = c.received_epoch;
+    received_epoch_ = staged_epoch_ = committed_epoch_ = c.received_epoch;
     delivered_epoch_ = c.delivered_epoch;
   }
 
@@ -47,7 +47,7 @@ class receiver {
     }
     start_ = accepted_next_;
     offset_ = first - start_;
-    received_epoch_ = delivered_epoch_ = epoch;
+    received_epoch_ = staged_epoch_ = committed_epoch_ = delivered_epoch_ = epoch;
   }
 
   void handle_session() {
@@ -84,6 +84,7 @@ class receiver {
     auto count = static_cast<std::ptrdiff_t>(accepted_next_ - staged_next_);
     staged_next_ = accepted_next_;
     staged_bytes_ = accepted_bytes_;
+    staged_epoch_ = received_epoch_;
     return {ready_.end() - count, ready_.end()};
   }
   /// The cursors of this half, with all that was accepted and taken.
@@ -98,8 +99,19 @@ class receiver {
   void handle_committed() noexcept {
     committed_next_ = staged_next_;
     committed_bytes_ = staged_bytes_;
+    committed_epoch_ = staged_epoch_;
   }
   void handle_commit_failed() noexcept { staged_next_ = committed_next_; }
+
+  /// Whether all that was accepted is in the store.
+  bool settled() const noexcept { return committed_next_ == accepted_next_; }
+  /// Forgets what is not: nobody was told of it, and it comes again.
+  void forget_unstored() {
+    ready_.resize(ready_.size() - static_cast<std::size_t>(accepted_next_ - committed_next_));
+    accepted_next_ = staged_next_ = committed_next_;
+    accepted_bytes_ = staged_bytes_ = committed_bytes_;
+    received_epoch_ = staged_epoch_ = committed_epoch_;
+  }
 
   // What the application gets.
 
@@ -223,6 +235,8 @@ class receiver {
   std::uint64_t start_ = 1;
   std::uint64_t offset_ = 0;
   std::uint64_t received_epoch_ = 0;
+  std::uint64_t staged_epoch_ = 0;
+  std::uint64_t committed_epoch_ = 0;
   std::uint64_t delivered_epoch_ = 0;
 
   std::uint64_t accepted_bytes_ = 0;
