@@ -140,10 +140,13 @@ struct cursors {
   std::uint64_t received_epoch = 0;
   std::uint64_t delivered_epoch = 0;
 
-  /// `inbox_first` and `delivered_epoch` as the peer may know them: what the application took since
-  /// the last session may be a repetition, if this store is an old copy.
+  /// `inbox_first` and `delivered_epoch` as the peer may know them. They may be behind: what the
+  /// application took since the last session is a repetition if this store is an old copy. And they
+  /// may be ahead, if it was found to be one: what the lost history had confirmed stays confirmed.
   std::uint64_t shown_first = 1;
   std::uint64_t shown_epoch = 0;
+  /// 1 once the peer has shown that its store has `local`, else 0.
+  std::uint64_t introduced = 0;
 
   /// The cumulative cursor `received`, as a sequence.
   std::uint64_t received() const noexcept { return inbox_next - 1 + stream_offset; }
@@ -154,18 +157,18 @@ struct cursors {
 
   friend bool operator==(const cursors&, const cursors&) = default;
 
-  static constexpr std::size_t encoded_size = 19 * 8;
+  static constexpr std::size_t encoded_size = 20 * 8;
   using encoded = std::array<std::byte, encoded_size>;
 
-  /// Nineteen 64-bit numbers, big-endian, in the order of the members.
+  /// Twenty 64-bit numbers, big-endian, in the order of the members.
   encoded encode() const noexcept {
     encoded out{};
     std::size_t at = 0;
     for (std::uint64_t value :
-         {local.high, local.low, peer.high, peer.low, former_peer.high, former_peer.low,
-          former_received, outbox_first, outbox_next, acknowledged, erased_epoch, inbox_first,
-          inbox_next, stream_start, stream_offset, received_epoch, delivered_epoch, shown_first,
-          shown_epoch}) {
+         {local.high,      local.low,       peer.high,    peer.low,     former_peer.high,
+          former_peer.low, former_received, outbox_first, outbox_next,  acknowledged,
+          erased_epoch,    inbox_first,     inbox_next,   stream_start, stream_offset,
+          received_epoch,  delivered_epoch, shown_first,  shown_epoch,  introduced}) {
       for (int shift = 56; shift >= 0; shift -= 8) {
         out[at++] = static_cast<std::byte>(value >> shift);
       }
@@ -182,10 +185,11 @@ struct cursors {
     };
     cursors c;
     for (std::uint64_t* field :
-         {&c.local.high, &c.local.low, &c.peer.high, &c.peer.low, &c.former_peer.high,
-          &c.former_peer.low, &c.former_received, &c.outbox_first, &c.outbox_next, &c.acknowledged,
-          &c.erased_epoch, &c.inbox_first, &c.inbox_next, &c.stream_start, &c.stream_offset,
-          &c.received_epoch, &c.delivered_epoch, &c.shown_first, &c.shown_epoch}) {
+         {&c.local.high,       &c.local.low,       &c.peer.high,       &c.peer.low,
+          &c.former_peer.high, &c.former_peer.low, &c.former_received, &c.outbox_first,
+          &c.outbox_next,      &c.acknowledged,    &c.erased_epoch,    &c.inbox_first,
+          &c.inbox_next,       &c.stream_start,    &c.stream_offset,   &c.received_epoch,
+          &c.delivered_epoch,  &c.shown_first,     &c.shown_epoch,     &c.introduced}) {
       *field = next();
     }
     return c;

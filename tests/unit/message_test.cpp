@@ -64,7 +64,7 @@ TEST_CASE("every cursor comes back from its encoded form") {
       &cursors::erased_epoch,    &cursors::inbox_first,     &cursors::inbox_next,
       &cursors::stream_start,    &cursors::stream_offset,   &cursors::received_epoch,
       &cursors::delivered_epoch, &cursors::former_received, &cursors::shown_first,
-      &cursors::shown_epoch};
+      &cursors::shown_epoch,     &cursors::introduced};
   auto check = [&](const cursors& c) {
     cursors::encoded e = c.encode();
     CHECK(cursors::decode(e) == c);
@@ -85,7 +85,7 @@ TEST_CASE("every cursor comes back from its encoded form") {
     check(peer);
     check(former);
   }
-  CHECK(forms.size() == 20);
+  CHECK(forms.size() == 21);
 }
 
 TEST_CASE("encoded cursors keep the order and width that stores rely on") {
@@ -97,11 +97,11 @@ TEST_CASE("encoded cursors keep the order and width that stores rely on") {
   for (std::uint64_t* field :
        {&c.former_received, &c.outbox_first, &c.outbox_next, &c.acknowledged, &c.erased_epoch,
         &c.inbox_first, &c.inbox_next, &c.stream_start, &c.stream_offset, &c.received_epoch,
-        &c.delivered_epoch, &c.shown_first, &c.shown_epoch}) {
+        &c.delivered_epoch, &c.shown_first, &c.shown_epoch, &c.introduced}) {
     *field = n++;
   }
   cursors::encoded e = c.encode();
-  REQUIRE(e.size() == 152);
+  REQUIRE(e.size() == 160);
   for (std::size_t i = 0; i < e.size(); ++i) {
     CHECK(std::to_integer<std::size_t>(e[i]) == (i % 8 == 7 ? i / 8 + 1 : 0));
   }

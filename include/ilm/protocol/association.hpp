@@ -70,6 +70,9 @@ class association {
         former_peer_(stored.former_peer),
         former_received_(stored.former_received),
         acknowledged_(stored.acknowledged),
+        shown_first_(stored.shown_first),
+        shown_epoch_(stored.shown_epoch),
+        introduced_(stored.introduced != 0),
         found_(as_shown(stored)),
         handshake_(o),
         sender_(o, setup_.reliable, setup_.frame_limit),
@@ -309,7 +312,10 @@ class association {
   /// The peer holds what a hello says was received against what it sent. What is stored only after
   /// that would never be held against anything: should the peer's store have gone back meanwhile,
   /// another message of the same number would be taken for a repetition.
-  bool may_greet() const noexcept { return !handshake_.pending() || receiver_.settled(); }
+  bool may_greet() const noexcept {
+    bool stored = stored_.peer == peer_ && stored_.received() == receiver_.accepted();
+    return !handshake_.pending() || (stored && receiver_.settled());
+  }
 
   void take_floors() noexcept {
     floors_.acknowledged = acknowledged_;
@@ -382,10 +388,10 @@ class association {
     c.erased_epoch = sender_.delivered_epoch();
     c.acknowledged = acknowledged_;
     receiver_.write(c);
-    if (met_) {
-      c.shown_first = c.inbox_first;
-      c.shown_epoch = c.delivered_epoch;
-    }
+    c.introduced = introduced_ ? 1 : 0;
+    bool show = met_ && c.inbox_first >= shown_first_;
+    c.shown_first = show ? c.inbox_first : shown_first_;
+    c.shown_epoch = show ? c.delivered_epoch : shown_epoch_;
     return c;
   }
 
@@ -404,6 +410,7 @@ class association {
     met_ = true;
     if (verdict_.peer_reset || verdict_.we_were_lost) tell_reset();
     adopt();
+    if (verdict_.knows_us) introduced_ = true;
     receiver_.handle_session();
     session_terms terms;
     terms.send_from = verdict_.send_from;
@@ -423,7 +430,7 @@ class association {
   void verified(timestamp now) {
     const hello_record& h = greeted_;
     phase_ = phase::established;
-    found_ = current();
+    found_ = as_shown(current());
     sender_.handle_verified();
     if (verdict_.knows_us) {
       sender_.handle_delivered(h.delivered, h.delivered_epoch);
@@ -457,7 +464,10 @@ class association {
       former_received_ = receiver_.accepted();
     }
     receiver_.adopt(verdict_.take_from, h.first_epoch, !peer_);
-    if (!verdict_.known) acknowledged_ = 0;
+    if (!verdict_.known) {
+      acknowledged_ = 0;
+      introduced_ = false;
+    }
     peer_ = h.local;
   }
 
@@ -495,14 +505,17 @@ class association {
     parting_ = std::move(parting);
     phase_ = phase::minting;
     local_ = random_.mint();
+    introduced_ = false;
     acknowledged_ = 0;
     // The store was held against what the peer knows: what is taken from now on was told of.
     met_ = true;
     // Or the next meeting would find the new incarnation rolled back as well.
-    if (verdict_.known) {
-      receiver_.handle_confirmed(h.first - 1, h.first_epoch);
-      found_ = current();
+    bool confirmed = h.first - 1 > as_shown(current()).delivered();
+    if (verdict_.known && confirmed && h.first - 1 <= receiver_.accepted()) {
+      shown_first_ = receiver_.index_of(h.first);
+      shown_epoch_ = h.first_epoch;
     }
+    if (verdict_.known) found_ = as_shown(current());
   }
 
   void refuse() {
@@ -518,6 +531,8 @@ class association {
 
   void handle_records(timestamp now) {
     const frame& f = scratch_;
+    // Neither goes out before this side's incarnation is stored.
+    if (f.ack || !f.data.empty()) introduced_ = true;
     if (f.ack && phase_ != phase::established) ack_missed_ = true;
     if (f.ack && phase_ == phase::established && !handshake_.pending()) {
       if (std::error_code e = sender_.handle_ack(*f.ack, now, random_)) return reject(e);
@@ -632,7 +647,10 @@ class association {
   incarnation former_peer_;
   std::uint64_t former_received_;
   std::uint64_t acknowledged_;
-  cursors found_;  ///< where the last good session began, or the one before this life stood
+  std::uint64_t shown_first_;  ///< what was shown before this life, or by a history that is lost
+  std::uint64_t shown_epoch_;
+  bool introduced_;  ///< the peer has stored `local_`
+  cursors found_;    ///< where the last good session began, or the one before this life stood
   floors floors_;
 
   phase phase_ = phase::absent;

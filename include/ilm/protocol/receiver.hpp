@@ -55,16 +55,6 @@ class receiver {
     early_bytes_ = 0;
   }
 
-  /// The peer was told that everything up to `sequence` is delivered, whose epoch is `epoch`: by a
-  /// history that the store has lost. That stands, though what the inbox holds of it is handed over
-  /// again, as if a former stream had left it.
-  void handle_confirmed(std::uint64_t sequence, std::uint64_t epoch) noexcept {
-    std::uint64_t delivered = std::max(taken_, start_) - 1 + offset_;
-    if (sequence <= delivered || sequence > accepted()) return;
-    start_ = sequence + 1 - offset_;
-    delivered_epoch_ = epoch;
-  }
-
   std::error_code handle_data(const data_record& d) {
     std::error_code failed;
     std::uint64_t sequence = d.first;
@@ -177,6 +167,7 @@ class receiver {
     return ranges;
   }
 
+  std::uint64_t index_of(std::uint64_t sequence) const noexcept { return sequence - offset_; }
   bool has_gap() const noexcept { return !early_.empty(); }
   std::uint64_t accepted() const noexcept { return accepted_next_ - 1 + offset_; }
   std::uint64_t unread() const noexcept { return accepted_next_ - taken_; }

@@ -58,6 +58,9 @@ inline verdict judge(const cursors& ours, const floors& floor,
   v.peer_rolled_back =
       (both && theirs.delivered < they_confirmed) ||
       (v.known && (they_received < floor.acknowledged || theirs.next <= floor.received));
+  // A peer that had stored this side's incarnation and speaks of another one met a later one.
+  v.we_rolled_back = v.we_rolled_back || (v.known && ours.introduced != 0 && theirs.peer &&
+                                          !v.knows_us && !v.peer_rolled_back);
   v.peer_reset = ours.peer && !v.known;
   v.we_were_lost = !ours.peer && (v.knows_us ? bool(theirs.former_peer) : bool(theirs.peer));
   v.send_from = std::max(ours.outbox_first, they_received + 1);

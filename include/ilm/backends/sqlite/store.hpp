@@ -383,7 +383,7 @@ class sqlite_store {
 
   /// In version 1 the cursors ended before `shown_first`: all that was taken counted as shown.
   void extend_cursors() const {
-    constexpr std::size_t old_size = cursors::encoded_size - 2 * 8;
+    constexpr std::size_t old_size = cursors::encoded_size - 3 * 8;
     sqlite_statement peers = sql("SELECT id, name, cursors, checksum FROM $peer");
     sqlite_statement put = sql("UPDATE $peer SET cursors = ?2, checksum = ?3 WHERE id = ?1");
     while (peers.step()) {
