@@ -68,8 +68,6 @@ const table of_handles = {
     {flaw::destroying_keeps_lock, backend_clause::destroying_frees},
     {flaw::stored_at_close, backend_clause::destroying_frees},
     {flaw::moved_from_unlocks, backend_clause::moved_handle},
-    {flaw::closed_commits, backend_clause::closed_handle},
-    {flaw::closed_reads, backend_clause::closed_handle},
 };
 
 const table of_failures = {

@@ -68,8 +68,6 @@ enum class flaw {
   destroying_keeps_lock,
   stored_at_close,
   moved_from_unlocks,
-  closed_commits,
-  closed_reads,
   batch_of_5000,
   commits_in_pieces,
   reads_share_a_cursor,

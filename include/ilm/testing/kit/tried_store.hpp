@@ -71,9 +71,9 @@ class backend_bench : public bench<Clock>, public examiner<backend_clause> {
       throw stuck{what};
     }
     if (c->foreign) {
-      book().broken(
-          backend_clause::executor,
-          std::string(what) + " resumed its caller elsewhere than on the caller's strand");
+      std::string done(what);
+      done.append(" resumed its caller elsewhere than on the caller's strand");
+      book().broken(backend_clause::executor, done);
     }
   }
 
