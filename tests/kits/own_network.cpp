@@ -6,7 +6,7 @@
 // The example, whole, for its network; its main is nobody's here, and needs no return.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wreturn-type"
-#define main main_of_the_example
+#define main main_of_own_network
 #include "../../examples/own_network.cpp"
 #undef main
 #pragma GCC diagnostic pop
