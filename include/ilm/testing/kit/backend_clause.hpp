@@ -105,7 +105,7 @@ inline std::string_view text_of(backend_clause c) noexcept {
     case backend_clause::minted:
       return "open: `local` is the incarnation that was minted, for good";
     case backend_clause::cursors:
-      return "commit, open: `next` replaces a peer's cursors wholly, all seventeen numbers";
+      return "commit, open: `next` replaces a peer's cursors wholly, all nineteen numbers";
     case backend_clause::every_peer:
       return "open: gives every peer once, whatever its id: 255 bytes long, with zeros and quotes";
     case backend_clause::reopened_messages:
