@@ -51,6 +51,7 @@ const table of_erasure = {
     {flaw::minted_not_kept, backend_clause::minted},
     {flaw::minted_cleared, backend_clause::minted},
     {flaw::cursors_partly_kept, backend_clause::cursors},
+    {flaw::newest_cursor_lost, backend_clause::cursors},
     {flaw::cursors_with_messages_only, backend_clause::cursors},
     {flaw::peer_twice, backend_clause::every_peer},
     {flaw::ids_end_at_zero, backend_clause::every_peer},

@@ -66,6 +66,7 @@ asio::awaitable<ilm::store_state<std::string>> flawed_backend::open() {
   for (const auto& [id, shelf] : s.now.shelves) {
     ilm::cursors where = shelf.where;
     if (is(flaw::cursors_partly_kept)) where.former_received = 0;
+    if (is(flaw::newest_cursor_lost)) where.shown_epoch = 0;
     state.peers.emplace_back(id, where);
     if (is(flaw::peer_twice)) state.peers.emplace_back(id, where);
   }

@@ -54,6 +54,7 @@ enum class flaw {
   minted_not_kept,
   minted_cleared,
   cursors_partly_kept,
+  newest_cursor_lost,
   cursors_with_messages_only,
   peer_twice,
   ids_end_at_zero,
