@@ -51,6 +51,7 @@ const table of_erasure = {
     {flaw::minted_not_kept, backend_clause::minted},
     {flaw::minted_cleared, backend_clause::minted},
     {flaw::cursors_partly_kept, backend_clause::cursors},
+    {flaw::newest_cursor_lost, backend_clause::cursors},
     {flaw::cursors_with_messages_only, backend_clause::cursors},
     {flaw::peer_twice, backend_clause::every_peer},
     {flaw::ids_end_at_zero, backend_clause::every_peer},
@@ -68,8 +69,6 @@ const table of_handles = {
     {flaw::destroying_keeps_lock, backend_clause::destroying_frees},
     {flaw::stored_at_close, backend_clause::destroying_frees},
     {flaw::moved_from_unlocks, backend_clause::moved_handle},
-    {flaw::closed_commits, backend_clause::closed_handle},
-    {flaw::closed_reads, backend_clause::closed_handle},
 };
 
 const table of_failures = {

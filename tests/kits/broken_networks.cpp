@@ -3,8 +3,9 @@
 
 #include <ilm/codecs/bytes.hpp>
 #include <ilm/testing/network_kit.hpp>
+#include <ilm/testing/simulated_clock.hpp>
 
-#include <chrono>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,16 +16,17 @@ using ilm::testing::network_clause;
 
 namespace {
 
+using simulated = ilm::testing::simulated_clock;
 using table = std::vector<std::pair<bad_line, network_clause>>;
 
 const table of_frames = {
     {bad_line::one_name_for_all, network_clause::local_id},
+    {bad_line::name_changes, network_clause::local_id},
     {bad_line::small_maximum, network_clause::maximum_frame_size},
     {bad_line::maximum_differs, network_clause::maximum_frame_size},
-    {bad_line::no_up, network_clause::up},
-    {bad_line::up_under_another_name, network_clause::up},
-    {bad_line::up_for_one_side_only, network_clause::up},
+    {bad_line::maximum_changes, network_clause::maximum_frame_size},
     {bad_line::drops_all, network_clause::frame_arrives},
+    {bad_line::send_throws, network_clause::frame_arrives},
     {bad_line::wrong_from, network_clause::from},
     {bad_line::wrong_destination, network_clause::destination},
     {bad_line::to_everybody, network_clause::destination},
@@ -32,36 +34,77 @@ const table of_frames = {
     {bad_line::cuts_at_zero, network_clause::whole_frames},
     {bad_line::loses_last_byte, network_clause::whole_frames},
     {bad_line::flips_a_bit, network_clause::whole_frames},
+    {bad_line::merges_frames, network_clause::whole_frames},
+    {bad_line::splits_frames, network_clause::whole_frames},
     {bad_line::drops_the_largest, network_clause::frame_sizes},
+    {bad_line::cuts_the_largest, network_clause::frame_sizes},
     {bad_line::drops_tiny_frames, network_clause::frame_sizes},
+    {bad_line::shared_buffer, network_clause::own_buffer},
     {bad_line::echo, network_clause::nothing_of_oneself},
     {bad_line::invents_frames, network_clause::no_strangers},
 };
 
+const table of_reliability = {
+    {bad_line::loses_one_in_fifty, network_clause::no_loss},
+    {bad_line::loses_one_in_three_thousand, network_clause::no_loss},
+    {bad_line::swaps_neighbours, network_clause::order},
+    {bad_line::repeats_one_in_fifty, network_clause::no_repetition},
+    {bad_line::loses_beyond_a_thousand, network_clause::many_frames},
+    {bad_line::keeps_a_hundred, network_clause::many_frames},
+};
+
+const table of_calls = {
+    {bad_line::absent_blocks, network_clause::absent_peer},
+    {bad_line::absent_ends_it, network_clause::absent_peer},
+    {bad_line::slow_one_blocks_all, network_clause::slow_peer},
+    {bad_line::polls, network_clause::receive_waits},
+    {bad_line::foreign_send, network_clause::executor},
+    {bad_line::foreign_receive, network_clause::executor},
+    {bad_line::deaf_to_cancellation, network_clause::receive_cancelled},
+    {bad_line::send_deaf_to_cancellation, network_clause::send_cancelled},
+};
+
 const table of_lives = {
+    {bad_line::no_up, network_clause::up},
+    {bad_line::receive_throws, network_clause::up},
+    {bad_line::up_under_another_name, network_clause::up},
+    {bad_line::up_for_one_side_only, network_clause::up},
+    {bad_line::frame_before_up, network_clause::up_before_frames},
     {bad_line::up_twice, network_clause::up_and_down_alternate},
     {bad_line::up_of_itself, network_clause::nothing_of_oneself},
     {bad_line::down_twice, network_clause::up_and_down_alternate},
-    {bad_line::foreign_send, network_clause::executor},
-    {bad_line::foreign_receive, network_clause::executor},
+    {bad_line::no_down, network_clause::down},
+    {bad_line::no_down_when_cut, network_clause::next_session},
+    {bad_line::frame_after_down, network_clause::no_frames_after_down},
+    {bad_line::name_stays_taken, network_clause::successor},
+    {bad_line::no_successor, network_clause::successor},
+    {bad_line::old_frames, network_clause::no_old_frames},
+    {bad_line::moved_from_leaves, network_clause::moved_handle},
+    {bad_line::no_second_session, network_clause::next_session},
+    {bad_line::end_hangs, network_clause::ended_network},
+    {bad_line::end_throws_once, network_clause::ended_network},
 };
 
 struct verdict {
   ilm::testing::kit_summary<network_clause> summary;
   std::string findings;
+  std::vector<network_clause> skipped;
 };
 
 verdict judge(bad_line f) {
-  asio::io_context context;
-  flawed_networks factory(context, f);
+  simulated::reset();
   verdict v;
   auto listen = [&](const ilm::testing::kit_report<network_clause>& r) {
+    if (r.outcome == ilm::testing::kit_outcome::skipped) v.skipped.push_back(r.clause);
     if (r.outcome != ilm::testing::kit_outcome::broken) return;
     v.findings.append(r.text).append("\n  found: ").append(r.found).append("\n");
   };
-  ilm::testing::kit_options o;
-  o.limit = std::chrono::milliseconds(f == bad_line::none ? 10'000 : 400);
-  v.summary = ilm::testing::try_network(context, factory, listen, o);
+  asio::io_context context;
+  {
+    flawed_networks factory(context, f);
+    v.summary = ilm::testing::try_network<simulated>(context, factory, listen);
+  }
+  simulated::reset();
   return v;
 }
 
@@ -79,13 +122,26 @@ void require_named(const table& flaws) {
 }  // namespace
 
 TEST_CASE("a network without a flaw has none that the kit finds") {
-  verdict v = judge(bad_line::none);
-  INFO(v.findings);
-  CHECK(v.summary);
+  for (bad_line f : {bad_line::none, bad_line::waits_when_full, bad_line::throws_for_absent}) {
+    verdict v = judge(f);
+    INFO(v.findings);
+    CHECK(v.summary);
+    // A send that never waits cannot be cancelled while it waits.
+    bool waits = f == bad_line::waits_when_full;
+    CHECK(v.skipped == std::vector<network_clause>(waits ? 0 : 1, network_clause::send_cancelled));
+  }
 }
 
 TEST_CASE("the kit's first finding names what a network does wrong with frames") {
   require_named(of_frames);
+}
+
+TEST_CASE("the kit's first finding names what a network does wrong though it is reliable") {
+  require_named(of_reliability);
+}
+
+TEST_CASE("the kit's first finding names what a network does wrong in its calls") {
+  require_named(of_calls);
 }
 
 TEST_CASE("the kit's first finding names what a network does wrong with sessions") {

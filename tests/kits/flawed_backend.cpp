@@ -66,6 +66,7 @@ asio::awaitable<ilm::store_state<std::string>> flawed_backend::open() {
   for (const auto& [id, shelf] : s.now.shelves) {
     ilm::cursors where = shelf.where;
     if (is(flaw::cursors_partly_kept)) where.former_received = 0;
+    if (is(flaw::newest_cursor_lost)) where.shown_epoch = 0;
     state.peers.emplace_back(id, where);
     if (is(flaw::peer_twice)) state.peers.emplace_back(id, where);
   }
@@ -74,7 +75,7 @@ asio::awaitable<ilm::store_state<std::string>> flawed_backend::open() {
 
 asio::awaitable<void> flawed_backend::commit(const batch_type& b) {
   flawed_store& s = *store_;
-  if (!open_ && !is(flaw::closed_commits)) throw std::system_error(ilm::error::store_closed);
+  if (!open_) throw std::system_error(ilm::error::store_closed);
   if (is(flaw::commit_never_completes)) {
     asio::steady_timer never(*context_, asio::steady_timer::time_point::max());
     co_await never.async_wait(asio::use_awaitable);
@@ -121,7 +122,7 @@ asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::box which, const
                                                            std::uint64_t from,
                                                            ilm::page_limit limit) {
   flawed_store& s = *store_;
-  if (!open_ && !is(flaw::closed_reads)) throw std::system_error(ilm::error::store_closed);
+  if (!open_) throw std::system_error(ilm::error::store_closed);
   page found;
   if (s.fail_reads) {
     if (is(flaw::failed_read_is_empty)) co_return found;

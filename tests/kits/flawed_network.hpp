@@ -1,34 +1,39 @@
 #pragma once
 
-// A reliable network in memory with one flaw, chosen at run time, and a factory of such.
+// A reliable network in memory with one flaw, chosen at run time, and a factory of such. It lives
+// in simulated time.
 
 #include <ilm/networks/memory.hpp>
+#include <ilm/testing/simulated_clock.hpp>
 
 #include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 namespace test {
 
 enum class bad_line {
+  // Not bad, but allowed.
   none,
+  waits_when_full,
+  throws_for_absent,
+  // What it says of itself.
   one_name_for_all,
+  name_changes,
   small_maximum,
   maximum_differs,
-  no_up,
-  up_under_another_name,
-  up_for_one_side_only,
+  maximum_changes,
+  // Frames.
   drops_all,
+  send_throws,
   wrong_from,
   wrong_destination,
   to_everybody,
@@ -36,19 +41,20 @@ enum class bad_line {
   cuts_at_zero,
   loses_last_byte,
   flips_a_bit,
+  merges_frames,
+  splits_frames,
   drops_the_largest,
+  cuts_the_largest,
   drops_tiny_frames,
   shared_buffer,
-  frame_before_up,
-  up_twice,
-  down_twice,
-  up_of_itself,
   echo,
   invents_frames,
   loses_one_in_fifty,
+  loses_one_in_three_thousand,
   swaps_neighbours,
   repeats_one_in_fifty,
   loses_beyond_a_thousand,
+  keeps_a_hundred,
   absent_blocks,
   absent_ends_it,
   slow_one_blocks_all,
@@ -57,8 +63,19 @@ enum class bad_line {
   foreign_receive,
   deaf_to_cancellation,
   send_deaf_to_cancellation,
+  // Sessions.
+  no_up,
+  receive_throws,
+  up_under_another_name,
+  up_for_one_side_only,
+  frame_before_up,
+  up_twice,
+  up_of_itself,
+  down_twice,
   no_down,
+  no_down_when_cut,
   frame_after_down,
+  name_stays_taken,
   no_successor,
   old_frames,
   moved_from_leaves,
@@ -69,7 +86,8 @@ enum class bad_line {
 
 class flawed_network {
  public:
-  using fabric = ilm::memory_fabric<std::string, std::chrono::steady_clock, true>;
+  using clock = ilm::testing::simulated_clock;
+  using fabric = ilm::memory_fabric<std::string, clock, true>;
   using inner = fabric::network_type;
   using event = ilm::network_event<std::string>;
   using frame_type = std::vector<std::byte>;
@@ -84,45 +102,43 @@ class flawed_network {
     std::map<std::string, std::deque<frame_type>> left;
     std::map<std::string, int> lives;  ///< how many of each name are there
     std::map<std::string, int> made;
+    /// How many frames nobody has received yet, by sender and receiver.
+    std::map<std::pair<std::string, std::string>, unsigned> under_way;
   };
 
-  flawed_network(std::shared_ptr<hub> h, const std::string& name)
-      : hub_(std::move(h)), net_(hub_->lines.join(name)), net_id_(name) {
-    ++hub_->lives[name];
-    ++hub_->made[name];
-  }
-  ~flawed_network() {
-    if (!moved_) --hub_->lives[net_id_];
-  }
-  flawed_network(flawed_network&& other) noexcept
-      : hub_(other.hub_), net_(std::move(other.net_)), net_id_(other.net_id_) {
-    other.moved_ = true;
-    if (is(bad_line::moved_from_leaves)) hub_->lines.end(net_.local_id());
-  }
+  flawed_network(std::shared_ptr<hub> h, const std::string& name);
+  flawed_network(flawed_network&& other) noexcept;
+  ~flawed_network();
 
-  std::string local_id() const {
-    return is(bad_line::one_name_for_all) ? "everybody" : net_.local_id();
-  }
-  std::size_t maximum_frame_size() const {
-    if (is(bad_line::small_maximum)) return 512;
-    bool odd = net_.local_id().back() % 2 != 0;
-    return is(bad_line::maximum_differs) && odd ? 2048 : 4096;
-  }
+  std::string local_id() const;
+  std::size_t maximum_frame_size() const;
   asio::awaitable<void> send(const std::string& to, frame_type frame);
   asio::awaitable<event> receive();
 
  private:
   bool is(bad_line f) const noexcept { return hub_->flaw == f; }
+  bool loses(const std::string& to, const frame_type& frame);
+  bool holds_back(const std::string& to, frame_type& frame);
+  void spoil(frame_type& frame) const;
+  std::string misdirect(const std::string& to) const;
+  bool full(const std::string& to) const;
+  asio::awaitable<void> wait_for_room(const std::string& to);
+  asio::awaitable<void> dispatch(std::string to, frame_type frame);
   asio::awaitable<void> deliver(std::string to, frame_type frame);
   asio::awaitable<event> next();
+  asio::awaitable<event> next_deaf();
   std::optional<event> judge(event& e);
+  std::optional<event> judge_up(event& e);
+  std::optional<event> judge_down(event& e);
+  void judge_frame(event& e);
 
   std::shared_ptr<hub> hub_;
   inner net_;
-  std::string net_id_;
+  std::string name_;
   bool moved_ = false;
-  unsigned sent_ = 0, waiting_ = 0;
+  unsigned sent_ = 0;
   bool ended_ = false;
+  bool ticking_ = false;
   std::optional<frame_type> held_;
   std::string held_for_;
   std::deque<event> news_;

@@ -38,7 +38,6 @@ enum class backend_clause : std::uint8_t {
   close_frees,
   destroying_frees,
   moved_handle,
-  closed_handle,
   large_batch,
   read_beside_commit,
   reads_at_once,
@@ -106,7 +105,7 @@ inline std::string_view text_of(backend_clause c) noexcept {
     case backend_clause::minted:
       return "open: `local` is the incarnation that was minted, for good";
     case backend_clause::cursors:
-      return "commit, open: `next` replaces a peer's cursors wholly, all seventeen numbers";
+      return "commit, open: `next` replaces a peer's cursors wholly, all nineteen numbers";
     case backend_clause::every_peer:
       return "open: gives every peer once, whatever its id: 255 bytes long, with zeros and quotes";
     case backend_clause::reopened_messages:
@@ -124,8 +123,6 @@ inline std::string_view text_of(backend_clause c) noexcept {
       return "destroying an open handle gives the store free, and keeps what was committed";
     case backend_clause::moved_handle:
       return "a handle that was moved goes on, and destroying what it was moved from has no effect";
-    case backend_clause::closed_handle:
-      return "commit, read: throw on a handle that is not open, and change nothing of the store";
     case backend_clause::large_batch:
       return "commit: takes batches of many messages and bytes: 10,000, and 8 MiB";
     case backend_clause::read_beside_commit:

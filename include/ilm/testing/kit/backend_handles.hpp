@@ -35,7 +35,6 @@ class backend_handles {
     bench_.attempt(clause::close_frees, [&] { close_frees(); });
     bench_.attempt(clause::destroying_frees, [&] { destroying_frees(); });
     bench_.attempt(clause::moved_handle, [&] { moved(); });
-    bench_.attempt(clause::closed_handle, [&] { closed(); });
   }
 
  private:
@@ -212,34 +211,6 @@ class backend_handles {
     }
     s.expect_state(s.reopen());
     s.expect_messages(clause::moved_handle);
-  }
-
-  void closed() {
-    need_second_handle();
-    store s(bench_);
-    fill(s);
-    handle first = s.own();
-    s.demand("close", s.close(first));
-    s.own() = bench_.make(s.number());
-    s.open();
-    expect_useless(s, first, "closed");
-    first.reset();
-    handle never = bench_.make(s.number());
-    expect_useless(s, never, "never opened");
-    store::expect(s.compare(s.model, s.reopen()), clause::closed_handle);
-    s.expect_messages(clause::closed_handle);
-  }
-
-  void expect_useless(store& s, const handle& h, const std::string& how) {
-    auto write = s.commit(h, s.compose().peer(a_).append(box::outbox, 3).done());
-    if (!write->failed) {
-      throw found{clause::closed_handle, "commit on a handle that is " + how + " does not throw"};
-    }
-    auto look = s.read(h, box::outbox, a_, 1, page_limit(10, 1000));
-    if (!look->failed) {
-      throw found{clause::closed_handle, "read on a handle that is " + how + " does not throw"};
-    }
-    s.expect_messages(clause::closed_handle);
   }
 
   Bench& bench_;

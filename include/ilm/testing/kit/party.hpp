@@ -109,6 +109,9 @@ class member : public std::enable_shared_from_this<member<Bench>> {
 
   bool sees(const member& other) { return ups[other.id] > downs[other.id]; }
 
+  /// Whether a frame of this session is missing while a later one is there.
+  bool misses(const member& other) { return !runs_[other.id].missing.empty(); }
+
   void receive() {
     paused = false;
     receiver = bench.template start<nothing>(
@@ -230,6 +233,7 @@ class party {
  public:
   using member_type = member<Bench>;
   using pointer = std::shared_ptr<member_type>;
+  using peer_id = typename Bench::peer_id;
   using clause = network_clause;
   using found = violation<network_clause>;
 
@@ -263,9 +267,9 @@ class party {
       return true;
     };
     if (!bench_.wait_until(met)) {
-      throw found{clause::up,
-                  "`up` with the other's local_id does not come to both sides of a "
-                  "session"};
+      throw found{
+          clause::up,
+          "`up` with the other's local_id does not come to both sides of a session" + failures()};
     }
   }
 
@@ -274,8 +278,14 @@ class party {
                                       std::size_t size) {
     std::uint32_t first = sent_[{from->place, to->place}];
     sent_[{from->place, to->place}] += count;
-    return bench_.template start<nothing>(
-        [=, &b = bench_] { return send_series(b, from, to->id, to->place, first, count, size); });
+    return keep(from, bench_.template start<nothing>([=, &b = bench_] {
+      return send_series(b, from, to->id, to->place, first, count, size);
+    }));
+  }
+
+  /// One frame to somebody who is none of the party.
+  std::shared_ptr<call<nothing>> send_astray(const pointer& from, const peer_id& to) {
+    return keep(from, bench_.template start<nothing>([=] { return send_to_nobody(from, to); }));
   }
 
   template <class T>
@@ -333,7 +343,26 @@ class party {
   }
 
  private:
-  using peer_id = typename Bench::peer_id;
+  /// Who cannot see anybody come.
+  std::string failures() const {
+    for (const pointer& m : members_) {
+      if (m->receiver && m->receiver->failed) {
+        return ": receive threw " + describe(m->receiver->failed);
+      }
+    }
+    return {};
+  }
+
+  /// The network must not go while the call runs.
+  static std::shared_ptr<call<nothing>> keep(const pointer& of, std::shared_ptr<call<nothing>> c) {
+    std::erase_if(of->sends, [](const auto& old) { return old->done; });
+    of->sends.push_back(c);
+    return c;
+  }
+
+  static asio::awaitable<void> send_to_nobody(pointer from, peer_id to) {
+    co_await from->net->send(to, std::vector<std::byte>(100));
+  }
 
   static asio::awaitable<void> send_series(Bench& b, pointer from, peer_id to, unsigned place,
                                            std::uint32_t first, std::uint32_t count,

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <set>
@@ -71,9 +72,9 @@ class backend_bench : public bench<Clock>, public examiner<backend_clause> {
       throw stuck{what};
     }
     if (c->foreign) {
-      book().broken(
-          backend_clause::executor,
-          std::string(what) + " resumed its caller elsewhere than on the caller's strand");
+      std::string done(what);
+      done.append(" resumed its caller elsewhere than on the caller's strand");
+      book().broken(backend_clause::executor, done);
     }
   }
 
@@ -331,9 +332,10 @@ class tried_store {
         "local.high",      "local.low",       "peer.high",    "peer.low",     "former_peer.high",
         "former_peer.low", "former_received", "outbox_first", "outbox_next",  "acknowledged",
         "erased_epoch",    "inbox_first",     "inbox_next",   "stream_start", "stream_offset",
-        "received_epoch",  "delivered_epoch"};
+        "received_epoch",  "delivered_epoch", "shown_first",  "shown_epoch"};
+    static_assert(std::size(names) * 8 == cursors::encoded_size);
     for (std::size_t i = 0; i < a.size(); ++i) {
-      if (a[i] != b[i]) return std::string("another ") + names[i] + " than was committed last";
+      if (a[i] != b[i]) return std::string("another ") + names[i / 8] + " than was committed last";
     }
     return "other cursors";
   }
