@@ -12,6 +12,32 @@ const std::error_code disk_full = std::make_error_code(std::errc::no_space_on_de
 
 }  // namespace
 
+TEST_CASE("a message that cannot be read is named in each box, though both fail alike") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.app().check = [](const message&) { throw std::runtime_error("not now"); };
+  a.start();
+  b.start();
+  REQUIRE(all_stored(store_all(w, b, "a", {"in"})));
+  REQUIRE(w.until([&] { return a.disk().size(ilm::box::inbox) == 1; }));
+  crash(w, b);
+  REQUIRE(all_stored(store_all(w, a, "b", {"out"})));
+  crash(w, a);
+  a.store_faults().read_error = ilm::error::store_corrupt;
+  a.start();
+  a.watch();
+  b.start();
+  w.run_for(10s);
+  int outbound = 0, inbound = 0;
+  for (const event& e : a.events()) {
+    if (e.kind != ilm::event_kind::store_failed) continue;
+    outbound += e.outbound == ilm::sequence_range{1, 1} ? 1 : 0;
+    inbound += e.inbound == ilm::sequence_range{1, 1} ? 1 : 0;
+  }
+  CHECK(outbound == 1);
+  CHECK(inbound == 1);
+}
+
 TEST_CASE("sends fail with the store's error and work again once the store does", "[predecessor]") {
   world w;
   peer a = w.make("a"), b = w.make("b");

@@ -4,6 +4,7 @@
 
 #include <ilm/runtime/engine.hpp>
 
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -224,12 +225,12 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::page(engine_poi
         which == box::outbox ? p.core.poll_outbox_page() : p.core.poll_inbox_page();
     if (!r || self->stopped_) continue;
     std::error_code why = co_await self->read(p, which, *r);
-    if (!why) continue;
-    failed = why;
-    if (why != p.page_error) self->tell_unread(p, which, r->from, why);
+    if (why) failed = why;
+    // Told once for each message that it is about.
+    auto told = std::exchange(p.unread[static_cast<std::size_t>(which)], {why, r->from});
+    if (why && told != std::pair(why, r->from)) self->tell_unread(p, which, r->from, why);
   }
   p.paging = false;
-  p.page_error = failed;
   if (self->stopped_) co_return;
   if (failed) {
     p.page_backoff = std::clamp(p.page_backoff * 2, self->options_.minimum_store_retry,

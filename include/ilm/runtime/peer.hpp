@@ -5,6 +5,7 @@
 #include <ilm/protocol/association.hpp>
 #include <ilm/runtime/age.hpp>
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -80,7 +81,8 @@ struct peer {
   protocol::timestamp armed = protocol::never;
   std::uint64_t armed_as = 0;  ///< the entry for `armed`
   protocol::duration page_backoff{};
-  std::error_code page_error;
+  /// For each box, why it could not be read last, and from which index on.
+  std::array<std::pair<std::error_code, std::uint64_t>, 2> unread;
   protocol::timestamp retry_page_at = protocol::never;
   bool dirty = false;      ///< is in the engine's list of peers that may have something to store
   bool committed = false;  ///< is in its list of peers that may have something new to send

@@ -136,8 +136,8 @@ class composer {
     for (std::uint64_t* field :
          {&c.local.high, &c.local.low, &c.peer.high, &c.peer.low, &c.former_peer.high,
           &c.former_peer.low, &c.former_received, &c.acknowledged, &c.erased_epoch, &c.stream_start,
-          &c.stream_offset, &c.received_epoch, &c.delivered_epoch, &c.shown_first,
-          &c.shown_epoch}) {
+          &c.stream_offset, &c.received_epoch, &c.delivered_epoch, &c.shown_first, &c.shown_epoch,
+          &c.introduced}) {
       *field = random().next();
     }
   }

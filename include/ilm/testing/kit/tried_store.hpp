@@ -332,7 +332,7 @@ class tried_store {
         "local.high",      "local.low",       "peer.high",    "peer.low",     "former_peer.high",
         "former_peer.low", "former_received", "outbox_first", "outbox_next",  "acknowledged",
         "erased_epoch",    "inbox_first",     "inbox_next",   "stream_start", "stream_offset",
-        "received_epoch",  "delivered_epoch", "shown_first",  "shown_epoch"};
+        "received_epoch",  "delivered_epoch", "shown_first",  "shown_epoch",  "introduced"};
     static_assert(std::size(names) * 8 == cursors::encoded_size);
     for (std::size_t i = 0; i < a.size(); ++i) {
       if (a[i] != b[i]) return std::string("another ") + names[i / 8] + " than was committed last";
