@@ -12,6 +12,7 @@
 #include <ilm/statistics.hpp>
 #include <ilm/testing/simulated_store.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -44,6 +45,12 @@ struct failure {
   std::string text;
   explicit operator bool() const noexcept { return !kind.empty(); }
 };
+
+/// What was confirmed as delivered: that is more than what was taken where a lost history confirmed
+/// it, and the copy that was put back hands it over again.
+inline std::uint64_t confirmed(const ilm::cursors& c) {
+  return std::max({c.inbox_first, c.shown_first, c.stream_start}) - 1 + c.stream_offset;
+}
 
 class checker {
  public:

@@ -193,7 +193,7 @@ bool checker::could_tell(std::size_t at, std::size_t about, const image& before,
   if (kept != nullptr) mine = kept->where;
   if (other->peer != mine.local || mine.peer != other->local) return false;
   return other->received() >= mine.outbox_next || other->acknowledged > mine.received() ||
-         std::min(other->outbox_first - 1, other->acknowledged) > mine.delivered();
+         std::min(other->outbox_first - 1, other->acknowledged) > confirmed(mine);
 }
 
 /// Whether the store of `at` went back, and `about` has not met it since: so that nobody knows of

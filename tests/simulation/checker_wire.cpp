@@ -15,12 +15,6 @@ wire::name name_of_incarnation(const ilm::incarnation& i) {
   return n;
 }
 
-/// What was confirmed as delivered: that is more than what was taken where a lost history confirmed
-/// it, and the copy that was put back hands it over again.
-std::uint64_t confirmed(const ilm::cursors& c) {
-  return std::max({c.inbox_first, c.shown_first, c.stream_start}) - 1 + c.stream_offset;
-}
-
 }  // namespace
 
 void checker::frame_sent(std::size_t from, std::size_t to, std::span<const std::byte> bytes) {
