@@ -1,10 +1,14 @@
-# Builds and runs all tests and examples, having installed or fetched what that takes (bootstrap.cmake).
+# Builds and runs tests and examples, having installed or fetched what that takes (bootstrap.cmake).
 #   cmake -P cmake/test.cmake [-- <ctest's arguments, e.g. -R unit>]
+# Without arguments, all but the tests labelled `long`, which take as long again: -- -L long
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/bootstrap.cmake")
 
 set(tree "${ilm_root}/build/test")
 script_arguments(arguments)
+if(NOT arguments)
+  set(arguments --label-exclude "^long$")
+endif()
 
 require(asio json catch2)
 want(parts sqlite openssl)
@@ -12,7 +16,7 @@ want(parts sqlite openssl)
 list(TRANSFORM parts TOUPPER)
 list(TRANSFORM parts REPLACE "^(.+)$" "-DILM_\\1=ON")
 configure("${tree}" -DILM_BUILD_TESTS=ON -DILM_BUILD_EXAMPLES=ON -DILM_BUILD_BENCHMARKS=ON ${parts})
-build("${tree}" all all_verify_interface_header_sets)
+build("${tree}" all)
 
 parallelism(jobs)
 execute_process(
