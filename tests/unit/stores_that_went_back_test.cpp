@@ -376,3 +376,96 @@ TEST_CASE("who went back mints once, however often the two meet before the inbox
   REQUIRE(b.poll_delivery() != nullptr);
   CHECK(b.poll_delivery()->sequence == 6);
 }
+
+TEST_CASE(
+    "a copy from before this side minted is found by a peer that had stored its incarnation") {
+  for (std::uint64_t introduced : {std::uint64_t{0}, std::uint64_t{1}}) {
+    // Bob minted since the copy was made, and Alice knows him by that.
+    cursors sent;
+    sent.local = alice;
+    sent.peer = other;
+    sent.outbox_first = sent.outbox_next = 11;
+    sent.erased_epoch = 1;
+    cursors back = taken_of_ten(5);
+    back.introduced = introduced;
+    options o;
+    association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
+    meet(a, b, 1s);
+    commit(a, 1s);
+    commit(b, 1s);
+    talk(a, b, 1s);
+    INFO(introduced);
+    CHECK(heard(a, event_kind::peer_reset));
+    // Who was never introduced may have minted a moment ago.
+    CHECK(heard(b, event_kind::rolled_back) == (introduced == 1));
+  }
+}
+
+TEST_CASE("a hello waits until the store has the gap that was told") {
+  cursors sent;
+  sent.local = alice;
+  sent.peer = bob;
+  sent.outbox_first = sent.outbox_next = 11;
+  sent.acknowledged = 7;
+  sent.erased_epoch = 1;
+  cursors behind = taken_of_ten(7);
+  behind.inbox_next = 8;
+  options o;
+  association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), behind);
+  meet(a, b, 1s);
+  bool told = false;
+  while (auto n = b.poll_notice()) {
+    told = told || (n->kind == event_kind::gap && n->inbound == sequence_range{8, 10});
+  }
+  CHECK(told);
+  std::vector<std::byte> frame;
+  b.handle_session_up(2s);
+  CHECK_FALSE(b.poll_frame(frame, 2s));
+  commit(b, 2s);
+  REQUIRE(b.poll_frame(frame, 2s));
+  struct frame said;
+  REQUIRE_FALSE(read_frame(frame, said));
+  REQUIRE(said.hello);
+  CHECK(said.hello->received == 10);
+}
+
+TEST_CASE("what could not be stored is forgotten when the two meet again") {
+  // Alice's store goes back and gives the number 11 to another message, while Bob's takes none.
+  options o;
+  o.keepalive_interval = 0ns;
+  cursors sent;
+  sent.local = alice;
+  sent.peer = bob;
+  sent.outbox_first = sent.outbox_next = 11;
+  sent.acknowledged = 10;
+  sent.erased_epoch = 1;
+  association b(o, setup("b", "a", 9, true), taken_of_ten(10));
+  {
+    association a(o, setup("a", "b", 1, true), sent);
+    meet(a, b, 1s);
+    REQUIRE_FALSE(a.handle_send(bytes(std::string_view("old"))));
+    commit(a, 1s);
+    talk(a, b, 1s);
+  }
+  REQUIRE(b.inbox_depth() == 1);
+  REQUIRE(b.poll_change());
+  association a(o, setup("a", "b", 2, true), sent);
+  REQUIRE_FALSE(a.handle_send(bytes(std::string_view("new"))));
+  commit(a, 2s);
+  meet(a, b, 2s);
+  CHECK(b.state() == phase::greeting);
+  b.handle_commit_failed(2s);
+  for (timestamp now = 3s; now < 6s; now += 1s) {
+    talk(a, b, now);
+    commit(b, now);
+    commit(a, now);
+    if (auto r = a.poll_outbox_page()) {
+      std::vector<stored_message> all;
+      all.emplace_back(11, 11, 2, bytes(std::string_view("new")));
+      a.handle_outbox_page(all, now);
+    }
+  }
+  REQUIRE(b.poll_delivery() != nullptr);
+  CHECK(b.poll_delivery()->contents.text() == "new");
+  CHECK(b.inbox_depth() == 1);
+}
