@@ -19,6 +19,15 @@ if(NOT DEFINED CMAKE_COMPILE_WARNING_AS_ERROR)
   set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
 endif()
 
+# ilm_optimise(<target>...): as a release is, also where the rest of it is not (cmake/test.cmake).
+function(ilm_optimise)
+  foreach(target IN LISTS ARGN)
+    if(NOT MSVC)
+      target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O3>)
+    endif()
+  endforeach()
+endfunction()
+
 set(ilm_all ilm::ilm)
 foreach(part IN LISTS ilm_parts)
   list(APPEND ilm_all ilm::${part})

@@ -42,6 +42,7 @@ namespace ilm::testing {
 /// Runs `context`, in this thread, on which nothing else should be under way. An operation that
 /// does not complete, or a frame that does not arrive, within `options.limit` of `Clock`'s time or
 /// a part of it is a finding. Frames beyond maximum_frame_size are not tried: nobody sends them.
+/// After such an operation do not run `context` again: what is left there refers to what is gone.
 template <class Clock = std::chrono::steady_clock, class Factory>
 kit_summary<network_clause> try_network(
     asio::io_context& context, Factory&& factory,
