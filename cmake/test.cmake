@@ -1,6 +1,7 @@
 # Builds and runs tests and examples, having installed or fetched what that takes (bootstrap.cmake).
 #   cmake -P cmake/test.cmake [-- <ctest's arguments, e.g. -R unit>]
-# Without arguments, all but the tests labelled `long`, which take as long again: -- -L long
+# Without arguments, all but the tests labelled `long`, which take as long again; for these
+#   ctest --test-dir build/test -L long
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/bootstrap.cmake")
 

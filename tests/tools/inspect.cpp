@@ -104,7 +104,7 @@ TEST_CASE("inspect: shows what is in a store, while it is in use and after") {
 
     json store = json::parse(inspect.of(file, {"--json"}));
     INFO(store.dump(2));
-    CHECK(store["version"] == 1);
+    CHECK(store["version"] == 2);
     CHECK(store["incarnation"].get<std::string>().size() == 32);
     json bob = store["peers"][0];
     CHECK(bob["peer"] == "bob");
