@@ -166,6 +166,16 @@ TEST_CASE("commits that all fail for a while lose and repeat nothing") {
   CHECK(p.b.texts() == numbered("a", 3));
 }
 
+TEST_CASE("a confirmation whose commit failed is stored later, though nothing else is") {
+  core_pair p(patient());
+  p.connect();
+  p.a.send("a1");
+  REQUIRE(p.until([&] { return p.a->delivered_by_peer() == 1; }));
+  p.a.failing_commits = 1;
+  REQUIRE(p.settle());
+  CHECK(p.a.failing_commits == 0);
+}
+
 TEST_CASE("an ack comes only after the commit of what it confirms") {
   core_pair p(patient());
   p.b.commit_time = 50ms;
