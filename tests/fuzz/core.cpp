@@ -304,11 +304,6 @@ class run {
     writer.hello(h);
     writer.finish();
     identity_ = h.local;
-    told(h.received, h.received, h.credit_sequence);
-    // Whoever does not know this side yet counts from where it begins.
-    if (h.credit_sequence > h.received) {
-      grant(std::max(core_->delivered_by_peer(), h.received) + h.credit_sequence - h.received);
-    }
     hand_over(frame_);
   }
 
@@ -357,7 +352,6 @@ class run {
       a.ranges.push_back(r);
     }
     writer.ack(a);
-    told(a.received, below, a.credit_sequence);
     told_sum_ = a.received_bytes;
   }
 
@@ -380,11 +374,27 @@ class run {
 
   void hand_over(std::span<const std::byte> bytes_sent) {
     bool flowed = core_->flows();
+    frame f;
+    bool readable = !read_frame(bytes_sent, f);
+    if (readable) note(f);
     core_->handle_frame(bytes_sent, now_);
     if (flowed || !core_->flows()) return;
-    frame f;
-    require(!read_frame(bytes_sent, f) && f.hello && nonces_.contains(f.hello->echo),
+    require(readable && f.hello && nonces_.contains(f.hello->echo),
             "a session opens without proof that the other side is there");
+  }
+
+  void note(const frame& f) {
+    if (f.ack) {
+      const ack_record& a = *f.ack;
+      told(a.received, a.ranges.empty() ? a.received : a.ranges.back().last, a.credit_sequence);
+    }
+    if (!f.hello) return;
+    const hello_record& h = *f.hello;
+    told(h.received, h.received, h.credit_sequence);
+    // Whoever does not know this side yet counts from where it begins.
+    if (h.credit_sequence > h.received) {
+      grant(std::max(core_->delivered_by_peer(), h.received) + h.credit_sequence - h.received);
+    }
   }
 
   /// What the other side was told at most, if it believed all of it.
@@ -423,6 +433,11 @@ class run {
     }
   }
 
+  /// More than was taken, where a history that the store has lost had confirmed it.
+  static std::uint64_t confirmed(const cursors& c) {
+    return std::max({c.inbox_first, c.shown_first, c.stream_start}) - 1 + c.stream_offset;
+  }
+
   void check_frame(const std::vector<std::byte>& bytes_sent) {
     require(bytes_sent.size() <= minimum_frame_size, "a frame exceeds the limit");
     frame f;
@@ -431,7 +446,7 @@ class run {
       require(f.hello->received == store_.where.received() || change_,
               "a hello says what is not stored");
       require(f.hello->received <= store_.where.received() &&
-                  f.hello->delivered <= store_.where.delivered(),
+                  f.hello->delivered <= confirmed(store_.where),
               "a hello says more than is stored");
       require(f.hello->next <= store_.where.outbox_next, "a hello numbers what is not stored");
       nonces_.insert(f.hello->nonce);
@@ -441,8 +456,7 @@ class run {
     }
     if (f.ack) {
       require(f.ack->received <= store_.where.received(), "an ack precedes the commit");
-      require(f.ack->delivered <= store_.where.delivered(),
-              "delivered is told before it is stored");
+      require(f.ack->delivered <= confirmed(store_.where), "delivered is told before it is stored");
     }
     for (const data_record& d : f.data) check_data(d);
   }

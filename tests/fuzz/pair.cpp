@@ -259,7 +259,10 @@ class run {
     // A network that cannot tell who is there says nothing now: the sides find each other again.
     if (!up_ || reliable_ || in_.coin()) pair_.reconnect(false);
     bool settled = pair_.until([&] { return pair_.established() && pair_.settled(); }, 300s);
-    // What was told at the very end is not read yet.
+    // The one side may be in a session that the other has left already; and what was told at the
+    // very end is not read yet.
+    pair_.run_for(1s);
+    settled = settled && pair_.until([&] { return pair_.established() && pair_.settled(); }, 300s);
     for (core_side* side : {&pair_.a, &pair_.b}) {
       while (std::optional<notice> n = (*side)->poll_notice()) side->notices.push_back(*n);
     }
