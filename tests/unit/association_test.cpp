@@ -278,6 +278,32 @@ TEST_CASE("a peer that lost its store gets all that it did not confirm, and both
   CHECK(p.b.count(event_kind::store_lost) == 1);
 }
 
+TEST_CASE("what an old incarnation acknowledged is not held against the new one") {
+  core_pair p;
+  p.connect();
+  p.b.application_up = false;
+  send(p.a, numbered("a", 5));
+  REQUIRE(p.until([&] { return p.a.disk.where.acknowledged == 5; }));
+  p.b.lose_store();
+  p.crash(p.b);
+  // The new one knows the peer, and has nothing of it yet.
+  p.filter = [](bool to_a, const std::vector<std::byte>& sent) {
+    frame f;
+    return read_frame(sent, f) || to_a || f.data.empty();
+  };
+  REQUIRE(p.until([&] { return p.established() && p.b.disk.where.peer; }));
+  p.run_for(1s);
+  p.reconnect();
+  REQUIRE(p.until([&] { return p.established(); }));
+  p.filter = nullptr;
+  p.b.application_up = true;
+  REQUIRE(p.settle());
+  CHECK(p.b.texts() == numbered("a", 5));
+  CHECK(p.b.count(event_kind::rolled_back) == 0);
+  CHECK(p.a.count(event_kind::peer_rolled_back) == 0);
+  CHECK(p.a.count(event_kind::peer_reset) == 1);
+}
+
 TEST_CASE("what a lost incarnation left in the inbox is handed over before its new stream") {
   core_pair p;
   p.connect();

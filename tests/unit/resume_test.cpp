@@ -118,6 +118,23 @@ TEST_CASE("a peer that lost its store is a reset on one side and a loss on the o
   CHECK(at_a.take_from == 1);
 }
 
+TEST_CASE("a side that lost its store hears of it from a peer that has adopted it already") {
+  side a = make(alice, other, 3, 9, 0, 5, 7), b = make(other, {}, 1, 2, 0, 0, 0);
+  hello_record theirs = a.hello();
+  CHECK_FALSE(judge(b.c, b.floor(), theirs).we_were_lost);
+  theirs.former_peer = bob;
+  CHECK(judge(b.c, b.floor(), theirs).we_were_lost);
+}
+
+TEST_CASE("a copy from before a mint is found only by who was introduced before") {
+  side b = make(bob, alice, 1, 2, 0, 0, 0), a = make(alice, other, 1, 1, 0, 0, 0);
+  CHECK_FALSE(judged(b, a).we_rolled_back);
+  b.c.introduced = 1;
+  CHECK(judged(b, a).we_rolled_back);
+  a.c.peer = bob;
+  CHECK_FALSE(judged(b, a).we_rolled_back);
+}
+
 TEST_CASE("a peer whose received went below what it acknowledged was rolled back") {
   side a = make(alice, bob, 1, 9, 5, 0, 0), b = make(bob, alice, 1, 1, 0, 0, 4);
   CHECK(judged(a, b).peer_rolled_back);
