@@ -1,5 +1,6 @@
 #include "judge.hpp"
 
+#include "support/confirmed.hpp"
 #include "wire.hpp"
 
 #include <algorithm>
@@ -10,13 +11,9 @@ namespace crash_points {
 
 namespace {
 
-std::string number(std::uint64_t n) { return std::to_string(n); }
+using test::confirmed;
 
-/// What was confirmed as delivered: more than was taken, where a history that was lost confirmed
-/// it.
-std::uint64_t confirmed(const ilm::cursors& c) {
-  return std::max({c.inbox_first, c.shown_first, c.stream_start}) - 1 + c.stream_offset;
-}
+std::string number(std::uint64_t n) { return std::to_string(n); }
 
 }  // namespace
 

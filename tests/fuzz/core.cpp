@@ -3,6 +3,7 @@
 // what this side stores, sends and hands over must stay true to what it was given.
 
 #include "fuzz/input.hpp"
+#include "support/confirmed.hpp"
 #include "support/core_pair.hpp"
 
 #include <ilm/protocol/association.hpp>
@@ -21,6 +22,7 @@ using namespace ilm;
 using namespace ilm::protocol;
 using namespace std::chrono_literals;
 using fuzz::require;
+using test::confirmed;
 
 constexpr std::size_t largest_message = 300;
 constexpr std::array<incarnation, 3> identities{incarnation{7, 1}, incarnation{7, 2},
@@ -431,11 +433,6 @@ class run {
     if (!change_ && !core_->change_due(now_)) {
       require(core_->deadline(true) > now_, "a change is due and none is there");
     }
-  }
-
-  /// More than was taken, where a history that the store has lost had confirmed it.
-  static std::uint64_t confirmed(const cursors& c) {
-    return std::max({c.inbox_first, c.shown_first, c.stream_start}) - 1 + c.stream_offset;
   }
 
   void check_frame(const std::vector<std::byte>& bytes_sent) {

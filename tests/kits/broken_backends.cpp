@@ -1,5 +1,6 @@
 #include "flawed_backend.hpp"
 #include "support/catch.hpp"
+#include "support/kits.hpp"
 
 #include <ilm/testing/backend_kit.hpp>
 
@@ -103,25 +104,11 @@ verdict judge(flaw f) {
   asio::io_context context;
   flawed_stores factory(context, f);
   verdict v;
-  auto listen = [&](const ilm::testing::kit_report<backend_clause>& r) {
-    if (r.outcome != ilm::testing::kit_outcome::broken) return;
-    v.findings.append(r.text).append("\n  found: ").append(r.found).append("\n");
-  };
+  auto listen = [&](const ilm::testing::kit_report<backend_clause>& r) { note(r, v.findings); };
   ilm::testing::kit_options o;
   o.limit = std::chrono::milliseconds(f == flaw::commit_never_completes ? 100 : 1000);
   v.summary = ilm::testing::try_backend(context, factory, listen, o);
   return v;
-}
-
-void require_named(const table& flaws) {
-  for (auto [what, clause] : flaws) {
-    verdict v = judge(what);
-    INFO("flaw " << static_cast<int>(what) << ", expected: " << ilm::testing::text_of(clause)
-                 << "\n"
-                 << v.findings);
-    CHECK_FALSE(v.summary);
-    if (!v.summary) CHECK(v.summary.broken.front() == clause);
-  }
 }
 
 }  // namespace
@@ -134,17 +121,17 @@ TEST_CASE("a backend without a flaw has none that the kit finds") {
 }
 
 TEST_CASE("the kit's first finding names what a backend does wrong with messages") {
-  require_named(of_messages);
+  require_named(of_messages, judge);
 }
 
 TEST_CASE("the kit's first finding names what a backend does wrong with erasure and cursors") {
-  require_named(of_erasure);
+  require_named(of_erasure, judge);
 }
 
 TEST_CASE("the kit's first finding names what a backend does wrong between lives") {
-  require_named(of_handles);
+  require_named(of_handles, judge);
 }
 
 TEST_CASE("the kit's first finding names what a backend does wrong in trouble") {
-  require_named(of_failures);
+  require_named(of_failures, judge);
 }

@@ -5,6 +5,7 @@
 // ilm/protocol or ilm/runtime.
 
 #include "simulation/wire.hpp"
+#include "support/confirmed.hpp"
 
 #include <ilm/backend.hpp>
 #include <ilm/event.hpp>
@@ -28,6 +29,7 @@
 
 namespace simulation {
 
+using test::confirmed;
 using nanoseconds = std::chrono::nanoseconds;
 using image = ilm::testing::disk_image<std::string>;
 using stored_batch = ilm::batch<std::string>;
@@ -45,12 +47,6 @@ struct failure {
   std::string text;
   explicit operator bool() const noexcept { return !kind.empty(); }
 };
-
-/// What was confirmed as delivered: that is more than what was taken where a lost history confirmed
-/// it, and the copy that was put back hands it over again.
-inline std::uint64_t confirmed(const ilm::cursors& c) {
-  return std::max({c.inbox_first, c.shown_first, c.stream_start}) - 1 + c.stream_offset;
-}
 
 class checker {
  public:

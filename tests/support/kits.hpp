@@ -6,6 +6,8 @@
 
 #include <ilm/testing/kit/report.hpp>
 
+#include <string>
+
 namespace test {
 
 /// Fails the test for each broken clause.
@@ -13,6 +15,26 @@ template <class Clause>
 void tell(const ilm::testing::kit_report<Clause>& r) {
   if (r.outcome != ilm::testing::kit_outcome::broken) return;
   FAIL_CHECK(r.text << "\n  found: " << r.found);
+}
+
+/// Adds what was found to be broken to `findings`.
+template <class Clause>
+void note(const ilm::testing::kit_report<Clause>& r, std::string& findings) {
+  if (r.outcome != ilm::testing::kit_outcome::broken) return;
+  findings.append(r.text).append("\n  found: ").append(r.found).append("\n");
+}
+
+/// For each flaw and the clause that it breaks: the first finding of `judge` must name that.
+template <class Table, class Judge>
+void require_named(const Table& flaws, Judge judge) {
+  for (auto [what, clause] : flaws) {
+    auto v = judge(what);
+    INFO("flaw " << static_cast<int>(what) << ", expected: " << ilm::testing::text_of(clause)
+                 << "\n"
+                 << v.findings);
+    CHECK_FALSE(v.summary);
+    if (!v.summary) CHECK(v.summary.broken.front() == clause);
+  }
 }
 
 }  // namespace test

@@ -73,6 +73,18 @@ void meet(association& a, association& b, timestamp now) {
   talk(a, b, now);
 }
 
+/// Where a sender of the epoch 1 stands whose outbox holds `first` to `next` - 1.
+cursors sender_at(std::uint64_t first, std::uint64_t next, std::uint64_t acknowledged) {
+  cursors c;
+  c.local = alice;
+  c.peer = bob;
+  c.outbox_first = first;
+  c.outbox_next = next;
+  c.acknowledged = acknowledged;
+  c.erased_epoch = 1;
+  return c;
+}
+
 /// Where a receiver stands that has ten messages of the epoch 1 and has taken so many of them.
 cursors taken_of_ten(std::uint64_t taken) {
   cursors c;
@@ -88,13 +100,7 @@ cursors taken_of_ten(std::uint64_t taken) {
 
 TEST_CASE("an ack that comes before the last message was looked up erases nothing") {
   // The store went back to four delivered, and gave 5 to 20 to other messages.
-  cursors sent;
-  sent.local = alice;
-  sent.peer = bob;
-  sent.outbox_first = 5;
-  sent.outbox_next = 21;
-  sent.acknowledged = 4;
-  sent.erased_epoch = 1;
+  cursors sent = sender_at(5, 21, 4);
   options o;
   association a(o, setup("a", "b", 2, true), sent),
       b(o, setup("b", "a", 9, true), taken_of_ten(10));
@@ -110,12 +116,7 @@ TEST_CASE("an ack that comes before the last message was looked up erases nothin
 }
 
 TEST_CASE("a store that went back in what was delivered alone is found on both sides") {
-  cursors sent;
-  sent.local = alice;
-  sent.peer = bob;
-  sent.outbox_first = sent.outbox_next = 11;
-  sent.acknowledged = 10;
-  sent.erased_epoch = 1;
+  cursors sent = sender_at(11, 11, 10);
   cursors back = taken_of_ten(5);
   options o;
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
@@ -132,12 +133,7 @@ TEST_CASE("a store that went back in what was delivered alone is found on both s
 
 TEST_CASE("both sides are told of a store that went back, whoever finds it out first") {
   for (bool old_one_first : {false, true}) {
-    cursors sent;
-    sent.local = alice;
-    sent.peer = bob;
-    sent.outbox_first = sent.outbox_next = 11;
-    sent.acknowledged = 10;
-    sent.erased_epoch = 1;
+    cursors sent = sender_at(11, 11, 10);
     cursors back = taken_of_ten(5);
     back.inbox_next = 6;
     options o;
@@ -180,12 +176,7 @@ TEST_CASE("what an old copy hands over again before the two meet does not hide t
           commit(earlier, 1s);
           back = earlier.stored();
         }
-        cursors sent;
-        sent.local = alice;
-        sent.peer = bob;
-        sent.outbox_first = sent.outbox_next = confirmed + 1;
-        sent.acknowledged = confirmed;
-        sent.erased_epoch = 1;
+        cursors sent = sender_at(confirmed + 1, confirmed + 1, confirmed);
         association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
         if (lives == 0) {
           b.handle_inbox_page(page(6, 10, 1));
@@ -208,13 +199,7 @@ TEST_CASE("what an old copy hands over again before the two meet does not hide t
 }
 
 TEST_CASE("a restart that takes what its inbox holds before the two meet is no older store") {
-  cursors sent;
-  sent.local = alice;
-  sent.peer = bob;
-  sent.outbox_first = 6;
-  sent.outbox_next = 11;
-  sent.acknowledged = 10;
-  sent.erased_epoch = 1;
+  cursors sent = sender_at(6, 11, 10);
   cursors stored = taken_of_ten(5);
   options o;
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), stored);
@@ -274,13 +259,7 @@ TEST_CASE("credit that the messages of an old incarnation gave back is told") {
 TEST_CASE("what is not stored yet when the two meet again is held against the peer as well") {
   options o;
   o.keepalive_interval = 0ns;
-  cursors sent;
-  sent.local = alice;
-  sent.peer = bob;
-  sent.outbox_first = 11;
-  sent.outbox_next = 12;
-  sent.acknowledged = 10;
-  sent.erased_epoch = 1;
+  cursors sent = sender_at(11, 12, 10);
   association b(o, setup("b", "a", 9, false), taken_of_ten(10));
   {
     association a(o, setup("a", "b", 2, false), sent);
@@ -312,12 +291,7 @@ TEST_CASE("a late message of a lost history does not slip in while the two meet 
   // it is taken for the new one.
   options o;
   o.keepalive_interval = 0ns;
-  cursors sent;
-  sent.local = alice;
-  sent.peer = bob;
-  sent.outbox_first = sent.outbox_next = 11;
-  sent.acknowledged = 10;
-  sent.erased_epoch = 1;
+  cursors sent = sender_at(11, 11, 10);
   association b(o, setup("b", "a", 9, false), taken_of_ten(10));
   std::vector<std::byte> late;
   {
@@ -347,12 +321,7 @@ TEST_CASE("a late message of a lost history does not slip in while the two meet 
 }
 
 TEST_CASE("who went back mints once, however often the two meet before the inbox is read again") {
-  cursors sent;
-  sent.local = alice;
-  sent.peer = bob;
-  sent.outbox_first = sent.outbox_next = 11;
-  sent.acknowledged = 10;
-  sent.erased_epoch = 1;
+  cursors sent = sender_at(11, 11, 10);
   cursors back = taken_of_ten(5);
   options o;
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
@@ -381,11 +350,8 @@ TEST_CASE(
     "a copy from before this side minted is found by a peer that had stored its incarnation") {
   for (std::uint64_t introduced : {std::uint64_t{0}, std::uint64_t{1}}) {
     // Bob minted since the copy was made, and Alice knows him by that.
-    cursors sent;
-    sent.local = alice;
+    cursors sent = sender_at(11, 11, 0);
     sent.peer = other;
-    sent.outbox_first = sent.outbox_next = 11;
-    sent.erased_epoch = 1;
     cursors back = taken_of_ten(5);
     back.introduced = introduced;
     options o;
@@ -402,12 +368,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a hello waits until the store has the gap that was told") {
-  cursors sent;
-  sent.local = alice;
-  sent.peer = bob;
-  sent.outbox_first = sent.outbox_next = 11;
-  sent.acknowledged = 7;
-  sent.erased_epoch = 1;
+  cursors sent = sender_at(11, 11, 7);
   cursors behind = taken_of_ten(7);
   behind.inbox_next = 8;
   options o;
@@ -433,12 +394,7 @@ TEST_CASE("what could not be stored is forgotten when the two meet again") {
   // Alice's store goes back and gives the number 11 to another message, while Bob's takes none.
   options o;
   o.keepalive_interval = 0ns;
-  cursors sent;
-  sent.local = alice;
-  sent.peer = bob;
-  sent.outbox_first = sent.outbox_next = 11;
-  sent.acknowledged = 10;
-  sent.erased_epoch = 1;
+  cursors sent = sender_at(11, 11, 10);
   association b(o, setup("b", "a", 9, true), taken_of_ten(10));
   {
     association a(o, setup("a", "b", 1, true), sent);
