@@ -440,14 +440,14 @@ class chat {
     std::uint64_t oldest = INT64_MAX;  // the largest number that SQL knows
     for (const auto& [peer, address] : asked_.peers) {
       // What a crash left written down and not sent.
-      ilm::sequence_range accepted = co_await messenger_.pending(peer);
+      ilm::sequence_range accepted = co_await messenger_.undelivered(peer);
       for (const line& l : transcript_.own_after(peer, accepted.last)) co_await send(l);
-      pending[peer] = co_await messenger_.pending(peer);
+      pending[peer] = co_await messenger_.undelivered(peer);
       next_[peer] = pending[peer].last + 1;
       oldest = std::min(oldest, pending[peer].first);
     }
     for (const line& l : transcript_.history(10, oldest)) {
-      if (!pending.contains(l.peer)) pending[l.peer] = co_await messenger_.pending(l.peer);
+      if (!pending.contains(l.peer)) pending[l.peer] = co_await messenger_.undelivered(l.peer);
       bool on_its_way = l.own && pending[l.peer].contains(l.number);
       screen_.print(l, on_its_way);
       if (on_its_way) spawn(confirm(l));
@@ -506,7 +506,7 @@ class chat {
   }
 
   asio::awaitable<void> confirm(line l) {
-    co_await messenger_.delivered(l.peer, l.number);
+    co_await messenger_.wait_delivered(l.peer, l.number);
     screen_.mark(l);
   }
 

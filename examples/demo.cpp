@@ -125,7 +125,7 @@ class demonstration {
       ilm::message<std::string> line = co_await bob_box_.receive();
       take(line);
     }
-    if (sent_ > 0) co_await alice_->delivered("bob", sent_);
+    if (sent_ > 0) co_await alice_->wait_delivered("bob", sent_);
     say("the last receipt is in");
     add_up();
     co_await alice_->shutdown(1s);
@@ -185,7 +185,7 @@ class demonstration {
   /// the guarantees in README.md), so wait for the receipt of the last one taken: it follows the
   /// record. What has arrived besides, and what is under way, may be in any state.
   asio::awaitable<void> crash_bob() {
-    if (!received_.empty()) co_await alice_->delivered("bob", received_.size());
+    if (!received_.empty()) co_await alice_->wait_delivered("bob", received_.size());
     say("the receiver crashes");
     add_up();
     bob_.reset();

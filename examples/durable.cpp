@@ -34,7 +34,7 @@ asio::awaitable<void> run(asio::io_context& context, ilm::tcp_network<> network,
 
   std::uint64_t number = co_await messenger.send_to(peer, "Hello from " + me);
   std::cout << me << ": message " << number << " is on the disk" << std::endl;
-  co_await messenger.delivered(peer, number);
+  co_await messenger.wait_delivered(peer, number);
   std::cout << me << ": " << peer << " has it" << std::endl;
   for (;;) std::cout << me << ": " << describe(co_await messenger.next_event()) << std::endl;
 }

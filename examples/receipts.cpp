@@ -38,12 +38,12 @@ asio::awaitable<void> run(asio::io_context& context) {
 
   ilm::message<peer_id> m = co_await box.receive();
   if (m.sequence != sequence) throw std::runtime_error("another message arrived");
-  co_await alice.delivered("bob", sequence);
+  co_await alice.wait_delivered("bob", sequence);
   std::cout << "message " << sequence << " is with Bob's application\n";
 
   // For what was never sent there is no receipt to wait for.
   try {
-    co_await alice.delivered("bob", sequence + 1);
+    co_await alice.wait_delivered("bob", sequence + 1);
     throw std::runtime_error("a receipt for nothing");
   } catch (const std::system_error& e) {
     if (e.code() != ilm::error::unknown_sequence) throw;

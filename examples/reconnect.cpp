@@ -54,7 +54,7 @@ asio::awaitable<void> run(asio::io_context& context) {
   network.connect("alice", "bob");
   co_await wait_for(alice, peer_connected);
   co_await expect(box, "two");
-  co_await alice.delivered("bob", 2);
+  co_await alice.wait_delivered("bob", 2);
 
   std::cout << "Bob crashes, and comes back with his store\n";
   bob.reset();
@@ -63,7 +63,7 @@ asio::awaitable<void> run(asio::io_context& context) {
   bob.emplace(context, bob_store, network.join("bob"), box);
   co_await wait_for(alice, peer_connected);
   co_await expect(box, "three");
-  co_await alice.delivered("bob", 3);
+  co_await alice.wait_delivered("bob", 3);
 
   std::cout << "Bob crashes, and comes back without his store\n";
   bob.reset();

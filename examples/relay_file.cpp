@@ -460,7 +460,7 @@ class sender {
   /// Piece n has the sequence n, so what the store accepted last says where to go on. Goes on
   /// beyond the last piece, until all are delivered.
   asio::awaitable<void> send_pieces() {
-    ilm::sequence_range pending = co_await messenger_.pending(receiver_id);
+    ilm::sequence_range pending = co_await messenger_.undelivered(receiver_id);
     if (pending.last > 0) {
       progress::note("going on: of " + std::to_string(pieces_) + " pieces, " +
                      std::to_string(std::min(pending.last, pieces_)) + " were accepted and " +
@@ -470,7 +470,7 @@ class sender {
     for (std::uint64_t n = pending.first; n <= pieces_ + pieces_ahead; ++n) {
       if (n > pieces_ahead && pieces_ > 0) {
         std::uint64_t confirmed = std::min(n - pieces_ahead, pieces_);
-        co_await messenger_.delivered(receiver_id, confirmed);
+        co_await messenger_.wait_delivered(receiver_id, confirmed);
         bar.show(std::min(confirmed * piece_size, size_));
       }
       if (n > pending.last && n <= pieces_) co_await send_piece(n);

@@ -6,3 +6,4 @@
 // both, or this one alone, and everything is compiled with ILM_COMPILED defined.
 
 #include <ilm/detail/compiled.hpp>
+#include <ilm/runtime/shell.hpp>

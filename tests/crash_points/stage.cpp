@@ -216,7 +216,7 @@ struct stage::body {
       --at(from).receipts;
       if (!failed) court.receipt(from, which);
     };
-    at(from).running->delivered(name_of(other(from)), sequence, answer);
+    at(from).running->wait_delivered(name_of(other(from)), sequence, answer);
   }
 
   void restart_who_is_due() {

@@ -8,9 +8,6 @@
 #include <sstream>
 #include <stdexcept>
 
-template class ilm::runtime::engine<simulation::peer_store, simulation::network,
-                                    simulation::handler, simulation::clock>;
-
 namespace simulation {
 namespace {
 
@@ -183,7 +180,7 @@ void player::send_one(std::size_t from, std::size_t to, std::size_t size) {
 
 void player::ask_receipt(std::size_t from, std::size_t to, std::size_t number,
                          std::uint64_t sequence) {
-  actors_[from]->body->delivered(
+  actors_[from]->body->wait_delivered(
       peer_name(to), sequence,
       [this, from, to, number, l = actors_[from]->life](std::error_code e) {
         if (!e && l->alive) checker_->got_receipt(from, to, number);

@@ -154,6 +154,3 @@ class player {
 
 }  // namespace simulation
 
-// In player.cpp: an engine takes a compiler a while.
-extern template class ilm::runtime::engine<simulation::peer_store, simulation::network,
-                                           simulation::handler, simulation::clock>;

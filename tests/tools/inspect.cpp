@@ -51,10 +51,10 @@ class alice_at_work {
   asio::awaitable<void> make_a_past() {
     for (const char* text : {"one", "two", "three"}) co_await alice_->send_to("bob", text);
     for (int i = 0; i < 3; ++i) co_await bob_box_.receive();
-    co_await alice_->delivered("bob", 3);
+    co_await alice_->wait_delivered("bob", 3);
     for (const char* text : {"yes", "and"}) co_await bob_->send_to("alice", text);
     co_await alice_box_.receive();
-    co_await bob_->delivered("alice", 1);
+    co_await bob_->wait_delivered("alice", 1);
     co_await bob_->shutdown(100ms);
     for (const char* text : {"four", "five"}) co_await alice_->send_to("bob", text);
     co_await alice_->send_to(std::string("\x01\x07"), "to somebody whose id is no text");

@@ -7,14 +7,14 @@ namespace ilm::detail {
 /// Brings nodes from any thread to one, in order for each thread. Node has a `Node* next`.
 /// (Treiber, "Systems Programming: Coping with Parallelism", 1986; taken as a whole, so no ABA.)
 template <class Node>
-class intake {
+class submission_queue {
  public:
-  intake() = default;
-  intake(const intake&) = delete;
-  intake& operator=(const intake&) = delete;
-  ~intake() { clear(); }
+  submission_queue() = default;
+  submission_queue(const submission_queue&) = delete;
+  submission_queue& operator=(const submission_queue&) = delete;
+  ~submission_queue() { clear(); }
 
-  /// True if the intake was empty: then, and only then, the consumer has to be called.
+  /// True if the queue was empty: then, and only then, the consumer has to be called.
   bool push(Node* node) noexcept {
     // Once the node is in, it is the consumer's: only the local copy may be read.
     Node* top = top_.load(std::memory_order_relaxed);
@@ -27,7 +27,7 @@ class intake {
 
   /// Destroys all nodes.
   void clear() noexcept {
-    for (Node* n = take(); n != nullptr;) {
+    for (Node* n = take_all(); n != nullptr;) {
       Node* next = n->next;
       delete n;
       n = next;
@@ -35,7 +35,7 @@ class intake {
   }
 
   /// All nodes, the oldest first.
-  Node* take() noexcept {
+  Node* take_all() noexcept {
     Node* newest = top_.exchange(nullptr, std::memory_order_acquire);
     Node* oldest = nullptr;
     while (newest != nullptr) {

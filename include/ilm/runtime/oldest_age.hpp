@@ -1,8 +1,8 @@
 #pragma once
 
 #include <ilm/protocol/time.hpp>
+#include <ilm/runtime/bounds.hpp>
 
-#include <cstddef>
 #include <cstdint>
 #include <deque>
 
@@ -10,21 +10,20 @@ namespace ilm::runtime {
 
 /// How long the oldest message of an outbox waits, in bounded memory: one mark a batch, and where
 /// there are too many, neighbours merge and keep the older time.
-class age_marks {
+class oldest_age {
  public:
   void add(std::uint64_t last, protocol::timestamp now) {
-    if (marks_.size() == limit) merge();
+    if (marks_.size() == age_marks) merge();
     marks_.push_back(mark{last, now});
   }
   void erase_to(std::uint64_t sequence) {
     while (!marks_.empty() && marks_.front().last <= sequence) marks_.pop_front();
   }
-  protocol::duration oldest(protocol::timestamp now) const {
+  protocol::duration at(protocol::timestamp now) const {
     return marks_.empty() ? protocol::duration::zero() : now - marks_.front().since;
   }
 
  private:
-  static constexpr std::size_t limit = 256;
   struct mark {
     std::uint64_t last;
     protocol::timestamp since;
