@@ -71,7 +71,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
         timer_(strand_),
         commit_wake_(strand_),
         closing_wake_(strand_) {
-    if (std::string wrong = contradiction(options_, frame_limit_); !wrong.empty()) {
+    if (std::string wrong = validation_error(options_, frame_limit_); !wrong.empty()) {
       throw std::system_error(make_error_code(error::invalid_options), wrong);
     }
     maximum_message_ =
