@@ -4,11 +4,12 @@
 #include <ilm/codecs/bytes.hpp>
 #include <ilm/testing/kit/backend_clause.hpp>
 #include <ilm/testing/kit/backend_faults.hpp>
+#include <ilm/testing/kit/backend_fixture.hpp>
 #include <ilm/testing/kit/backend_handles.hpp>
 #include <ilm/testing/kit/backend_messages.hpp>
 #include <ilm/testing/kit/backend_reading.hpp>
 #include <ilm/testing/kit/report.hpp>
-#include <ilm/testing/kit/tried_store.hpp>
+#include <ilm/testing/kit/store_under_test.hpp>
 
 #include <asio/io_context.hpp>
 
@@ -57,22 +58,22 @@ kit_summary<backend_clause> try_backend(
     asio::io_context& context, Factory&& factory,
     std::function<void(const kit_report<backend_clause>&)> report,
     const kit_options& options = {}) {
-  using bench = kit::backend_bench<PeerId, Clock, std::remove_reference_t<Factory>>;
-  bench b(context, factory, options, std::move(report));
-  kit::backend_messages<bench> messages(b);
-  kit::backend_reading<bench> reading(b);
+  using fixture_type = kit::backend_fixture<PeerId, Clock, std::remove_reference_t<Factory>>;
+  fixture_type fixture(context, factory, options, std::move(report));
+  kit::backend_messages<fixture_type> messages(fixture);
+  kit::backend_reading<fixture_type> reading(fixture);
   messages.run();
   reading.run_erasure();
   messages.run_numbers();
   reading.run_pages();
-  kit::backend_handles<bench>(b).run();
+  kit::backend_handles<fixture_type>(fixture).run();
   messages.run_large();
   reading.run_together();
   // These are looked for in all that is done.
-  b.attempt(backend_clause::read_without_gap, [] {});
-  b.attempt(backend_clause::executor, [] {});
-  kit::backend_faults<bench>(b).run();
-  return b.book().finish();
+  fixture.attempt(backend_clause::read_without_gap, [] {});
+  fixture.attempt(backend_clause::executor, [] {});
+  kit::backend_faults<fixture_type>(fixture).run();
+  return fixture.results().finish();
 }
 
 }  // namespace ilm::testing

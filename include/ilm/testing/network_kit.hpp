@@ -3,8 +3,8 @@
 #include <ilm/network.hpp>
 #include <ilm/testing/kit/network_checks.hpp>
 #include <ilm/testing/kit/network_clause.hpp>
-#include <ilm/testing/kit/network_lives.hpp>
-#include <ilm/testing/kit/party.hpp>
+#include <ilm/testing/kit/network_fixture.hpp>
+#include <ilm/testing/kit/network_sessions.hpp>
 #include <ilm/testing/kit/report.hpp>
 
 #include <asio/io_context.hpp>
@@ -48,31 +48,32 @@ kit_summary<network_clause> try_network(
     asio::io_context& context, Factory&& factory,
     std::function<void(const kit_report<network_clause>&)> report,
     const kit_options& options = {}) {
-  using bench = kit::network_bench<Clock, std::remove_reference_t<Factory>>;
+  using fixture_type = kit::network_fixture<Clock, std::remove_reference_t<Factory>>;
   using clause = network_clause;
-  bench b(context, factory, options, std::move(report));
-  kit::network_checks<bench> frames(b);
+  fixture_type fixture(context, factory, options, std::move(report));
+  kit::network_checks<fixture_type> frames(fixture);
   frames.run_frames();
-  kit::network_lives<bench>(b).run();
+  kit::network_sessions<fixture_type>(fixture).run();
   frames.run_peers();
   // These are looked for in all that is done.
   for (clause c : {clause::up_before_frames, clause::up_and_down_alternate, clause::executor,
                    clause::nothing_of_oneself, clause::no_strangers}) {
-    b.attempt(c, [] {});
+    fixture.attempt(c, [] {});
   }
-  if (bench::tells_presence) {
-    b.attempt(clause::no_frames_after_down, [] {});
+  if (fixture_type::tells_presence) {
+    fixture.attempt(clause::no_frames_after_down, [] {});
   } else {
-    b.book().skipped(clause::no_frames_after_down, "not tried: the network tells of no `down`");
+    fixture.results().skipped(clause::no_frames_after_down,
+                              "not tried: the network tells of no `down`");
   }
   for (clause c : {clause::no_loss, clause::order, clause::no_repetition}) {
-    if (bench::reliable) {
-      b.attempt(c, [] {});
+    if (fixture_type::reliable) {
+      fixture.attempt(c, [] {});
     } else {
-      b.book().skipped(c, "not tried: the network does not say that it is reliable");
+      fixture.results().skipped(c, "not tried: the network does not say that it is reliable");
     }
   }
-  return b.book().finish();
+  return fixture.results().finish();
 }
 
 }  // namespace ilm::testing

@@ -58,17 +58,17 @@ struct cannot_try {
 /// Reports each clause once: what is broken at once, the others when all is tried, for a later
 /// check may find what an earlier one could not see.
 template <class Clause>
-class ledger {
+class clause_results {
  public:
-  using report = std::function<void(const kit_report<Clause>&)>;
+  using report_handler = std::function<void(const kit_report<Clause>&)>;
 
-  explicit ledger(report to) : report_(std::move(to)) {}
+  explicit clause_results(report_handler handler) : report_(std::move(handler)) {}
 
   // By reference: g++ 12 warns of moves of strings that it has seen the length of.
   void broken(Clause c, const std::string& found) {
     if (!broken_.insert(c).second) return;
     summary_.broken.push_back(c);
-    tell(c, kit_outcome::broken, found);
+    report(c, kit_outcome::broken, found);
   }
   void skipped(Clause c, std::string why) { skipped_.emplace(c, std::move(why)); }
   void kept(Clause c) { kept_.insert(c); }
@@ -79,22 +79,22 @@ class ledger {
     for (const auto& [c, why] : skipped_) {
       if (broken_.contains(c)) continue;
       ++summary_.skipped;
-      tell(c, kit_outcome::skipped, why);
+      report(c, kit_outcome::skipped, why);
     }
     for (Clause c : kept_) {
       if (broken_.contains(c) || skipped_.contains(c)) continue;
       ++summary_.kept;
-      tell(c, kit_outcome::kept, {});
+      report(c, kit_outcome::kept, {});
     }
     return std::move(summary_);
   }
 
  private:
-  void tell(Clause c, kit_outcome what, std::string found) {
-    if (report_) report_(kit_report<Clause>(c, what, text_of(c), std::move(found)));
+  void report(Clause c, kit_outcome outcome, std::string found) {
+    if (report_) report_(kit_report<Clause>(c, outcome, text_of(c), std::move(found)));
   }
 
-  report report_;
+  report_handler report_;
   std::set<Clause> broken_, kept_;
   std::map<Clause, std::string> skipped_;
   kit_summary<Clause> summary_;

@@ -24,7 +24,7 @@ inline bool same(const stored_message& a, const stored_message& b) {
 }
 
 /// What a store must hold for one peer.
-struct shelf_model {
+struct peer_record {
   cursors where;
   std::map<std::uint64_t, stored_message> outbox;
   std::map<std::uint64_t, stored_message> inbox;
@@ -50,12 +50,12 @@ struct shelf_model {
 template <class PeerId>
 struct store_model {
   incarnation local;
-  std::map<PeerId, shelf_model> shelves;
+  std::map<PeerId, peer_record> peers;
 
   void apply(const batch<PeerId>& b) {
     if (b.minted) local = *b.minted;
     for (const peer_change<PeerId>& c : b.changes) {
-      shelf_model& s = shelves[c.peer];
+      peer_record& s = peers[c.peer];
       s.where = c.next;
       for (const stored_message& m : c.outbox) s.outbox[m.index] = m;
       for (const stored_message& m : c.inbox) s.inbox[m.index] = m;
@@ -69,7 +69,7 @@ struct store_model {
     }
   }
 
-  bool is_new() const { return !local && shelves.empty(); }
+  bool is_new() const { return !local && peers.empty(); }
 };
 
 /// Composes batches that follow from what a model holds.
@@ -84,8 +84,8 @@ class composer {
                            [&](const peer_change<PeerId>& c) { return c.peer == id; });
     current_ = static_cast<std::size_t>(at - batch_.changes.begin());
     if (at != batch_.changes.end()) return *this;
-    auto known = model_->shelves.find(id);
-    cursors next = known != model_->shelves.end() ? known->second.where : cursors();
+    auto known = model_->peers.find(id);
+    cursors next = known != model_->peers.end() ? known->second.where : cursors();
     scramble(next);
     batch_.changes.emplace_back(id, next);
     return *this;
@@ -121,7 +121,7 @@ class composer {
     return *this;
   }
 
-  composer& mint() {
+  composer& create_incarnation() {
     batch_.minted = incarnation{random().next(), random().next()};
     return *this;
   }
