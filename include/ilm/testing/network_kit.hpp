@@ -21,10 +21,10 @@ namespace ilm::testing {
 /// `factory` is anything that can be called with a number: `factory(place)` gives the network of
 /// the peer with that number, which runs on `context`. Each number is a peer of another name; one
 /// that comes again, when the first has been destroyed, is a successor of the same name. The
-/// factory has these as well, as far as they apply and can be had; what cannot be tried without is
-/// reported as skipped:
+/// factory may have these members as well, as far as they apply; clauses that need a missing one
+/// are reported as skipped:
 ///
-/// | member of the factory               | what it does                                           |
+/// | member of the factory               | effect                                                 |
 /// |-------------------------------------|--------------------------------------------------------|
 /// | `introduce(network&, network&)`     | has the two find each other, by an address, say.       |
 /// |                                     | Called once for each pair, before either receives, or  |
@@ -36,13 +36,14 @@ namespace ilm::testing {
 /// |                                     | reports `up` once for each, and is done                |
 /// | `may_corrupt`, a `bool` constant    | true if frames may be changed on their way             |
 ///
-/// `report` is called with a kit_report for each clause: whether it is kept or broken and what was
-/// found, or why it was skipped. The first that is broken tells most; others may follow from it.
+/// `report` is called with a kit_report for each clause: kept, broken with the finding, or skipped
+/// with the reason. The first broken clause is the most telling; others may follow from it.
 ///
 /// Runs `context`, in this thread, on which nothing else should be under way. An operation that
 /// does not complete, or a frame that does not arrive, within `options.limit` of `Clock`'s time or
-/// a part of it is a finding. Frames beyond maximum_frame_size are not tried: nobody sends them.
-/// After such an operation do not run `context` again: what is left there refers to what is gone.
+/// a part of it is a finding. Frames beyond maximum_frame_size are not tried: a messenger sends
+/// none. After a finding of an operation that does not complete, do not run `context` again: its
+/// handlers refer to destroyed objects.
 template <class Clock = std::chrono::steady_clock, class Factory>
 kit_summary<network_clause> try_network(
     asio::io_context& context, Factory&& factory,

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-// Checks of a backend: errors, crashes and damage, as far as the factory can bring them about.
+// Checks of a backend: errors, crashes and damage, as far as the factory can cause them.
 
 namespace ilm::testing::kit {
 
@@ -123,7 +123,7 @@ class backend_faults {
     s.expect_messages(clause::failed_read);
   }
 
-  /// Has one commit fail that should; says whether it did.
+  /// Makes one commit fail; whether it threw.
   bool fail(store& s, const batch<peer_id>& b) {
     fixture_.factory().fail_commits(s.number(), true);
     auto r = s.commit(s.own(), b);
@@ -169,7 +169,7 @@ class backend_faults {
                   "opened again after its first commit failed: ");
   }
 
-  /// What follows takes the numbers of what failed.
+  /// The next commit reuses the indexes of the failed one.
   void commit_after_failure() {
     for (bool same_batch : {true, false}) {
       store s(fixture_);
@@ -191,9 +191,9 @@ class backend_faults {
     }
   }
 
-  // Crashes. From the factory's `crash` on, what the old handle does no longer reaches the store.
+  // Crashes. From the factory's `crash` on, operations of the old handle do not reach the store.
 
-  /// The store as it is found after a crash, in another life.
+  /// Opens the store after a crash, with a new handle.
   auto after_crash(store& s) {
     s.drop();
     s.own() = fixture_.make(s.number());
@@ -218,7 +218,7 @@ class backend_faults {
     }
   }
 
-  /// The first is what must be, or the second.
+  /// The store must equal `before` or `after`; if the commit completed, `after`.
   void expect_either(store& s, const store_model<peer_id>& before,
                      const store_model<peer_id>& after, bool completed, const std::string& when) {
     auto state = after_crash(s);

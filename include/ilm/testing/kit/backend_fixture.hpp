@@ -15,7 +15,7 @@
 
 namespace ilm::testing::kit {
 
-/// What the checks of a backend share: the user's factory, and names for peers and stores.
+/// Shared by the checks of a backend: the user's factory, peer ids, and numbers of stores.
 template <class PeerId, class Clock, class Factory>
 class backend_fixture : public fixture<Clock>, public examiner<backend_clause> {
  public:

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-// Checks of a backend: handles come and go, and the store stays.
+// Checks of a backend: the store outlives its handles, and one handle at a time has it open.
 
 namespace ilm::testing::kit {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-// Checks of a backend: what is committed is there.
+// Checks of a backend: committed messages can be read.
 
 namespace ilm::testing::kit {
 

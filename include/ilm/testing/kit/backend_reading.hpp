@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-// Checks of a backend: pages, erasure, and what runs at the same time.
+// Checks of a backend: pages, erasure, and concurrent operations.
 
 namespace ilm::testing::kit {
 
@@ -140,7 +140,7 @@ class backend_reading {
       if (r->value->empty()) continue;
       throw found{clause::read_nothing, what + " gives a message"};
     }
-    // To have asked for a peer does not make it known.
+    // A read must not create a peer.
     s.commit(s.compose().peer(a_).append(box::outbox).done());
     s.expect_state(s.reopen());
     s.commit(s.compose().peer(b_).append(box::inbox).done());
@@ -199,8 +199,8 @@ class backend_reading {
     s.expect_messages(clause::erase_all);
   }
 
-  /// Two peers, read one after the other beside a commit that changes both: who saw the first as it
-  /// is afterwards may not see the second as it was before.
+  /// Two peers, read one after the other beside a commit that changes both: if the first read sees
+  /// the commit, so must the second.
   void beside_commit() {
     store s(fixture_);
     fill(s);
@@ -233,7 +233,7 @@ class backend_reading {
     s.expect_messages(clause::read_beside_commit);
   }
 
-  /// Whether what is read is as after the commit that is under way, rather than as before it.
+  /// Whether a page shows the store after the commit under way, rather than before it.
   bool look_beside(store& s, const store_model<peer_id>& before, box which, const peer_id& id) {
     const peer_record& old = before.peers.at(id);
     std::uint64_t at = old.first(which);

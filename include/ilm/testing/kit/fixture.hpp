@@ -17,10 +17,10 @@
 
 namespace ilm::testing {
 
-/// How patient a kit is.
+/// Limits of a kit.
 struct kit_options {
-  /// How long an operation may take before it counts as one that never completes, in the time of
-  /// the clock that the kit is given.
+  /// An operation that takes longer counts as one that never completes. In the time of the kit's
+  /// clock.
   std::chrono::nanoseconds limit = std::chrono::seconds(5);
 };
 
@@ -51,7 +51,7 @@ inline bool is(std::exception_ptr e, std::error_code wanted) {
   }
 }
 
-/// One call of a coroutine of the user's: how it stands, and how to cancel it.
+/// One call of a coroutine of the user's: its progress, its result, and its cancellation.
 template <class T>
 struct call {
   bool done = false;
@@ -66,8 +66,8 @@ struct nothing {};
 
 using strand = asio::strand<asio::io_context::executor_type>;
 
-/// Calls `operation()` and writes down what came of it. Whatever the call needs belongs to
-/// `operation`: a coroutine that never completes keeps it for good.
+/// Calls `operation()` and records the result. `operation` owns everything that the call needs: a
+/// coroutine that never completes keeps it for good.
 template <class T, class Operation>
 asio::awaitable<void> run_call(std::shared_ptr<call<T>> c, strand caller_strand,
                                Operation operation) {
@@ -167,7 +167,7 @@ class fixture {
   template <class T, class Operation>
   std::shared_ptr<call<T>> start(Operation operation) {
     auto c = std::make_shared<call<T>>();
-    // What comes out of `run_call` after it was cancelled concerns nobody.
+    // An exception of `run_call` after its cancellation is of no interest.
     auto ended = [c](std::exception_ptr) { c->done = true; };
     asio::co_spawn(strand_, run_call<T>(c, strand_, std::move(operation)),
                    asio::bind_cancellation_slot(c->stop.slot(), std::move(ended)));
@@ -180,7 +180,7 @@ class fixture {
   }
 
  private:
-  /// The clock moves when it is told to, and runs the context until then.
+  /// The clock advances on demand, and runs the context until then.
   static constexpr bool simulated = requires(asio::io_context & c, bool (*done)()) {
     Clock::run_until(c, done, duration());
   };
@@ -191,7 +191,7 @@ class fixture {
   duration limit_;
 };
 
-/// Runs checks, each on behalf of a clause, and sees to it that none ends the kit.
+/// Runs checks, each on behalf of a clause, and keeps their exceptions from ending the kit.
 template <class Clause>
 class examiner {
  public:
@@ -199,7 +199,7 @@ class examiner {
 
   clause_results<Clause>& results() noexcept { return results_; }
 
-  /// A clause that the rest rests on: without it nothing else is tried.
+  /// A clause that the others depend on: if it is broken, nothing else is tried.
   template <class Check>
   void require(Clause c, Check check) {
     std::size_t before = results_.summary().broken.size();

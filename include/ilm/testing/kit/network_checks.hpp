@@ -100,7 +100,7 @@ class network_checks {
     fixture_.expect_quiet();
   }
 
-  /// To two peers at once, again and again: each frame is another.
+  /// Sends to two peers at once, again and again: no two frames are equal.
   void own_buffer() {
     group g(fixture_);
     pointer a = g.join(), b = g.join(), c = g.join();
@@ -175,7 +175,7 @@ class network_checks {
     }
     try {
       g.transfer(a, b, 10'000, 200);
-      // And now those that nobody receives for a while.
+      // Now with a receiver that pauses.
       b->paused = true;
       auto sending = g.send(a, b, 3000, std::min<std::size_t>(1000, a->net->maximum_frame_size()));
       fixture_.wait_until([] { return false; }, std::chrono::milliseconds(20));
@@ -184,7 +184,7 @@ class network_checks {
       g.expect_all(*b, a->id, 13'000);
       g.complete("send", sending);
     } catch (found& f) {
-      // All from one on: it is the number that is too much.
+      // All frames from one on are missing: the number is too much, not a single frame lost.
       if (f.clause == clause::no_loss && !b->misses(*a)) f.clause = clause::many_frames;
       throw f;
     }
@@ -231,7 +231,7 @@ class network_checks {
     }
   }
 
-  /// Sends to one that does not receive, until the send waits or 24 MiB are under way.
+  /// Sends to a peer that does not receive, until the send waits or 24 MiB are under way.
   void slow_peer(bool cancels) {
     group g(fixture_);
     pointer a = g.join(), slow = g.join(), c = g.join();

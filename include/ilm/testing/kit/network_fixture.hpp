@@ -14,8 +14,7 @@
 
 namespace ilm::testing::kit {
 
-/// What the checks of a network share: the user's factory, and the first thing that was wrong with
-/// any event.
+/// Shared by the checks of a network: the user's factory, and the first violation seen in an event.
 template <class Clock, class Factory>
 class network_fixture : public fixture<Clock>, public examiner<network_clause> {
  public:
@@ -49,11 +48,11 @@ class network_fixture : public fixture<Clock>, public examiner<network_clause> {
   }
   void clear_violation() { violation_.reset(); }
 
-  /// Something came or went.
+  /// Counts a frame or event that was sent or received.
   void progress() noexcept { ++progress_; }
   std::uint64_t progressed() const noexcept { return progress_; }
 
-  /// Waits, and throws what is found wrong meanwhile.
+  /// Waits, and throws the first violation reported meanwhile.
   template <class Predicate>
   bool wait_until(Predicate done, std::chrono::nanoseconds limit) {
     bool held = this->until([&] { return violation_ || done(); }, limit);
@@ -68,7 +67,7 @@ class network_fixture : public fixture<Clock>, public examiner<network_clause> {
   bool wait_until(Predicate done) {
     return wait_until(std::move(done), this->limit());
   }
-  /// A moment in which nothing wrong may happen.
+  /// Waits a moment in which no violation may be reported.
   void expect_quiet() {
     wait_until([] { return false; }, std::chrono::milliseconds(15));
   }

@@ -25,7 +25,7 @@ class network_sessions {
   explicit network_sessions(Fixture& f) : fixture_(f) {}
 
   void run() {
-    // First: one that does not end is never silent again.
+    // First: a receive that ignores cancellation disturbs all later checks.
     fixture_.attempt(clause::receive_cancelled, [&] { receive_cancelled(); });
     fixture_.attempt(clause::receive_waits, [&] { waits(); });
     fixture_.attempt(clause::moved_handle, [&] { moved(); });
@@ -51,7 +51,7 @@ class network_sessions {
   }
 
  private:
-  /// Counts what runs on the context while nothing happens.
+  /// Counts the handlers that run on the context while nothing happens.
   void waits() {
     group g(fixture_);
     g.join();
@@ -117,7 +117,7 @@ class network_sessions {
     fixture_.expect_quiet();
   }
 
-  /// One that takes the place of another, for which frames are under way.
+  /// A peer that takes the name of one that has left, to which frames may be under way.
   void successor(bool frames_under_way) {
     if (frames_under_way && !Fixture::reliable) {
       throw cannot_try{"not tried: without reliability frames may be late"};
@@ -130,7 +130,7 @@ class network_sessions {
       auto sending = g.send(a, old, 200, 500);
       auto sent = [&] { return sending->done; };
       if (!fixture_.wait_until(sent, std::chrono::milliseconds(100))) fixture_.cancel(sending);
-      // What it sends from now on would not be old.
+      // Frames sent from now on would not be old.
       if (!fixture_.wait_until(sent)) throw cannot_try{"not tried: a send cannot be cancelled"};
     } else {
       g.transfer(a, old, 3);

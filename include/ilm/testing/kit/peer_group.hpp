@@ -17,7 +17,7 @@
 
 namespace ilm::testing::kit {
 
-/// The peers of one check; they leave with it.
+/// The peers of one check; the destructor makes them leave.
 template <class Fixture>
 class peer_group {
  public:
@@ -43,7 +43,7 @@ class peer_group {
     return m;
   }
 
-  /// Has all receive, and waits until each has a session with each other that is there.
+  /// Lets all peers receive, and waits until each pair of present peers has a session.
   void await_sessions() {
     for (const pointer& m : peers_) {
       if (m->net && !m->receiver) m->receive();
@@ -63,7 +63,7 @@ class peer_group {
     }
   }
 
-  /// Sends one after the other; the call is that of the whole series.
+  /// Sends one frame after the other; the call covers the whole series.
   std::shared_ptr<call<nothing>> send(const pointer& from, const pointer& to, std::uint32_t count,
                                       std::size_t size) {
     std::uint32_t first = sent_[{from->place, to->place}];
@@ -73,14 +73,14 @@ class peer_group {
     }));
   }
 
-  /// One frame to somebody who is none of the party.
+  /// Sends one frame to a peer that is not in the group.
   std::shared_ptr<call<nothing>> send_to_unknown(const pointer& from, const peer_id& to) {
     return keep(from, fixture_.template start<nothing>([=] { return send_to_nobody(from, to); }));
   }
 
   template <class T>
   void complete(const char* what, const std::shared_ptr<call<T>>& c) {
-    // As long as something moves, it may yet complete.
+    // While frames or events still move, the call may yet complete.
     for (std::uint64_t seen = ~fixture_.progressed(); seen != fixture_.progressed() && !c->done;) {
       seen = fixture_.progressed();
       fixture_.wait_until([&] { return c->done; });
@@ -94,7 +94,7 @@ class peer_group {
     }
   }
 
-  /// Sends, and sees to it that all arrives, or, without reliability, something.
+  /// Sends, and requires all frames to arrive, or, on an unreliable network, one of many.
   void transfer(const pointer& from, const pointer& to, std::uint32_t count = 1,
                 std::size_t size = 100) {
     std::size_t before = to->frames[from->id].size();
@@ -112,7 +112,7 @@ class peer_group {
   void expect_all(peer_type& to, const typename Fixture::peer_id& from, std::size_t count) {
     auto& have = to.frames[from];
     std::size_t seen = have.size();
-    // As long as frames come, there may be more.
+    // While frames arrive, more may follow.
     while (have.size() < count) {
       if (fixture_.wait_until([&] { return have.size() > seen; }, fixture_.limit() / 4)) {
         seen = have.size();
@@ -133,7 +133,7 @@ class peer_group {
   }
 
  private:
-  /// Who cannot see anybody come.
+  /// The error of the first peer that cannot receive.
   std::string failures() const {
     for (const pointer& m : peers_) {
       if (m->receiver && m->receiver->failed) {
@@ -143,7 +143,7 @@ class peer_group {
     return {};
   }
 
-  /// The network must not go while the call runs.
+  /// Keeps the call: the network must not be destroyed while it runs.
   static std::shared_ptr<call<nothing>> keep(const pointer& of, std::shared_ptr<call<nothing>> c) {
     std::erase_if(of->sends, [](const auto& old) { return old->done; });
     of->sends.push_back(c);
@@ -169,7 +169,7 @@ class peer_group {
       try {
         co_await from->net->send(to, std::move(frame));
       } catch (...) {
-        // A throw counts as a loss.
+        // On an unreliable network an exception counts as a loss.
         if (Fixture::reliable) throw;
       }
       f.progress();

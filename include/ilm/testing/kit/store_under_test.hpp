@@ -20,7 +20,7 @@
 
 namespace ilm::testing::kit {
 
-/// A store of the user's beside a model of what it must hold.
+/// A store of the user's beside a model of its expected contents.
 template <class Fixture>
 class store_under_test {
  public:
@@ -70,10 +70,10 @@ class store_under_test {
     };
   }
 
-  // The same on the store's own handle; an error breaks the clause that is being tried.
+  // The same on the store's own handle; an error breaks the clause under test.
 
   state_type open() { return *demand("open", open(handle_))->value; }
-  /// The first time: nobody may have put anything there.
+  /// Opens the store for the first time: it must be empty.
   void open_new() {
     state_type state = open();
     if (!state.local && state.peers.empty()) return;
@@ -112,7 +112,7 @@ class store_under_test {
 
   // Comparison with the model.
 
-  /// Throws what `d` found, on account of `c` rather than of its own clause if there is a `c`.
+  /// Throws the difference `d`, as a violation of `c`, or of `d`'s own clause without a `c`.
   static void expect(difference d, std::optional<clause> c = {}, const std::string& when = {}) {
     if (!d) return;
     if (c) d->clause = *c;
@@ -165,7 +165,7 @@ class store_under_test {
   }
 
  private:
-  /// What holds for every page.
+  /// Checks the promises that every page must keep.
   void check_page(const page& p, std::uint64_t from, const page_limit& limit) {
     if (p.empty()) return;
     auto asked = [&] {
@@ -237,7 +237,7 @@ class store_under_test {
     return blame(m, id, which, r->value->front(), c, asked + "gives a message");
   }
 
-  /// A message in the wrong place: perhaps it is one of another.
+  /// Explains a wrong message: it may belong to another queue or peer.
   static found blame(const store_model<peer_id>& m, const peer_id& id, box which,
                      const stored_message& have, clause c, std::string what) {
     for (const auto& [other, s] : m.peers) {

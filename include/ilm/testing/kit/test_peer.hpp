@@ -18,7 +18,7 @@
 
 namespace ilm::testing::kit {
 
-/// One peer: a network of the user's, and a coroutine that receives from it and judges each event.
+/// One peer: a network of the user's, and a coroutine that receives from it and checks each event.
 template <class Fixture>
 class test_peer : public std::enable_shared_from_this<test_peer<Fixture>> {
  public:
@@ -37,10 +37,10 @@ class test_peer : public std::enable_shared_from_this<test_peer<Fixture>> {
   const unsigned place;
   std::unique_ptr<network_type> net;
   const peer_id id;
-  std::map<peer_id, unsigned> known;  ///< the others, and their places
+  std::map<peer_id, unsigned> known;  ///< the other peers' numbers
   std::map<peer_id, unsigned> ups, downs;
   std::map<peer_id, std::vector<frame_label>> frames;
-  std::set<std::size_t> small;  ///< sizes of frames that came and are too small for a label
+  std::set<std::size_t> small;  ///< sizes of received frames that are too small for a label
   bool paused = false;
   std::shared_ptr<call<nothing>> receiver;
   std::vector<std::shared_ptr<call<nothing>>> sends;
@@ -56,7 +56,8 @@ class test_peer : public std::enable_shared_from_this<test_peer<Fixture>> {
         [self = this->shared_from_this()] { return receive_loop(self); });
   }
 
-  /// As a messenger leaves: it cancels, waits until the coroutine has ended, and destroys.
+  /// Leaves as a messenger does: cancels, waits until the coroutine has ended, and destroys the
+  /// network.
   bool leave() {
     if (!net) return true;
     auto ended = [this] {
@@ -69,7 +70,7 @@ class test_peer : public std::enable_shared_from_this<test_peer<Fixture>> {
       if (!s->done) fixture.cancel(s);
     }
     if (receiver && !receiver->done) fixture.cancel(receiver);
-    // A network of which a coroutine still runs cannot be destroyed.
+    // A network cannot be destroyed while one of its coroutines runs.
     if (!fixture.until(ended, std::chrono::milliseconds(500))) return false;
     net.reset();
     return true;
@@ -142,7 +143,7 @@ class test_peer : public std::enable_shared_from_this<test_peer<Fixture>> {
     frames[e.peer].push_back(*label);
   }
 
-  /// Too small to say what it is: all its bytes are its size.
+  /// A frame too small for a label: each byte is the frame's size.
   void check_small_frame(const event& e) {
     for (std::byte b : e.bytes) {
       if (b == static_cast<std::byte>(e.bytes.size()) || Fixture::may_corrupt) continue;
