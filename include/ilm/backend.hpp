@@ -24,9 +24,6 @@ enum class durability : std::uint8_t {
   media,    ///< a crash of the machine, a power cut
 };
 
-/// The two queues that a store holds for each peer.
-enum class box : std::uint8_t { outbox, inbox };
-
 /// The part of a batch that concerns one peer.
 template <class PeerId>
 struct peer_change {

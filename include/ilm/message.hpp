@@ -91,6 +91,9 @@ struct incarnation {
   friend auto operator<=>(const incarnation&, const incarnation&) = default;
 };
 
+/// The two queues that a store holds for each peer.
+enum class box : std::uint8_t { outbox, inbox };
+
 /// One message as a backend stores it. An outbox is keyed by the sequence; an inbox by an index of
 /// this side's, which goes on where a peer that lost its store starts its sequence anew.
 struct stored_message {

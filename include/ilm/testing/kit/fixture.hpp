@@ -17,10 +17,10 @@
 
 namespace ilm::testing {
 
-/// How patient a kit is.
+/// Limits of a kit.
 struct kit_options {
-  /// How long an operation may take before it counts as one that never completes, in the time of
-  /// the clock that the kit is given.
+  /// An operation that takes longer counts as one that never completes. In the time of the kit's
+  /// clock.
   std::chrono::nanoseconds limit = std::chrono::seconds(5);
 };
 
@@ -51,7 +51,7 @@ inline bool is(std::exception_ptr e, std::error_code wanted) {
   }
 }
 
-/// One call of a coroutine of the user's: how it stands, and how to cancel it.
+/// One call of a coroutine of the user's: its progress, its result, and its cancellation.
 template <class T>
 struct call {
   bool done = false;
@@ -66,10 +66,11 @@ struct nothing {};
 
 using strand = asio::strand<asio::io_context::executor_type>;
 
-/// Calls `operation()` and writes down what came of it. Whatever the call needs belongs to
-/// `operation`: a coroutine that never completes keeps it for good.
+/// Calls `operation()` and records the result. `operation` owns everything that the call needs: a
+/// coroutine that never completes keeps it for good.
 template <class T, class Operation>
-asio::awaitable<void> carry_out(std::shared_ptr<call<T>> c, strand home, Operation operation) {
+asio::awaitable<void> run_call(std::shared_ptr<call<T>> c, strand caller_strand,
+                               Operation operation) {
   try {
     if constexpr (std::is_same_v<T, nothing>) {
       asio::awaitable<void> running = operation();
@@ -83,29 +84,29 @@ asio::awaitable<void> carry_out(std::shared_ptr<call<T>> c, strand home, Operati
   } catch (...) {
     c->failed = std::current_exception();
   }
-  if (!home.running_in_this_thread()) {
+  if (!caller_strand.running_in_this_thread()) {
     c->foreign = true;
     co_await asio::this_coro::throw_if_cancelled(false);
-    co_await asio::post(home, asio::use_awaitable);
+    co_await asio::post(caller_strand, asio::use_awaitable);
   }
   c->done = true;
 }
 
 /// Runs the user's coroutines on a strand of the user's context, with a limit to the wait.
 template <class Clock>
-class bench {
+class fixture {
  public:
   using duration = std::chrono::nanoseconds;
 
-  bench(asio::io_context& context, const kit_options& o)
+  fixture(asio::io_context& context, const kit_options& o)
       : context_(context),
         work_(context.get_executor()),
-        home_(asio::make_strand(context)),
+        strand_(asio::make_strand(context)),
         limit_(o.limit) {}
 
   asio::io_context& context() noexcept { return context_; }
   duration limit() const noexcept { return limit_; }
-  bool at_home() const { return home_.running_in_this_thread(); }
+  bool on_strand() const { return strand_.running_in_this_thread(); }
 
   /// Runs the context until `done()`; false if that takes longer than `limit`.
   template <class Predicate>
@@ -166,62 +167,62 @@ class bench {
   template <class T, class Operation>
   std::shared_ptr<call<T>> start(Operation operation) {
     auto c = std::make_shared<call<T>>();
-    // What comes out of `carry_out` after it was cancelled concerns nobody.
+    // An exception of `run_call` after its cancellation is of no interest.
     auto ended = [c](std::exception_ptr) { c->done = true; };
-    asio::co_spawn(home_, carry_out<T>(c, home_, std::move(operation)),
+    asio::co_spawn(strand_, run_call<T>(c, strand_, std::move(operation)),
                    asio::bind_cancellation_slot(c->stop.slot(), std::move(ended)));
     return c;
   }
 
   template <class T>
   void cancel(const std::shared_ptr<call<T>>& c) {
-    asio::post(home_, [c] { c->stop.emit(asio::cancellation_type::terminal); });
+    asio::post(strand_, [c] { c->stop.emit(asio::cancellation_type::terminal); });
   }
 
  private:
-  /// The clock moves when it is told to, and runs the context until then.
+  /// The clock advances on demand, and runs the context until then.
   static constexpr bool simulated = requires(asio::io_context & c, bool (*done)()) {
     Clock::run_until(c, done, duration());
   };
 
   asio::io_context& context_;
   asio::executor_work_guard<asio::io_context::executor_type> work_;
-  strand home_;
+  strand strand_;
   duration limit_;
 };
 
-/// Runs checks, each on behalf of a clause, and sees to it that none ends the kit.
+/// Runs checks, each on behalf of a clause, and keeps their exceptions from ending the kit.
 template <class Clause>
 class examiner {
  public:
-  explicit examiner(typename ledger<Clause>::report to) : book_(std::move(to)) {}
+  explicit examiner(typename clause_results<Clause>::report_handler to) : results_(std::move(to)) {}
 
-  ledger<Clause>& book() noexcept { return book_; }
+  clause_results<Clause>& results() noexcept { return results_; }
 
-  /// A clause that the rest rests on: without it nothing else is tried.
+  /// A clause that the others depend on: if it is broken, nothing else is tried.
   template <class Check>
   void require(Clause c, Check check) {
-    std::size_t before = book_.summary().broken.size();
+    std::size_t before = results_.summary().broken.size();
     attempt(c, std::move(check));
-    if (book_.summary().broken.size() != before) end("not tried: what is broken comes first");
+    if (results_.summary().broken.size() != before) end("not tried: what is broken comes first");
   }
 
   template <class Check>
   void attempt(Clause c, Check check) {
-    if (!over_.empty()) return book_.skipped(c, over_);
+    if (!over_.empty()) return results_.skipped(c, over_);
     try {
       check();
-      book_.kept(c);
+      results_.kept(c);
     } catch (const violation<Clause>& v) {
-      book_.broken(v.clause, v.found);
-      book_.skipped(c, "not tried to its end, because of: " + std::string(text_of(v.clause)));
+      results_.broken(v.clause, v.found);
+      results_.skipped(c, "not tried to its end, because of: " + std::string(text_of(v.clause)));
     } catch (const cannot_try& c_t) {
-      book_.skipped(c, c_t.why);
+      results_.skipped(c, c_t.why);
     } catch (const stuck& s) {
-      book_.broken(c, s.what + " has not completed in time");
+      results_.broken(c, s.what + " has not completed in time");
       if (++stuck_ == 3) end("not tried: too many operations have never completed");
     } catch (...) {
-      book_.broken(c, "there was an error: " + describe(std::current_exception()));
+      results_.broken(c, "there was an error: " + describe(std::current_exception()));
     }
   }
 
@@ -235,7 +236,7 @@ class examiner {
     if (over_.empty()) over_ = std::move(why);
   }
 
-  ledger<Clause> book_;
+  clause_results<Clause> results_;
   std::string over_;
   int stuck_ = 0;
 };

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ilm/testing/kit/party.hpp>
+#include <ilm/testing/kit/peer_group.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -12,63 +12,65 @@
 
 namespace ilm::testing::kit {
 
-template <class Bench>
-class network_lives {
-  using group = party<Bench>;
+template <class Fixture>
+class network_sessions {
+  using group = peer_group<Fixture>;
   using pointer = typename group::pointer;
-  using network_type = typename Bench::network_type;
-  using factory = typename Bench::factory_type;
+  using network_type = typename Fixture::network_type;
+  using factory = typename Fixture::factory_type;
   using found = violation<network_clause>;
   using clause = network_clause;
 
  public:
-  explicit network_lives(Bench& b) : bench_(b) {}
+  explicit network_sessions(Fixture& f) : fixture_(f) {}
 
   void run() {
-    // First: one that does not end is never silent again.
-    bench_.attempt(clause::receive_cancelled, [&] { receive_cancelled(); });
-    bench_.attempt(clause::receive_waits, [&] { waits(); });
-    bench_.attempt(clause::moved_handle, [&] { moved(); });
-    bench_.attempt(clause::down, [&] { down(); });
-    bench_.attempt(clause::successor, [&] { successor(false); });
-    bench_.attempt(clause::no_old_frames, [&] { successor(true); });
+    // First: a receive that ignores cancellation disturbs all later checks.
+    fixture_.attempt(clause::receive_cancelled, [&] { receive_cancelled(); });
+    fixture_.attempt(clause::receive_waits, [&] { waits(); });
+    fixture_.attempt(clause::moved_handle, [&] { moved(); });
+    fixture_.attempt(clause::down, [&] { down(); });
+    fixture_.attempt(clause::successor, [&] { successor(false); });
+    fixture_.attempt(clause::no_old_frames, [&] { successor(true); });
     if constexpr (requires(factory & f, network_type & n) {
                     f.cut(n, n);
                     f.restore(n, n);
                   }) {
-      bench_.attempt(clause::next_session, [&] { next_session(); });
+      fixture_.attempt(clause::next_session, [&] { next_session(); });
     } else {
-      bench_.book().skipped(clause::next_session,
-                            "not tried: the factory has no cut(network, network), restore(...)");
+      fixture_.results().skipped(
+          clause::next_session,
+          "not tried: the factory has no cut(network, network), restore(...)");
     }
     if constexpr (requires(factory & f, network_type & n) { f.end(n); }) {
-      bench_.attempt(clause::ended_network, [&] { ended(); });
+      fixture_.attempt(clause::ended_network, [&] { ended(); });
     } else {
-      bench_.book().skipped(clause::ended_network, "not tried: the factory has no end(network)");
+      fixture_.results().skipped(clause::ended_network,
+                                 "not tried: the factory has no end(network)");
     }
   }
 
  private:
-  /// Counts what runs on the context while nothing happens.
+  /// Counts the handlers that run on the context while nothing happens.
   void waits() {
-    group g(bench_);
+    group g(fixture_);
     g.join();
     g.join();
-    g.meet();
-    bench_.settle();
-    std::size_t ran = bench_.idle_handlers();
+    g.await_sessions();
+    fixture_.expect_quiet();
+    std::size_t ran = fixture_.idle_handlers();
     if (ran <= 40) return;
     throw found{clause::receive_waits,
                 std::to_string(ran) + " handlers ran within 100 ms in which nothing happened"};
   }
 
   void receive_cancelled() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join();
     g.join();
-    g.meet();
-    bench_.cancel(a->receiver);
-    if (!bench_.wait_until([&] { return a->receiver->done; }, bench_.limit() / 4)) {
+    g.await_sessions();
+    fixture_.cancel(a->receiver);
+    if (!fixture_.wait_until([&] { return a->receiver->done; }, fixture_.limit() / 4)) {
       throw found{clause::receive_cancelled, "a receive that waits goes on waiting"};
     }
     if (!a->receiver->failed) {
@@ -77,13 +79,13 @@ class network_lives {
   }
 
   void moved() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join();
     for (const pointer& m : {a, b}) m->net = std::make_unique<network_type>(std::move(*m->net));
     try {
-      g.meet();
-      g.carry(a, b);
-      g.carry(b, a);
+      g.await_sessions();
+      g.transfer(a, b);
+      g.transfer(b, a);
     } catch (const found& f) {
       throw found{clause::moved_handle, "of networks that were moved: " + f.found};
     }
@@ -95,43 +97,43 @@ class network_lives {
   }
 
   void expect_down(const pointer& at, const pointer& of) {
-    if (!Bench::tells_presence) return;
-    if (bench_.wait_until([&] { return !at->sees(*of); }, bench_.limit() / 2)) return;
+    if (!Fixture::tells_presence) return;
+    if (fixture_.wait_until([&] { return !at->sees(*of); }, fixture_.limit() / 2)) return;
     throw found{clause::down, "`down` does not come"};
   }
 
   void down() {
-    if (!Bench::tells_presence) {
+    if (!Fixture::tells_presence) {
       throw cannot_try{"not tried: the factory says that the network cannot tell (tells_presence)"};
     }
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join();
-    g.meet();
-    g.carry(b, a, 3);
+    g.await_sessions();
+    g.transfer(b, a, 3);
     auto sending = g.send(b, a, 50, 500);
-    bench_.wait_until([&] { return sending->done; }, bench_.limit());
+    fixture_.wait_until([&] { return sending->done; }, fixture_.limit());
     leave(b);
     expect_down(a, b);
-    bench_.settle();
+    fixture_.expect_quiet();
   }
 
-  /// One that takes the place of another, for which frames are under way.
+  /// A peer that takes the name of one that has left, to which frames may be under way.
   void successor(bool frames_under_way) {
-    if (frames_under_way && !Bench::reliable) {
+    if (frames_under_way && !Fixture::reliable) {
       throw cannot_try{"not tried: without reliability frames may be late"};
     }
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), old = g.join();
-    g.meet();
+    g.await_sessions();
     if (frames_under_way) {
       old->paused = true;
       auto sending = g.send(a, old, 200, 500);
       auto sent = [&] { return sending->done; };
-      if (!bench_.wait_until(sent, std::chrono::milliseconds(100))) bench_.cancel(sending);
-      // What it sends from now on would not be old.
-      if (!bench_.wait_until(sent)) throw cannot_try{"not tried: a send cannot be cancelled"};
+      if (!fixture_.wait_until(sent, std::chrono::milliseconds(100))) fixture_.cancel(sending);
+      // Frames sent from now on would not be old.
+      if (!fixture_.wait_until(sent)) throw cannot_try{"not tried: a send cannot be cancelled"};
     } else {
-      g.carry(a, old, 3);
+      g.transfer(a, old, 3);
     }
     leave(old);
     expect_down(a, old);
@@ -140,37 +142,37 @@ class network_lives {
       throw cannot_try{"not tried: the factory gives the successor another name"};
     }
     try {
-      g.meet();
-      g.carry(a, next, 3);
-      g.carry(next, a, 3);
-      bench_.settle();
+      g.await_sessions();
+      g.transfer(a, next, 3);
+      g.transfer(next, a, 3);
+      fixture_.expect_quiet();
     } catch (const found& f) {
       throw found{clause::successor, "of a successor of the same name: " + f.found};
     }
     for (const frame_label& l : next->frames[a->id]) {
-      if (!Bench::reliable || l.number >= (frames_under_way ? 200U : 3U)) continue;
+      if (!Fixture::reliable || l.number >= (frames_under_way ? 200U : 3U)) continue;
       throw found{clause::no_old_frames, "the successor gets a frame that was sent before"};
     }
   }
 
   void next_session() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join();
-    g.meet();
+    g.await_sessions();
     for (int round = 0; round < 3; ++round) {
       unsigned of_a = a->ups[b->id], of_b = b->ups[a->id];
       if constexpr (requires(factory & f, network_type & n) { f.cut(n, n); }) {
-        bench_.factory().cut(*a->net, *b->net);
+        fixture_.factory().cut(*a->net, *b->net);
       }
       expect_cut(a, b, of_a);
       expect_cut(b, a, of_b);
       if constexpr (requires(factory & f, network_type & n) { f.restore(n, n); }) {
-        bench_.factory().restore(*a->net, *b->net);
+        fixture_.factory().restore(*a->net, *b->net);
       }
       try {
-        g.meet();
-        g.carry(a, b, 5);
-        g.carry(b, a, 5);
+        g.await_sessions();
+        g.transfer(a, b, 5);
+        g.transfer(b, a, 5);
       } catch (const found& f) {
         throw found{clause::next_session, "after a session was cut and restored: " + f.found};
       }
@@ -178,21 +180,21 @@ class network_lives {
   }
 
   void expect_cut(const pointer& at, const pointer& of, unsigned ups) {
-    if (!Bench::tells_presence) return;
-    if (bench_.wait_until([&] { return !at->sees(*of) || at->ups[of->id] > ups; })) return;
+    if (!Fixture::tells_presence) return;
+    if (fixture_.wait_until([&] { return !at->sees(*of) || at->ups[of->id] > ups; })) return;
     throw found{clause::next_session, "`down` does not come when a session is cut"};
   }
 
   void ended() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join();
     g.join();
-    g.meet();
+    g.await_sessions();
     if constexpr (requires(factory & f, network_type & n) { f.end(n); }) {
-      bench_.factory().end(*a->net);
+      fixture_.factory().end(*a->net);
     }
     for (int times = 0; times < 2; ++times) {
-      if (!bench_.wait_until([&] { return a->receiver->done; }, bench_.limit() / 2)) {
+      if (!fixture_.wait_until([&] { return a->receiver->done; }, fixture_.limit() / 2)) {
         throw found{clause::ended_network, "receive goes on waiting"};
       }
       if (!a->receiver->failed) throw found{clause::ended_network, "receive does not throw"};
@@ -200,7 +202,7 @@ class network_lives {
     }
   }
 
-  Bench& bench_;
+  Fixture& fixture_;
 };
 
 }  // namespace ilm::testing::kit

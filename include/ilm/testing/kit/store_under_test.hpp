@@ -3,7 +3,7 @@
 #include <ilm/backend.hpp>
 #include <ilm/error.hpp>
 #include <ilm/testing/kit/backend_clause.hpp>
-#include <ilm/testing/kit/bench.hpp>
+#include <ilm/testing/kit/fixture.hpp>
 #include <ilm/testing/kit/store_model.hpp>
 
 #include <chrono>
@@ -20,76 +20,12 @@
 
 namespace ilm::testing::kit {
 
-/// What the checks of a backend share: the user's factory, and names for peers and stores.
-template <class PeerId, class Clock, class Factory>
-class backend_bench : public bench<Clock>, public examiner<backend_clause> {
+/// A store of the user's beside a model of its expected contents.
+template <class Fixture>
+class store_under_test {
  public:
-  using peer_id = PeerId;
-  using factory_type = Factory;
-  using backend_type = std::decay_t<std::invoke_result_t<Factory&, unsigned>>;
-  static_assert(backend<backend_type, PeerId>, "the factory must give backends for this peer id");
-
-  /// Whether the store is in the handle, so that there can be no second handle to it.
-  static constexpr bool one_handle = [] {
-    if constexpr (requires { Factory::one_handle; }) return bool(Factory::one_handle);
-    return false;
-  }();
-
-  backend_bench(asio::io_context& context, Factory& f, const kit_options& o,
-                ledger<backend_clause>::report to)
-      : bench<Clock>(context, o), examiner<backend_clause>(std::move(to)), factory_(f) {
-    if constexpr (requires { f.peers(); }) {
-      for (const PeerId& id : f.peers()) ids_.push_back(id);
-    } else {
-      static_assert(has_samples<PeerId>,
-                    "the kit knows no ids of this type: give the factory peers(), which returns "
-                    "five or more of them, all different");
-      ids_ = sample_peers<PeerId>();
-    }
-  }
-
-  Factory& factory() noexcept { return factory_; }
-  const std::vector<PeerId>& ids() const noexcept { return ids_; }
-  unsigned next_number() noexcept { return ++last_number_; }
-
-  std::shared_ptr<backend_type> make(unsigned number) {
-    return std::shared_ptr<backend_type>(new backend_type(factory_(number)));
-  }
-
-  /// Runs one operation to its end.
-  template <class T, class Operation>
-  std::shared_ptr<call<T>> run(const char* what, Operation operation) {
-    auto c = this->template start<T>(std::move(operation));
-    wait(what, c);
-    return c;
-  }
-
-  template <class T>
-  void wait(const char* what, const std::shared_ptr<call<T>>& c) {
-    if (!this->until([&] { return c->done; })) {
-      this->cancel(c);
-      this->until([&] { return c->done; }, std::chrono::milliseconds(50));
-      throw stuck{what};
-    }
-    if (c->foreign) {
-      std::string done(what);
-      done.append(" resumed its caller elsewhere than on the caller's strand");
-      book().broken(backend_clause::executor, done);
-    }
-  }
-
- private:
-  Factory& factory_;
-  std::vector<PeerId> ids_;
-  unsigned last_number_ = 0;
-};
-
-/// A store of the user's beside a model of what it must hold.
-template <class Bench>
-class tried_store {
- public:
-  using peer_id = typename Bench::peer_id;
-  using backend_type = typename Bench::backend_type;
+  using peer_id = typename Fixture::peer_id;
+  using backend_type = typename Fixture::backend_type;
   using batch_type = batch<peer_id>;
   using state_type = store_state<peer_id>;
   using page = std::vector<stored_message>;
@@ -98,7 +34,8 @@ class tried_store {
   using difference = std::optional<found>;
   using handle = std::shared_ptr<backend_type>;
 
-  explicit tried_store(Bench& b) : bench_(b), number_(b.next_number()), handle_(b.make(number_)) {}
+  explicit store_under_test(Fixture& f)
+      : fixture_(f), number_(f.next_number()), handle_(f.make(number_)) {}
 
   unsigned number() const noexcept { return number_; }
   handle& own() noexcept { return handle_; }
@@ -109,18 +46,18 @@ class tried_store {
   // Operations on any handle; each gives the call as it ended.
 
   auto open(const handle& h) {
-    return bench_.template run<state_type>("open", [h] { return h->open(); });
+    return fixture_.template run<state_type>("open", [h] { return h->open(); });
   }
   auto commit(const handle& h, const batch_type& b) {
-    return bench_.template run<nothing>("commit", committing(h, b));
+    return fixture_.template run<nothing>("commit", committing(h, b));
   }
   auto read(const handle& h, box which, const peer_id& peer, std::uint64_t from, page_limit limit) {
-    auto c = bench_.template run<page>("read", reading(h, which, peer, from, limit));
+    auto c = fixture_.template run<page>("read", reading(h, which, peer, from, limit));
     if (c->value) check_page(*c->value, from, limit);
     return c;
   }
   auto close(const handle& h) {
-    return bench_.template run<nothing>("close", [h] { return h->close(); });
+    return fixture_.template run<nothing>("close", [h] { return h->close(); });
   }
 
   static auto committing(const handle& h, const batch_type& b) {
@@ -128,15 +65,15 @@ class tried_store {
   }
   static auto reading(const handle& h, box which, const peer_id& peer, std::uint64_t from,
                       page_limit limit) {
-    return [h, which, whose = std::make_shared<peer_id>(peer), from, limit] {
-      return h->read(which, *whose, from, limit);
+    return [h, which, id = std::make_shared<peer_id>(peer), from, limit] {
+      return h->read(which, *id, from, limit);
     };
   }
 
-  // The same on the store's own handle; an error breaks the clause that is being tried.
+  // The same on the store's own handle; an error breaks the clause under test.
 
   state_type open() { return *demand("open", open(handle_))->value; }
-  /// The first time: nobody may have put anything there.
+  /// Opens the store for the first time: it must be empty.
   void open_new() {
     state_type state = open();
     if (!state.local && state.peers.empty()) return;
@@ -156,9 +93,9 @@ class tried_store {
   /// Opens the store with another handle, or with the same one where there can be no other.
   state_type reopen() {
     demand("close", close(handle_));
-    if constexpr (!Bench::one_handle) {
+    if constexpr (!Fixture::one_handle) {
       handle_.reset();
-      handle_ = bench_.make(number_);
+      handle_ = fixture_.make(number_);
     }
     auto r = open(handle_);
     if (is(r->failed, error::store_in_use)) {
@@ -169,13 +106,13 @@ class tried_store {
   /// Ends without a close.
   void drop() { handle_.reset(); }
   state_type open_anew() {
-    handle_ = bench_.make(number_);
+    handle_ = fixture_.make(number_);
     return open();
   }
 
   // Comparison with the model.
 
-  /// Throws what `d` found, on account of `c` rather than of its own clause if there is a `c`.
+  /// Throws the difference `d`, as a violation of `c`, or of `d`'s own clause without a `c`.
   static void expect(difference d, std::optional<clause> c = {}, const std::string& when = {}) {
     if (!d) return;
     if (c) d->clause = *c;
@@ -187,13 +124,14 @@ class tried_store {
       return found{clause::reopened_messages, "open says that the store is new"};
     }
     if (state.local != m.local) {
-      return found{clause::minted, "open gives another incarnation than was minted" +
-                                       std::string(state.local ? "" : ": none")};
+      return found{clause::new_incarnation,
+                   "open gives another incarnation than the batch created" +
+                       std::string(state.local ? "" : ": none")};
     }
     std::set<peer_id> seen;
     for (const auto& [id, where] : state.peers) {
-      auto known = m.shelves.find(id);
-      if (known == m.shelves.end()) {
+      auto known = m.peers.find(id);
+      if (known == m.peers.end()) {
         return found{clause::every_peer, "open gives a peer that was never in a batch"};
       }
       if (!seen.insert(id).second) return found{clause::every_peer, "open gives a peer twice"};
@@ -201,13 +139,13 @@ class tried_store {
         return found{clause::cursors, "open gives " + describe(where, known->second.where)};
       }
     }
-    if (seen.size() == m.shelves.size()) return {};
+    if (seen.size() == m.peers.size()) return {};
     return found{clause::every_peer, "open gives " + std::to_string(seen.size()) + " peers of " +
-                                         std::to_string(m.shelves.size())};
+                                         std::to_string(m.peers.size())};
   }
 
   difference compare_messages(const store_model<peer_id>& m, clause c = clause::completed_commit) {
-    for (const auto& [id, s] : m.shelves) {
+    for (const auto& [id, s] : m.peers) {
       for (box which : {box::outbox, box::inbox}) {
         if (difference d = compare_box(m, id, s, which, c)) return d;
       }
@@ -227,7 +165,7 @@ class tried_store {
   }
 
  private:
-  /// What holds for every page.
+  /// Checks the promises that every page must keep.
   void check_page(const page& p, std::uint64_t from, const page_limit& limit) {
     if (p.empty()) return;
     auto asked = [&] {
@@ -256,7 +194,7 @@ class tried_store {
     }
   }
 
-  difference compare_box(const store_model<peer_id>& m, const peer_id& id, const shelf_model& s,
+  difference compare_box(const store_model<peer_id>& m, const peer_id& id, const peer_record& s,
                          box which, clause c) {
     const auto& all = s.of(which);
     std::uint64_t at = s.first(which), end = s.next(which);
@@ -299,10 +237,10 @@ class tried_store {
     return blame(m, id, which, r->value->front(), c, asked + "gives a message");
   }
 
-  /// A message in the wrong place: perhaps it is one of another.
+  /// Explains a wrong message: it may belong to another queue or peer.
   static found blame(const store_model<peer_id>& m, const peer_id& id, box which,
                      const stored_message& have, clause c, std::string what) {
-    for (const auto& [other, s] : m.shelves) {
+    for (const auto& [other, s] : m.peers) {
       for (box b : {box::outbox, box::inbox}) {
         if (other == id && b == which) continue;
         auto at = s.of(b).find(have.index);
@@ -340,7 +278,7 @@ class tried_store {
     return "other cursors";
   }
 
-  Bench& bench_;
+  Fixture& fixture_;
   unsigned number_;
   handle handle_;
 };
