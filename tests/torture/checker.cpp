@@ -1,4 +1,4 @@
-#include "oracle.hpp"
+#include "checker.hpp"
 
 #include <algorithm>
 
@@ -22,8 +22,8 @@ stream_counts& stream_counts::operator+=(const stream_counts& other) {
   repeated += other.repeated;
   disordered += other.disordered;
   damaged += other.damaged;
-  told_lost += other.told_lost;
-  told_repeated += other.told_repeated;
+  reported_lost += other.reported_lost;
+  reported_repeated += other.reported_repeated;
   return *this;
 }
 
@@ -33,17 +33,17 @@ stream::stream(std::string name, complaint_sink complain)
 void stream::handle_sent(const sent_record& r) {
   if (r.kind == sent_record::type::intent) return handle_intent(r);
   if (r.id == 0 || r.id > sends_.size()) {
-    return complain_(name_ + "the sender's diary has an outcome of " + number(r.id) +
+    return complain_(name_ + "the sender's journal has an outcome of " + number(r.id) +
                      ", which it never announced");
   }
   send& s = sends_[r.id - 1];
-  if (s.what != outcome::unknown) {
+  if (s.state != outcome::unknown) {
     return complain_(name_ + "the send of " + number(r.id) + " completed twice");
   }
   bool done = r.kind == sent_record::type::done;
-  s.what = done ? outcome::done : outcome::failed;
+  s.state = done ? outcome::done : outcome::failed;
   ++(done ? counts_.accepted : counts_.refused);
-  // With what it arrived, if it did so before its outcome was known.
+  // A message may arrive before its outcome is known.
   if (done && s.arrived && s.sequence != r.value) {
     complain_(name_ + number(r.id) + " arrived with sequence " + number(s.sequence) +
               ", and send_to gave it " + number(r.value));
@@ -53,7 +53,7 @@ void stream::handle_sent(const sent_record& r) {
 
 void stream::handle_intent(const sent_record& r) {
   if (r.id != sends_.size() + 1) {
-    complain_(name_ + "the sender's diary goes from " + number(sends_.size()) + " to " +
+    complain_(name_ + "the sender's journal goes from " + number(sends_.size()) + " to " +
               number(r.id));
   }
   sends_.resize(std::max(sends_.size(), static_cast<std::size_t>(r.id + r.value - 1)));
@@ -72,7 +72,7 @@ void stream::handle_received(const received_record& r) {
   check_numbers(r);
   check_order(r);
   send& s = sends_[r.id - 1];
-  if (s.what == outcome::done && !s.arrived && s.sequence != r.sequence) {
+  if (s.state == outcome::done && !s.arrived && s.sequence != r.sequence) {
     complain_(name_ + number(r.id) + " arrived with sequence " + number(r.sequence) +
               ", and send_to gave it " + number(s.sequence));
   }
@@ -80,7 +80,7 @@ void stream::handle_received(const received_record& r) {
     again_.emplace_back(r.id, r.sequence);
   } else {
     s.arrived = true;
-    if (s.what != outcome::done) s.sequence = r.sequence;
+    if (s.state != outcome::done) s.sequence = r.sequence;
     ++counts_.delivered;
   }
   last_ = r;
@@ -92,14 +92,14 @@ void stream::check_numbers(const received_record& r) {
   if (follows && r.index != last_.index + 1) {
     complain_(name_ + "index " + number(r.index) + " follows " + number(last_.index));
   }
-  if (turns_expected_ == 0 && r.sequence != last_.sequence + 1) {
+  if (rewinds_expected_ == 0 && r.sequence != last_.sequence + 1) {
     complain_(name_ + "sequence " + number(r.sequence) + " follows " + number(last_.sequence));
   }
 }
 
-/// Ids grow. What turns back is judged by `finish`, as far as turns are to be expected.
+/// Ids grow. `finish` checks the repetitions of an expected rewind.
 void stream::check_order(const received_record& r) {
-  if (r.id <= last_.id && ++turns_ > turns_expected_) {
+  if (r.id <= last_.id && ++rewinds_ > rewinds_expected_) {
     ++counts_.disordered;
     complain_(name_ + number(r.id) + " came after " + number(last_.id));
   }
@@ -111,40 +111,41 @@ void stream::check_order(const received_record& r) {
   highest_ = std::max(highest_, r.id);
 }
 
-bool stream::told(std::uint64_t id, std::uint64_t sequence) const {
-  return id <= excused_to_ && std::any_of(told_.begin(), told_.end(),
-                                          [&](told_range r) { return r.contains(sequence); });
+bool stream::reported(std::uint64_t id, std::uint64_t sequence) const {
+  return id <= excused_to_ && std::any_of(reported_.begin(), reported_.end(),
+                                          [&](reported_range r) { return r.contains(sequence); });
 }
 
 void stream::finish() {
   for (auto [id, sequence] : again_) {
-    if (told(id, sequence)) {
-      ++counts_.told_repeated;
+    if (reported(id, sequence)) {
+      ++counts_.reported_repeated;
       continue;
     }
     ++counts_.repeated;
     complain_(name_ + number(id) + " (sequence " + number(sequence) + ") came twice" +
-              (told_.empty() ? "" : ", and no event names it"));
+              (reported_.empty() ? "" : ", and no event names it"));
   }
   for (std::size_t i = 0; i < sends_.size(); ++i) finish_send(i + 1, sends_[i]);
 }
 
 void stream::finish_send(std::uint64_t id, const send& s) {
-  if (s.what == outcome::failed && s.arrived) {
+  if (s.state == outcome::failed && s.arrived) {
     complain_(name_ + number(id) + " arrived, though its send_to failed");
   }
-  if (s.what == outcome::unknown && s.arrived) ++counts_.doubtful_delivered;
-  if (s.what != outcome::done || s.arrived) return;
-  if (told(id, s.sequence)) {
-    ++counts_.told_lost;
+  if (s.state == outcome::unknown && s.arrived) ++counts_.doubtful_delivered;
+  if (s.state != outcome::done || s.arrived) return;
+  if (reported(id, s.sequence)) {
+    ++counts_.reported_lost;
     return;
   }
   ++counts_.lost;
   complain_(name_ + number(id) + " (sequence " + number(s.sequence) +
-            ") was accepted and did not arrive" + (told_.empty() ? "" : ", and no event names it"));
+            ") was accepted and did not arrive" +
+            (reported_.empty() ? "" : ", and no event names it"));
 }
 
-oracle::oracle(const std::filesystem::path& directory, std::size_t peers, complaint_sink complain)
+checker::checker(const std::filesystem::path& directory, std::size_t peers, complaint_sink complain)
     : peers_(peers) {
   for (std::size_t i = 0; i < peers; ++i) {
     sent_.emplace_back(directory / (letter(i) + ".sent"));
@@ -155,10 +156,10 @@ oracle::oracle(const std::filesystem::path& directory, std::size_t peers, compla
   }
 }
 
-void oracle::follow() {
-  // What arrives was announced before: so this order of reading finds every announcement.
+void checker::follow() {
+  // An intent is written before its messages can arrive: this order of reading finds all intents.
   std::vector<std::vector<received_record>> arrived;
-  for (auto& diary : received_) arrived.push_back(diary.read());
+  for (auto& journal : received_) arrived.push_back(journal.read());
   for (std::size_t i = 0; i < peers_; ++i) {
     for (const sent_record& r : sent_[i].read()) of(i, r.to).handle_sent(r);
   }
@@ -167,23 +168,23 @@ void oracle::follow() {
   }
 }
 
-void oracle::finish() {
+void checker::finish() {
   follow();
   for (stream& s : streams_) s.finish();
 }
 
-stream_counts oracle::counts() const {
+stream_counts checker::counts() const {
   stream_counts all;
   for (const stream& s : streams_) all += s.counts();
   return all;
 }
 
-void oracle::mark() {
+void checker::mark() {
   follow();
   for (stream& s : streams_) s.mark();
 }
 
-bool oracle::past_mark(std::uint64_t by) const {
+bool checker::past_mark(std::uint64_t by) const {
   for (std::size_t i = 0; i < peers_; ++i) {
     for (std::size_t k = 0; k < peers_; ++k) {
       if (i != k && !of(i, k).past_mark(by)) return false;
@@ -192,24 +193,24 @@ bool oracle::past_mark(std::uint64_t by) const {
   return true;
 }
 
-void oracle::store_put_back(std::size_t peer) {
+void checker::store_put_back(std::size_t peer) {
   follow();
   for (std::size_t i = 0; i < peers_; ++i) {
-    of(i, peer).expect_turns();
-    of(peer, i).expect_turns();
+    of(i, peer).expect_rewinds();
+    of(peer, i).expect_rewinds();
     of(peer, i).excuse_so_far();
   }
 }
 
-void oracle::put_back_reported(std::size_t peer) {
+void checker::put_back_reported(std::size_t peer) {
   follow();
   for (std::size_t i = 0; i < peers_; ++i) of(i, peer).excuse_so_far();
 }
 
-void oracle::note_event(std::size_t peer, std::size_t other, told_range outbound,
-                        told_range inbound) {
-  of(peer, other).note_told(outbound);
-  of(other, peer).note_told(inbound);
+void checker::note_event(std::size_t peer, std::size_t other, reported_range outbound,
+                         reported_range inbound) {
+  of(peer, other).note_reported(outbound);
+  of(other, peer).note_reported(inbound);
 }
 
 }  // namespace torture

@@ -1,6 +1,6 @@
-// What events may say, and what must not happen unless an event said so.
+// The checks of events, and of losses and repetitions that only an event may allow.
 
-#include "judge.hpp"
+#include "checker.hpp"
 
 #include <algorithm>
 
@@ -8,27 +8,27 @@ namespace crash_points {
 
 using ilm::event_kind;
 
-bool judge::named(const std::vector<range>& ranges, std::uint64_t sequence) {
+bool checker::named(const std::vector<range>& ranges, std::uint64_t sequence) {
   return std::any_of(ranges.begin(), ranges.end(),
                      [&](const range& r) { return r.contains(sequence); });
 }
 
-void judge::told(side who, const event_type& e) {
-  ++events_[who][e.kind];
-  stream& own = from(who);
-  stream& their = to(who);
-  // Only a store that was replaced may lead to these.
+void checker::handle_event(side self, const event_type& e) {
+  ++events_[self][e.kind];
+  stream& own = from(self);
+  stream& their = to(self);
+  // Only a replaced store may cause these.
   bool grave = true;
   switch (e.kind) {
     case event_kind::peer_reset:
       own.may_repeat.push_back(e.outbound);
       their.missed_by_receiver.push_back(e.inbound);
       their.may_jump = true;
-      check_taken_below(who, e.outbound.first, "peer_reset");
+      check_taken_below(self, e.outbound.first, "peer_reset");
       break;
     case event_kind::store_lost:
       own.missed_by_sender.push_back(e.outbound);
-      check_taken_below(other(who), e.inbound.last + 1, "store_lost");
+      check_taken_below(other(self), e.inbound.last + 1, "store_lost");
       break;
     case event_kind::rolled_back:
       own.may_repeat.push_back(e.outbound);
@@ -39,7 +39,7 @@ void judge::told(side who, const event_type& e) {
       break;
     case event_kind::gap:
       their.may_jump = true;
-      check_taken_below(other(who), e.inbound.last + 1, "gap");
+      check_taken_below(other(self), e.inbound.last + 1, "gap");
       break;
     default:
       grave = false;
@@ -49,20 +49,20 @@ void judge::told(side who, const event_type& e) {
   if (grave) due = replaced_.has_value();
   if (e.kind == event_kind::store_failed) due = stores_fail_;
   if (e.kind == event_kind::store_recovered) due = stores_fail_;
-  if (e.kind == event_kind::delivery_failed) due = turned_down_[who].contains(e.inbound.first);
-  if (e.kind == event_kind::store_lost) due = due && lost_ && who == *replaced_;
-  if (e.kind == event_kind::rolled_back) due = due && !lost_ && who == *replaced_;
-  if (e.kind == event_kind::peer_rolled_back) due = due && !lost_ && who != *replaced_;
-  if (e.kind == event_kind::peer_reset) due = due && who != *replaced_;
+  if (e.kind == event_kind::delivery_failed) due = declined_[self].contains(e.inbound.first);
+  if (e.kind == event_kind::store_lost) due = due && lost_ && self == *replaced_;
+  if (e.kind == event_kind::rolled_back) due = due && !lost_ && self == *replaced_;
+  if (e.kind == event_kind::peer_rolled_back) due = due && !lost_ && self != *replaced_;
+  if (e.kind == event_kind::peer_reset) due = due && self != *replaced_;
   for (event_kind never :
        {event_kind::frame_rejected, event_kind::stream_blocked, event_kind::network_problem,
         event_kind::network_ended, event_kind::events_lost}) {
     if (e.kind == never) due = false;
   }
-  if (!due) fail(name_of(who) + " is told without reason: " + describe(e));
+  if (!due) fail(name_of(self) + " is told without reason: " + describe(e));
 }
 
-void judge::finish(const disk& a, const disk& b) {
+void checker::finish(const disk& a, const disk& b) {
   const disk* disks[] = {&a, &b};
   for (side s : {side_a, side_b}) {
     const ilm::cursors& mine = disks[s]->where;
@@ -73,18 +73,18 @@ void judge::finish(const disk& a, const disk& b) {
     if (!confirmed) fail("the cursors of the messages from " + name_of(s) + " do not meet");
     finish_stream(s);
   }
-  if (replaced_) finish_disaster();
+  if (replaced_) finish_replacement();
 }
 
-void judge::finish_stream(side sender) {
+void checker::finish_stream(side sender) {
   const stream& s = from(sender);
   for (id which = 0; which < s.sends.size(); ++which) {
     const sent& m = s.sends[which];
     std::string text = text_of(sender, which);
-    if (m.what == fate::open) fail(text + " was never answered");
+    if (m.state == fate::open) fail(text + " was never answered");
     if (m.abandoned) {
       finish_abandoned(sender, which);
-    } else if (m.what == fate::stored && m.taken == 0) {
+    } else if (m.state == fate::stored && m.taken == 0) {
       fail(text + " is lost");
     }
     if (m.repeated > 0 && !named(s.may_repeat, m.sequence)) {
@@ -94,9 +94,9 @@ void judge::finish_stream(side sender) {
   }
 }
 
-/// A message that was in a store that is no more: it came, or both sides were told that it will
-/// not. The last event is exact: it names none that came.
-void judge::finish_abandoned(side sender, id which) {
+/// A message whose store was replaced: it arrived, or events told both sides that it will not. The
+/// last event is exact: it names no message that arrived.
+void checker::finish_abandoned(side sender, id which) {
   const stream& s = from(sender);
   const sent& m = s.sends[which];
   std::string text = text_of(sender, which) + " (number " + std::to_string(m.sequence) + ")";
@@ -113,7 +113,7 @@ void judge::finish_abandoned(side sender, id which) {
       (!s.missed_by_receiver.empty() && s.missed_by_receiver.back().contains(m.sequence)) ||
       (!s.missed_by_sender.empty() && s.missed_by_sender.back().contains(m.sequence));
   if (denied) fail(text + " came, and an event says that it never will");
-  // Where the older copy gave the number again, the cursors cannot tell that it was another's.
+  // If the older copy assigned the sequence again, cursors cannot distinguish the two messages.
   bool given_again = std::any_of(s.sends.begin(), s.sends.end(), [&](const sent& later) {
     return !later.abandoned && later.sequence == m.sequence;
   });
@@ -122,7 +122,7 @@ void judge::finish_abandoned(side sender, id which) {
   }
 }
 
-void judge::finish_disaster() {
+void checker::finish_replacement() {
   side victim = *replaced_;
   event_kind own = lost_ ? event_kind::store_lost : event_kind::rolled_back;
   if (events_[victim][own] == 0) {

@@ -13,47 +13,47 @@
 #include <unistd.h>
 #include <vector>
 
-// What a peer's application writes down, and the oracle reads. A diary is a file of records of one
-// size. A write that has returned outlives kill -9 (the page cache is the kernel's), so nothing
-// here is ever synced: it is not for power cuts.
+// The journals that a peer's application writes and the checker reads. A journal is a file of
+// records of one size. A completed write outlives kill -9 (the page cache is the kernel's), so
+// nothing here is ever synced: journals do not survive power cuts.
 
 namespace torture {
 
-/// What became of sends. An intent stands before the calls of send_to that it announces.
+/// The outcome of sends. An intent is written before the calls of send_to that it announces.
 struct sent_record {
   enum class type : std::uint8_t { intent = 1, done, failed };
 
   type kind{};
   std::uint8_t to = 0;  ///< the number of the peer
   std::uint16_t unused = 0;
-  std::uint32_t life = 0;   ///< which process of this peer wrote it
-  std::uint64_t id = 0;     ///< the first of the batch, if an intent
+  std::uint32_t process_number = 0;  ///< which process of this peer wrote it
+  std::uint64_t id = 0;              ///< the first of the batch, if an intent
   std::uint64_t value = 0;  ///< intent: how many; done: the sequence; failed: the error's value
 };
 
 /// A message that the application took.
 struct received_record {
   std::uint8_t from = 0;
-  std::uint8_t intact = 0;       ///< whether the contents are what was sent, byte for byte
+  std::uint8_t intact = 0;       ///< whether the contents are as sent, byte for byte
   std::uint16_t generation = 0;  ///< how often this peer's store was put back
-  std::uint32_t life = 0;
+  std::uint32_t process_number = 0;
   std::uint64_t index = 0;
   std::uint64_t sequence = 0;
   std::uint64_t id = 0;
 };
 
-[[noreturn]] inline void throw_errno(const std::string& what) {
-  throw std::system_error(errno, std::generic_category(), what);
+[[noreturn]] inline void throw_errno(const std::string& operation) {
+  throw std::system_error(errno, std::generic_category(), operation);
 }
 
-/// The writing side. Whoever was killed in the middle of a record left a part of it: cut off.
+/// The writing side. A process killed within a record left a part of it, which is cut off.
 template <class Record>
-class diary {
+class journal {
   static_assert(std::is_trivially_copyable_v<Record> &&
                 std::has_unique_object_representations_v<Record>);
 
  public:
-  explicit diary(const std::filesystem::path& file)
+  explicit journal(const std::filesystem::path& file)
       : file_(file),
         descriptor_(::open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644)) {
     if (descriptor_ < 0) throw_errno(file_);
@@ -62,9 +62,9 @@ class diary {
     off_t whole = status.st_size - status.st_size % static_cast<off_t>(sizeof(Record));
     if (whole != status.st_size && ::ftruncate(descriptor_, whole) != 0) throw_errno(file_);
   }
-  diary(const diary&) = delete;
-  diary& operator=(const diary&) = delete;
-  ~diary() { ::close(descriptor_); }
+  journal(const journal&) = delete;
+  journal& operator=(const journal&) = delete;
+  ~journal() { ::close(descriptor_); }
 
   void append(const Record& r) {
     if (::write(descriptor_, &r, sizeof r) != static_cast<ssize_t>(sizeof r)) throw_errno(file_);
@@ -75,11 +75,11 @@ class diary {
   int descriptor_;
 };
 
-/// The reading side: what was appended since the last look, whole records only.
+/// The reading side: the whole records appended since the last `read`.
 template <class Record>
-class diary_reader {
+class journal_reader {
  public:
-  explicit diary_reader(std::filesystem::path file) : file_(std::move(file)) {}
+  explicit journal_reader(std::filesystem::path file) : file_(std::move(file)) {}
 
   std::vector<Record> read() {
     std::vector<Record> found;

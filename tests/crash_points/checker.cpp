@@ -1,4 +1,4 @@
-#include "judge.hpp"
+#include "checker.hpp"
 
 #include "support/confirmed.hpp"
 #include "wire.hpp"
@@ -17,18 +17,18 @@ std::string number(std::uint64_t n) { return std::to_string(n); }
 
 }  // namespace
 
-void judge::fail(std::string what) { failures_.push_back(std::move(what)); }
+void checker::fail(std::string failure) { failures_.push_back(std::move(failure)); }
 
-judge::id judge::sending(side sender) {
+checker::id checker::handle_send(side sender) {
   from(sender).sends.emplace_back();
   ++open_sends_;
   return from(sender).sends.size() - 1;
 }
 
-void judge::stored(side sender, id which, std::uint64_t sequence, const disk& d) {
+void checker::handle_stored(side sender, id which, std::uint64_t sequence, const disk& d) {
   sent& s = from(sender).sends[which];
   --open_sends_;
-  s.what = fate::stored;
+  s.state = fate::stored;
   if (s.sequence != 0 && s.sequence != sequence) {
     fail(text_of(sender, which) + " was delivered under another number");
   }
@@ -36,28 +36,28 @@ void judge::stored(side sender, id which, std::uint64_t sequence, const disk& d)
   if (sequence >= d.where.outbox_next) fail(text_of(sender, which) + " is not in the store");
 }
 
-void judge::refused(side sender, id which) {
+void checker::handle_refused(side sender, id which) {
   sent& s = from(sender).sends[which];
   --open_sends_;
-  s.what = fate::refused;
+  s.state = fate::refused;
   if (s.taken != 0) fail(text_of(sender, which) + " was refused, and taken before");
 }
 
-void judge::receipt(side sender, id which) {
+void checker::handle_receipt(side sender, id which) {
   if (from(sender).sends[which].taken == 0) {
     fail("a receipt for " + text_of(sender, which) + ", which nobody took");
   }
 }
 
-void judge::crashed(side who) {
-  for (sent& s : from(who).sends) {
-    if (s.what != fate::open) continue;
-    s.what = fate::interrupted;
+void checker::handle_crash(side self) {
+  for (sent& s : from(self).sends) {
+    if (s.state != fate::open) continue;
+    s.state = fate::interrupted;
     --open_sends_;
   }
 }
 
-judge::id judge::id_of(side sender, const std::string& text) {
+checker::id checker::id_of(side sender, const std::string& text) {
   bool digits = text.size() > 1 && std::all_of(text.begin() + 1, text.end(), [](unsigned char c) {
                   return std::isdigit(c) != 0;
                 });
@@ -68,7 +68,7 @@ judge::id judge::id_of(side sender, const std::string& text) {
   return which;
 }
 
-void judge::taken(side at, const message& m, const disk& d) {
+void checker::handle_taken(side at, const message& m, const disk& d) {
   stream& s = to(at);
   id which = 0;
   try {
@@ -79,7 +79,7 @@ void judge::taken(side at, const message& m, const disk& d) {
   std::string text(m.text());
   sent& t = s.sends[which];
   ++t.taken;
-  if (t.what == fate::refused) fail(text + " was refused, and is taken all the same");
+  if (t.state == fate::refused) fail(text + " was refused, and is taken all the same");
   bool stored = std::any_of(d.inbox.begin(), d.inbox.end(), [&](const auto& one) {
     return one.index == m.index && one.contents.text() == m.text();
   });
@@ -105,7 +105,7 @@ void judge::taken(side at, const message& m, const disk& d) {
   }
 }
 
-void judge::check_order(side at, const stream& s, const message& m, id which) {
+void checker::check_order(side at, const stream& s, const message& m, id which) {
   auto previous = s.by_index.find(m.index - 1);
   if (previous == s.by_index.end()) return;
   bool follows = m.sequence == previous->second.sequence + 1;
@@ -116,79 +116,81 @@ void judge::check_order(side at, const stream& s, const message& m, id which) {
   if (which <= previous->second.which) fail(names + ": not in the order of the sends");
 }
 
-void judge::started(side who, const disk& d) {
-  stream& s = to(who);
+void checker::handle_start(side self, const disk& d) {
+  stream& s = to(self);
   s.expected = std::nullopt;
-  if (!d.met) return;
+  if (!d.has_peer) return;
   std::uint64_t first = d.where.inbox_first;
   s.expected = first;
   if (first < s.recorded) {
-    fail(name_of(who) + " will take again from " + number(first) + " on, but had stored that it " +
+    fail(name_of(self) + " will take again from " + number(first) + " on, but had stored that it " +
          "took all below " + number(s.recorded));
   }
   if (first > s.next_to_take && !s.by_index.empty()) {
-    fail(name_of(who) + " has stored as taken what it did not take, below " + number(first));
+    fail(name_of(self) + " has stored as taken what it did not take, below " + number(first));
   }
 }
 
-void judge::committed(side who, const disk& d) {
-  stream& s = to(who);
-  s.recorded = std::max(s.recorded, committing_[who]);
-  check_boxes(who, d);
-  // What it has erased as delivered must have been.
-  check_taken_below(who, d.where.outbox_first, "the sender's store");
+void checker::handle_commit(side self, const disk& d) {
+  stream& s = to(self);
+  s.recorded = std::max(s.recorded, committing_[self]);
+  check_queues(self, d);
+  // A message erased as delivered must have been taken.
+  check_taken_below(self, d.where.outbox_first, "the sender's store");
 }
 
-/// Cursors that speak of messages which are not there would be acknowledged all the same.
-void judge::check_boxes(side who, const disk& d) {
+/// Cursors beyond the stored messages would be acknowledged all the same.
+void checker::check_queues(side self, const disk& d) {
   if (d.outbox.size() != d.where.outbox_next - d.where.outbox_first) {
-    fail("the outbox of " + name_of(who) + " does not hold what its cursors say");
+    fail("the outbox of " + name_of(self) + " does not hold what its cursors say");
   }
   if (d.inbox.size() != d.where.inbox_next - d.where.inbox_first) {
-    fail("the inbox of " + name_of(who) + " does not hold what its cursors say");
+    fail("the inbox of " + name_of(self) + " does not hold what its cursors say");
   }
 }
 
-void judge::check_taken_below(side sender, std::uint64_t first, const char* who_says) {
+void checker::check_taken_below(side sender, std::uint64_t first, const char* source) {
   const std::vector<sent>& sends = from(sender).sends;
   for (id which = 0; which < sends.size(); ++which) {
     const sent& s = sends[which];
-    if (s.what == fate::stored && !s.abandoned && s.sequence < first && s.taken == 0) {
-      fail(text_of(sender, which) + " is confirmed according to " + who_says +
+    if (s.state == fate::stored && !s.abandoned && s.sequence < first && s.taken == 0) {
+      fail(text_of(sender, which) + " is confirmed according to " + source +
            ", but nobody took it");
     }
   }
 }
 
-void judge::replaced(side who, const disk& by) {
-  replaced_ = who;
-  lost_ = !by.met;
-  for (sent& s : from(who).sends) {
-    if (s.what == fate::stored && (lost_ || s.sequence >= by.where.outbox_next)) s.abandoned = true;
+void checker::handle_replacement(side self, const disk& by) {
+  replaced_ = self;
+  lost_ = !by.has_peer;
+  for (sent& s : from(self).sends) {
+    if (s.state == fate::stored && (lost_ || s.sequence >= by.where.outbox_next))
+      s.abandoned = true;
   }
-  stream& in = to(who);
-  in.recorded = committing_[who] = 1;
-  // Indices at and above that of the copy are given again; what was taken then counts as repeated.
+  stream& in = to(self);
+  in.recorded = committing_[self] = 1;
+  // Indexes at and above the copy's are assigned again; messages taken under them may come again.
   in.by_index.erase(in.by_index.lower_bound(lost_ ? 0 : by.where.inbox_first), in.by_index.end());
   in.next_to_take = lost_ ? 1 : by.where.inbox_first;
 }
 
-void judge::reported(side who, const report_type& r, std::uint64_t first_at_open, const disk& d) {
+void checker::handle_report(side self, const report_type& r, std::uint64_t first_at_open,
+                            const disk& d) {
   if (r.delivered != d.where.outbox_first - first_at_open) {
-    fail("the report of " + name_of(who) + " counts " + number(r.delivered) + " delivered, its " +
+    fail("the report of " + name_of(self) + " counts " + number(r.delivered) + " delivered, its " +
          "store " + number(d.where.outbox_first - first_at_open));
   }
   if (r.undelivered != d.outbox.size()) {
-    fail("the report of " + name_of(who) + " counts " + number(r.undelivered) + " undelivered, " +
+    fail("the report of " + name_of(self) + " counts " + number(r.undelivered) + " undelivered, " +
          "its store " + number(d.outbox.size()));
   }
   if (r.unread != d.inbox.size()) {
-    fail("the report of " + name_of(who) + " counts " + number(r.unread) + " unread, its store " +
+    fail("the report of " + name_of(self) + " counts " + number(r.unread) + " unread, its store " +
          number(d.inbox.size()));
   }
 }
 
-void judge::frame_sent(side sender, const disk& d, std::span<const std::byte> bytes) {
+void checker::handle_frame(side sender, const disk& d, std::span<const std::byte> bytes) {
   frame f;
   try {
     f = frame::read(bytes);

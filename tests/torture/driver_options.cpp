@@ -1,4 +1,4 @@
-#include "orders.hpp"
+#include "driver_options.hpp"
 
 #include <charconv>
 #include <random>
@@ -21,7 +21,7 @@ Ends with a table, and with 0 if all is well, else with 1.
   --level L      durability of the stores, os or media (default os)
   --seed S       draws what happens from S (default: a random one). What the processes then make
                  of it is a matter of timing: no two runs are alike
-  --keep DIR     puts stores, diaries and logs into DIR, which must be empty or new, and keeps them;
+  --keep DIR     puts stores, journals and logs into DIR, which must be empty or new, and keeps them;
                  otherwise they are kept only if the run fails
   --patience S   after how many seconds without any progress something has failed (default 90)
   --peer FILE    the program of a peer (default: ilm_torture_peer beside this one)
@@ -49,7 +49,7 @@ std::string one_of(const std::string& option, const std::string& word,
   throw std::invalid_argument(option + " does not know \"" + word + "\"; see --help");
 }
 
-void set(orders& o, const std::string& option, const std::string& value) {
+void set(driver_options& o, const std::string& option, const std::string& value) {
   if (option == "--level") {
     o.level = one_of(option, value, {"os", "media"});
   } else if (option == "--sabotage") {
@@ -77,8 +77,8 @@ void set(orders& o, const std::string& option, const std::string& value) {
 
 }  // namespace
 
-orders orders::parse(const std::vector<std::string>& words) {
-  orders o;
+driver_options driver_options::parse(const std::vector<std::string>& words) {
+  driver_options o;
   o.seed = std::random_device()();
   for (std::size_t i = 0; i < words.size(); i += 2) {
     if (words[i] == "--help" || words[i] == "-h") {
@@ -95,7 +95,7 @@ orders orders::parse(const std::vector<std::string>& words) {
   return o;
 }
 
-std::string orders::repeat() const {
+std::string driver_options::replay_command() const {
   std::string line = "ilm_torture --seed " + std::to_string(seed) + " --kills " +
                      std::to_string(kills) + " --level " + level + " --peers " +
                      std::to_string(peers);

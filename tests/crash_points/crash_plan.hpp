@@ -1,6 +1,6 @@
 #pragma once
 
-// The words that the parts of this program share: sides, points, crashes.
+// Sides, the points that they pass, plans of crashes, and outcomes.
 
 #include <chrono>
 #include <cstddef>
@@ -50,29 +50,29 @@ struct crash {
   std::uint64_t point = 0;
 };
 
-/// What goes wrong in one run of a history, besides what its script does.
+/// The crashes of one run of a history.
 struct plan {
   std::vector<crash> crashes;  ///< in order of their points
-  /// Restart when the other side has long noticed, instead of at once.
+  /// Restart long after the other side has noticed the crash, instead of at once.
   bool late = false;
-  /// The network says `up` once and never `down`, as one that cannot tell.
-  bool untold = false;
+  /// The network reports `up` once and never `down`.
+  bool silent_network = false;
 };
 
 /// Defects planted on purpose, in the parts around the messenger, to see them found.
 enum class sabotage : std::uint8_t {
   none,
-  forgetful,  ///< a store whose last completed commit is gone after a crash
+  forgetful,  ///< a crash takes back the store's last completed commit
   hasty,      ///< a store that says "done" before the change is in it
   repeating,  ///< each delivery after a restart comes twice
   dropping,   ///< the first message after a restart never reaches the application
   lying,      ///< a side's acks claim more than its store has
 };
 
-/// What came of one run.
+/// The outcome of one run.
 struct outcome {
   std::vector<std::string> failures;
-  std::vector<side> points;  ///< whose each was, in order
+  std::vector<side> points;  ///< the side that passed each point, in order
   std::size_t crashed = 0;   ///< crashes of the plan that happened
   std::uint64_t frames = 0;  ///< most frames between the last restart and convergence
   std::chrono::nanoseconds time{};

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "oracle.hpp"
+#include "checker.hpp"
 #include "proxy.hpp"
 
 #include <array>
@@ -14,15 +14,15 @@
 
 namespace torture {
 
-/// How far a process has come, as its driver knows.
+/// The phase of a process, as its driver sees it.
 enum class phase : std::uint8_t { down, starting, opening, running, ending };
 inline constexpr std::size_t phases = 5;
 
 std::string_view name_of(phase p) noexcept;
 
-/// What was done to the peers, and what came of it.
-struct tally {
-  std::array<std::uint64_t, phases> kills{};  ///< by the phase of who was killed
+/// Counts of incidents and of their results.
+struct summary {
+  std::array<std::uint64_t, phases> kills{};  ///< by the phase of the killed process
   std::uint64_t together = 0;                 ///< times when all were killed at once
   std::array<std::uint64_t, cut_kinds> cuts{};
   std::uint64_t put_back = 0;
@@ -39,9 +39,9 @@ struct tally {
   bool well() const noexcept { return complaints == 0; }
 };
 
-/// A line to see it go, and the table at the end.
+/// A line of progress, and the table at the end.
 void print_progress(std::ostream& out, std::chrono::seconds elapsed, std::uint64_t kills_wanted,
-                    const tally& t);
-void print_verdict(std::ostream& out, const tally& t);
+                    const summary& t);
+void print_summary(std::ostream& out, const summary& t);
 
 }  // namespace torture

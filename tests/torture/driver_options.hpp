@@ -10,8 +10,8 @@
 
 namespace torture {
 
-/// What the user asked for.
-struct orders {
+/// The options of the program.
+struct driver_options {
   std::uint64_t kills = 40;
   std::uint64_t rollbacks = 0;
   std::uint64_t seed = 0;
@@ -25,8 +25,8 @@ struct orders {
   bool help = false;
 
   /// Throws std::invalid_argument with a text for the user.
-  static orders parse(const std::vector<std::string>& words);
-  std::string repeat() const;
+  static driver_options parse(const std::vector<std::string>& words);
+  std::string replay_command() const;
 };
 
 extern const std::string_view usage;

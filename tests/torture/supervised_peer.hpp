@@ -2,7 +2,7 @@
 
 #include "child.hpp"
 #include "proxy.hpp"
-#include "tally.hpp"
+#include "summary.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -16,11 +16,11 @@ namespace torture {
 
 using clock_type = std::chrono::steady_clock;
 
-/// One peer as its driver sees it, over all its lives.
-struct actor {
-  explicit actor(std::string called) : name(std::move(called)) {}
+/// One peer as its driver sees it, over all its processes.
+struct supervised_peer {
+  explicit supervised_peer(std::string called) : name(std::move(called)) {}
 
-  /// What the process said of itself last.
+  /// The last state that the process reported.
   struct state {
     std::uint64_t open_sends = 0;
     std::uint64_t outbox = 0;
@@ -31,7 +31,7 @@ struct actor {
     bool at_rest() const noexcept { return quiet && open_sends + outbox + inbox == 0; }
   };
 
-  /// What it said when it had shut down.
+  /// The report of a process that has shut down.
   struct report {
     bool given = false;
     std::uint64_t delivered = 0;
@@ -40,23 +40,23 @@ struct actor {
   };
 
   const std::string name;
-  std::deque<proxy> ways;  ///< to it, one for each of the others
+  std::deque<proxy> proxies;  ///< on the way to it, one for each other peer
   std::unique_ptr<child> process;
   phase now = phase::down;
-  std::uint32_t life = 0;
+  std::uint32_t process_number = 0;
   std::uint16_t generation = 0;
   clock_type::time_point since{};  ///< when the present phase began
   clock_type::time_point started{};
   std::chrono::milliseconds usual_start{50};
   state last;
   report end;
-  /// Events of the kinds that tell of a store put back, by kind and peer.
-  std::map<std::pair<std::string, std::string>, std::uint64_t> told;
-  bool killed = false;  ///< by us, so that it may end
+  /// Events that report a store put back, by kind and peer.
+  std::map<std::pair<std::string, std::string>, std::uint64_t> rollback_events;
+  bool killed = false;  ///< by the driver
   bool held = false;    ///< not to be started again
 
   bool alive() const noexcept { return now != phase::down; }
-  /// Who was killed and has not quite ended does not.
+  /// A killed process that has not ended yet does not work.
   bool works() const noexcept { return now == phase::running && !killed; }
 
   void enter(phase p) {

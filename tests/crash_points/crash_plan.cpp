@@ -1,4 +1,4 @@
-#include "words.hpp"
+#include "crash_plan.hpp"
 
 namespace crash_points {
 

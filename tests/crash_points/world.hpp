@@ -1,11 +1,11 @@
 #pragma once
 
-// The world of one run: two whole messengers, their stores, the network between them, in simulated
-// time. It counts the points that the two pass, and crashes whom the plan says where it says.
+// One run: two whole messengers, their stores and the network between them, in simulated time. It
+// counts the points that the two pass, and crashes the victims of the plan at its points.
 
+#include "checker.hpp"
+#include "crash_plan.hpp"
 #include "disk.hpp"
-#include "judge.hpp"
-#include "words.hpp"
 
 #include <ilm/options.hpp>
 
@@ -18,36 +18,36 @@
 
 namespace crash_points {
 
-/// Thrown out of an operation of a messenger that has crashed: nothing after it happens.
+/// Thrown by the parts of a messenger that has crashed: the operation ends there.
 struct has_crashed : std::runtime_error {
   has_crashed() : std::runtime_error("the messenger has crashed") {}
 };
 
-/// Thrown out of a script that waits for what does not happen.
+/// Thrown out of a script whose expectation is not met in time.
 struct is_stuck : std::runtime_error {
-  explicit is_stuck(const std::string& what) : std::runtime_error(what) {}
+  explicit is_stuck(const std::string& expectation) : std::runtime_error(expectation) {}
 };
 
-/// What a script does with the two sides. A side that the plan has crashed restarts by itself; a
-/// step that needs it waits for it.
-class stage {
+/// The operations of a script. A side crashed by the plan restarts by itself; a step that needs it
+/// waits for it.
+class world {
  public:
   /// `trace`, if any, gets a line for each thing that happens.
-  stage(const plan& p, sabotage defect, std::ostream* trace);
-  ~stage();
-  stage(const stage&) = delete;
-  stage& operator=(const stage&) = delete;
+  world(const plan& p, sabotage defect, std::ostream* trace);
+  ~world();
+  world(const world&) = delete;
+  world& operator=(const world&) = delete;
 
   // Before the sides start.
 
   ilm::options& options(side s);
   disk& store(side s);
-  /// How long an operation of the store takes before it has its effect.
+  /// The time until an operation of the store has its effect.
   void slow_store(side s, std::chrono::nanoseconds time);
   /// Frames under way when a session ends arrive in the next one.
   void let_frames_be_late();
-  /// Both have met before: spares a history the first contact.
-  void acquaint();
+  /// Both sides have stored each other's incarnation: there is no first contact.
+  void use_known_peers();
 
   // The script's steps. Points count from `begin` on.
 
@@ -58,21 +58,22 @@ class stage {
   void send(side from, int count) {
     for (; count > 0; --count) send(from);
   }
-  /// Sends until one is stored, whatever crashes interrupt.
+  /// Sends until one message is stored, despite crashes.
   void send_surely(side from);
   void wait(std::chrono::nanoseconds time);
   /// Runs until `done`; throws is_stuck if that takes more than a minute.
-  void until(const std::function<bool()>& done, const std::string& what);
-  /// Until every send is answered.
+  void until(const std::function<bool()>& done, const std::string& expectation);
+  /// Waits until every send has its result.
   void answered();
-  /// Until all is delivered, recorded and confirmed, and all who wait have their answers.
-  void settle();
-  /// Until the two have a session, for the first time or again.
+  /// Waits until all messages are delivered, recorded and confirmed, and all operations have
+  /// completed.
+  void converge();
+  /// Waits until the two have a session.
   void connected();
   void cut();
   void join();
   /// The application of `s` takes nothing while this is on.
-  void turn_down(side s, bool on);
+  void decline(side s, bool on);
   /// The store of `s` takes no change while this is on.
   void fill_up(side s, bool on);
   /// Ends the messenger of `s`, if it runs, and starts another on `by`.
@@ -84,16 +85,16 @@ class stage {
 
   std::size_t taken(side at) const;
 
-  /// The run is over: no more points; both go on as they should; all must come to rest.
+  /// Ends the run: passes no more points, sends once more both ways, and requires convergence.
   outcome finish();
-  /// What is known of a run that did not come so far.
+  /// The outcome of a run that ended early.
   outcome so_far() const;
 
  private:
   void replace(side s, const disk& by, bool another);
 
-  struct body;
-  std::unique_ptr<body> body_;
+  struct state;
+  std::unique_ptr<state> state_;
 };
 
 }  // namespace crash_points

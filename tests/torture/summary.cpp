@@ -1,4 +1,4 @@
-#include "tally.hpp"
+#include "summary.hpp"
 
 #include <iomanip>
 #include <numeric>
@@ -12,16 +12,16 @@ std::string_view name_of(phase p) noexcept {
   return names[static_cast<std::size_t>(p)];
 }
 
-std::uint64_t tally::all_kills() const {
+std::uint64_t summary::all_kills() const {
   return std::accumulate(kills.begin(), kills.end(), std::uint64_t{0});
 }
 
-std::uint64_t tally::all_cuts() const {
+std::uint64_t summary::all_cuts() const {
   return std::accumulate(cuts.begin(), cuts.end(), std::uint64_t{0});
 }
 
 void print_progress(std::ostream& out, std::chrono::seconds elapsed, std::uint64_t kills_wanted,
-                    const tally& t) {
+                    const summary& t) {
   out << '[' << std::setw(4) << elapsed.count() << " s] kills " << t.all_kills() << '/'
       << kills_wanted << ", cuts " << t.all_cuts() << ", accepted " << t.messages.accepted
       << ", delivered " << t.messages.delivered << ", handed over again " << t.again
@@ -46,7 +46,7 @@ class table {
   std::ostream& out_;
 };
 
-void print_incidents(table& lines, const tally& t) {
+void print_incidents(table& lines, const summary& t) {
   lines.title("kills");
   for (phase p : {phase::starting, phase::opening, phase::running, phase::ending}) {
     lines.row(name_of(p), t.kills[static_cast<std::size_t>(p)]);
@@ -59,7 +59,7 @@ void print_incidents(table& lines, const tally& t) {
   if (t.put_back > 0) lines.row("stores put back", t.put_back);
 }
 
-void print_messages(table& lines, const tally& t) {
+void print_messages(table& lines, const summary& t) {
   const stream_counts& m = t.messages;
   lines.title("messages");
   lines.row("accepted", m.accepted);
@@ -73,14 +73,14 @@ void print_messages(table& lines, const tally& t) {
   lines.row("out of order", m.disordered);
   lines.row("damaged or never sent", m.damaged);
   if (t.put_back > 0) {
-    lines.row("lost, and named by an event", m.told_lost);
-    lines.row("repeated, and named by an event", m.told_repeated);
+    lines.row("lost, and named by an event", m.reported_lost);
+    lines.row("repeated, and named by an event", m.reported_repeated);
   }
 }
 
 }  // namespace
 
-void print_verdict(std::ostream& out, const tally& t) {
+void print_summary(std::ostream& out, const summary& t) {
   table lines(out);
   out << '\n';
   print_incidents(lines, t);
