@@ -5,6 +5,7 @@
 //
 // Type lines. "…" marks one that is on its way, "✓" one that the other side has. Kill either side
 // with kill -9 in the middle of it, type on at the other, start it again.
+//
 // The store's file holds ILM's tables and one of the chat's own, the transcript, which makes the
 // effect of a message idempotent. A typed line is written there under the sequence that it will
 // get, and then sent: after a crash between the two, pending() shows that it was not accepted, and

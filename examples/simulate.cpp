@@ -1,5 +1,6 @@
 // Tries a handler of one's own against crashes, in simulated time: a thousand histories in a few
 // seconds, and the same ones each time.
+//
 // The handler books amounts. A crash may come after it has booked and before ILM has recorded that
 // (README, "Exactly once, and its window"), so it skips amounts that it has booked: `--naive` shows
 // the balance of a handler that does not.
