@@ -2,8 +2,8 @@
 // seconds, and the same ones each time.
 //
 // The handler books amounts. A crash may come after it has booked and before ILM has recorded that
-// (README, "Exactly once, and its window"), so it skips what it has booked already: `--naive` shows
-// what comes of not doing so.
+// (README, "Exactly once, and its window"), so it skips amounts that it has booked: `--naive` shows
+// the balance of a handler that does not.
 
 #include <ilm/ilm.hpp>
 #include <ilm/testing/scheduler.hpp>
@@ -49,7 +49,7 @@ class booking {
 
 using messenger = ilm::messenger<store, ilm::testing::simulated_network<id>, booking>;
 
-/// Plays the history of a seed; true if in the end exactly what was sent is booked.
+/// Plays the history of a seed; true if in the end each amount is booked once.
 bool play(std::uint64_t seed, bool naive) {
   clock_type::reset();
   std::mt19937_64 random(seed);
