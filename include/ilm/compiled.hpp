@@ -5,4 +5,6 @@
 // in backends/sqlite/compiled.hpp, for they need SQLite. Without CMake, one source of your own
 // includes both, or this one alone, and everything is compiled with ILM_COMPILED defined.
 
+#include <ilm/backends/memory/records.hpp>
 #include <ilm/detail/compiled.hpp>
+#include <ilm/networks/memory/hub.hpp>
