@@ -13,6 +13,7 @@ endforeach()
 configure_package_config_file(
   "${CMAKE_CURRENT_LIST_DIR}/ilmConfig.cmake.in" "${PROJECT_BINARY_DIR}/ilmConfig.cmake"
   INSTALL_DESTINATION "${ilm_package_dir}"
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR
   NO_SET_AND_CHECK_MACRO)
 # Until 1.0, a new minor version may break its users.
 write_basic_package_version_file(
@@ -25,5 +26,6 @@ install(
         "${PROJECT_BINARY_DIR}/ilmConfigVersion.cmake"
         "${CMAKE_CURRENT_LIST_DIR}/AsioWorkarounds.cmake"
         "${CMAKE_CURRENT_LIST_DIR}/FindAsio.cmake"
+        "${CMAKE_CURRENT_LIST_DIR}/compiled.cmake"
   DESTINATION "${ilm_package_dir}")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/ilm")

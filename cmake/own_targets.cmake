@@ -28,10 +28,16 @@ function(ilm_optimise)
   endforeach()
 endfunction()
 
-set(ilm_all ilm::ilm)
-foreach(part IN LISTS ilm_parts)
-  list(APPEND ilm_all ilm::${part})
-endforeach()
+# Ours is compiled once for all that link it. Nothing here is linked with some that is header-only.
+set_target_properties(ilm_compiled PROPERTIES
+                      COMPILE_WARNING_AS_ERROR "${CMAKE_COMPILE_WARNING_AS_ERROR}" CXX_EXTENSIONS OFF)
+target_link_libraries(ilm_compiled PRIVATE ilm_warnings)
+ilm_optimise(ilm_compiled)
+
+set(ilm_parts_targets ${ilm_parts})
+list(TRANSFORM ilm_parts_targets PREPEND ilm::)
+set(ilm_header_only ilm::ilm ${ilm_parts_targets})
+set(ilm_all ilm::compiled ${ilm_parts_targets})
 
 # The includes that need a part that is switched off.
 set(ilm_missing_includes "")

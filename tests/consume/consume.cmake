@@ -22,7 +22,7 @@ endif()
 
 list(TRANSFORM ARGUMENTS REPLACE ";" "\\\\;")
 run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}/project" -B "${WORK_DIR}/build" -G "${GENERATOR}"
-    "-DCMAKE_BUILD_TYPE=${CONFIG}" "-DMODE=${MODE}" ${where} ${ARGUMENTS})
+    "-DCMAKE_BUILD_TYPE=${CONFIG}" "-DMODE=${MODE}" "-DFORM=${FORM}" ${where} ${ARGUMENTS})
 run("${CMAKE_COMMAND}" --build "${WORK_DIR}/build" --config ${CONFIG})
 # The executable's directory depends on the generator: ctest knows it.
 run("${CMAKE_CTEST_COMMAND}" --test-dir "${WORK_DIR}/build" -C ${CONFIG} --output-on-failure

@@ -1,0 +1,43 @@
+# ilm::compiled, a static library of the library's plain classes. Whoever links it compiles these once,
+# and not in each translation unit; its compile definition ILM_COMPILED leaves the definitions out of the
+# headers. It is built by the project that links it, with that project's own flags, and only if linked.
+#
+# ilm_add_compiled(<directory that holds ilm/> <part>...): makes ilm_compiled and its alias ilm::compiled, with
+# what the named optional parts have to compile. Also installed: the package config calls it for
+# find_package(ilm COMPONENTS compiled).
+function(ilm_add_compiled include_dir)
+  set(lists ilm/compiled.hpp)
+  set(links ilm::ilm)
+  if(sqlite IN_LIST ARGN)
+    list(APPEND lists ilm/backends/sqlite/compiled.hpp)
+    list(APPEND links ilm::sqlite)
+  endif()
+
+  # One source a part, so that more than one compiler can be at work.
+  set(parts "")
+  foreach(list IN LISTS lists)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${include_dir}/${list}")
+    file(STRINGS "${include_dir}/${list}" includes REGEX "^#include <ilm/.*>$")
+    foreach(include IN LISTS includes)
+      set(part core)
+      if(include MATCHES "<ilm/(networks/(tcp)|backends/(sqlite))")
+        set(part "${CMAKE_MATCH_2}${CMAKE_MATCH_3}")
+      endif()
+      list(APPEND parts ${part})
+      string(APPEND includes_of_${part} "${include}\n")
+    endforeach()
+  endforeach()
+
+  list(REMOVE_DUPLICATES parts)
+  set(sources "")
+  foreach(part IN LISTS parts)
+    set(source "${CMAKE_CURRENT_BINARY_DIR}/ilm_compiled/${part}.cpp")
+    file(CONFIGURE OUTPUT "${source}" CONTENT "${includes_of_${part}}" @ONLY)
+    list(APPEND sources "${source}")
+  endforeach()
+
+  add_library(ilm_compiled STATIC EXCLUDE_FROM_ALL ${sources})
+  add_library(ilm::compiled ALIAS ilm_compiled)
+  target_compile_definitions(ilm_compiled PUBLIC ILM_COMPILED)
+  target_link_libraries(ilm_compiled PUBLIC ${links})
+endfunction()
