@@ -8,3 +8,4 @@
 #include <ilm/backends/memory/records.hpp>
 #include <ilm/detail/compiled.hpp>
 #include <ilm/networks/memory/hub.hpp>
+#include <ilm/networks/tcp/node.hpp>
