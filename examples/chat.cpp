@@ -534,7 +534,7 @@ class chat {
       } else if (e.kind == ilm::event_kind::network_problem) {
         screen_.print("--- " + who + " cannot be reached yet: " + e.error.message());
       } else {
-        screen_.print("--- " + who + ": " + describe(e));
+        screen_.print("--- " + printable(describe(e)));
       }
     }
   }

@@ -24,7 +24,7 @@ using messenger = ilm::messenger<memory_store, fabric::network_type, ilm::inbox<
 asio::awaitable<void> wait_for(messenger& alice, ilm::event_kind kind) {
   for (;;) {
     ilm::event<peer_id> e = co_await alice.next_event();
-    std::cout << "  " << e.peer.value_or("-") << ": " << describe(e) << '\n';
+    std::cout << "  " << describe(e) << '\n';
     if (e.kind == kind) co_return;
   }
 }

@@ -274,7 +274,7 @@ template <class Messenger>
 asio::awaitable<void> tell_events(Messenger& m) {
   for (;;) {
     ilm::event<std::string> e = co_await m.next_event();
-    progress::note(printable(e.peer.value_or("here")) + ": " + describe(e));
+    progress::note(printable(describe(e)));
   }
 }
 

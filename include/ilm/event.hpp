@@ -1,36 +1,168 @@
 #pragma once
 
-#include <ilm/protocol/notice.hpp>
+#include <ilm/message.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace ilm {
 
-/// Something that a messenger reports besides messages; see event_kind for what the fields mean.
+/// The events of a messenger. `outbound` and `inbound` are the ranges of sequences to and from the
+/// peer that an event names.
+enum class event_kind : std::uint8_t {
+  /// A session with the peer is open: data flows.
+  peer_connected,
+  /// The session ended; what is unconfirmed stays in the outbox.
+  peer_disconnected,
+  /// The peer lost its store, or created a new incarnation. outbound: sent to its old incarnation
+  /// and not confirmed as delivered, so that they are sent again and may come twice. inbound: what
+  /// the old incarnation may have accepted and will now never send.
+  peer_reset,
+  /// This side lost its store: the peer knows an older incarnation of it. outbound: what the old
+  /// one may have accepted and the peer never received. inbound: what the old one had confirmed.
+  store_lost,
+  /// The peer's store went back to an older state. outbound: what it had acknowledged and no longer
+  /// has. inbound: what it sent and no longer remembers. Nothing flows until it has created a new
+  /// incarnation.
+  peer_rolled_back,
+  /// This side's store went back to an older state; it creates a new incarnation for this peer.
+  /// outbound: what the peer has beyond what it confirmed to this store, some or all of it from the
+  /// lost history; inbound: what that history had acknowledged. All that the outbox holds is sent
+  /// again and may come twice.
+  rolled_back,
+  /// The peer's first message not received is past one it no longer holds. inbound: the gap.
+  gap,
+  /// A frame was dropped; `error` says why.
+  frame_rejected,
+  /// The next message to the peer (outbound) exceeds what the peer or the network takes.
+  stream_blocked,
+  /// The application did not take a message (inbound); it will be offered again.
+  delivery_failed,
+  /// An operation of the store failed with `error`; it is tried again, sends fail meanwhile. If a
+  /// stored message fails its check, outbound or inbound names it: it is never sent or handed over,
+  /// and what is behind it waits.
+  store_failed,
+  /// The store works again.
+  store_recovered,
+  /// The network could not open a session with the peer, or with somebody who claims to be it:
+  /// `error` says why. It may still try.
+  network_problem,
+  /// The network ended with `error`; nothing will be sent or received any more.
+  network_ended,
+  /// Events were dropped because nobody read them; outbound.last tells how many.
+  events_lost,
+};
+
+/// The name of an event as in the source.
+inline std::string_view name_of(event_kind kind) noexcept {
+  switch (kind) {
+    case event_kind::peer_connected:
+      return "peer_connected";
+    case event_kind::peer_disconnected:
+      return "peer_disconnected";
+    case event_kind::peer_reset:
+      return "peer_reset";
+    case event_kind::store_lost:
+      return "store_lost";
+    case event_kind::peer_rolled_back:
+      return "peer_rolled_back";
+    case event_kind::rolled_back:
+      return "rolled_back";
+    case event_kind::gap:
+      return "gap";
+    case event_kind::frame_rejected:
+      return "frame_rejected";
+    case event_kind::stream_blocked:
+      return "stream_blocked";
+    case event_kind::delivery_failed:
+      return "delivery_failed";
+    case event_kind::store_failed:
+      return "store_failed";
+    case event_kind::store_recovered:
+      return "store_recovered";
+    case event_kind::network_problem:
+      return "network_problem";
+    case event_kind::network_ended:
+      return "network_ended";
+    case event_kind::events_lost:
+      return "events_lost";
+  }
+  return "unknown";
+}
+
+/// An event without the peer's name, as the protocol reports it.
+struct event_record {
+  event_record() = default;
+  explicit event_record(event_kind event, std::error_code reason = {})
+      : kind(event), error(reason) {}
+
+  event_kind kind{};
+  std::error_code error;
+  sequence_range outbound;
+  sequence_range inbound;
+};
+
+/// An event of a messenger; see event_kind for what the fields mean.
 template <class PeerId>
-struct event : protocol::notice {
+struct event : event_record {
   event() = default;
-  event(std::optional<PeerId> whose, const protocol::notice& n)
-      : protocol::notice(n), peer(std::move(whose)) {}
+  event(std::optional<PeerId> subject, const event_record& r)
+      : event_record(r), peer(std::move(subject)) {}
 
   /// The peer concerned; none for what concerns the store or the network as a whole.
   std::optional<PeerId> peer;
 };
 
 /// One line of English about an event, for logs.
-inline std::string describe(const protocol::notice& e) {
+inline std::string describe(const event_record& e) {
+  constexpr std::uint64_t unbounded = std::uint64_t{1} << 62;  // no stream gets that far
   std::string text(name_of(e.kind));
   auto range = [&](const char* name, const sequence_range& r) {
     if (r.empty()) return;
     text += std::string(" ") + name + " " + std::to_string(r.first) + "..";
-    if (r.last < (std::uint64_t{1} << 62)) text += std::to_string(r.last);
+    if (r.last < unbounded) text += std::to_string(r.last);
   };
   range("outbound", e.outbound);
   range("inbound", e.inbound);
   if (e.error) text += ": " + e.error.message();
   return text;
+}
+
+namespace detail {
+
+/// A peer's name in a log: text and numbers as they are, other ids as the digits of their bytes.
+template <class PeerId>
+std::string text_of(const PeerId& id) {
+  if constexpr (std::is_convertible_v<const PeerId&, std::string_view>) {
+    return std::string(std::string_view(id));
+  } else if constexpr (std::is_integral_v<PeerId>) {
+    return std::to_string(id);
+  } else {
+    std::vector<std::byte> encoded;
+    codec<PeerId>::encode(id, encoded);
+    std::string digits;
+    for (std::byte b : encoded) {
+      digits += "0123456789abcdef"[std::to_integer<unsigned>(b) >> 4];
+      digits += "0123456789abcdef"[std::to_integer<unsigned>(b) & 15];
+    }
+    return digits;
+  }
+}
+
+}  // namespace detail
+
+/// The same, beginning with the peer if the event concerns one.
+template <class PeerId>
+std::string describe(const event<PeerId>& e) {
+  std::string text = describe(static_cast<const event_record&>(e));
+  return e.peer ? detail::text_of(*e.peer) + ": " + text : text;
 }
 
 }  // namespace ilm

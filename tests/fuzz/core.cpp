@@ -132,10 +132,12 @@ class run {
     if (in_.coin()) size *= 2;
     std::string text = std::to_string(++sent_);
     text.resize(std::max(text.size(), size), '.');
-    std::error_code refused = core_->handle_send(bytes(text));
+    std::error_code refused = core_->handle_send(send_id{accepted_ + 1}, bytes(text));
     require(!refused == (text.size() <= largest_message),
             "a send is refused, or one too large not");
-    if (!refused) pending_.push_back(text);
+    if (refused) return;
+    ++accepted_;
+    pending_.push_back(text);
   }
 
   // Whole stretches in which nothing is wrong, so that a short input gets far.
@@ -170,8 +172,11 @@ class run {
   void crash() {
     change_.reset();
     applied_ = false;
+    asked_.clear();
+    offered_ = nullptr;
     pending_.clear();
-    riding_sends_ = 0;
+    ended_ = accepted_;
+    sends_in_commit_ = 0;
     heard_ = hello_record();
     nonces_.clear();
     start();
@@ -180,7 +185,7 @@ class run {
   /// To the next deadline, or some way on.
   void pass() {
     std::uint8_t how = in_.byte();
-    timestamp at = core_->deadline(!change_);
+    timestamp at = core_->deadline();
     if (how < 128 && at != never) {
       now_ = std::max(now_, at);
     } else {
@@ -190,21 +195,44 @@ class run {
   }
 
   void answer_pages() {
-    // What was asked for before may be answered late, when the store has moved on.
-    if (in_.coin()) late_outbox_ = core_->poll_outbox_page();
-    if (in_.coin()) late_inbox_ = core_->poll_inbox_page();
-    if (late_outbox_) {
-      core_->handle_outbox_page(test::model_store::read(store_.outbox, *late_outbox_), now_);
+    // A request may be answered late, when the store has moved on, or not at all.
+    std::uint8_t how = in_.byte();
+    if ((how & 1) != 0) ask_for_pages();
+    for (const page_request& asked : std::exchange(asked_, {})) {
+      if ((how & 6) == 6) {
+        core_->handle_page_failed(asked, std::make_error_code(std::errc::io_error), now_);
+        continue;
+      }
+      const auto& box = asked.source() == box::outbox ? store_.outbox : store_.inbox;
+      core_->handle_page(asked, test::model_store::read(box, asked), now_);
     }
-    if (late_inbox_) core_->handle_inbox_page(test::model_store::read(store_.inbox, *late_inbox_));
+    if ((how & 8) != 0) ask_for_pages();
+  }
+
+  void ask_for_pages() {
+    while (std::optional<page_request> r = core_->poll_page(now_)) {
+      for (const page_request& other : asked_) {
+        require(other.purpose != r->purpose, "two pages are asked for at once for one purpose");
+      }
+      asked_.push_back(*r);
+    }
   }
 
   void take() {
-    for (std::size_t count = 1 + in_.below(4); count > 0; --count) {
-      const stored_message* m = core_->poll_delivery();
-      if (m == nullptr) return;
-      check_delivery(*m);
-      core_->handle_taken();
+    std::uint8_t how = in_.byte();
+    for (std::size_t count = 1 + how % 4; count > 0; --count) {
+      if (offered_ == nullptr) offered_ = core_->poll_delivery(now_);
+      if (offered_ == nullptr) return;
+      require(core_->poll_delivery(now_) == nullptr,
+              "a second message is offered beside the first");
+      check_delivery(*offered_);
+      if (how >= 224) return;  // the application takes its time
+      std::uint64_t index = std::exchange(offered_, nullptr)->index;
+      if (how >= 192) {
+        return core_->handle_delivery_failed(std::make_error_code(std::errc::io_error), now_);
+      }
+      next_index_ = index + 1;
+      core_->handle_consumed(now_);
     }
   }
 
@@ -212,10 +240,10 @@ class run {
 
   void begin_commit() {
     if (change_) return;
-    std::optional<store_change> c = core_->poll_change();
+    std::optional<store_change> c = core_->poll_change(now_);
     if (!c) return;
     check_change(*c);
-    riding_sends_ = c->outbox.size();
+    sends_in_commit_ = c->outbox.size();
     change_ = std::move(c);
   }
   void apply_commit() {
@@ -225,17 +253,22 @@ class run {
   }
   void finish_commit() {
     if (!change_ || !applied_) return;
-    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(riding_sends_));
-    std::vector<stored_message> outbox = std::move(change_->outbox);
+    pending_.erase(pending_.begin(),
+                   pending_.begin() + static_cast<std::ptrdiff_t>(sends_in_commit_));
+    std::uint64_t first = change_->next.outbox_next - change_->outbox.size();
     change_.reset();
     applied_ = false;
-    core_->handle_committed(outbox, now_);
+    core_->handle_committed(now_);
+    check_results(first, {});
   }
   void fail_commit() {
     if (!change_ || applied_) return;
-    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(riding_sends_));
+    pending_.erase(pending_.begin(),
+                   pending_.begin() + static_cast<std::ptrdiff_t>(sends_in_commit_));
     change_.reset();
-    core_->handle_commit_failed(now_);
+    std::error_code full = std::make_error_code(std::errc::no_space_on_device);
+    core_->handle_commit_failed(full, now_);
+    check_results(0, full);
   }
 
   // The liar.
@@ -375,12 +408,12 @@ class run {
   }
 
   void hand_over(std::span<const std::byte> bytes_sent) {
-    bool flowed = core_->flows();
+    bool flowed = core_->session_open();
     frame f;
     bool readable = !read_frame(bytes_sent, f);
     if (readable) note(f);
     core_->handle_frame(bytes_sent, now_);
-    if (flowed || !core_->flows()) return;
+    if (flowed || !core_->session_open()) return;
     require(readable && f.hello && nonces_.contains(f.hello->echo),
             "a session opens without proof that the other side is there");
   }
@@ -409,6 +442,15 @@ class run {
 
   // Oracles.
 
+  void check_results(std::uint64_t first, std::error_code reason) {
+    for (; sends_in_commit_ > 0; --sends_in_commit_) {
+      std::optional<send_result> r = core_->poll_send_result();
+      require(r && r->id == send_id{++ended_}, "a send ends out of order, twice or never");
+      require(r->error == reason && r->sequence == (reason ? 0 : first++), "a send ends wrongly");
+    }
+    require(!core_->poll_send_result(), "a send ends that was in no change");
+  }
+
   void drain() {
     std::size_t frames = 0;
     std::vector<std::byte> frame;
@@ -416,7 +458,7 @@ class run {
       require(++frames <= options_.window_messages + 16, "frames without end at one moment");
       check_frame(frame);
     }
-    while (core_->poll_notice()) {
+    while (core_->poll_event()) {
       require(++frames < 1000, "events without end");
     }
     require(core_->in_flight() <= options_.window_messages, "more in flight than the window");
@@ -429,10 +471,7 @@ class run {
       require(++frames < 1000, "frames without end at one moment");
       check_frame(frame);
     }
-    require(core_->deadline(false) > now_, "a deadline that has passed stays due");
-    if (!change_ && !core_->change_due(now_)) {
-      require(core_->deadline(true) > now_, "a change is due and none is there");
-    }
+    require(core_->deadline() > now_, "a deadline that has passed stays due");
   }
 
   void check_frame(const std::vector<std::byte>& bytes_sent) {
@@ -477,7 +516,6 @@ class run {
             "a message is handed over twice, out of order or before it is stored");
     require(due->second.contents == m.contents && due->second.sequence == m.sequence,
             "a message was changed on its way in");
-    next_index_ = m.index + 1;
   }
 
   void check_change(const store_change& c) {
@@ -539,10 +577,12 @@ class run {
   test::model_store store_;
   std::optional<store_change> change_;
   bool applied_ = false;
-  std::optional<page_request> late_outbox_, late_inbox_;
-  std::vector<std::string> pending_;  ///< accepted, and not in a batch that ended
-  std::size_t riding_sends_ = 0;
+  std::vector<page_request> asked_;
+  const stored_message* offered_ = nullptr;  ///< with the application
+  std::vector<std::string> pending_;         ///< accepted, and not in a batch that ended
+  std::size_t sends_in_commit_ = 0;
   std::uint64_t sent_ = 0;
+  std::uint64_t accepted_ = 0, ended_ = 0;  ///< how many sends
   std::uint64_t epoch_ = 0;
   std::uint64_t next_index_ = 1;  ///< of the message to hand over next
 

@@ -264,7 +264,7 @@ class run {
     pair_.run_for(1s);
     settled = settled && pair_.until([&] { return pair_.established() && pair_.settled(); }, 300s);
     for (core_side* side : {&pair_.a, &pair_.b}) {
-      while (std::optional<notice> n = (*side)->poll_notice()) side->notices.push_back(*n);
+      while (std::optional<event_record> e = (*side)->poll_event()) side->events.push_back(*e);
     }
     look();
     require(settled, "it does not come to rest when nothing goes wrong any more");
@@ -297,7 +297,7 @@ class run {
   }
 
   static bool named(const core_side& s, event_kind kind, bool outbound, std::uint64_t sequence) {
-    return std::any_of(s.notices.begin(), s.notices.end(), [&](const notice& n) {
+    return std::any_of(s.events.begin(), s.events.end(), [&](const event_record& n) {
       return n.kind == kind && (outbound ? n.outbound : n.inbound).contains(sequence);
     });
   }

@@ -10,7 +10,7 @@ endmacro()
 
 # What may be included, by the folder of the header that includes. Regular expressions.
 set(standard "[a-z_0-9]+") # <vector>
-set(vocabulary "ilm/(message|error|options)\\.hpp")
+set(vocabulary "ilm/(bytes|message|stored|event|error|options)\\.hpp")
 set(foreign "[^i].*|i[^l].*|il[^m].*|ilm[^/].*") # anything that is not <ilm/...>
 set(detail "ilm/detail/.+")
 set(shell "ilm/(ilm|messenger)\\.hpp|ilm/runtime/.+")

@@ -27,7 +27,7 @@ TEST_CASE("statistics have a JSON form") {
 }
 
 TEST_CASE("events have a JSON form that leaves out what is empty") {
-  ilm::protocol::notice n(ilm::event_kind::delivery_failed, ilm::error::inbox_closed);
+  ilm::event_record n(ilm::event_kind::delivery_failed, ilm::error::inbox_closed);
   n.inbound = ilm::sequence_range{3, 3};
   nlohmann::json j = event("b", n);
   CHECK(j.at("kind") == "delivery_failed");

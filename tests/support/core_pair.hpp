@@ -94,29 +94,40 @@ class core_side {
     core_.reset();
     change_.reset();
     applied_ = false;
+    page_.reset();
+    page_read_.reset();
+    ended_sends_ = sends_;
     std::erase_if(taken, [&](const taken_message& t) { return t.index >= disk.where.inbox_first; });
   }
   void lose_store() {
     disk = model_store();
-    disk.where.local = chance_.mint();
+    disk.where.local = chance_.create_incarnation();
   }
 
   association& operator*() { return *core_; }
   association* operator->() { return core_.get(); }
 
-  void send(const std::string& text) {
-    demand(!core_->handle_send(bytes(text)), "a send is refused");
+  void send(const std::string& text) { demand(!try_send(text), "a send is refused"); }
+  std::error_code try_send(const std::string& text) {
+    std::error_code refused = core_->handle_send(send_id{sends_ + 1}, bytes(text));
+    if (!refused) ++sends_;
+    return refused;
   }
 
   /// Does the operation if there is something to do.
   bool operate(int which, timestamp now, const std::function<void(std::vector<std::byte>)>& out) {
     switch (which) {
       case 0:
-        if (auto n = core_->poll_notice()) return notices.push_back(*n), true;
+        if (auto e = core_->poll_event()) return events.push_back(*e), true;
+        if (auto r = core_->poll_send_result()) {
+          demand(r->id == send_id{++ended_sends_}, "a send ends out of order, twice or never");
+          demand((r->sequence == 0) == bool(r->error), "a send has a sequence and an error");
+          return true;
+        }
         return false;
       case 1:
-        if (change_ || !core_->change_due(now)) return false;
-        change_ = core_->poll_change();
+        if (change_ || !core_->has_due_change(now)) return false;
+        change_ = core_->poll_change(now);
         done_at_ = now + commit_time;
         return change_.has_value();
       case 2:
@@ -127,22 +138,17 @@ class core_side {
       case 3:
         return tell(now);
       case 4:
-        if (auto wanted = core_->poll_outbox_page()) {
-          core_->handle_outbox_page(model_store::read(disk.outbox, *wanted), now);
-          return true;
-        }
-        return false;
+        if (!page_) page_ = core_->poll_page(now);
+        return page_.has_value() && !page_read_ && read_page();
       case 5:
-        if (auto wanted = core_->poll_inbox_page()) {
-          core_->handle_inbox_page(model_store::read(disk.inbox, *wanted));
-          return true;
-        }
-        return false;
+        if (!page_read_) return false;
+        core_->handle_page(*std::exchange(page_, {}), *std::exchange(page_read_, {}), now);
+        return true;
       case 6:
-        if (const stored_message* m = application_up ? core_->poll_delivery() : nullptr) {
+        if (const stored_message* m = application_up ? core_->poll_delivery(now) : nullptr) {
           demand(disk.inbox.contains(m->index), "a message is handed over before it is stored");
           taken.push_back({m->index, std::string(m->contents.text())});
-          core_->handle_taken();
+          core_->handle_consumed(now);
           return true;
         }
         return false;
@@ -172,13 +178,13 @@ class core_side {
     return all;
   }
   std::size_t count(event_kind kind) const {
-    return static_cast<std::size_t>(std::count_if(notices.begin(), notices.end(),
-                                                  [=](const notice& n) { return n.kind == kind; }));
+    return static_cast<std::size_t>(std::count_if(
+        events.begin(), events.end(), [=](const event_record& n) { return n.kind == kind; }));
   }
-  const notice& find(event_kind kind) const {
-    auto at = std::find_if(notices.begin(), notices.end(),
-                           [=](const notice& n) { return n.kind == kind; });
-    demand(at != notices.end(), "an event is missing");
+  const event_record& find(event_kind kind) const {
+    auto at = std::find_if(events.begin(), events.end(),
+                           [=](const event_record& n) { return n.kind == kind; });
+    demand(at != events.end(), "an event is missing");
     return *at;
   }
 
@@ -186,28 +192,33 @@ class core_side {
   model_store disk;
   std::vector<taken_message> taken;
   std::vector<std::string> sent;  ///< stored in the outbox, in order
-  std::vector<notice> notices;
+  std::vector<event_record> events;
   timestamp commit_time{};
   int failing_commits = 0;
   bool application_up = true;
   int frames = 0;
 
  private:
+  bool read_page() {
+    page_read_ =
+        model_store::read(page_->source() == box::outbox ? disk.outbox : disk.inbox, *page_);
+    return true;
+  }
+
   bool fails_now() const { return failing_commits > 0; }
 
   bool tell(timestamp now) {
     if (!change_ || done_at_ > now) return false;
     if (applied_) {
-      std::vector<stored_message> outbox = std::move(change_->outbox);
       change_.reset();
       applied_ = false;
-      core_->handle_committed(outbox, now);
+      core_->handle_committed(now);
       return true;
     }
     if (!fails_now()) return false;
     --failing_commits;
     change_.reset();
-    core_->handle_commit_failed(now);
+    core_->handle_commit_failed(std::make_error_code(std::errc::no_space_on_device), now);
     return true;
   }
 
@@ -217,6 +228,9 @@ class core_side {
   random_source chance_;
   std::unique_ptr<association> core_;
   std::optional<store_change> change_;
+  std::optional<page_request> page_;  ///< asked for
+  std::optional<std::vector<stored_message>> page_read_;
+  std::uint64_t sends_ = 0, ended_sends_ = 0;
   bool applied_ = false;
   timestamp done_at_{}, last_{};
 };

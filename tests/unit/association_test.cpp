@@ -27,8 +27,8 @@ TEST_CASE("two that never met open a session and exchange messages") {
   CHECK(p.b.texts() == numbered("a", 10));
   CHECK(p.a.texts() == numbered("b", 5));
   CHECK(p.a.count(event_kind::peer_connected) == 1);
-  CHECK(p.a.notices.size() == 1);
-  CHECK(p.b.notices.size() == 1);
+  CHECK(p.a.events.size() == 1);
+  CHECK(p.b.events.size() == 1);
 }
 
 TEST_CASE("what is sent before a session waits in the store and then goes") {
@@ -136,7 +136,7 @@ TEST_CASE("a failed commit takes no sequence and the sends on it are gone") {
   REQUIRE(p.settle());
   CHECK(p.b.texts() == numbered("a", 2));
   CHECK(p.a.disk.where.outbox_next == 3);
-  CHECK(p.b.notices.size() == 1);
+  CHECK(p.b.events.size() == 1);
 }
 
 TEST_CASE("a failed commit of the receiver is tried again and nothing is acked before") {
@@ -268,11 +268,11 @@ TEST_CASE("a peer that lost its store gets all that it did not confirm, and both
   REQUIRE(p.settle());
   CHECK(p.b.texts() == std::vector<std::string>{"a4", "a5"});
   CHECK(p.a.texts() == std::vector<std::string>{"b1", "b2", "new"});
-  const notice& told = p.a.find(event_kind::peer_reset);
+  const event_record& told = p.a.find(event_kind::peer_reset);
   CHECK(told.outbound == sequence_range{4, 5});
   CHECK(told.inbound.first == 3);
   CHECK(p.a.count(event_kind::peer_reset) == 1);
-  const notice& lost = p.b.find(event_kind::store_lost);
+  const event_record& lost = p.b.find(event_kind::store_lost);
   CHECK(lost.inbound == sequence_range{1, 3});
   CHECK(lost.outbound.first == 3);
   CHECK(p.b.count(event_kind::store_lost) == 1);
@@ -340,7 +340,7 @@ TEST_CASE("a store that went back is told on both sides, minted anew and goes on
   p.a.send("a5");
   REQUIRE(p.settle());
   CHECK(p.b.disk.where.local != before);
-  const notice& ours = p.b.find(event_kind::rolled_back);
+  const event_record& ours = p.b.find(event_kind::rolled_back);
   CHECK(ours.outbound == sequence_range{3, 5});
   CHECK(ours.inbound == sequence_range{3, 4});
   CHECK(p.b.count(event_kind::rolled_back) == 1);
@@ -546,19 +546,19 @@ TEST_CASE("a frame for somebody else, of somebody else, or of no sense is refuse
   std::vector<std::byte> frame;
   REQUIRE(stranger.poll_frame(frame, p.now));
   p.b->handle_frame(frame, p.now);
-  CHECK(p.b->poll_notice()->error == error::wrong_destination);
+  CHECK(p.b->poll_event()->error == error::wrong_destination);
   s.peer_id = bytes("b");
   association impostor(o, s, none);
   impostor.handle_session_up(p.now);
   REQUIRE(impostor.poll_frame(frame, p.now));
   p.b->handle_frame(frame, p.now);
-  CHECK(p.b->poll_notice()->error == error::mismatched_source);
+  CHECK(p.b->poll_event()->error == error::mismatched_source);
   frame.resize(5);
   p.b->handle_frame(frame, p.now);
-  CHECK(p.b->poll_notice()->error == error::malformed_frame);
+  CHECK(p.b->poll_event()->error == error::malformed_frame);
   frame.resize(5000);
   p.b->handle_frame(frame, p.now);
-  CHECK(p.b->poll_notice()->error == error::frame_too_large);
+  CHECK(p.b->poll_event()->error == error::frame_too_large);
   CHECK(p.b->rejected_frames() == 4);
 }
 
@@ -567,14 +567,14 @@ TEST_CASE("a message above the limit and one beyond the outbox's bound are refus
   o.maximum_message_size = 10;
   o.outbox_limit = 3;
   core_pair p(o);
-  CHECK(p.a->handle_send(bytes(std::string(11, 'x'))) == error::message_too_large);
-  for (int i = 0; i < 3; ++i) CHECK_FALSE(p.a->handle_send(bytes("x")));
-  CHECK(p.a->handle_send(bytes("x")) == error::outbox_full);
+  CHECK(p.a.try_send(std::string(11, 'x')) == error::message_too_large);
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(p.a.try_send("x"));
+  CHECK(p.a.try_send("x") == error::outbox_full);
   p.run_for(1s);
-  CHECK(p.a->handle_send(bytes("x")) == error::outbox_full);
+  CHECK(p.a.try_send("x") == error::outbox_full);
   p.connect();
   REQUIRE(p.settle());
-  CHECK_FALSE(p.a->handle_send(bytes("x")));
+  CHECK_FALSE(p.a.try_send("x"));
 }
 
 TEST_CASE("the depth of the outbox counts each message once while its commit runs") {

@@ -55,7 +55,7 @@ TEST_CASE("minted incarnations exist and differ") {
   random_source random(0);
   std::set<ilm::incarnation> all;
   for (int i = 0; i < 1000; ++i) {
-    ilm::incarnation minted = random.mint();
+    ilm::incarnation minted = random.create_incarnation();
     CHECK(minted);
     all.insert(minted);
   }

@@ -57,7 +57,7 @@ struct rig {
   void write() { r.write(stored); }
 
   bool page() {
-    auto wanted = r.poll_page();
+    auto wanted = r.next_page();
     if (!wanted) return false;
     std::vector<stored_message> found;
     for (auto at = box.find(wanted->from); at != box.end() && found.size() < wanted->messages;
@@ -72,8 +72,8 @@ struct rig {
   std::vector<std::string> take(std::size_t most = 1000) {
     std::vector<std::string> texts;
     while (most-- > 0) {
-      if (r.poll_delivery() == nullptr) page();
-      const stored_message* m = r.poll_delivery();
+      if (r.next_delivery() == nullptr) page();
+      const stored_message* m = r.next_delivery();
       if (m == nullptr) break;
       texts.push_back(std::to_string(m->sequence) + std::string(m->contents.text()));
       r.handle_taken();
@@ -110,13 +110,13 @@ TEST_CASE("messages in order are accepted, stored and handed over in order") {
 TEST_CASE("nothing is handed over before it is in the store") {
   rig g;
   g.feed(1, "a");
-  CHECK(g.r.poll_delivery() == nullptr);
+  CHECK(g.r.next_delivery() == nullptr);
   auto batch = g.stage();
-  CHECK(g.r.poll_delivery() == nullptr);
+  CHECK(g.r.next_delivery() == nullptr);
   g.feed(2, "b");  // rides on the next batch
   g.committed(batch);
   CHECK(g.take() == texts{"1a"});
-  CHECK(g.r.poll_delivery() == nullptr);
+  CHECK(g.r.next_delivery() == nullptr);
   g.commit();
   CHECK(g.take() == texts{"2b"});
 }
@@ -205,7 +205,7 @@ TEST_CASE("a batch that failed is staged again with what came since") {
   g.feed(2, "b");
   g.r.handle_commit_failed();
   CHECK(g.r.has_unstaged());
-  CHECK(g.r.poll_delivery() == nullptr);
+  CHECK(g.r.next_delivery() == nullptr);
   auto again = g.stage();
   REQUIRE(again.size() == 2);
   CHECK(again[0].contents.text() == "a");
@@ -316,14 +316,14 @@ TEST_CASE("what an earlier life left is read from the store, in pages, and hande
   CHECK(g.r.accepted() == 9);
   CHECK(g.r.unread() == 9);
   for (std::uint64_t s = 10; s <= 12; ++s) CHECK_FALSE(g.feed(s, "b"));
-  auto wanted = g.r.poll_page();
+  auto wanted = g.r.next_page();
   REQUIRE(wanted);
   CHECK(wanted->from == 1);
   CHECK(wanted->messages == 2);
   g.commit();
   CHECK(g.take() ==
         texts{"1a", "2a", "3a", "4a", "5a", "6a", "7a", "8a", "9a", "10b", "11b", "12b"});
-  CHECK_FALSE(g.r.poll_page());
+  CHECK_FALSE(g.r.next_page());
   g.commit();
   CHECK(g.stored.delivered() == 12);
   CHECK(g.box.empty());
@@ -337,11 +337,11 @@ TEST_CASE("a page of the inbox that was asked for earlier is ignored") {
   std::vector<stored_message> page;
   for (auto& [at, m] : g.box) page.push_back(m);
   g.r.handle_page(std::span(page).first(2));
-  CHECK_FALSE(g.r.poll_page());
+  CHECK_FALSE(g.r.next_page());
   g.r.handle_page(std::span(page).first(2));
   CHECK(g.take(2) == texts{"1a", "2a"});
   g.r.handle_page(std::span(page).first(2));
-  CHECK(g.r.poll_delivery() == nullptr);
+  CHECK(g.r.next_delivery() == nullptr);
   g.r.handle_page(std::span(page).subspan(2));
   CHECK(g.take() == texts{"3a", "4a"});
 }
@@ -353,7 +353,7 @@ TEST_CASE("a page that begins elsewhere than asked hands over nothing") {
   rig g(small(), before);
   std::vector<stored_message> page{g.box.at(2), g.box.at(3)};
   g.r.handle_page(page);
-  CHECK(g.r.poll_delivery() == nullptr);
+  CHECK(g.r.next_delivery() == nullptr);
 }
 
 TEST_CASE("at a first meeting indices are made equal to sequences") {

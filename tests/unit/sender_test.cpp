@@ -48,12 +48,12 @@ struct rig {
   void commit(std::size_t count, std::size_t size = 10, std::uint64_t epoch = 1,
               bool silently = false) {
     std::uint64_t first = next;
-    std::vector<stored_message> batch;
+    std::vector<submission> sends;
     for (std::size_t i = 0; i < count; ++i, ++next) {
-      batch.emplace_back(next, next, epoch, bytes(std::string(size, 'x')));
-      box.emplace(next, batch.back());
+      sends.emplace_back(send_id{next}, bytes(std::string(size, 'x')));
+      box.emplace(next, stored_message(next, next, epoch, sends.back().contents));
     }
-    if (!silently) s.handle_committed(first, batch);
+    if (!silently) s.handle_committed(first, epoch, sends);
   }
 
   void restore(std::uint64_t first) {
@@ -71,7 +71,7 @@ struct rig {
   }
 
   bool page() {
-    std::optional<page_request> wanted = s.poll_page();
+    std::optional<page_request> wanted = s.next_page();
     if (!wanted) return false;
     std::vector<stored_message> found;
     std::size_t size = 0;
@@ -148,7 +148,7 @@ TEST_CASE("nothing is sent before a session is open and verified") {
   CHECK(r.flush().empty());
   r.s.handle_session(terms_from(1));
   CHECK(r.flush().empty());
-  CHECK_FALSE(r.s.poll_page());
+  CHECK_FALSE(r.s.next_page());
   r.s.handle_verified();
   CHECK(r.flush() == from_to(1, 3));
 }
@@ -483,7 +483,7 @@ TEST_CASE("what is committed while a page is under way comes once, from one of b
   r.commit(10, 10, 1, true);
   r.restore(1);
   r.open();
-  auto wanted = r.s.poll_page();
+  auto wanted = r.s.next_page();
   REQUIRE(wanted);
   CHECK(wanted->from == 1);
   std::vector<stored_message> page;
@@ -525,7 +525,7 @@ TEST_CASE("memory holds no more than the window though the backlog is long") {
   t.credit_sequence = 0;
   r.open(t);
   std::size_t asked = 0;
-  while (auto wanted = r.s.poll_page()) {
+  while (auto wanted = r.s.next_page()) {
     CHECK(wanted->messages <= 20);
     CHECK(wanted->bytes <= 1000);
     REQUIRE(++asked < 5);

@@ -4,6 +4,7 @@
 
 #include <ilm/protocol/association.hpp>
 
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -47,16 +48,29 @@ bool move_frames(association& from, association& to, timestamp now) {
 }
 
 void commit(association& a, timestamp now) {
-  while (a.change_due(now)) {
-    auto change = a.poll_change();
-    if (!change) return;
-    a.handle_committed(change->outbox, now);
+  while (a.has_due_change(now)) {
+    if (!a.poll_change(now)) return;
+    a.handle_committed(now);
+  }
+}
+
+/// Answers the page that the side asks for, if it does, with messages up to `last`.
+bool read_page(association& a, std::uint64_t last, std::uint64_t epoch, timestamp now) {
+  std::optional<page_request> wanted = a.poll_page(now);
+  if (wanted) a.handle_page(*wanted, page(wanted->from, last, epoch), now);
+  return wanted.has_value();
+}
+
+void consume(association& a, std::uint64_t count, timestamp now) {
+  for (; count > 0; --count) {
+    REQUIRE(a.poll_delivery(now) != nullptr);
+    a.handle_consumed(now);
   }
 }
 
 bool heard(association& a, event_kind kind) {
   bool found = false;
-  while (auto n = a.poll_notice()) found = found || n->kind == kind;
+  while (auto n = a.poll_event()) found = found || n->kind == kind;
   return found;
 }
 
@@ -106,11 +120,10 @@ TEST_CASE("an ack that comes before the last message was looked up erases nothin
       b(o, setup("b", "a", 9, true), taken_of_ten(10));
   meet(a, b, 1s);
   REQUIRE(a.state() == phase::verifying);
-  REQUIRE(a.poll_outbox_page());
-  a.handle_outbox_page(page(10, 10, 2), 1s);
-  CHECK(a.state() == phase::minting);
+  REQUIRE(read_page(a, 10, 2, 1s));
+  CHECK(a.state() == phase::renewing_incarnation);
   CHECK(heard(a, event_kind::rolled_back));
-  auto change = a.poll_change();
+  auto change = a.poll_change(1s);
   REQUIRE(change);
   CHECK(change->next.outbox_first == 5);
 }
@@ -123,7 +136,7 @@ TEST_CASE("a store that went back in what was delivered alone is found on both s
   meet(a, b, 1s);
   CHECK(heard(a, event_kind::peer_rolled_back));
   bool told = false;
-  while (auto n = b.poll_notice()) {
+  while (auto n = b.poll_event()) {
     if (n->kind != event_kind::rolled_back) continue;
     told = true;
     CHECK(n->inbound == sequence_range{6, 10});
@@ -147,7 +160,7 @@ TEST_CASE("both sides are told of a store that went back, whoever finds it out f
     talk(second, first, 2s);
     CHECK(heard(b, event_kind::rolled_back));
     bool told = false, reset = false;
-    while (auto n = a.poll_notice()) {
+    while (auto n = a.poll_event()) {
       if (n->kind == event_kind::peer_rolled_back) {
         told = true;
         CHECK(n->outbound == sequence_range{6, 10});
@@ -170,24 +183,24 @@ TEST_CASE("what an old copy hands over again before the two meet does not hide t
         cursors back = taken_of_ten(5);
         for (number life = 0; life < lives; ++life) {
           association earlier(o, setup("b", "a", 7 + life, true), back);
-          earlier.handle_inbox_page(page(back.inbox_first, 10, 1));
+          read_page(earlier, 10, 1, 1s);
           number part = life + 1 < lives ? again / 2 : again - (back.inbox_first - 6);
-          for (number i = 0; i < part; ++i) earlier.handle_taken();
+          consume(earlier, part, 1s);
           commit(earlier, 1s);
           back = earlier.stored();
         }
         cursors sent = sender_at(confirmed + 1, confirmed + 1, confirmed);
         association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
         if (lives == 0) {
-          b.handle_inbox_page(page(6, 10, 1));
-          for (number i = 0; i < again; ++i) b.handle_taken();
+          REQUIRE(read_page(b, 10, 1, 1s));
+          consume(b, again, 1s);
           commit(b, 1s);
         }
         meet(a, b, 1s);
         INFO(confirmed << ' ' << again << ' ' << lives);
         CHECK(heard(a, event_kind::peer_rolled_back));
         bool told = false;
-        while (auto n = b.poll_notice()) {
+        while (auto n = b.poll_event()) {
           if (n->kind != event_kind::rolled_back) continue;
           told = true;
           CHECK(n->inbound == sequence_range{6, confirmed});
@@ -203,11 +216,12 @@ TEST_CASE("a restart that takes what its inbox holds before the two meet is no o
   cursors stored = taken_of_ten(5);
   options o;
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), stored);
-  b.handle_inbox_page(page(6, 10, 1));
-  for (int i = 0; i < 5; ++i) b.handle_taken();
+  REQUIRE(read_page(b, 10, 1, 1s));
+  consume(b, 5, 1s);
   commit(b, 1s);
   meet(a, b, 1s);
-  while (auto wanted = a.poll_outbox_page()) a.handle_outbox_page(page(wanted->from, 10, 1), 1s);
+  while (read_page(a, 10, 1, 1s)) {
+  }
   for (timestamp now = 2s; now < 4s; now += 1s) {
     talk(a, b, now);
     commit(a, now);
@@ -217,12 +231,13 @@ TEST_CASE("a restart that takes what its inbox holds before the two meet is no o
   CHECK(a.outbox_depth() == 0);
   // And the next session, which that confirmation preceded, finds nothing wrong either.
   meet(a, b, 5s);
-  while (auto wanted = a.poll_outbox_page()) a.handle_outbox_page(page(wanted->from, 10, 1), 5s);
+  while (read_page(a, 10, 1, 5s)) {
+  }
   talk(a, b, 5s);
   CHECK(a.state() == phase::established);
   CHECK(b.state() == phase::established);
   for (association* side : {&a, &b}) {
-    while (auto n = side->poll_notice()) CHECK(n->kind != event_kind::rolled_back);
+    while (auto n = side->poll_event()) CHECK(n->kind != event_kind::rolled_back);
   }
 }
 
@@ -244,11 +259,11 @@ TEST_CASE("credit that the messages of an old incarnation gave back is told") {
     commit(a, 1s);
     commit(b, 1s);
     talk(a, b, 1s);
-    if (auto r = a.poll_outbox_page()) a.handle_outbox_page(page(r->from, 3, 2), 1s);
+    read_page(a, 3, 2, 1s);
   }
   REQUIRE(a.in_flight() == 0);
-  b.handle_inbox_page(page(1, 4, 1));
-  for (int i = 0; i < 4; ++i) b.handle_taken();
+  REQUIRE(read_page(b, 4, 1, 1s));
+  consume(b, 4, 1s);
   for (timestamp now = 2s; now < 5s; now += 1s) {
     commit(b, now);
     talk(a, b, now);
@@ -264,14 +279,14 @@ TEST_CASE("what is not stored yet when the two meet again is held against the pe
   {
     association a(o, setup("a", "b", 2, false), sent);
     meet(a, b, 1s);
-    if (a.poll_outbox_page()) a.handle_outbox_page(page(11, 11, 1), 1s);
+    read_page(a, 11, 1, 1s);
     talk(a, b, 1s);
   }
   REQUIRE(b.inbox_depth() == 1);
   sent.outbox_next = 11;
   association a(o, setup("a", "b", 3, false), sent);
   meet(a, b, 2s);
-  CHECK(b.state() == phase::greeting);
+  CHECK(b.state() == phase::handshaking);
   commit(b, 2s);
   for (timestamp now = 3s; now < 60s; now += 1s) {
     a.handle_timeout(now);
@@ -297,7 +312,7 @@ TEST_CASE("a late message of a lost history does not slip in while the two meet 
   {
     association a(o, setup("a", "b", 1, false), sent);
     meet(a, b, 1s);
-    REQUIRE_FALSE(a.handle_send(bytes(std::string_view("old"))));
+    REQUIRE_FALSE(a.handle_send(send_id{1}, bytes(std::string_view("old"))));
     commit(a, 1s);
     REQUIRE(a.poll_frame(late, 1s));
   }
@@ -308,7 +323,7 @@ TEST_CASE("a late message of a lost history does not slip in while the two meet 
   b.handle_frame(late, 2s);
   commit(b, 2s);
   talk(a, b, 2s);
-  REQUIRE_FALSE(a.handle_send(bytes(std::string_view("new"))));
+  REQUIRE_FALSE(a.handle_send(send_id{1}, bytes(std::string_view("new"))));
   for (timestamp now = 3s; now < 6s; now += 1s) {
     commit(a, now);
     a.handle_timeout(now);
@@ -316,8 +331,9 @@ TEST_CASE("a late message of a lost history does not slip in while the two meet 
     commit(b, now);
   }
   CHECK(a.outbox_depth() == 1);
-  REQUIRE(b.poll_delivery() != nullptr);
-  CHECK(b.poll_delivery()->contents.text() == "new");
+  const stored_message* next = b.poll_delivery(6s);
+  REQUIRE(next != nullptr);
+  CHECK(next->contents.text() == "new");
 }
 
 TEST_CASE("who went back mints once, however often the two meet before the inbox is read again") {
@@ -333,17 +349,18 @@ TEST_CASE("who went back mints once, however often the two meet before the inbox
       commit(b, now);
       talk(a, b, now);
     }
-    while (auto n = b.poll_notice()) minted += n->kind == event_kind::rolled_back ? 1 : 0;
-    while (a.poll_notice()) {
+    while (auto n = b.poll_event()) minted += n->kind == event_kind::rolled_back ? 1 : 0;
+    while (a.poll_event()) {
     }
   }
   CHECK(minted == 1);
   CHECK(a.state() == phase::established);
   CHECK(b.state() == phase::established);
   // The copy hands over again what it does not know to be taken.
-  b.handle_inbox_page(page(6, 10, 1));
-  REQUIRE(b.poll_delivery() != nullptr);
-  CHECK(b.poll_delivery()->sequence == 6);
+  REQUIRE(read_page(b, 10, 1, 10s));
+  const stored_message* next = b.poll_delivery(10s);
+  REQUIRE(next != nullptr);
+  CHECK(next->sequence == 6);
 }
 
 TEST_CASE(
@@ -375,7 +392,7 @@ TEST_CASE("a hello waits until the store has the gap that was told") {
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), behind);
   meet(a, b, 1s);
   bool told = false;
-  while (auto n = b.poll_notice()) {
+  while (auto n = b.poll_event()) {
     told = told || (n->kind == event_kind::gap && n->inbound == sequence_range{8, 10});
   }
   CHECK(told);
@@ -399,29 +416,30 @@ TEST_CASE("what could not be stored is forgotten when the two meet again") {
   {
     association a(o, setup("a", "b", 1, true), sent);
     meet(a, b, 1s);
-    REQUIRE_FALSE(a.handle_send(bytes(std::string_view("old"))));
+    REQUIRE_FALSE(a.handle_send(send_id{1}, bytes(std::string_view("old"))));
     commit(a, 1s);
     talk(a, b, 1s);
   }
   REQUIRE(b.inbox_depth() == 1);
-  REQUIRE(b.poll_change());
+  REQUIRE(b.poll_change(2s));
   association a(o, setup("a", "b", 2, true), sent);
-  REQUIRE_FALSE(a.handle_send(bytes(std::string_view("new"))));
+  REQUIRE_FALSE(a.handle_send(send_id{1}, bytes(std::string_view("new"))));
   commit(a, 2s);
   meet(a, b, 2s);
-  CHECK(b.state() == phase::greeting);
-  b.handle_commit_failed(2s);
+  CHECK(b.state() == phase::handshaking);
+  b.handle_commit_failed(std::make_error_code(std::errc::no_space_on_device), 2s);
   for (timestamp now = 3s; now < 6s; now += 1s) {
     talk(a, b, now);
     commit(b, now);
     commit(a, now);
-    if (auto r = a.poll_outbox_page()) {
+    if (auto r = a.poll_page(now)) {
       std::vector<stored_message> all;
       all.emplace_back(11, 11, 2, bytes(std::string_view("new")));
-      a.handle_outbox_page(all, now);
+      a.handle_page(*r, all, now);
     }
   }
-  REQUIRE(b.poll_delivery() != nullptr);
-  CHECK(b.poll_delivery()->contents.text() == "new");
+  const stored_message* next = b.poll_delivery(6s);
+  REQUIRE(next != nullptr);
+  CHECK(next->contents.text() == "new");
   CHECK(b.inbox_depth() == 1);
 }

@@ -1,18 +1,23 @@
 #pragma once
 
 #include <ilm/error.hpp>
+#include <ilm/event.hpp>
 #include <ilm/message.hpp>
 #include <ilm/options.hpp>
 #include <ilm/protocol/frame.hpp>
 #include <ilm/protocol/handshake.hpp>
-#include <ilm/protocol/notice.hpp>
+#include <ilm/protocol/page.hpp>
+#include <ilm/protocol/page_schedule.hpp>
 #include <ilm/protocol/random.hpp>
 #include <ilm/protocol/receiver.hpp>
 #include <ilm/protocol/resume.hpp>
+#include <ilm/protocol/retry.hpp>
 #include <ilm/protocol/sender.hpp>
+#include <ilm/protocol/store_change.hpp>
 #include <ilm/protocol/time.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -26,12 +31,12 @@ namespace ilm::protocol {
 
 /// Where the session with a peer stands.
 enum class phase : std::uint8_t {
-  absent,       ///< the network has no session with the peer
-  greeting,     ///< hellos are exchanged; freshness is not proven
-  verifying,    ///< the peer's last message is looked up, to see that both mean the same one
-  established,  ///< data flows
-  refused,      ///< the peer was rolled back; nothing flows until it is a new incarnation
-  minting,      ///< this side was rolled back; its new incarnation is being stored
+  absent,                ///< the network has no session with the peer
+  handshaking,           ///< hellos are exchanged; freshness is not proven
+  verifying,             ///< the peer's last message is looked up: do both mean the same one?
+  established,           ///< data flows
+  refused,               ///< the peer was rolled back; nothing flows until it is a new incarnation
+  renewing_incarnation,  ///< this side was rolled back; its new incarnation is being stored
 };
 
 /// What never changes in the life of an association.
@@ -45,19 +50,13 @@ struct association_setup {
   bool reliable = false;  ///< the network loses and reorders nothing within a session
 };
 
-/// One atomic change of what the store holds for a peer.
-struct store_change {
-  cursors next;
-  std::vector<stored_message> outbox;
-  std::vector<stored_message> inbox;
-};
-
 /// The protocol with one peer, sans I/O: hand it an input (`handle_*`), then drain its outputs
-/// (`poll_*`) until each has nothing left, and call it again by `deadline()`.
+/// (`poll_*`), in any order, until each gives nothing, and call `handle_timeout` by `deadline()`.
 ///
-/// It reads no clock, draws no random numbers but from its seed, and never waits. At most one
-/// change is with the store at a time: after `poll_change` gave one, `handle_committed` or
-/// `handle_commit_failed` must follow before the next.
+/// A `poll_*` consumes: it gives each thing once. Three of them give work: a change to store, a
+/// page to read, a message to deliver. Each gives nothing more of its kind before the matching
+/// `handle_*` has said how that ended. The core reads no clock, draws no random numbers but from
+/// its seed, and never waits.
 class association {
  public:
   association(const options& o, association_setup setup, const cursors& stored)
@@ -76,7 +75,9 @@ class association {
         found_(as_shown(stored)),
         handshake_(o),
         sender_(o, setup_.reliable, setup_.frame_limit),
-        receiver_(o) {
+        receiver_(o),
+        pages_(o),
+        delivery_(o.minimum_redelivery_delay, o.maximum_redelivery_delay) {
     sender_.restore(stored);
     receiver_.restore(stored);
   }
@@ -85,23 +86,26 @@ class association {
 
   // Inputs.
 
-  /// Takes a message into the next batch. It has no sequence yet: a batch that fails takes none.
-  std::error_code handle_send(bytes contents) {
+  /// Accepts a message for the next change, or refuses it at once. It gets its sequence with that
+  /// change: one that fails uses none. `poll_send_result` gives the end of what was accepted.
+  std::error_code handle_send(send_id id, bytes contents) {
     if (contents.size() > setup_.maximum_message) return error::message_too_large;
     if (options_.outbox_limit != 0 && outbox_depth() >= options_.outbox_limit) {
       return error::outbox_full;
     }
-    pending_.push_back(std::move(contents));
+    submissions_.emplace_back(id, std::move(contents));
     return {};
   }
 
+  /// The network has a session with the peer, or a new one.
   void handle_session_up(timestamp now) {
     end_session();
     network_up_ = true;
     away_ = false;
-    if (!closing_ && phase_ != phase::minting) greet(now);
+    if (!closing_ && phase_ != phase::renewing_incarnation) greet(now);
   }
 
+  /// The network has none any more.
   void handle_session_down() {
     end_session();
     network_up_ = false;
@@ -121,33 +125,42 @@ class association {
       return;
     }
     heard_at_ = now;
-    if (flows()) handle_records(now);
+    if (session_open()) handle_records(now);
     if (scratch_.bye) end_session();
   }
 
-  /// The change that `poll_change` gave is durable; `outbox` is what it appended there.
-  void handle_committed(std::span<const stored_message> outbox, timestamp now) {
-    bool acks_change = riding_->inbox_first != stored_.inbox_first ||
-                       riding_->received() != stored_.received() ||
-                       riding_->shown_first != stored_.shown_first || riding_->peer != stored_.peer;
-    bool minted = riding_->local != stored_.local;
-    stored_ = *riding_;
-    riding_.reset();
+  /// The change that `poll_change` gave is durable.
+  void handle_committed(timestamp now) {
+    assert(in_commit_);
+    const cursors& next = in_commit_->next;
+    bool acks_change = next.inbox_first != stored_.inbox_first ||
+                       next.received() != stored_.received() ||
+                       next.shown_first != stored_.shown_first || next.peer != stored_.peer;
+    bool renewed = next.local != stored_.local;
+    std::vector<submission> sends = std::move(in_commit_->sends);
+    std::uint64_t first = stored_.outbox_next;
+    stored_ = next;
+    in_commit_.reset();
+    for (std::size_t i = 0; i < sends.size(); ++i) {
+      results_.push_back(send_result{sends[i].id, first + i, {}});
+    }
     receiver_.handle_committed();
-    sender_.handle_committed(stored_.outbox_next - outbox.size(), outbox);
+    sender_.handle_committed(first, setup_.epoch, sends);
     sender_.arm(now, random_);
     if (acks_change) ack_due_ = true;
     // A peer that seemed to have forgotten what was not stored yet deserves a second look.
     if (phase_ == phase::refused && acks_change && network_up_) greet(now);
-    if (minted && phase_ == phase::minting) {
+    if (renewed && phase_ == phase::renewing_incarnation) {
       phase_ = phase::absent;
       if (network_up_) greet(now);
     }
   }
 
-  /// Nothing of the change is durable. The messages sent with it are gone: tell their senders.
-  void handle_commit_failed(timestamp now) {
-    riding_.reset();
+  /// Nothing of the change that `poll_change` gave is durable. Its sends end with the error.
+  void handle_commit_failed(std::error_code reason, timestamp now) {
+    assert(in_commit_ && reason);
+    for (const submission& s : in_commit_->sends) results_.push_back(send_result{s.id, 0, reason});
+    in_commit_.reset();
     receiver_.handle_commit_failed();
     if (handshake_.pending()) {
       // A hello waits for it, perhaps for long; the session after it brings it again.
@@ -157,19 +170,66 @@ class association {
     settle(now);
   }
 
-  void handle_outbox_page(std::span<const stored_message> page, timestamp now) {
-    if (phase_ != phase::verifying) return sender_.handle_page(page);
-    if (page.empty() || page.front().sequence != greeted_.received) return;
-    if (page.front().epoch != greeted_.received_epoch) return roll_back(now);
-    verified(now);
+  /// The messages that `poll_page` asked for, as many as there were. The first one asked for has
+  /// to be in the store: without it the store is corrupt (event `store_failed` naming the message,
+  /// once), and the page is asked for again after a while.
+  void handle_page(const page_request& asked, std::span<const stored_message> page, timestamp now) {
+    assert(pages_.outstanding(asked.purpose));
+    switch (asked.purpose) {
+      case page_purpose::outbox:
+        sender_.handle_page(page);
+        break;
+      case page_purpose::inbox:
+        receiver_.handle_page(page);
+        break;
+      case page_purpose::verification:
+        handle_verification(page, now);
+        break;
+    }
+    std::optional<page_request> again = next_page(asked.purpose);
+    if (again && again->from == asked.from) {
+      return handle_page_failed(asked, error::store_corrupt, now);
+    }
+    pages_.handle_page(asked);
   }
-  void handle_inbox_page(std::span<const stored_message> page) { receiver_.handle_page(page); }
+  /// What `poll_page` asked for cannot be read: event `store_failed`, once for each message and
+  /// error. The page is asked for again after a while.
+  void handle_page_failed(const page_request& asked, std::error_code reason, timestamp now) {
+    assert(pages_.outstanding(asked.purpose) && reason);
+    if (!pages_.handle_failure(asked, reason, now)) return;
+    event_record e(event_kind::store_failed, reason);
+    if (reason == error::store_corrupt) {
+      bool inbox = asked.purpose == page_purpose::inbox;
+      bool offset = inbox && asked.from >= stored_.stream_start;
+      std::uint64_t sequence = asked.from + (offset ? stored_.stream_offset : 0);
+      (inbox ? e.inbound : e.outbound) = sequence_range{sequence, sequence};
+    }
+    report(e);
+  }
 
-  /// The application has the message that `poll_delivery` gave.
-  void handle_taken() { receiver_.handle_taken(); }
+  /// The application is done with the message that `poll_delivery` gave.
+  void handle_consumed(timestamp /*now*/) {
+    assert(delivery_.outstanding());
+    delivery_.handle_done();
+    receiver_.handle_taken();
+  }
+  /// The application did not take it: event `delivery_failed`, and it is offered again after a
+  /// while.
+  void handle_delivery_failed(std::error_code reason, timestamp now) {
+    assert(delivery_.outstanding());
+    event_record e(event_kind::delivery_failed, reason);
+    std::uint64_t sequence = receiver_.next_delivery()->sequence;
+    e.inbound = sequence_range{sequence, sequence};
+    report(e);
+    delivery_.handle_failed(now);
+  }
 
+  /// Time has passed `deadline()`. Called early, it does nothing.
   void handle_timeout(timestamp now) {
-    if (!flows()) return;
+    pages_.handle_timeout(now);
+    delivery_.handle_timeout(now);
+    if (settle_at_ <= now) settle_at_ = overdue;
+    if (!session_open()) return;
     if (sender_.deadline() <= now) sender_.handle_timeout(now, random_);
     if (options_.keepalive_interval == duration::zero()) return;
     if (now >= after(heard_at_, options_.keepalive_timeout)) {
@@ -181,7 +241,7 @@ class association {
     }
   }
 
-  /// Says goodbye and ends the session for good.
+  /// Ends the session for good: a bye is the last frame.
   void handle_close() {
     bye_due_ = handshake_.established();
     closing_ = true;
@@ -189,7 +249,8 @@ class association {
 
   // Outputs.
 
-  /// Writes the next frame to send; false if there is none.
+  /// Writes the next frame to send; false if there is none. Enabled by a session that begins, a
+  /// frame that arrived, a commit, a page, time, and the close.
   bool poll_frame(std::vector<std::byte>& out, timestamp now) {
     if (closing_) return poll_bye(out);
     if (!parting_.empty()) {
@@ -201,7 +262,7 @@ class association {
       write_hello(out, h);
       return true;
     }
-    if (!flows()) return false;
+    if (!session_open()) return false;
     bool ping = std::exchange(ping_due_, false) || sender_.ping_due();
     bool ack = ack_due_ && stored_.peer == peer_;
     // A peer that was met is remembered before anything goes to it: should it lose its store and we
@@ -224,56 +285,85 @@ class association {
     return true;
   }
 
-  /// Whether a change is due that should not wait.
-  bool change_due(timestamp now) const noexcept {
-    if (riding_) return false;
-    return !pending_.empty() || receiver_.has_unstaged() || receiver_.has_untold_taken(stored_) ||
-           local_ != stored_.local || peer_ != stored_.peer || settle_at_ <= now;
-  }
-
-  /// The next change to store, if there is any, even one that could wait.
-  std::optional<store_change> poll_change() {
-    if (riding_) return std::nullopt;
+  /// The next change to store, if there is any, even one that could wait; then nothing until
+  /// `handle_committed` or `handle_commit_failed`. Enabled by whatever moves a cursor: sends, data
+  /// and acks that arrived, messages consumed, a session that opened.
+  std::optional<store_change> poll_change(timestamp /*now*/) {
+    if (in_commit_) return std::nullopt;
     store_change change;
     change.next = current();
     change.inbox = receiver_.stage();
-    change.outbox.reserve(pending_.size());
-    for (bytes& contents : pending_) {
+    change.outbox.reserve(submissions_.size());
+    for (const submission& s : submissions_) {
       std::uint64_t sequence = change.next.outbox_next++;
-      change.outbox.emplace_back(sequence, sequence, setup_.epoch, std::move(contents));
+      change.outbox.emplace_back(sequence, sequence, setup_.epoch, s.contents);
     }
-    pending_.clear();
     settle_at_ = never;
     if (change.next == stored_) return std::nullopt;
-    riding_ = change.next;
+    in_commit_.emplace(commit{change.next, std::exchange(submissions_, {})});
     return change;
   }
+  /// Whether there is a change that should not wait for another. A look: nothing changes.
+  bool has_due_change(timestamp now) const noexcept {
+    if (in_commit_) return false;
+    return !submissions_.empty() || receiver_.has_unstaged() ||
+           receiver_.has_untold_taken(stored_) || local_ != stored_.local ||
+           peer_ != stored_.peer || settle_at_ <= now;
+  }
 
-  std::optional<page_request> poll_outbox_page() const noexcept {
-    if (phase_ != phase::verifying) return sender_.poll_page();
-    page_request r;
-    r.from = greeted_.received;
-    r.messages = r.bytes = 1;
+  /// The end of a send that was in a change, in the order of the sends. Enabled by
+  /// `handle_committed` and `handle_commit_failed`.
+  std::optional<send_result> poll_send_result() {
+    if (results_.empty()) return std::nullopt;
+    send_result r = results_.front();
+    results_.pop_front();
     return r;
   }
-  std::optional<page_request> poll_inbox_page() const noexcept { return receiver_.poll_page(); }
 
-  const stored_message* poll_delivery() const noexcept { return receiver_.poll_delivery(); }
-
-  std::optional<notice> poll_notice() {
-    if (notices_.empty()) return std::nullopt;
-    notice n = notices_.front();
-    notices_.pop_front();
-    return n;
+  /// The next page to read; then none for the same purpose until `handle_page` or
+  /// `handle_page_failed`. Enabled by a session that opened, acks that made room, messages
+  /// consumed, and time after a failure.
+  std::optional<page_request> poll_page(timestamp now) {
+    if (closing_) return std::nullopt;
+    for (page_purpose p : {page_purpose::outbox, page_purpose::inbox, page_purpose::verification}) {
+      if (!pages_.ready(p, now)) continue;
+      std::optional<page_request> r = next_page(p);
+      if (!r) continue;
+      pages_.handle_request(p);
+      return r;
+    }
+    return std::nullopt;
   }
 
-  /// When to call `handle_timeout` and drain the outputs again. While the store can take no change
-  /// there is no point in being called for one.
-  timestamp deadline(bool store_ready = true) const noexcept {
+  /// The next message for the application; then null until `handle_consumed` or
+  /// `handle_delivery_failed`, and valid until then. Enabled by a commit that stored it, a page
+  /// that holds it, the end of the delivery before it, and time after one that failed.
+  const stored_message* poll_delivery(timestamp now) {
+    if (!has_delivery(now)) return nullptr;
+    delivery_.handle_given();
+    return receiver_.next_delivery();
+  }
+  /// Whether `poll_delivery` would give one. A look: nothing changes.
+  bool has_delivery(timestamp now) const noexcept {
+    return delivery_.ready(now) && receiver_.next_delivery() != nullptr;
+  }
+
+  /// The next event, in the order in which they happened.
+  std::optional<event_record> poll_event() {
+    if (events_.empty()) return std::nullopt;
+    event_record e = events_.front();
+    events_.pop_front();
+    return e;
+  }
+
+  /// When to call `handle_timeout` and drain the outputs again. A moment is named until
+  /// `handle_timeout` has seen it: what it enabled may then wait, for a store that is busy say.
+  timestamp deadline() const noexcept {
     if (closing_) return never;
-    timestamp at = std::min(may_greet() ? handshake_.deadline() : never,
-                            store_ready && !riding_ ? settle_at_ : never);
-    if (!flows()) return at;
+    timestamp at =
+        std::min({may_greet() ? handshake_.deadline() : never, pages_.deadline(),
+                  delivery_.deadline(), !in_commit_ && settle_at_ != overdue ? settle_at_ : never});
+    if (!session_open()) return at;
     at = std::min(at, sender_.deadline());
     if (options_.keepalive_interval != duration::zero()) at = std::min(at, keepalive_at());
     return at;
@@ -283,13 +373,15 @@ class association {
 
   phase state() const noexcept { return phase_; }
   /// Whether a proven session is open.
-  bool flows() const noexcept { return phase_ == phase::established || phase_ == phase::verifying; }
+  bool session_open() const noexcept {
+    return phase_ == phase::established || phase_ == phase::verifying;
+  }
   const cursors& stored() const noexcept { return stored_; }
   std::uint64_t delivered_by_peer() const noexcept { return sender_.delivered(); }
   /// Stored or about to be, and not confirmed as delivered.
   std::uint64_t outbox_depth() const noexcept {
-    std::uint64_t next = riding_ ? riding_->outbox_next : stored_.outbox_next;
-    return next - 1 - sender_.delivered() + pending_.size();
+    std::uint64_t next = in_commit_ ? in_commit_->next.outbox_next : stored_.outbox_next;
+    return next - 1 - sender_.delivered() + submissions_.size();
   }
   std::uint64_t inbox_depth() const noexcept { return receiver_.unread(); }
   std::uint64_t in_flight() const noexcept { return sender_.in_flight(); }
@@ -302,9 +394,35 @@ class association {
   duration rtt() const noexcept { return sender_.rtt(); }
 
  private:
+  /// The change that is with the store.
+  struct commit {
+    cursors next;
+    std::vector<submission> sends;
+  };
+
+  static constexpr timestamp overdue = timestamp::min();
+
+  std::optional<page_request> next_page(page_purpose p) const noexcept {
+    if (p == page_purpose::inbox) return receiver_.next_page();
+    if (p == page_purpose::outbox) return sender_.next_page();
+    if (phase_ != phase::verifying) return std::nullopt;
+    page_request r;
+    r.purpose = page_purpose::verification;
+    r.from = greeted_.received;
+    r.messages = r.bytes = 1;
+    return r;
+  }
+
+  void handle_verification(std::span<const stored_message> page, timestamp now) {
+    if (phase_ != phase::verifying) return;
+    if (page.empty() || page.front().sequence != greeted_.received) return;
+    if (page.front().epoch != greeted_.received_epoch) return roll_back(now);
+    verified(now);
+  }
+
   void greet(timestamp now) {
     network_up_ = true;
-    phase_ = phase::greeting;
+    phase_ = phase::handshaking;
     handshake_.begin(now, random_);
     take_floors();
   }
@@ -324,7 +442,7 @@ class association {
   }
 
   void disconnect() {
-    if (std::exchange(connected_, false)) tell(notice(event_kind::peer_disconnected));
+    if (std::exchange(connected_, false)) report(event_record(event_kind::peer_disconnected));
   }
 
   void end_session() {
@@ -334,7 +452,7 @@ class association {
     receiver_.handle_session();
     ack_due_ = ping_due_ = false;
     parting_.clear();
-    if (phase_ != phase::minting) phase_ = phase::absent;
+    if (phase_ != phase::renewing_incarnation) phase_ = phase::absent;
   }
 
   void handle_hello_frame(timestamp now) {
@@ -352,7 +470,7 @@ class association {
         h.credit_bytes > h.received_bytes + (std::uint64_t{1} << 46)) {
       return reject(error::credit_out_of_range);
     }
-    if (phase_ == phase::minting) return;
+    if (phase_ == phase::renewing_incarnation) return;
     if (phase_ == phase::absent) greet(now);
     bool was_pending = handshake_.pending();
     handshake::result result = handshake_.handle_hello(h, now, random_);
@@ -441,7 +559,7 @@ class association {
     ping_due_ = std::exchange(ack_missed_, false);
     pinged_at_ = now;
     sender_.arm(now, random_);
-    if (!std::exchange(connected_, true)) tell(notice(event_kind::peer_connected));
+    if (!std::exchange(connected_, true)) report(event_record(event_kind::peer_connected));
   }
 
   /// Takes the peer's incarnation, and starts its stream where it says if ours ended elsewhere.
@@ -455,9 +573,9 @@ class association {
     }
     if (verdict_.known && !gap) return;
     if (gap) {
-      notice n(event_kind::gap);
+      event_record n(event_kind::gap);
       n.inbound = sequence_range{receiver_.accepted() + 1, verdict_.take_from - 1};
-      tell(n);
+      report(n);
     }
     if (verdict_.peer_reset) {
       former_peer_ = peer_;
@@ -474,7 +592,7 @@ class association {
   void tell_reset() {
     const hello_record& h = greeted_;
     bool reset = verdict_.peer_reset;
-    notice n(reset ? event_kind::peer_reset : event_kind::store_lost);
+    event_record n(reset ? event_kind::peer_reset : event_kind::store_lost);
     if (reset) {
       n.outbound = sequence_range{sender_.delivered() + 1, sender_.highest_sent()};
       n.inbound = sequence_range{receiver_.accepted() + 1, maximum_sequence};
@@ -483,7 +601,7 @@ class association {
       n.outbound = sequence_range{received + 1, maximum_sequence};
       n.inbound = sequence_range{1, h.first - 1};
     }
-    tell(n);
+    report(n);
   }
 
   /// This side's store is older than what the peer knows of it.
@@ -492,7 +610,7 @@ class association {
     std::vector<std::byte> parting;
     hello_record last;
     if (handshake_.poll_hello(last, now, random_)) write_hello(parting, last);
-    notice n(event_kind::rolled_back);
+    event_record n(event_kind::rolled_back);
     std::uint64_t received = verdict_.known ? receiver_.accepted() : 0;
     // What was taken since the store was found may be a repetition already.
     std::uint64_t delivered = verdict_.known ? found_.delivered() : 0;
@@ -500,11 +618,11 @@ class association {
     n.outbound = sequence_range{sender_.delivered() + 1, h.received};
     n.inbound =
         sequence_range{(repeats ? delivered : received) + 1, std::max(h.acknowledged, h.first - 1)};
-    tell(n);
+    report(n);
     end_session();
     parting_ = std::move(parting);
-    phase_ = phase::minting;
-    local_ = random_.mint();
+    phase_ = phase::renewing_incarnation;
+    local_ = random_.create_incarnation();
     introduced_ = false;
     acknowledged_ = 0;
     // The store was held against what the peer knows: what is taken from now on was told of.
@@ -520,10 +638,10 @@ class association {
 
   void refuse() {
     const hello_record& h = greeted_;
-    notice n(event_kind::peer_rolled_back);
+    event_record n(event_kind::peer_rolled_back);
     n.outbound = sequence_range{(verdict_.knows_us ? h.received : 0) + 1, floors_.acknowledged};
     n.inbound = sequence_range{h.next, floors_.received};
-    tell(n);
+    report(n);
     disconnect();
     sender_.handle_session_end();
     phase_ = phase::refused;
@@ -619,9 +737,9 @@ class association {
 
   void poll_blocked() {
     if (std::optional<std::uint64_t> sequence = sender_.poll_blocked()) {
-      notice n(event_kind::stream_blocked, error::message_too_large);
+      event_record n(event_kind::stream_blocked, error::message_too_large);
       n.outbound = sequence_range{*sequence, *sequence};
-      tell(n);
+      report(n);
     }
   }
 
@@ -631,17 +749,17 @@ class association {
 
   void reject(std::error_code e) {
     ++rejected_frames_;
-    tell(notice(event_kind::frame_rejected, e));
+    report(event_record(event_kind::frame_rejected, e));
   }
 
-  void tell(notice n) { notices_.push_back(n); }
+  void report(const event_record& e) { events_.push_back(e); }
 
   const options& options_;
   association_setup setup_;
   random_source random_;
 
-  cursors stored_;                 ///< what the store holds
-  std::optional<cursors> riding_;  ///< what it will hold when the change under way is durable
+  cursors stored_;  ///< what the store holds
+  std::optional<commit> in_commit_;
   incarnation local_;
   incarnation peer_;
   incarnation former_peer_;
@@ -659,8 +777,11 @@ class association {
   verdict verdict_;
   sender sender_;
   receiver receiver_;
-  std::deque<bytes> pending_;
-  std::deque<notice> notices_;
+  page_schedule pages_;
+  retry delivery_;
+  std::vector<submission> submissions_;  ///< in the next change
+  std::deque<send_result> results_;
+  std::deque<event_record> events_;
   /// The answer that is due to a hello which showed that this side was rolled back: from it the
   /// peer learns what was, before it meets the new incarnation.
   std::vector<std::byte> parting_;

@@ -29,11 +29,11 @@ class random_source {
   /// From 0 to `bound - 1`; 0 if `bound` is 0.
   std::uint64_t below(std::uint64_t bound) noexcept { return bound == 0 ? 0 : next() % bound; }
 
-  incarnation mint() noexcept {
-    incarnation minted;
-    minted.high = next_nonzero();
-    minted.low = next();
-    return minted;
+  incarnation create_incarnation() noexcept {
+    incarnation created;
+    created.high = next_nonzero();
+    created.low = next();
+    return created;
   }
 
   /// `base` plus up to a quarter, so that two sides that failed together do not retry together.

@@ -4,7 +4,7 @@
 #include <ilm/message.hpp>
 #include <ilm/options.hpp>
 #include <ilm/protocol/frame.hpp>
-#include <ilm/protocol/sender.hpp>
+#include <ilm/protocol/page.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -105,18 +105,19 @@ class receiver {
 
   // What the application gets.
 
-  /// The next message to hand over: stored, and here.
-  const stored_message* poll_delivery() const noexcept {
+  /// The next message to hand over: stored, and here. A look: nothing changes.
+  const stored_message* next_delivery() const noexcept {
     if (!paged_.empty()) return &paged_.front();
     if (!ready_.empty() && ready_.front().index == taken_ && taken_ < committed_next_) {
       return &ready_.front();
     }
     return nullptr;
   }
-  std::optional<page_request> poll_page() const noexcept {
+  std::optional<page_request> next_page() const noexcept {
     std::uint64_t ready_first = accepted_next_ - ready_.size();
     if (!paged_.empty() || taken_ >= ready_first) return std::nullopt;
     page_request r;
+    r.purpose = page_purpose::inbox;
     r.from = taken_;
     r.messages = static_cast<std::size_t>(
         std::min<std::uint64_t>(options_.page_messages, ready_first - taken_));

@@ -4,8 +4,10 @@
 #include <ilm/message.hpp>
 #include <ilm/options.hpp>
 #include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/page.hpp>
 #include <ilm/protocol/random.hpp>
 #include <ilm/protocol/rtt.hpp>
+#include <ilm/protocol/store_change.hpp>
 #include <ilm/protocol/time.hpp>
 
 #include <algorithm>
@@ -15,16 +17,10 @@
 #include <optional>
 #include <span>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace ilm::protocol {
-
-/// A request for messages of a box that are no longer in memory.
-struct page_request {
-  std::uint64_t from = 0;
-  std::size_t messages = 0;
-  std::size_t bytes = 0;
-};
 
 /// What the receiving side granted when the session opened.
 struct session_terms {
@@ -116,12 +112,12 @@ class sender {
     drop_cache(received_ + 1);
   }
 
-  /// `batch` is in the store from `first` on.
-  void handle_committed(std::uint64_t first, std::span<const stored_message> batch) {
-    committed_next_ = first + batch.size();
+  /// `sends` are in the store from `first` on, with one epoch. The contents are moved from.
+  void handle_committed(std::uint64_t first, std::uint64_t epoch, std::span<submission> sends) {
+    committed_next_ = first + sends.size();
     if (!flowing_) return;
-    for (const stored_message& m : batch) {
-      if (m.sequence == cache_next_ && has_room()) append(m.contents, m.epoch);
+    for (submission& s : sends) {
+      if (first++ == cache_next_ && has_room()) append(std::move(s.contents), epoch);
     }
   }
 
@@ -133,12 +129,14 @@ class sender {
     }
   }
 
-  std::optional<page_request> poll_page() const noexcept {
+  /// The page that is wanted now. A look: nothing changes.
+  std::optional<page_request> next_page() const noexcept {
     if (!verified_ || blocked_ || cache_next_ >= committed_next_ || !has_room())
       return std::nullopt;
     // Half a page in hand is enough to go on with until the next one is wanted.
     if (cache_next_ - send_next_ > options_.page_messages / 2) return std::nullopt;
     page_request r;
+    r.purpose = page_purpose::outbox;
     r.from = cache_next_;
     r.messages = std::min<std::size_t>(options_.page_messages, options_.window_messages - cached());
     r.bytes = std::min(options_.page_bytes, options_.window_bytes - cached_bytes_);
@@ -272,9 +270,9 @@ class sender {
   }
   std::size_t cached() const noexcept { return cache_.size(); }
 
-  void append(const bytes& contents, std::uint64_t epoch) {
-    cache_.emplace_back(contents, epoch);
+  void append(bytes contents, std::uint64_t epoch) {
     cached_bytes_ += contents.size();
+    cache_.emplace_back(std::move(contents), epoch);
     ++cache_next_;
   }
 

@@ -252,27 +252,23 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   /// Passes on what the core put out after an input.
   void service(peer_type& p) {
-    tell_notices(p);
+    tell_events(p);
     settle_receipts(p);
     if (!p.writing && !p.committed) p.write.notify();
-    if (!p.handing && p.core.poll_delivery() != nullptr && p.retry_handover_at == protocol::never) {
-      p.handover.notify();
-    }
-    if (!p.paging && p.retry_page_at == protocol::never &&
-        (p.core.poll_outbox_page() || p.core.poll_inbox_page())) {
-      p.paging = true;
-      asio::co_spawn(strand_, page(this->shared_from_this(), p), asio::detached);
+    if (p.core.has_delivery(now())) p.handover.notify();
+    while (std::optional<protocol::page_request> r = p.core.poll_page(now())) {
+      asio::co_spawn(strand_, page(this->shared_from_this(), p, *r), asio::detached);
     }
     if (!std::exchange(p.dirty, true)) dirty_.push_back(&p);
-    if (p.core.change_due(now())) commit_wake_.notify();
+    if (p.core.has_due_change(now())) commit_wake_.notify();
     arm(p);
     publish(p);
     if (life_ == life::draining) check_drained();
   }
 
-  void tell_notices(peer_type& p) {
-    while (std::optional<protocol::notice> n = p.core.poll_notice()) {
-      events_.put(event_type(p.id, *n));
+  void tell_events(peer_type& p) {
+    while (std::optional<event_record> e = p.core.poll_event()) {
+      events_.put(event_type(p.id, *e));
     }
   }
 
@@ -286,9 +282,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   }
 
   void arm(peer_type& p) {
-    bool store_ready = !committing_ && throttle_.open(now());
-    protocol::timestamp at =
-        std::min({p.core.deadline(store_ready), p.retry_handover_at, p.retry_page_at});
+    protocol::timestamp at = p.core.deadline();
     if (at == protocol::never) return;
     // What is due already waits for a loop that is busy: look again soon, but do not spin.
     at = std::max(at, now() + std::chrono::milliseconds(1));
@@ -338,9 +332,11 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
     std::error_code unusable;
     peer_type* p = peer_of(op->peer, unusable);
     if (p == nullptr) return op->done(unusable, 0);
-    if (std::error_code refused = p->core.handle_send(op->contents)) return op->done(refused, 0);
+    if (std::error_code refused = p->core.handle_send(protocol::send_id{op->id}, op->contents)) {
+      return op->done(refused, 0);
+    }
     admission_.entered(op->contents.size());
-    p->staged.push_back(std::move(op));
+    p->accepted_sends.push_back(std::move(op));
     throttle_.release();
     want_commit(*p);
   }
@@ -378,13 +374,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
 
   void service_committed();
 
-  static asio::awaitable<void> page(engine_pointer self, peer_type& p);
-
-  /// Reads a page into the core.
-  asio::awaitable<std::error_code> read(peer_type& p, box which, protocol::page_request r);
-
-  /// Tells that a box cannot be read, and which message is to blame if one is.
-  void tell_unread(const peer_type& p, box which, std::uint64_t from, std::error_code why);
+  static asio::awaitable<void> page(engine_pointer self, peer_type& p, protocol::page_request r);
 
   // The network.
 
@@ -397,8 +387,6 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   // The application.
 
   static asio::awaitable<void> handover_loop(engine_pointer self, peer_type& p);
-
-  void handle_delivery_failed(peer_type& p, std::error_code why, protocol::duration wait);
 
   // Time.
 
@@ -457,7 +445,7 @@ class engine : public std::enable_shared_from_this<engine<Backend, Network, Deli
   void release();
 
   void tell(event_kind kind, std::error_code why = {}) {
-    events_.put(event_type(std::nullopt, protocol::notice(kind, why)));
+    events_.put(event_type(std::nullopt, event_record(kind, why)));
   }
 
   asio::strand<asio::any_io_executor> strand_;

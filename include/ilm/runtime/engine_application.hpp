@@ -14,10 +14,10 @@ namespace ilm::runtime {
 template <class Backend, class Network, class Delivery, class Clock>
 asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::handover_loop(engine_pointer self,
                                                                                peer_type& p) {
-  protocol::duration wait{};
   for (unsigned count = 1; !self->stopped_; ++count) {
-    const stored_message* next = p.core.poll_delivery();
-    if (next == nullptr || self->life_ == life::closing || p.retry_handover_at != protocol::never) {
+    const stored_message* next =
+        self->life_ == life::closing ? nullptr : p.core.poll_delivery(now());
+    if (next == nullptr) {
       co_await p.handover.wait();
       continue;
     }
@@ -38,33 +38,19 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::handover_loop(e
     self->closing_wake_.notify();
     if (self->stopped_) break;
     if (!failed) {
-      wait = {};
       ++p.taken;
-      p.core.handle_taken();
+      p.core.handle_consumed(now());
       // The next call may wait for long: what is taken goes to the store without it.
       self->want_commit(p);
     } else if (self->life_ != life::closing) {
-      wait = std::clamp(wait * 2, self->options_.minimum_redelivery_delay,
-                        self->options_.maximum_redelivery_delay);
-      self->handle_delivery_failed(p, code_of(failed), wait);
+      p.core.handle_delivery_failed(code_of(failed), now());
     }
-    // All that is here goes before the rest of the world hears of it, within reason.
-    if (p.core.poll_delivery() == nullptr || failed || count % 64 == 0) {
+    // Drain up to 64 deliveries before the others get their turn.
+    if (failed || !p.core.has_delivery(now()) || count % 64 == 0) {
       self->service(p);
       co_await self->yield();
     }
   }
-}
-
-template <class Backend, class Network, class Delivery, class Clock>
-void engine<Backend, Network, Delivery, Clock>::handle_delivery_failed(peer_type& p,
-                                                                       std::error_code why,
-                                                                       protocol::duration wait) {
-  protocol::notice n(event_kind::delivery_failed, why);
-  std::uint64_t sequence = p.core.poll_delivery()->sequence;
-  n.inbound = sequence_range{sequence, sequence};
-  events_.put(event_type(p.id, n));
-  p.retry_handover_at = now() + wait;
 }
 
 }  // namespace ilm::runtime

@@ -83,8 +83,7 @@ void engine<Backend, Network, Delivery, Clock>::abandon() {
   admission_.abandon();
   intake_.clear();
   for (auto& [id, p] : peers_) {
-    std::exchange(p->staged, {}).clear();
-    std::exchange(p->riding, {}).clear();
+    std::exchange(p->accepted_sends, {}).clear();
     std::exchange(p->receipts, {}).clear();
   }
 }
@@ -93,7 +92,7 @@ template <class Backend, class Network, class Delivery, class Clock>
 bool engine<Backend, Network, Delivery, Clock>::drained() const {
   return std::all_of(peers_.begin(), peers_.end(), [](const auto& entry) {
     const peer_type& p = *entry.second;
-    if (!p.staged.empty() || !p.riding.empty()) return false;
+    if (!p.accepted_sends.empty()) return false;
     if (p.handing && !waits_for_reader()) return false;
     return p.core.state() == protocol::phase::absent ||
            p.core.state() == protocol::phase::refused || p.core.outbox_depth() == 0;
@@ -192,8 +191,7 @@ template <class Backend, class Network, class Delivery, class Clock>
 void engine<Backend, Network, Delivery, Clock>::fail_requests(std::error_code why) {
   admission_.fail_all(why);
   for (auto& [id, p] : peers_) {
-    for (operation& op : std::exchange(p->staged, {})) op->done(why, 0);
-    for (operation& op : std::exchange(p->riding, {})) op->done(why, 0);
+    for (operation& op : std::exchange(p->accepted_sends, {})) op->done(why, 0);
     for (auto& [sequence, waiter] : std::exchange(p->receipts, {})) waiter.done(why);
   }
   for (auto& request : std::exchange(before_open_, {})) request();

@@ -44,7 +44,7 @@ void engine<Backend, Network, Delivery, Clock>::handle(const network_event<peer_
     std::optional<peer_id> whose;
     if (e.named) whose = e.peer;
     return events_.put(
-        event_type(std::move(whose), protocol::notice(event_kind::network_problem, e.error)));
+        event_type(std::move(whose), event_record(event_kind::network_problem, e.error)));
   }
   if (e.peer == self_ || (e.kind == type::down && !peers_.contains(e.peer))) return;
   std::error_code unusable;
@@ -77,7 +77,7 @@ asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::write_loop(engi
     std::vector<std::byte> frame;
     frame.reserve(usual);
     if (!p.core.poll_frame(frame, now())) {
-      self->tell_notices(p);
+      self->tell_events(p);
       self->publish(p);
       self->closing_wake_.notify();
       co_await p.write.wait();

@@ -48,7 +48,7 @@ template <class Backend, class Network, class Delivery, class Clock>
 asio::awaitable<std::exception_ptr> engine<Backend, Network, Delivery, Clock>::mint(
     store_state<peer_id>& state) {
   batch<peer_id> first;
-  first.minted = random_.mint();
+  first.minted = random_.create_incarnation();
   std::exception_ptr failed;
   try {
     co_await backend_->commit(first);
@@ -128,19 +128,18 @@ template <class Backend, class Network, class Delivery, class Clock>
 bool engine<Backend, Network, Delivery, Clock>::change_due() const {
   protocol::timestamp at = now();
   return std::any_of(dirty_.begin(), dirty_.end(),
-                     [at](const peer_type* p) { return p->core.change_due(at); });
+                     [at](const peer_type* p) { return p->core.has_due_change(at); });
 }
 
 template <class Backend, class Network, class Delivery, class Clock>
 bool engine<Backend, Network, Delivery, Clock>::collect(batch<peer_id>& into) {
   for (peer_type* p : std::exchange(dirty_, {})) {
     p->dirty = false;
-    std::optional<protocol::store_change> change = p->core.poll_change();
+    std::optional<protocol::store_change> change = p->core.poll_change(now());
     if (!change) continue;
     peer_change<peer_id>& entry = into.changes.emplace_back(p->id, change->next);
     entry.outbox = std::move(change->outbox);
     entry.inbox = std::move(change->inbox);
-    p->riding = std::exchange(p->staged, {});
   }
   return !into.changes.empty();
 }
@@ -183,16 +182,17 @@ void engine<Backend, Network, Delivery, Clock>::settle(const batch<peer_id>& cha
   for (const peer_change<peer_id>& change : changes.changes) {
     peer_type& p = *peers_.at(change.peer);
     if (failed) {
-      p.core.handle_commit_failed(at);
+      p.core.handle_commit_failed(failed, at);
     } else {
-      p.core.handle_committed(change.outbox, at);
+      p.core.handle_committed(at);
       p.accepted += change.outbox.size();
       if (!change.outbox.empty()) p.ages.add(change.outbox.back().sequence, at);
     }
-    std::uint64_t sequence = failed || change.outbox.empty() ? 0 : change.outbox.front().sequence;
-    for (operation& op : std::exchange(p.riding, {})) {
+    while (std::optional<protocol::send_result> r = p.core.poll_send_result()) {
+      operation op = std::move(p.accepted_sends.front());
+      p.accepted_sends.pop_front();
       admission_.left(op->contents.size());
-      op->done(failed, failed ? 0 : sequence++);
+      op->done(r->error, r->sequence);
     }
   }
   admit_waiting();
@@ -217,70 +217,27 @@ void engine<Backend, Network, Delivery, Clock>::service_committed() {
 
 template <class Backend, class Network, class Delivery, class Clock>
 asio::awaitable<void> engine<Backend, Network, Delivery, Clock>::page(engine_pointer self,
-                                                                      peer_type& p) {
-  std::error_code failed;
-  // One box that cannot be read does not hold up the other.
-  for (box which : {box::outbox, box::inbox}) {
-    std::optional<protocol::page_request> r =
-        which == box::outbox ? p.core.poll_outbox_page() : p.core.poll_inbox_page();
-    if (!r || self->stopped_) continue;
-    std::error_code why = co_await self->read(p, which, *r);
-    if (why) failed = why;
-    // Told once for each message that it is about.
-    auto told = std::exchange(p.unread[static_cast<std::size_t>(which)], {why, r->from});
-    if (why && told != std::pair(why, r->from)) self->tell_unread(p, which, r->from, why);
-  }
-  p.paging = false;
-  if (self->stopped_) co_return;
-  if (failed) {
-    p.page_backoff = std::clamp(p.page_backoff * 2, self->options_.minimum_store_retry,
-                                self->options_.maximum_store_retry);
-    p.retry_page_at = now() + p.page_backoff;
-  } else {
-    p.page_backoff = {};
-  }
-  self->service(p);
-}
-
-template <class Backend, class Network, class Delivery, class Clock>
-asio::awaitable<std::error_code> engine<Backend, Network, Delivery, Clock>::read(
-    peer_type& p, box which, protocol::page_request r) {
+                                                                      peer_type& p,
+                                                                      protocol::page_request r) {
   std::vector<stored_message> found;
+  std::exception_ptr failed;
+  if (self->stopped_) co_return;
   {
-    use using_store(*this, store_users_);
-    std::exception_ptr failed;
+    use using_store(*self, self->store_users_);
     try {
       page_limit limit(r.messages, r.bytes);
-      found = co_await backend_->read(which, p.id, r.from, limit);
+      found = co_await self->backend_->read(r.source(), p.id, r.from, limit);
     } catch (...) {
       failed = std::current_exception();
     }
-    if (failed) co_return code_of(failed);
   }
-  if (which == box::outbox) {
-    p.core.handle_outbox_page(found, now());
+  if (self->stopped_) co_return;
+  if (failed) {
+    p.core.handle_page_failed(r, code_of(failed), now());
   } else {
-    p.core.handle_inbox_page(found);
+    p.core.handle_page(r, found, now());
   }
-  // What is asked for is in the store, so the page has a message at least: unless one is missing.
-  std::optional<protocol::page_request> again =
-      which == box::outbox ? p.core.poll_outbox_page() : p.core.poll_inbox_page();
-  if (again && again->from == r.from) co_return error::store_corrupt;
-  co_return std::error_code();
-}
-
-template <class Backend, class Network, class Delivery, class Clock>
-void engine<Backend, Network, Delivery, Clock>::tell_unread(const peer_type& p, box which,
-                                                            std::uint64_t from,
-                                                            std::error_code why) {
-  protocol::notice n(event_kind::store_failed, why);
-  if (why == error::store_corrupt) {
-    const cursors& c = p.core.stored();
-    std::uint64_t offset = which == box::inbox && from >= c.stream_start ? c.stream_offset : 0;
-    sequence_range message{from + offset, from + offset};
-    (which == box::outbox ? n.outbound : n.inbound) = message;
-  }
-  events_.put(event_type(p.id, n));
+  self->service(p);
 }
 
 }  // namespace ilm::runtime

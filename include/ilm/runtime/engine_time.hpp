@@ -34,8 +34,6 @@ void engine<Backend, Network, Delivery, Clock>::handle_time() {
   protocol::timestamp at = now();
   while (peer_type* p = deadlines_.take_due(at)) {
     p->core.handle_timeout(at);
-    if (p->retry_handover_at <= at) p->retry_handover_at = protocol::never;
-    if (p->retry_page_at <= at) p->retry_page_at = protocol::never;
     service(*p);
   }
   if (throttle_.expire(at)) commit_wake_.notify();

@@ -39,7 +39,7 @@ class event_queue {
 
   void read(std::uint64_t id, handler reader) {
     if (lost_unread_ > 0) {
-      protocol::notice n(event_kind::events_lost);
+      event_record n(event_kind::events_lost);
       n.outbound.last = std::exchange(lost_unread_, 0);
       reader({}, event<PeerId>({}, n));
     } else if (!events_.empty()) {

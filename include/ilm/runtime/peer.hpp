@@ -5,7 +5,6 @@
 #include <ilm/protocol/association.hpp>
 #include <ilm/runtime/age.hpp>
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -62,8 +61,7 @@ struct peer {
 
   PeerId id;
   protocol::association core;
-  std::deque<operation> staged;  ///< in the next batch
-  std::deque<operation> riding;  ///< in the batch with the store
+  std::deque<operation> accepted_sends;  ///< in the order in which the core accepted them
   std::multimap<std::uint64_t, receipt> receipts;
   age_marks ages;
   std::uint64_t delivered_at_open;
@@ -77,18 +75,12 @@ struct peer {
   detail::wakeup handover;
   asio::cancellation_signal stop_writing;
   asio::cancellation_signal stop_handover;
-  protocol::timestamp retry_handover_at = protocol::never;
   protocol::timestamp armed = protocol::never;
   std::uint64_t armed_as = 0;  ///< the entry for `armed`
-  protocol::duration page_backoff{};
-  /// For each box, why it could not be read last, and from which index on.
-  std::array<std::pair<std::error_code, std::uint64_t>, 2> unread;
-  protocol::timestamp retry_page_at = protocol::never;
   bool dirty = false;      ///< is in the engine's list of peers that may have something to store
   bool committed = false;  ///< is in its list of peers that may have something new to send
   bool writing = false;    ///< a frame is with the network
   bool handing = false;    ///< a message is with the application
-  bool paging = false;     ///< a page is being read
 };
 
 }  // namespace ilm::runtime

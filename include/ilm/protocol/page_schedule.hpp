@@ -1,0 +1,59 @@
+#pragma once
+
+#include <ilm/options.hpp>
+#include <ilm/protocol/page.hpp>
+#include <ilm/protocol/retry.hpp>
+#include <ilm/protocol/time.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <system_error>
+#include <utility>
+
+namespace ilm::protocol {
+
+/// When a page may be asked for, and which failures to report: at most one page is outstanding for
+/// each purpose, a failure delays the next request, and is reported once for each message.
+class page_schedule {
+ public:
+  explicit page_schedule(const options& o) noexcept : slots_{slot(o), slot(o), slot(o)} {}
+
+  bool ready(page_purpose p, timestamp now) const noexcept { return at(p).work.ready(now); }
+  bool outstanding(page_purpose p) const noexcept { return at(p).work.outstanding(); }
+  void handle_request(page_purpose p) noexcept { at(p).work.handle_given(); }
+
+  void handle_page(const page_request& r) noexcept {
+    at(r.purpose).work.handle_done();
+    at(r.purpose).reported = {std::error_code(), r.from};
+  }
+  /// True if the failure is news.
+  bool handle_failure(const page_request& r, std::error_code reason, timestamp now) noexcept {
+    at(r.purpose).work.handle_failed(now);
+    std::pair<std::error_code, std::uint64_t> failure(reason, r.from);
+    return std::exchange(at(r.purpose).reported, failure) != failure;
+  }
+  void handle_timeout(timestamp now) noexcept {
+    for (slot& s : slots_) s.work.handle_timeout(now);
+  }
+  timestamp deadline() const noexcept {
+    return std::min(
+        {slots_[0].work.deadline(), slots_[1].work.deadline(), slots_[2].work.deadline()});
+  }
+
+ private:
+  struct slot {
+    explicit slot(const options& o) noexcept : work(o.minimum_store_retry, o.maximum_store_retry) {}
+
+    retry work;
+    std::pair<std::error_code, std::uint64_t> reported;  ///< the last failure, and its `from`
+  };
+
+  slot& at(page_purpose p) noexcept { return slots_[static_cast<std::size_t>(p)]; }
+  const slot& at(page_purpose p) const noexcept { return slots_[static_cast<std::size_t>(p)]; }
+
+  std::array<slot, page_purposes> slots_;
+};
+
+}  // namespace ilm::protocol

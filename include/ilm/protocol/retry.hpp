@@ -1,0 +1,41 @@
+#pragma once
+
+#include <ilm/protocol/time.hpp>
+
+#include <algorithm>
+
+namespace ilm::protocol {
+
+/// One piece of work that somebody else does, one at a time: given out, then done or failed. After
+/// a failure it waits, each time twice as long, between two bounds.
+class retry {
+ public:
+  retry(duration shortest, duration longest) noexcept : shortest_(shortest), longest_(longest) {}
+
+  /// Whether the work may be given out now.
+  bool ready(timestamp now) const noexcept { return ready_at_ <= now; }
+  bool outstanding() const noexcept { return ready_at_ == never; }
+  void handle_given() noexcept { ready_at_ = never; }
+  void handle_done() noexcept {
+    ready_at_ = since_ever;
+    wait_ = {};
+  }
+  void handle_failed(timestamp now) noexcept {
+    wait_ = std::clamp(wait_ * 2, shortest_, longest_);
+    ready_at_ = after(now, wait_);
+  }
+  /// If the wait is over, `deadline` does not name its end again.
+  void handle_timeout(timestamp now) noexcept {
+    if (ready(now)) ready_at_ = since_ever;
+  }
+  timestamp deadline() const noexcept { return ready_at_ == since_ever ? never : ready_at_; }
+
+ private:
+  static constexpr timestamp since_ever = timestamp::min();
+
+  duration shortest_, longest_;
+  duration wait_{};
+  timestamp ready_at_ = since_ever;  ///< `never` while it is given out
+};
+
+}  // namespace ilm::protocol

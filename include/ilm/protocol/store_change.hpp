@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ilm/message.hpp>
+
+#include <cstdint>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::protocol {
+
+/// The shell's name for a send. The core gives it back with the result and reads nothing in it.
+enum class send_id : std::uint64_t {};
+
+/// A send that has no sequence yet.
+struct submission {
+  submission(send_id name, bytes b) : id(name), contents(std::move(b)) {}
+
+  send_id id;
+  bytes contents;
+};
+
+/// The end of a send.
+struct send_result {
+  send_id id{};
+  std::uint64_t sequence = 0;  ///< 0 if `error` is set
+  std::error_code error;
+};
+
+/// One atomic change of what the store holds for a peer.
+struct store_change {
+  cursors next;
+  std::vector<stored_message> outbox;
+  std::vector<stored_message> inbox;
+};
+
+}  // namespace ilm::protocol
