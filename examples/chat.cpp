@@ -350,11 +350,13 @@ using network_type = ilm::tcp_network<std::string>;
 using message = ilm::message<std::string>;
 using messenger = ilm::messenger<store_type, network_type, std::function<void(const message&)>>;
 
+// [prefix]
 store_type store_beside_transcript(const std::string& file) {
   ilm::sqlite_options options;
   options.table_prefix = "ilm_";
   return store_type(file, options);
 }
+// [prefix]
 
 network_type join(asio::io_context& context, const arguments& asked) {
   network_type net(context, asked.name);

@@ -181,9 +181,9 @@ class demonstration {
     say("the sender is back, on the same store");
   }
 
-  /// A crash between taking a message and the store's record of that would repeat the message (see
-  /// the guarantees in README.md), so wait for the receipt of the last one taken: it follows the
-  /// record. Later messages may be in any state.
+  /// A crash between taking a message and the store's record of that would repeat the message
+  /// (include/ilm/README.md), so wait for the receipt of the last one taken: it follows the
+  /// record. What has arrived besides, and what is under way, may be in any state.
   asio::awaitable<void> crash_bob() {
     if (!received_.empty()) co_await alice_->delivered("bob", received_.size());
     say("the receiver crashes");

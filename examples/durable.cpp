@@ -27,6 +27,7 @@ void show(const ilm::message<std::string>& m) {
   ++shown;
 }
 
+// [durable]
 asio::awaitable<void> run(asio::io_context& context, ilm::tcp_network<> network, std::string peer) {
   std::string me = network.local_id();
   ilm::sqlite_backend<> store(me + ".db");
@@ -38,6 +39,7 @@ asio::awaitable<void> run(asio::io_context& context, ilm::tcp_network<> network,
   std::cout << me << ": " << peer << " has it" << std::endl;
   for (;;) std::cout << me << ": " << describe(co_await messenger.next_event()) << std::endl;
 }
+// [durable]
 
 void rethrow(std::exception_ptr failed) {
   if (failed) std::rethrow_exception(failed);
@@ -66,12 +68,14 @@ int main(int count, char** values) try {
   if (count == 1) {
     run_both();
   } else if (count == 5) {
+    // [main]
     asio::io_context context;
     ilm::tcp_network<> network(context, values[1]);
     network.listen(values[2]);
     network.add_peer(values[3], values[4]);
     asio::co_spawn(context, run(context, std::move(network), values[3]), rethrow);
     context.run();
+    // [main]
   } else {
     std::cerr << "usage: durable [NAME ADDRESS PEER ITS_ADDRESS]\n";
     return 2;

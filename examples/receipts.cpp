@@ -31,6 +31,7 @@ asio::awaitable<void> run(asio::io_context& context) {
   memory_store kept;
   std::uint64_t sequence = co_await send(context, kept, network);
 
+  // [receipt]
   // A new messenger on the same store knows what the old one sent.
   ilm::messenger alice(context, kept, network.join("alice"), ilm::inbox<peer_id>());
   ilm::inbox<peer_id> box;
@@ -40,6 +41,7 @@ asio::awaitable<void> run(asio::io_context& context) {
   if (m.sequence != sequence) throw std::runtime_error("another message arrived");
   co_await alice.delivered("bob", sequence);
   std::cout << "message " << sequence << " is with Bob's application\n";
+  // [receipt]
 
   // There is no receipt for a sequence that was never assigned.
   try {

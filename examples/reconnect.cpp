@@ -19,6 +19,7 @@ using fabric = ilm::memory_fabric<peer_id>;
 using memory_store = ilm::memory_backend<peer_id>;
 using messenger = ilm::messenger<memory_store, fabric::network_type, ilm::inbox<peer_id>>;
 
+// [events]
 /// Prints events until one of this kind.
 asio::awaitable<void> wait_for(messenger& alice, ilm::event_kind kind) {
   for (;;) {
@@ -27,6 +28,7 @@ asio::awaitable<void> wait_for(messenger& alice, ilm::event_kind kind) {
     if (e.kind == kind) co_return;
   }
 }
+// [events]
 
 asio::awaitable<void> expect(ilm::inbox<peer_id>& box, std::string text) {
   ilm::message<peer_id> m = co_await box.receive();
