@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ilm/detail/language.hpp>
+
 #include <string>
 #include <system_error>
 
@@ -55,7 +57,7 @@ class error_category_impl final : public std::error_category {
       case error::send_to_self:
         return "a messenger does not send to its own peer id; hand the message over directly";
       case error::invalid_options:
-        return "the options contradict one another; see the text of the exception";
+        return "the options contradict one another; change one of them";
       case error::invalid_peer_id:
         return "a peer id must encode to 1 to 255 bytes; check its codec";
       case error::unknown_sequence:

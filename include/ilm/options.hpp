@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ilm/detail/units.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +23,7 @@ struct options {
   std::size_t window_messages = 8192;
   std::size_t window_bytes = 4 << 20;
 
-  /// How much a peer may have sent here that the application has not taken.
+  /// How much a peer may have sent here that the application has not consumed.
   std::size_t credit_messages = 8192;
   std::size_t credit_bytes = 4 << 20;
 
@@ -48,12 +50,12 @@ struct options {
   duration minimum_timeout = std::chrono::milliseconds(20);
   duration maximum_timeout = std::chrono::seconds(5);
 
-  /// A peer from which nothing was heard for `keepalive_interval` is pinged, and its session ends
-  /// after `keepalive_timeout` of silence. An interval of 0 turns both off.
+  /// A peer that is silent for `keepalive_interval` is pinged, and its session ends after
+  /// `keepalive_timeout` of silence. An interval of 0 turns both off.
   duration keepalive_interval = std::chrono::seconds(5);
   duration keepalive_timeout = std::chrono::seconds(16);
 
-  /// How long a confirmation may wait to ride on another commit before it gets one of its own.
+  /// How long a confirmation may wait for another commit to carry it before it gets its own.
   duration settle_delay = std::chrono::milliseconds(5);
 
   /// The bounds of the backoff after a delivery that failed.
@@ -68,20 +70,20 @@ struct options {
   std::size_t event_limit = 1024;
 
   /// Makes every random choice repeatable, for tests. Never set it in production: two messengers
-  /// with one seed mint the same incarnation.
-  std::optional<std::uint64_t> seed;
+  /// with one seed create the same incarnation.
+  std::optional<std::uint64_t> seed = std::nullopt;
 };
 
-/// The least frame that a network may offer, in bytes.
+/// The smallest frame that a network may offer, in bytes.
 inline constexpr std::size_t minimum_frame_size = 1024;
 
-/// What is wrong with `o` for a network whose frames hold `frame_size` bytes; empty if nothing is.
-inline std::string contradiction(const options& o, std::size_t frame_size) {
-  auto less = [](const char* a, auto x, const char* b, auto y) {
-    return std::string(a) + " (" + std::to_string(x) + ") is less than " + b + " (" +
-           std::to_string(y) + ")";
-  };
-  auto nanoseconds = [](options::duration d) { return std::to_string(d.count()) + " ns"; };
+/// The largest credit that a peer accepts: more is the mark of a broken frame.
+inline constexpr std::uint64_t maximum_credit_messages = std::uint64_t{1} << 30;
+inline constexpr std::uint64_t maximum_credit_bytes = std::uint64_t{1} << 46;
+
+namespace detail {
+
+inline std::string bound_error(const options& o) {
   struct bound {
     const char* name;
     std::size_t value;
@@ -93,45 +95,80 @@ inline std::string contradiction(const options& o, std::size_t frame_size) {
         bound{"frame_fill", o.frame_fill}, bound{"event_limit", o.event_limit}}) {
     if (b.value == 0) return std::string(b.name) + " is 0; nothing could move";
   }
-  if (frame_size < minimum_frame_size) {
-    return less("the network's maximum_frame_size", frame_size, "the least that ILM needs",
-                minimum_frame_size);
-  }
   for (bound b : {bound{"window_bytes", o.window_bytes}, bound{"credit_bytes", o.credit_bytes},
                   bound{"uncommitted_bytes", o.uncommitted_bytes}}) {
     if (b.value < o.maximum_message_size) {
-      return less(b.name, b.value, "maximum_message_size", o.maximum_message_size) +
-             "; one message must fit";
+      return std::string(b.name) + " (" + readable_size(b.value) +
+             ") is less than maximum_message_size (" + readable_size(o.maximum_message_size) +
+             "); one message must fit";
     }
   }
-  if (o.credit_messages > 0x4000'0000 || o.credit_bytes > 0x4000'0000'0000) {
-    return "credit_messages exceeds 2^30 or credit_bytes exceeds 2^46, more than a peer believes";
+  if (o.credit_messages > maximum_credit_messages) {
+    return "credit_messages (" + std::to_string(o.credit_messages) +
+           ") exceeds 2^30, the most that a peer accepts";
   }
-  struct span {
+  if (o.credit_bytes > maximum_credit_bytes) {
+    return "credit_bytes (" + readable_size(o.credit_bytes) +
+           ") exceeds 2^46 bytes (64 TiB), the most that a peer accepts";
+  }
+  return {};
+}
+
+inline std::string backoff_error(const options& o) {
+  struct time {
     const char* name;
-    options::duration low, high;
+    options::duration value;
   };
-  for (span s :
-       {span{"the initial timeout below its minimum:", o.minimum_timeout, o.initial_timeout},
-        span{"the maximum timeout below the initial one:", o.initial_timeout, o.maximum_timeout},
-        span{"the maximum redelivery delay below its minimum:", o.minimum_redelivery_delay,
-             o.maximum_redelivery_delay},
-        span{"the maximum store retry below its minimum:", o.minimum_store_retry,
-             o.maximum_store_retry}}) {
-    if (s.low <= options::duration::zero()) return "a minimum time is not above 0";
-    if (s.high < s.low) {
-      return std::string(s.name) + " " + nanoseconds(s.high) + " < " + nanoseconds(s.low);
+  struct order {
+    time low, high;
+  };
+  time initial{"initial_timeout", o.initial_timeout};
+  for (const order& pair : {order{{"minimum_timeout", o.minimum_timeout}, initial},
+                            order{initial, {"maximum_timeout", o.maximum_timeout}},
+                            order{{"minimum_redelivery_delay", o.minimum_redelivery_delay},
+                                  {"maximum_redelivery_delay", o.maximum_redelivery_delay}},
+                            order{{"minimum_store_retry", o.minimum_store_retry},
+                                  {"maximum_store_retry", o.maximum_store_retry}}}) {
+    const auto& [low, high] = pair;
+    if (low.value <= options::duration::zero()) {
+      return std::string(low.name) + " (" + readable_time(low.value) + ") is not above 0";
+    }
+    if (high.value < low.value) {
+      return std::string(high.name) + " (" + readable_time(high.value) + ") is less than " +
+             low.name + " (" + readable_time(low.value) + ")";
     }
   }
-  if (o.settle_delay < options::duration::zero()) return "settle_delay is negative";
-  if (o.keepalive_interval < options::duration::zero()) return "keepalive_interval is negative";
+  return {};
+}
+
+inline std::string keepalive_error(const options& o) {
+  if (o.keepalive_interval < options::duration::zero()) {
+    return "keepalive_interval (" + readable_time(o.keepalive_interval) + ") is negative";
+  }
   if (o.keepalive_interval > options::duration::zero() &&
       o.keepalive_timeout <= o.keepalive_interval) {
-    return "keepalive_timeout (" + nanoseconds(o.keepalive_timeout) +
-           ") is not above keepalive_interval (" + nanoseconds(o.keepalive_interval) +
+    return "keepalive_timeout (" + readable_time(o.keepalive_timeout) +
+           ") is not above keepalive_interval (" + readable_time(o.keepalive_interval) +
            "); a live peer would be given up";
   }
   return {};
+}
+
+}  // namespace detail
+
+/// Says which options contradict one another, or the network whose frames hold `frame_size` bytes;
+/// empty if none do.
+inline std::string validation_error(const options& o, std::size_t frame_size) {
+  if (frame_size < minimum_frame_size) {
+    return "the network's maximum_frame_size (" + detail::readable_size(frame_size) +
+           ") is less than the " + detail::readable_size(minimum_frame_size) + " that ILM needs";
+  }
+  if (std::string error = detail::bound_error(o); !error.empty()) return error;
+  if (std::string error = detail::backoff_error(o); !error.empty()) return error;
+  if (o.settle_delay < options::duration::zero()) {
+    return "settle_delay (" + detail::readable_time(o.settle_delay) + ") is negative";
+  }
+  return detail::keepalive_error(o);
 }
 
 }  // namespace ilm

@@ -41,7 +41,7 @@ options draw_options(fuzz::input& in) {
   o.frame_fill = 400;
   o.checksum = (which & 1) != 0;
   if ((which & 2) != 0) o.keepalive_interval = duration::zero();
-  require(contradiction(o, minimum_frame_size).empty(), "the options are none");
+  require(validation_error(o, minimum_frame_size).empty(), "the options are none");
   return o;
 }
 
@@ -122,7 +122,7 @@ class run {
       case 22:
         return flow();
       default:
-        if (in_.byte() != 255) return;
+        if (in_.byte() != 255 || core_->state() == phase::closed) return;
         return core_->handle_close();
     }
   }

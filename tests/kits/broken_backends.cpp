@@ -49,8 +49,8 @@ const table of_erasure = {
     {flaw::erases_both_boxes, backend_clause::erase_outbox},
     {flaw::appended_not_erased, backend_clause::erase_with_append},
     {flaw::beyond_not_erased, backend_clause::erase_all},
-    {flaw::minted_not_kept, backend_clause::minted},
-    {flaw::minted_cleared, backend_clause::minted},
+    {flaw::new_incarnation_not_kept, backend_clause::new_incarnation},
+    {flaw::new_incarnation_cleared, backend_clause::new_incarnation},
     {flaw::cursors_partly_kept, backend_clause::cursors},
     {flaw::newest_cursor_lost, backend_clause::cursors},
     {flaw::cursors_with_messages_only, backend_clause::cursors},
@@ -95,15 +95,15 @@ const table of_failures = {
     {flaw::throws_no_exception, backend_clause::new_store},
 };
 
-struct verdict {
+struct kit_result {
   ilm::testing::kit_summary<backend_clause> summary;
   std::string findings;
 };
 
-verdict judge(flaw f) {
+kit_result try_flaw(flaw f) {
   asio::io_context context;
   flawed_stores factory(context, f);
-  verdict v;
+  kit_result v;
   auto listen = [&](const ilm::testing::kit_report<backend_clause>& r) { note(r, v.findings); };
   ilm::testing::kit_options o;
   o.limit = std::chrono::milliseconds(f == flaw::commit_never_completes ? 100 : 1000);
@@ -114,24 +114,24 @@ verdict judge(flaw f) {
 }  // namespace
 
 TEST_CASE("a backend without a flaw has none that the kit finds") {
-  verdict v = judge(flaw::none);
+  kit_result v = try_flaw(flaw::none);
   INFO(v.findings);
   CHECK(v.summary);
   CHECK(v.summary.skipped == 0);
 }
 
-TEST_CASE("the kit's first finding names what a backend does wrong with messages") {
-  require_named(of_messages, judge);
+TEST_CASE("the kit's first finding names the flaw of a backend with messages") {
+  require_named(of_messages, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a backend does wrong with erasure and cursors") {
-  require_named(of_erasure, judge);
+TEST_CASE("the kit's first finding names the flaw of a backend with erasure and cursors") {
+  require_named(of_erasure, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a backend does wrong between lives") {
-  require_named(of_handles, judge);
+TEST_CASE("the kit's first finding names the flaw of a backend opened again") {
+  require_named(of_handles, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a backend does wrong in trouble") {
-  require_named(of_failures, judge);
+TEST_CASE("the kit's first finding names the flaw of a backend that fails") {
+  require_named(of_failures, try_flaw);
 }

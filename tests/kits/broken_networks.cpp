@@ -61,11 +61,11 @@ const table of_calls = {
     {bad_line::polls, network_clause::receive_waits},
     {bad_line::foreign_send, network_clause::executor},
     {bad_line::foreign_receive, network_clause::executor},
-    {bad_line::deaf_to_cancellation, network_clause::receive_cancelled},
-    {bad_line::send_deaf_to_cancellation, network_clause::send_cancelled},
+    {bad_line::receive_ignores_cancellation, network_clause::receive_cancelled},
+    {bad_line::send_ignores_cancellation, network_clause::send_cancelled},
 };
 
-const table of_lives = {
+const table of_sessions = {
     {bad_line::no_up, network_clause::up},
     {bad_line::receive_throws, network_clause::up},
     {bad_line::up_under_another_name, network_clause::up},
@@ -86,15 +86,15 @@ const table of_lives = {
     {bad_line::end_throws_once, network_clause::ended_network},
 };
 
-struct verdict {
+struct kit_result {
   ilm::testing::kit_summary<network_clause> summary;
   std::string findings;
   std::vector<network_clause> skipped;
 };
 
-verdict judge(bad_line f) {
+kit_result try_flaw(bad_line f) {
   simulated::reset();
-  verdict v;
+  kit_result v;
   auto listen = [&](const ilm::testing::kit_report<network_clause>& r) {
     if (r.outcome == ilm::testing::kit_outcome::skipped) v.skipped.push_back(r.clause);
     note(r, v.findings);
@@ -112,7 +112,7 @@ verdict judge(bad_line f) {
 
 TEST_CASE("a network without a flaw has none that the kit finds") {
   for (bad_line f : {bad_line::none, bad_line::waits_when_full, bad_line::throws_for_absent}) {
-    verdict v = judge(f);
+    kit_result v = try_flaw(f);
     INFO(v.findings);
     CHECK(v.summary);
     // A send that never waits cannot be cancelled while it waits.
@@ -121,18 +121,18 @@ TEST_CASE("a network without a flaw has none that the kit finds") {
   }
 }
 
-TEST_CASE("the kit's first finding names what a network does wrong with frames") {
-  require_named(of_frames, judge);
+TEST_CASE("the kit's first finding names the flaw of a network with frames") {
+  require_named(of_frames, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a network does wrong though it is reliable") {
-  require_named(of_reliability, judge);
+TEST_CASE("the kit's first finding names the flaw of a reliable network") {
+  require_named(of_reliability, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a network does wrong in its calls") {
-  require_named(of_calls, judge);
+TEST_CASE("the kit's first finding names the flaw of a network in its calls") {
+  require_named(of_calls, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a network does wrong with sessions") {
-  require_named(of_lives, judge);
+TEST_CASE("the kit's first finding names the flaw of a network with sessions") {
+  require_named(of_sessions, try_flaw);
 }

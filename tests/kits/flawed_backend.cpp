@@ -10,7 +10,7 @@ std::system_error io_error() {
   return std::system_error(std::make_error_code(std::errc::io_error));
 }
 
-/// Completes on the context rather than on the strand of whoever waits.
+/// Completes on the context rather than on the caller's strand.
 struct elsewhere {
   asio::io_context* context;
   template <class Handler>
@@ -55,16 +55,16 @@ asio::awaitable<ilm::store_state<std::string>> flawed_backend::open() {
   if (is(flaw::memory_only)) s.now = {};
   if (is(flaw::failure_stored_later) && s.poisoned) s.now = s.graveyard;
   if (is(flaw::erased_come_back)) {
-    for (auto& [id, old] : s.graveyard.shelves) {
-      s.now.shelves[id].outbox.insert(old.outbox.begin(), old.outbox.end());
+    for (auto& [id, old] : s.graveyard.peers) {
+      s.now.peers[id].outbox.insert(old.outbox.begin(), old.outbox.end());
     }
   }
   s.opened += 1;
   ilm::store_state<std::string> state;
   state.local = s.now.local;
   if (is(flaw::new_store_has_an_identity) && !state.local) state.local = ilm::incarnation{1, 1};
-  for (const auto& [id, shelf] : s.now.shelves) {
-    ilm::cursors where = shelf.where;
+  for (const auto& [id, peer_record] : s.now.peers) {
+    ilm::cursors where = peer_record.where;
     if (is(flaw::cursors_partly_kept)) where.former_received = 0;
     if (is(flaw::newest_cursor_lost)) where.shown_epoch = 0;
     state.peers.emplace_back(id, where);
@@ -131,8 +131,8 @@ asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::box which, const
   cursor_ = key(peer);
   std::string mine = cursor_;
   co_await turn();
-  auto at = s.now.shelves.find(is(flaw::reads_share_a_cursor) ? cursor_ : mine);
-  if (at == s.now.shelves.end()) {
+  auto at = s.now.peers.find(is(flaw::reads_share_a_cursor) ? cursor_ : mine);
+  if (at == s.now.peers.end()) {
     if (is(flaw::throws_for_unknown_peer)) throw io_error();
     co_return found;
   }
@@ -166,10 +166,10 @@ asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::box which, const
 }
 
 void flawed_backend::apply(flawed_store::content& to, const batch_type& b) const {
-  if (is(flaw::minted_cleared)) to.local = {};
-  if (b.minted && !(is(flaw::minted_not_kept) && !b.changes.empty())) to.local = *b.minted;
+  if (is(flaw::new_incarnation_cleared)) to.local = {};
+  if (b.minted && !(is(flaw::new_incarnation_not_kept) && !b.changes.empty())) to.local = *b.minted;
   for (const auto& c : b.changes) {
-    flawed_store::shelf& s = to.shelves[key(c.peer)];
+    flawed_store::peer_record& s = to.peers[key(c.peer)];
     if (is(flaw::second_commit_replaces) && !c.outbox.empty()) s.outbox.clear();
     if (is(flaw::appended_not_erased)) erase(s, c.next);
     append(s, ilm::box::outbox, c.outbox);
@@ -181,7 +181,7 @@ void flawed_backend::apply(flawed_store::content& to, const batch_type& b) const
   }
 }
 
-void flawed_backend::append(flawed_store::shelf& s, ilm::box which, page messages) const {
+void flawed_backend::append(flawed_store::peer_record& s, ilm::box which, page messages) const {
   auto& to = which == ilm::box::outbox || is(flaw::one_box) ? s.outbox : s.inbox;
   if (is(flaw::loses_last_of_batch) && messages.size() > 1) messages.pop_back();
   if (is(flaw::loses_first_of_batch) && messages.size() > 1) messages.erase(messages.begin());
@@ -204,7 +204,7 @@ void flawed_backend::append(flawed_store::shelf& s, ilm::box which, page message
   }
 }
 
-void flawed_backend::erase(flawed_store::shelf& s, const ilm::cursors& next) const {
+void flawed_backend::erase(flawed_store::peer_record& s, const ilm::cursors& next) const {
   auto below = [&](auto& all, std::uint64_t first) {
     if (is(flaw::beyond_not_erased) && !all.empty() && all.rbegin()->first + 1 < first) return;
     if (is(flaw::erases_one_too_many) && first > 1) ++first;

@@ -51,8 +51,8 @@ enum class flaw {
   erases_both_boxes,
   appended_not_erased,
   beyond_not_erased,
-  minted_not_kept,
-  minted_cleared,
+  new_incarnation_not_kept,
+  new_incarnation_cleared,
   cursors_partly_kept,
   newest_cursor_lost,
   cursors_with_messages_only,
@@ -91,15 +91,15 @@ enum class flaw {
   throws_no_exception,
 };
 
-/// What a store holds, and what its factory does to it.
+/// The content of a store, and the faults that its factory causes.
 struct flawed_store {
-  struct shelf {
+  struct peer_record {
     ilm::cursors where;
     std::map<std::uint64_t, ilm::stored_message> outbox, inbox;
   };
   struct content {
     ilm::incarnation local;
-    std::map<std::string, shelf> shelves;
+    std::map<std::string, peer_record> peers;
   };
 
   content now;
@@ -149,8 +149,8 @@ class flawed_backend {
   bool is(flaw f) const noexcept { return flaw_ == f; }
   std::string key(std::string id) const;
   void apply(flawed_store::content& to, const batch_type& b) const;
-  void append(flawed_store::shelf& s, ilm::box which, page messages) const;
-  void erase(flawed_store::shelf& s, const ilm::cursors& next) const;
+  void append(flawed_store::peer_record& s, ilm::box which, page messages) const;
+  void erase(flawed_store::peer_record& s, const ilm::cursors& next) const;
   asio::awaitable<void> turn() { co_await asio::post(*context_, asio::use_awaitable); }
 
   asio::io_context* context_;
@@ -161,11 +161,11 @@ class flawed_backend {
   std::string cursor_;
 };
 
-/// Makes flawed stores and does to them what the kit asks for.
+/// Makes flawed stores, with all members that the kit can use.
 struct flawed_stores {
-  flawed_stores(asio::io_context& c, flaw f) : context(c), what(f) {}
+  flawed_stores(asio::io_context& c, flaw f) : context(c), chosen(f) {}
 
-  flawed_backend operator()(unsigned n) { return {context, what, of(n)}; }
+  flawed_backend operator()(unsigned n) { return {context, chosen, of(n)}; }
 
   void fail_opens(unsigned n, bool on) { of(n)->fail_opens = on; }
   void fail_reads(unsigned n, bool on) { of(n)->fail_reads = on; }
@@ -176,20 +176,20 @@ struct flawed_stores {
   void damage(unsigned n) { of(n)->unreadable = true; }
   void crash(unsigned n) {
     auto left = std::make_shared<flawed_store>();
-    left->now = what == flaw::crash_loses_last ? of(n)->before : of(n)->now;
-    if (const auto* b = of(n)->pending; b != nullptr && what == flaw::crash_leaves_half) {
-      for (const auto& c : b->changes) left->now.shelves[c.peer].where = c.next;
+    left->now = chosen == flaw::crash_loses_last ? of(n)->before : of(n)->now;
+    if (const auto* b = of(n)->pending; b != nullptr && chosen == flaw::crash_leaves_half) {
+      for (const auto& c : b->changes) left->now.peers[c.peer].where = c.next;
     }
     stores[n] = std::move(left);
   }
   std::shared_ptr<flawed_store>& of(unsigned n) {
-    auto& s = stores[what == flaw::one_store_for_all ? 0 : n];
+    auto& s = stores[chosen == flaw::one_store_for_all ? 0 : n];
     if (!s) s = std::make_shared<flawed_store>();
     return s;
   }
 
   asio::io_context& context;
-  flaw what;
+  flaw chosen;
   std::map<unsigned, std::shared_ptr<flawed_store>> stores;
 };
 

@@ -13,7 +13,7 @@ namespace {
 using std::chrono::milliseconds;
 using timer = ilm::testing::simulated_timer;
 
-/// Completes on the context rather than on the strand of whoever waits.
+/// Completes on the context rather than on the caller's strand.
 struct elsewhere {
   asio::io_context* context;
   template <class Handler>
@@ -32,13 +32,13 @@ asio::awaitable<void> pause(asio::io_context& context) {
   co_await wait.async_wait(asio::use_awaitable);
 }
 
-/// For ever, until it is cancelled.
+/// Waits until it is cancelled.
 asio::awaitable<void> stay(asio::io_context& context) {
   for (;;) co_await pause(context);
 }
 
 /// A moment that no cancellation ends.
-asio::awaitable<void> pause_deaf(asio::io_context& context) {
+asio::awaitable<void> pause_uncancellable(asio::io_context& context) {
   co_await asio::this_coro::throw_if_cancelled(false);
   timer wait(context.get_executor(), milliseconds(20));
   std::error_code ignored;
@@ -48,7 +48,7 @@ asio::awaitable<void> pause_deaf(asio::io_context& context) {
 asio::awaitable<void> tick(std::weak_ptr<flawed_network::hub> hub, std::string name) {
   for (;;) {
     asio::io_context* context = nullptr;
-    if (auto alive = hub.lock(); alive && alive->lives[name] > 0) context = alive->context;
+    if (auto alive = hub.lock(); alive && alive->instances[name] > 0) context = alive->context;
     if (context == nullptr) co_return;
     co_await pause(*context);
   }
@@ -61,7 +61,7 @@ flawed_network::flawed_network(std::shared_ptr<hub> h, const std::string& name)
   if (is(bad_line::name_stays_taken) && hub_->made[name] > 0) {
     throw std::runtime_error("the name is taken");
   }
-  ++hub_->lives[name];
+  ++hub_->instances[name];
   ++hub_->made[name];
 }
 
@@ -72,7 +72,7 @@ flawed_network::flawed_network(flawed_network&& other) noexcept
 }
 
 flawed_network::~flawed_network() {
-  if (!moved_) --hub_->lives[name_];
+  if (!moved_) --hub_->instances[name_];
 }
 
 std::string flawed_network::local_id() const {
@@ -92,7 +92,7 @@ asio::awaitable<void> flawed_network::send(const std::string& to, frame_type fra
   if (is(bad_line::send_throws)) {
     throw std::system_error(std::make_error_code(std::errc::io_error));
   }
-  if (hub_->lives[to] <= 0) {
+  if (hub_->instances[to] <= 0) {
     if (is(bad_line::absent_blocks)) co_await stay(*hub_->context);
     if (is(bad_line::absent_ends_it)) hub_->lines.end(name_);
     if (is(bad_line::throws_for_absent)) {
@@ -130,7 +130,7 @@ void flawed_network::spoil(frame_type& frame) const {
   if (is(bad_line::flips_a_bit) && sent_ % 20 == 19) frame.back() ^= std::byte{1};
 }
 
-/// Whether the frame goes later, and what goes now.
+/// Whether the frame is held for later; may replace the frame to send now.
 bool flawed_network::holds_back(const std::string& to, frame_type& frame) {
   bool merges = is(bad_line::merges_frames);
   if (!merges && !is(bad_line::swaps_neighbours)) return false;
@@ -148,12 +148,12 @@ bool flawed_network::holds_back(const std::string& to, frame_type& frame) {
 }
 
 std::string flawed_network::misdirect(const std::string& to) const {
-  std::string whom = to;
-  if (!is(bad_line::wrong_destination) || sent_ % 3 != 2) return whom;
-  for (const auto& [name, lives] : hub_->lives) {
-    if (lives > 0 && name != to && name != name_) whom = name;
+  std::string destination = to;
+  if (!is(bad_line::wrong_destination) || sent_ % 3 != 2) return destination;
+  for (const auto& [name, instances] : hub_->instances) {
+    if (instances > 0 && name != to && name != name_) destination = name;
   }
-  return whom;
+  return destination;
 }
 
 bool flawed_network::full(const std::string& to) const {
@@ -163,22 +163,22 @@ bool flawed_network::full(const std::string& to) const {
 
 asio::awaitable<void> flawed_network::wait_for_room(const std::string& to) {
   bool all = is(bad_line::slow_one_blocks_all);
-  bool deaf = is(bad_line::send_deaf_to_cancellation);
-  if (!all && !deaf && !is(bad_line::waits_when_full)) co_return;
+  bool uncancellable = is(bad_line::send_ignores_cancellation);
+  if (!all && !uncancellable && !is(bad_line::waits_when_full)) co_return;
   auto no_room = [this, &to, all] {
     if (!all) return full(to);
-    return std::any_of(hub_->lives.begin(), hub_->lives.end(),
+    return std::any_of(hub_->instances.begin(), hub_->instances.end(),
                        [this](const auto& other) { return full(other.first); });
   };
   while (no_room()) {
-    if (deaf) co_await pause_deaf(*hub_->context);
-    if (!deaf) co_await pause(*hub_->context);
+    if (uncancellable) co_await pause_uncancellable(*hub_->context);
+    if (!uncancellable) co_await pause(*hub_->context);
   }
 }
 
 asio::awaitable<void> flawed_network::dispatch(std::string to, frame_type frame) {
   if (is(bad_line::to_everybody)) {
-    for (const auto& [name, lives] : hub_->lives) {
+    for (const auto& [name, instances] : hub_->instances) {
       if (name != to) co_await deliver(name, frame);
     }
   }
@@ -198,7 +198,7 @@ asio::awaitable<void> flawed_network::dispatch(std::string to, frame_type frame)
 }
 
 asio::awaitable<void> flawed_network::deliver(std::string to, frame_type frame) {
-  if (hub_->lives[to] > 0) ++hub_->under_way[{name_, to}];
+  if (hub_->instances[to] > 0) ++hub_->under_way[{name_, to}];
   co_await net_.send(to, std::move(frame));
 }
 
@@ -220,7 +220,7 @@ asio::awaitable<flawed_network::event> flawed_network::next() {
 }
 
 /// Goes on waiting when it is cancelled.
-asio::awaitable<flawed_network::event> flawed_network::next_deaf() {
+asio::awaitable<flawed_network::event> flawed_network::next_uncancellable() {
   co_await asio::this_coro::throw_if_cancelled(false);
   std::optional<event> found;
   try {
@@ -228,7 +228,7 @@ asio::awaitable<flawed_network::event> flawed_network::next_deaf() {
   } catch (const std::system_error&) {
   }
   if (found) co_return std::move(*found);
-  for (;;) co_await pause_deaf(*hub_->context);
+  for (;;) co_await pause_uncancellable(*hub_->context);
 }
 
 asio::awaitable<flawed_network::event> flawed_network::receive() {
@@ -239,72 +239,72 @@ asio::awaitable<flawed_network::event> flawed_network::receive() {
     asio::co_spawn(*hub_->context, tick(hub_, name_), asio::detached);
   }
   for (;;) {
-    if (!news_.empty()) {
-      event e = std::move(news_.front());
-      news_.pop_front();
+    if (!pending_events_.empty()) {
+      event e = std::move(pending_events_.front());
+      pending_events_.pop_front();
       co_return e;
     }
     event e;
-    if (is(bad_line::deaf_to_cancellation)) {
-      e = co_await next_deaf();
+    if (is(bad_line::receive_ignores_cancellation)) {
+      e = co_await next_uncancellable();
     } else {
       e = co_await next();
     }
-    std::optional<event> out = judge(e);
+    std::optional<event> out = spoil_event(e);
     if (!out) continue;
     if (is(bad_line::foreign_receive)) co_await go_elsewhere(*hub_->context);
     co_return std::move(*out);
   }
 }
 
-/// What is told of an event, if anything.
-std::optional<flawed_network::event> flawed_network::judge(event& e) {
+/// The event to report in place of `e`, if any.
+std::optional<flawed_network::event> flawed_network::spoil_event(event& e) {
   using type = event::type;
-  if (e.kind == type::up) return judge_up(e);
-  if (e.kind == type::down) return judge_down(e);
-  if (e.kind == type::frame) judge_frame(e);
+  if (e.kind == type::up) return spoil_up(e);
+  if (e.kind == type::down) return spoil_down(e);
+  if (e.kind == type::frame) spoil_frame(e);
   return e;
 }
 
-std::optional<flawed_network::event> flawed_network::judge_up(event& e) {
+std::optional<flawed_network::event> flawed_network::spoil_up(event& e) {
   const std::string other = e.peer;
   ++ups_[other];
   bool later = name_ < other;
   if (is(bad_line::no_up) || (is(bad_line::up_for_one_side_only) && later)) return {};
   if (is(bad_line::up_under_another_name)) e.peer += "?";
-  if (is(bad_line::up_twice)) news_.push_back(e);
-  if (is(bad_line::up_of_itself)) news_.push_back(event::up(name_));
+  if (is(bad_line::up_twice)) pending_events_.push_back(e);
+  if (is(bad_line::up_of_itself)) pending_events_.push_back(event::up(name_));
   if (is(bad_line::frame_before_up)) {
-    news_.push_back(e);
+    pending_events_.push_back(e);
     return event::frame(other, frame_type(5, std::byte{5}));
   }
   if (is(bad_line::no_successor) && ups_[other] > 1) return {};
   if (is(bad_line::old_frames) && hub_->made[name_] > 1) {
-    for (const frame_type& f : hub_->left[name_]) news_.push_back(event::frame(other, f));
+    for (const frame_type& f : hub_->left[name_]) pending_events_.push_back(event::frame(other, f));
   }
   return e;
 }
 
-std::optional<flawed_network::event> flawed_network::judge_down(event& e) {
+std::optional<flawed_network::event> flawed_network::spoil_down(event& e) {
   const std::string other = e.peer;
   hub_->under_way[{other, name_}] = hub_->under_way[{name_, other}] = 0;
   if (is(bad_line::no_down)) return {};
-  if (is(bad_line::no_down_when_cut) && hub_->lives[other] > 0) return {};
-  if (is(bad_line::down_twice)) news_.push_back(e);
+  if (is(bad_line::no_down_when_cut) && hub_->instances[other] > 0) return {};
+  if (is(bad_line::down_twice)) pending_events_.push_back(e);
   if (is(bad_line::frame_after_down)) {
-    news_.push_back(event::frame(other, frame_type(5, std::byte{5})));
+    pending_events_.push_back(event::frame(other, frame_type(5, std::byte{5})));
   }
   return e;
 }
 
-void flawed_network::judge_frame(event& e) {
+void flawed_network::spoil_frame(event& e) {
   const std::string other = e.peer;
   unsigned& under_way = hub_->under_way[{other, name_}];
   if (under_way > 0) --under_way;
   unsigned count = ++received_[other];
   if (is(bad_line::wrong_from) && count % 2 == 0) {
     for (const auto& [name, ups] : ups_) {
-      if (name != other && hub_->lives[name] > 0) e.peer = name;
+      if (name != other && hub_->instances[name] > 0) e.peer = name;
     }
   }
   if (is(bad_line::cuts_at_zero)) {
@@ -312,9 +312,9 @@ void flawed_network::judge_frame(event& e) {
       if (e.bytes[i] == std::byte{0}) e.bytes.resize(i);
     }
   }
-  if (is(bad_line::echo)) news_.push_back(event::frame(name_, e.bytes));
+  if (is(bad_line::echo)) pending_events_.push_back(event::frame(name_, e.bytes));
   if (is(bad_line::invents_frames)) {
-    news_.push_back(event::frame("nobody", frame_type(3, std::byte{3})));
+    pending_events_.push_back(event::frame("nobody", frame_type(3, std::byte{3})));
   }
 }
 

@@ -25,7 +25,7 @@ enum class bad_line {
   none,
   waits_when_full,
   throws_for_absent,
-  // What it says of itself.
+  // local_id and maximum_frame_size.
   one_name_for_all,
   name_changes,
   small_maximum,
@@ -61,8 +61,8 @@ enum class bad_line {
   polls,
   foreign_send,
   foreign_receive,
-  deaf_to_cancellation,
-  send_deaf_to_cancellation,
+  receive_ignores_cancellation,
+  send_ignores_cancellation,
   // Sessions.
   no_up,
   receive_throws,
@@ -93,16 +93,16 @@ class flawed_network {
   using frame_type = std::vector<std::byte>;
   static constexpr bool reliable = true;
 
-  /// What the networks of one factory share.
+  /// Shared by the networks of one factory.
   struct hub {
     fabric lines{1, 4096};
     asio::io_context* context = nullptr;
     bad_line flaw{};
     frame_type buffer;
     std::map<std::string, std::deque<frame_type>> left;
-    std::map<std::string, int> lives;  ///< how many of each name are there
+    std::map<std::string, int> instances;  ///< how many of each name are there
     std::map<std::string, int> made;
-    /// How many frames nobody has received yet, by sender and receiver.
+    /// Frames not received yet, by sender and receiver.
     std::map<std::pair<std::string, std::string>, unsigned> under_way;
   };
 
@@ -126,11 +126,11 @@ class flawed_network {
   asio::awaitable<void> dispatch(std::string to, frame_type frame);
   asio::awaitable<void> deliver(std::string to, frame_type frame);
   asio::awaitable<event> next();
-  asio::awaitable<event> next_deaf();
-  std::optional<event> judge(event& e);
-  std::optional<event> judge_up(event& e);
-  std::optional<event> judge_down(event& e);
-  void judge_frame(event& e);
+  asio::awaitable<event> next_uncancellable();
+  std::optional<event> spoil_event(event& e);
+  std::optional<event> spoil_up(event& e);
+  std::optional<event> spoil_down(event& e);
+  void spoil_frame(event& e);
 
   std::shared_ptr<hub> hub_;
   inner net_;
@@ -141,7 +141,7 @@ class flawed_network {
   bool ticking_ = false;
   std::optional<frame_type> held_;
   std::string held_for_;
-  std::deque<event> news_;
+  std::deque<event> pending_events_;
   std::map<std::string, unsigned> received_, ups_;
 };
 

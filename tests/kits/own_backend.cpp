@@ -23,10 +23,10 @@ struct journals {
   ~journals() { std::filesystem::remove_all(folder); }
 
   journal operator()(unsigned n) { return journal(path(n)); }
-  /// Who has the old file open goes on writing to it.
+  /// Handles to the old file go on writing to it.
   void crash(unsigned n) {
     std::string before = path(n);
-    ++lives[n];
+    ++generations[n];
     if (std::filesystem::exists(before)) std::filesystem::copy_file(before, path(n));
   }
   void damage(unsigned n) {
@@ -39,12 +39,12 @@ struct journals {
   void damage(unsigned n, ilm::box, const std::string&, std::uint64_t) { damage(n); }
 
   std::string path(unsigned n) {
-    return folder / (std::to_string(n) + "." + std::to_string(lives[n]));
+    return folder / (std::to_string(n) + "." + std::to_string(generations[n]));
   }
 
   std::filesystem::path folder = std::filesystem::temp_directory_path() /
                                  ("ilm_kits_own_backend." + std::to_string(::getpid()));
-  std::map<unsigned, unsigned> lives;
+  std::map<unsigned, unsigned> generations;
 };
 
 }  // namespace

@@ -40,7 +40,7 @@ class sqlite_stores {
   void crash(unsigned n) {
     disk_.verdict = nullptr;
     std::string old = file(n);
-    ++lives_[n];
+    ++generations_[n];
     bool keeps_all = Level == ilm::durability::os;
     disk_.copy_cut(old, file(n), [&] { return keeps_all || random_() % 2 == 0; });
   }
@@ -66,12 +66,13 @@ class sqlite_stores {
   using operation = fault_disk::operation;
 
   std::string file(unsigned n) {
-    return (place_ / (std::to_string(n) + "." + std::to_string(lives_[n]) + ".db")).string();
+    return (directory_ / (std::to_string(n) + "." + std::to_string(generations_[n]) + ".db"))
+        .string();
   }
 
-  temporary_directory place_;
+  temporary_directory directory_;
   fault_disk disk_;
-  std::map<unsigned, unsigned> lives_;
+  std::map<unsigned, unsigned> generations_;
   std::mt19937 random_{1};
 };
 

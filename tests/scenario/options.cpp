@@ -54,7 +54,7 @@ TEST_CASE("contradictory options are refused with a text that names them") {
   CHECK_THAT(refusal([](ilm::options& o) { o.maximum_redelivery_delay = 1ms; }),
              ContainsSubstring("redelivery"));
   CHECK_THAT(refusal([](ilm::options& o) { o.maximum_store_retry = 1ms; }),
-             ContainsSubstring("store retry"));
+             ContainsSubstring("store_retry"));
   CHECK_THAT(refusal([](ilm::options&) {}, 100), ContainsSubstring("maximum_frame_size"));
 }
 
@@ -88,7 +88,7 @@ TEST_CASE("the network's frame bounds the contents as well") {
   CHECK(b.app().taken[0].contents.size() == largest);
 }
 
-TEST_CASE("a message that the peer never takes blocks its stream, with an event, and no other") {
+TEST_CASE("a message that the peer never accepts blocks its stream, with an event, and no other") {
   world w;
   peer a = w.make("a"), b = w.make("b"), c = w.make("c");
   ilm::options small;
@@ -107,7 +107,7 @@ TEST_CASE("a message that the peer never takes blocks its stream, with an event,
   CHECK(e.peer == "b");
   CHECK(e.outbound == ilm::sequence_range{2, 2});
   CHECK(e.error == ilm::error::message_too_large);
-  // A peer that takes more is all that it needs.
+  // A peer that accepts more is all that it needs.
   crash(w, b);
   b.start();
   REQUIRE(w.until([&] { return empty(a); }));
@@ -126,7 +126,7 @@ TEST_CASE("a peer id that encodes to no bytes or too many is refused") {
   CHECK_THROWS_AS(nameless.start(), std::system_error);
 }
 
-TEST_CASE("frames without checksums are taken, and mix with those that have them") {
+TEST_CASE("a receiver accepts frames without checksums beside those that have them") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   ilm::options bare;

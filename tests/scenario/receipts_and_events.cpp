@@ -106,7 +106,7 @@ TEST_CASE("who waits for a receipt is told of a shutdown") {
   a.start();
   store_all(w, a, "b", numbered(1));
   std::error_code ended;
-  (*a).delivered("b", 1, [&](std::error_code failed) { ended = failed; });
+  (*a).wait_delivered("b", 1, [&](std::error_code failed) { ended = failed; });
   w.run_for(10ms);
   w.run(a.shutdown(0s));
   w.run_for(10ms);

@@ -29,7 +29,7 @@ template <class Table, class Judge>
 void require_named(const Table& flaws, Judge judge) {
   for (auto [what, clause] : flaws) {
     auto v = judge(what);
-    INFO("flaw " << static_cast<int>(what) << ", expected: " << ilm::testing::text_of(clause)
+    INFO("flaw " << static_cast<int>(what) << ", expected: " << text_of(clause)
                  << "\n"
                  << v.findings);
     CHECK_FALSE(v.summary);

@@ -276,7 +276,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
 };
 
 ILM_INLINE std::shared_ptr<engine> make_engine(engine_parts parts) {
-  std::string wrong = contradiction(parts.settings, parts.network->maximum_frame_size());
+  std::string wrong = validation_error(parts.settings, parts.network->maximum_frame_size());
   if (!wrong.empty()) throw std::system_error(make_error_code(error::invalid_options), wrong);
   return std::make_shared<shell>(std::move(parts));
 }

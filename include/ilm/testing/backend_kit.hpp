@@ -4,11 +4,12 @@
 #include <ilm/codecs/bytes.hpp>
 #include <ilm/testing/kit/backend_clause.hpp>
 #include <ilm/testing/kit/backend_faults.hpp>
+#include <ilm/testing/kit/backend_fixture.hpp>
 #include <ilm/testing/kit/backend_handles.hpp>
 #include <ilm/testing/kit/backend_messages.hpp>
 #include <ilm/testing/kit/backend_reading.hpp>
 #include <ilm/testing/kit/report.hpp>
-#include <ilm/testing/kit/tried_store.hpp>
+#include <ilm/testing/kit/store_under_test.hpp>
 
 #include <asio/io_context.hpp>
 
@@ -24,10 +25,10 @@ namespace ilm::testing {
 ///
 /// `factory` is anything that can be called with a number: `factory(n)` gives a new handle to the
 /// store number n, which is new when n is. Two handles of one number are to one store. A lambda
-/// will do. What cannot be tried with the above is tried if the factory has these as well, and is
-/// reported as skipped otherwise; `n` is an `unsigned`, `on` a `bool`:
+/// will do. Further clauses are tried if the factory has these members as well, and are reported as
+/// skipped otherwise; `n` is an `unsigned`, `on` a `bool`:
 ///
-/// | member of the factory           | what it does                                               |
+/// | member of the factory           | effect                                                     |
 /// |---------------------------------|------------------------------------------------------------|
 /// | `peers()`                       | a range of five peer ids or more, all different. Needed if |
 /// |                                 | the type is no string, integer or array of bytes           |
@@ -35,8 +36,8 @@ namespace ilm::testing {
 /// | `fail_reads(n, on)`             | while on, the store n cannot be read                       |
 /// | `fail_opens(n, on)`             | while on, the store n cannot be opened                     |
 /// | `crash(n)`                      | a crash of the kind that `durable_to` names, now, perhaps  |
-/// |                                 | with a commit under way. What handles that were made       |
-/// |                                 | before do from now on does not reach the store that        |
+/// |                                 | with a commit under way. Operations of handles made        |
+/// |                                 | before do not reach the store any more that                |
 /// |                                 | `factory(n)` gives: copy its files away, say               |
 /// | `crash_at(n, step)`             | the next commit of store n ends at its `step`-th write,    |
 /// |                                 | from 0, as if by a crash, whether or not it throws. A      |
@@ -45,34 +46,34 @@ namespace ilm::testing {
 /// | `damage(n)`                     | makes the closed store n unreadable                        |
 /// | `one_handle`, a `bool` constant | true if the store is in the handle and goes with it        |
 ///
-/// `report` is called with a kit_report for each clause: whether it is kept or broken and what was
-/// found, or why it was skipped. The first that is broken tells most; others may follow from it.
+/// `report` is called with a kit_report for each clause: kept, broken with the finding, or skipped
+/// with the reason. The first broken clause is the most telling; others may follow from it.
 ///
 /// Runs `context`, in this thread, on which nothing else should be under way; stores that it made
 /// are left behind. An operation that does not complete within `options.limit` of `Clock`'s time is
-/// a finding, and so is one that throws what it should not; one that blocks the thread for ever
-/// blocks the kit. What a backend of memory does takes well below a second.
+/// a finding, and so is an unexpected exception; an operation that blocks the thread for ever
+/// blocks the kit. A backend in memory takes well below a second.
 template <class PeerId = std::string, class Clock = std::chrono::steady_clock, class Factory>
 kit_summary<backend_clause> try_backend(
     asio::io_context& context, Factory&& factory,
     std::function<void(const kit_report<backend_clause>&)> report,
     const kit_options& options = {}) {
-  using bench = kit::backend_bench<PeerId, Clock, std::remove_reference_t<Factory>>;
-  bench b(context, factory, options, std::move(report));
-  kit::backend_messages<bench> messages(b);
-  kit::backend_reading<bench> reading(b);
+  using fixture_type = kit::backend_fixture<PeerId, Clock, std::remove_reference_t<Factory>>;
+  fixture_type fixture(context, factory, options, std::move(report));
+  kit::backend_messages<fixture_type> messages(fixture);
+  kit::backend_reading<fixture_type> reading(fixture);
   messages.run();
   reading.run_erasure();
   messages.run_numbers();
   reading.run_pages();
-  kit::backend_handles<bench>(b).run();
+  kit::backend_handles<fixture_type>(fixture).run();
   messages.run_large();
   reading.run_together();
   // These are looked for in all that is done.
-  b.attempt(backend_clause::read_without_gap, [] {});
-  b.attempt(backend_clause::executor, [] {});
-  kit::backend_faults<bench>(b).run();
-  return b.book().finish();
+  fixture.attempt(backend_clause::read_without_gap, [] {});
+  fixture.attempt(backend_clause::executor, [] {});
+  kit::backend_faults<fixture_type>(fixture).run();
+  return fixture.results().finish();
 }
 
 }  // namespace ilm::testing

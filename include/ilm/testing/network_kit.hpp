@@ -3,8 +3,8 @@
 #include <ilm/network.hpp>
 #include <ilm/testing/kit/network_checks.hpp>
 #include <ilm/testing/kit/network_clause.hpp>
-#include <ilm/testing/kit/network_lives.hpp>
-#include <ilm/testing/kit/party.hpp>
+#include <ilm/testing/kit/network_fixture.hpp>
+#include <ilm/testing/kit/network_sessions.hpp>
 #include <ilm/testing/kit/report.hpp>
 
 #include <asio/io_context.hpp>
@@ -21,10 +21,10 @@ namespace ilm::testing {
 /// `factory` is anything that can be called with a number: `factory(place)` gives the network of
 /// the peer with that number, which runs on `context`. Each number is a peer of another name; one
 /// that comes again, when the first has been destroyed, is a successor of the same name. The
-/// factory has these as well, as far as they apply and can be had; what cannot be tried without is
-/// reported as skipped:
+/// factory may have these members as well, as far as they apply; clauses that need a missing one
+/// are reported as skipped:
 ///
-/// | member of the factory               | what it does                                           |
+/// | member of the factory               | effect                                                 |
 /// |-------------------------------------|--------------------------------------------------------|
 /// | `introduce(network&, network&)`     | has the two find each other, by an address, say.       |
 /// |                                     | Called once for each pair, before either receives, or  |
@@ -36,43 +36,45 @@ namespace ilm::testing {
 /// |                                     | reports `up` once for each, and is done                |
 /// | `may_corrupt`, a `bool` constant    | true if frames may be changed on their way             |
 ///
-/// `report` is called with a kit_report for each clause: whether it is kept or broken and what was
-/// found, or why it was skipped. The first that is broken tells most; others may follow from it.
+/// `report` is called with a kit_report for each clause: kept, broken with the finding, or skipped
+/// with the reason. The first broken clause is the most telling; others may follow from it.
 ///
 /// Runs `context`, in this thread, on which nothing else should be under way. An operation that
 /// does not complete, or a frame that does not arrive, within `options.limit` of `Clock`'s time or
-/// a part of it is a finding. Frames beyond maximum_frame_size are not tried: nobody sends them.
-/// After such an operation do not run `context` again: what is left there refers to what is gone.
+/// a part of it is a finding. Frames beyond maximum_frame_size are not tried: a messenger sends
+/// none. After a finding of an operation that does not complete, do not run `context` again: its
+/// handlers refer to destroyed objects.
 template <class Clock = std::chrono::steady_clock, class Factory>
 kit_summary<network_clause> try_network(
     asio::io_context& context, Factory&& factory,
     std::function<void(const kit_report<network_clause>&)> report,
     const kit_options& options = {}) {
-  using bench = kit::network_bench<Clock, std::remove_reference_t<Factory>>;
+  using fixture_type = kit::network_fixture<Clock, std::remove_reference_t<Factory>>;
   using clause = network_clause;
-  bench b(context, factory, options, std::move(report));
-  kit::network_checks<bench> frames(b);
+  fixture_type fixture(context, factory, options, std::move(report));
+  kit::network_checks<fixture_type> frames(fixture);
   frames.run_frames();
-  kit::network_lives<bench>(b).run();
+  kit::network_sessions<fixture_type>(fixture).run();
   frames.run_peers();
   // These are looked for in all that is done.
   for (clause c : {clause::up_before_frames, clause::up_and_down_alternate, clause::executor,
                    clause::nothing_of_oneself, clause::no_strangers}) {
-    b.attempt(c, [] {});
+    fixture.attempt(c, [] {});
   }
-  if (bench::tells_presence) {
-    b.attempt(clause::no_frames_after_down, [] {});
+  if (fixture_type::tells_presence) {
+    fixture.attempt(clause::no_frames_after_down, [] {});
   } else {
-    b.book().skipped(clause::no_frames_after_down, "not tried: the network tells of no `down`");
+    fixture.results().skipped(clause::no_frames_after_down,
+                              "not tried: the network tells of no `down`");
   }
   for (clause c : {clause::no_loss, clause::order, clause::no_repetition}) {
-    if (bench::reliable) {
-      b.attempt(c, [] {});
+    if (fixture_type::reliable) {
+      fixture.attempt(c, [] {});
     } else {
-      b.book().skipped(c, "not tried: the network does not say that it is reliable");
+      fixture.results().skipped(c, "not tried: the network does not say that it is reliable");
     }
   }
-  return b.book().finish();
+  return fixture.results().finish();
 }
 
 }  // namespace ilm::testing

@@ -28,7 +28,7 @@ enum class backend_clause : std::uint8_t {
   erase_inbox,
   erase_with_append,
   erase_all,
-  minted,
+  new_incarnation,
   cursors,
   every_peer,
   reopened_messages,
@@ -102,8 +102,8 @@ inline std::string_view text_of(backend_clause c) noexcept {
       return "commit: a batch may append and erase at once, also what it appends";
     case backend_clause::erase_all:
       return "commit: a box may be erased to its end and beyond; it is appended to from there";
-    case backend_clause::minted:
-      return "open: `local` is the incarnation that was minted, for good";
+    case backend_clause::new_incarnation:
+      return "open: `local` is the incarnation that the batch created, for good";
     case backend_clause::cursors:
       return "commit, open: `next` replaces a peer's cursors wholly, all nineteen numbers";
     case backend_clause::every_peer:

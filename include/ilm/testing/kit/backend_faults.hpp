@@ -1,44 +1,45 @@
 #pragma once
 
 #include <ilm/error.hpp>
-#include <ilm/testing/kit/tried_store.hpp>
+#include <ilm/testing/kit/limits.hpp>
+#include <ilm/testing/kit/store_under_test.hpp>
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
 
-// Checks of a backend: errors, crashes and damage, as far as the factory can bring them about.
+// Checks of a backend: errors, crashes and damage, as far as the factory can cause them.
 
 namespace ilm::testing::kit {
 
-template <class Bench>
+template <class Fixture>
 class backend_faults {
-  using store = tried_store<Bench>;
-  using peer_id = typename Bench::peer_id;
-  using factory = typename Bench::factory_type;
+  using store = store_under_test<Fixture>;
+  using peer_id = typename Fixture::peer_id;
+  using factory = typename Fixture::factory_type;
   using found = violation<backend_clause>;
   using clause = backend_clause;
 
  public:
-  explicit backend_faults(Bench& b) : bench_(b), a_(b.ids()[0]), b_(b.ids()[1]) {}
+  explicit backend_faults(Fixture& f) : fixture_(f), a_(f.ids()[0]), b_(f.ids()[1]) {}
 
   void run() {
     if constexpr (requires(factory & f) { f.fail_opens(1U, true); }) {
-      bench_.attempt(clause::failed_open, [&] { failed_open(); });
+      fixture_.attempt(clause::failed_open, [&] { failed_open(); });
     } else {
       lacks(clause::failed_open, "fail_opens(store, whether)");
     }
     if constexpr (requires(factory & f) { f.fail_reads(1U, true); }) {
-      bench_.attempt(clause::failed_read, [&] { failed_read(); });
+      fixture_.attempt(clause::failed_read, [&] { failed_read(); });
     } else {
       lacks(clause::failed_read, "fail_reads(store, whether)");
     }
     if constexpr (requires(factory & f) { f.fail_commits(1U, true); }) {
-      bench_.attempt(clause::failed_commit_told, [&] { failed_commit_told(); });
-      bench_.attempt(clause::failed_commit_undone, [&] { failed_commit_undone(); });
-      bench_.attempt(clause::failed_commit_stays_undone, [&] { failed_commit_stays_undone(); });
-      bench_.attempt(clause::commit_after_failure, [&] { commit_after_failure(); });
+      fixture_.attempt(clause::failed_commit_told, [&] { failed_commit_told(); });
+      fixture_.attempt(clause::failed_commit_undone, [&] { failed_commit_undone(); });
+      fixture_.attempt(clause::failed_commit_stays_undone, [&] { failed_commit_stays_undone(); });
+      fixture_.attempt(clause::commit_after_failure, [&] { commit_after_failure(); });
     } else {
       for (clause c : {clause::failed_commit_told, clause::failed_commit_undone,
                        clause::failed_commit_stays_undone, clause::commit_after_failure}) {
@@ -46,19 +47,19 @@ class backend_faults {
       }
     }
     if constexpr (requires(factory & f) { f.crash(1U); }) {
-      bench_.attempt(clause::crash_keeps_completed, [&] { crash_keeps(); });
-      bench_.attempt(clause::crash_whole_or_not, [&] { crash_within(); });
+      fixture_.attempt(clause::crash_keeps_completed, [&] { crash_keeps(); });
+      fixture_.attempt(clause::crash_whole_or_not, [&] { crash_within(); });
     } else {
       lacks(clause::crash_keeps_completed, "crash(store)");
       lacks(clause::crash_whole_or_not, "crash(store), and crash_at(store, step)");
     }
     if constexpr (requires(factory & f, const peer_id& p) { f.damage(1U, box::outbox, p, 1U); }) {
-      bench_.attempt(clause::damaged_message, [&] { damaged_message(); });
+      fixture_.attempt(clause::damaged_message, [&] { damaged_message(); });
     } else {
       lacks(clause::damaged_message, "damage(store, box, peer, index)");
     }
     if constexpr (requires(factory & f) { f.damage(1U); }) {
-      bench_.attempt(clause::damaged_store, [&] { damaged_store(); });
+      fixture_.attempt(clause::damaged_store, [&] { damaged_store(); });
     } else {
       lacks(clause::damaged_store, "damage(store)");
     }
@@ -66,12 +67,17 @@ class backend_faults {
 
  private:
   void lacks(clause c, const char* what) {
-    bench_.book().skipped(c, std::string("not tried: the factory has no ") + what);
+    fixture_.results().skipped(c, std::string("not tried: the factory has no ") + what);
   }
 
   void fill(store& s) {
     s.open_new();
-    s.commit(s.compose().mint().peer(a_).append(box::outbox, 6).append(box::inbox, 4).done());
+    s.commit(s.compose()
+                 .create_incarnation()
+                 .peer(a_)
+                 .append(box::outbox, 6)
+                 .append(box::inbox, 4)
+                 .done());
     s.commit(s.compose().peer(b_).append(box::inbox, 2).done());
   }
 
@@ -84,13 +90,13 @@ class backend_faults {
   }
 
   void failed_open() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     s.demand("close", s.close(s.own()));
-    if constexpr (!Bench::one_handle) s.own() = bench_.make(s.number());
-    bench_.factory().fail_opens(s.number(), true);
+    if constexpr (!Fixture::one_handle) s.own() = fixture_.make(s.number());
+    fixture_.factory().fail_opens(s.number(), true);
     auto r = s.open(s.own());
-    bench_.factory().fail_opens(s.number(), false);
+    fixture_.factory().fail_opens(s.number(), false);
     if (!r->failed) {
       throw found{clause::failed_open,
                   r->value->local ? "open does not throw" : "open says that the store is new"};
@@ -106,11 +112,11 @@ class backend_faults {
   }
 
   void failed_read() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
-    bench_.factory().fail_reads(s.number(), true);
+    fixture_.factory().fail_reads(s.number(), true);
     auto r = s.read(s.own(), box::outbox, a_, 1, page_limit(10, 1000));
-    bench_.factory().fail_reads(s.number(), false);
+    fixture_.factory().fail_reads(s.number(), false);
     if (!r->failed) {
       throw found{clause::failed_read,
                   r->value->empty() ? "read gives an empty page" : "read does not throw"};
@@ -118,16 +124,16 @@ class backend_faults {
     s.expect_messages(clause::failed_read);
   }
 
-  /// Has one commit fail that should; says whether it did.
+  /// Makes one commit fail; whether it threw.
   bool fail(store& s, const batch<peer_id>& b) {
-    bench_.factory().fail_commits(s.number(), true);
+    fixture_.factory().fail_commits(s.number(), true);
     auto r = s.commit(s.own(), b);
-    bench_.factory().fail_commits(s.number(), false);
+    fixture_.factory().fail_commits(s.number(), false);
     return r->failed != nullptr;
   }
 
   void failed_commit_told() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     if (fail(s, change(s))) return;
     throw found{clause::failed_commit_told, "a commit that must fail completes without an error"};
@@ -138,7 +144,7 @@ class backend_faults {
   }
 
   void failed_commit_undone() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     for (int times = 0; times < 2; ++times) {
       expect_failure(s, change(s));
@@ -148,26 +154,26 @@ class backend_faults {
 
   void failed_commit_stays_undone() {
     for (bool closes : {true, false}) {
-      store s(bench_);
+      store s(fixture_);
       fill(s);
       expect_failure(s, change(s));
-      if (!closes && !Bench::one_handle) s.drop();
-      auto state = closes || Bench::one_handle ? s.reopen() : s.open_anew();
+      if (!closes && !Fixture::one_handle) s.drop();
+      auto state = closes || Fixture::one_handle ? s.reopen() : s.open_anew();
       store::expect(s.compare(s.model, state), clause::failed_commit_stays_undone,
                     "opened again after a commit that failed: ");
       s.expect_messages(clause::failed_commit_stays_undone);
     }
-    store first(bench_);
+    store first(fixture_);
     first.open_new();
-    expect_failure(first, first.compose().mint().peer(a_).append(box::outbox).done());
+    expect_failure(first, first.compose().create_incarnation().peer(a_).append(box::outbox).done());
     store::expect(first.compare(first.model, first.reopen()), clause::failed_commit_stays_undone,
                   "opened again after its first commit failed: ");
   }
 
-  /// What follows takes the numbers of what failed.
+  /// The next commit reuses the indexes of the failed one.
   void commit_after_failure() {
     for (bool same_batch : {true, false}) {
-      store s(bench_);
+      store s(fixture_);
       fill(s);
       batch<peer_id> failing = change(s);
       expect_failure(s, failing);
@@ -186,12 +192,12 @@ class backend_faults {
     }
   }
 
-  // Crashes. From the factory's `crash` on, what the old handle does no longer reaches the store.
+  // Crashes. From the factory's `crash` on, operations of the old handle do not reach the store.
 
-  /// The store as it is found after a crash, in another life.
+  /// Opens the store after a crash, with a new handle.
   auto after_crash(store& s) {
     s.drop();
-    s.own() = bench_.make(s.number());
+    s.own() = fixture_.make(s.number());
     auto r = s.open(s.own());
     if (!r->failed) return *r->value;
     throw found{clause::crash_keeps_completed,
@@ -199,20 +205,21 @@ class backend_faults {
   }
 
   void crash_keeps() {
-    if (Bench::one_handle) throw cannot_try{"not tried: the store is in the handle (one_handle)"};
-    store s(bench_);
+    if (Fixture::one_handle) throw cannot_try{"not tried: the store is in the handle (one_handle)"};
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().done());
-    for (int life = 0; life < 6; ++life) {
-      bench_.factory().crash(s.number());
+    s.commit(s.compose().create_incarnation().done());
+    for (int round = 0; round < 6; ++round) {
+      fixture_.factory().crash(s.number());
       auto state = after_crash(s);
       store::expect(s.compare(s.model, state), clause::crash_keeps_completed, "after a crash, ");
       s.expect_messages(clause::crash_keeps_completed);
-      s.commit(life % 2 == 0 ? s.compose().peer(a_).append(box::outbox, 3, 100).done() : change(s));
+      s.commit(round % 2 == 0 ? s.compose().peer(a_).append(box::outbox, 3, 100).done()
+                              : change(s));
     }
   }
 
-  /// The first is what must be, or the second.
+  /// The store must equal `before` or `after`; if the commit completed, `after`.
   void expect_either(store& s, const store_model<peer_id>& before,
                      const store_model<peer_id>& after, bool completed, const std::string& when) {
     auto state = after_crash(s);
@@ -235,20 +242,20 @@ class backend_faults {
   }
 
   void crash_within() {
-    if (Bench::one_handle) throw cannot_try{"not tried: the store is in the handle (one_handle)"};
+    if (Fixture::one_handle) throw cannot_try{"not tried: the store is in the handle (one_handle)"};
     // While the commit's coroutine waits for something.
-    for (unsigned turns = 0; turns < 12; ++turns) {
-      store s(bench_);
+    for (unsigned turns = 0; turns < limits::crash_handlers; ++turns) {
+      store s(fixture_);
       fill(s);
       store_model<peer_id> after = s.model;
       batch<peer_id> next = change(s);
       after.apply(next);
-      auto write = bench_.template start<nothing>(s.committing(s.own(), next));
-      bench_.context().restart();
-      for (unsigned i = 0; i < turns; ++i) bench_.context().poll_one();
+      auto write = fixture_.template start<nothing>(s.committing(s.own(), next));
+      fixture_.context().restart();
+      for (unsigned i = 0; i < turns; ++i) fixture_.context().poll_one();
       bool completed = write->done && !write->failed;
-      bench_.factory().crash(s.number());
-      bench_.wait("commit beside a crash", write);
+      fixture_.factory().crash(s.number());
+      fixture_.wait("commit beside a crash", write);
       expect_either(s, s.model, after, completed, "after a crash beside a commit, ");
     }
     if constexpr (requires(factory & f) { f.crash_at(1U, 0U); }) crash_at_each_step();
@@ -256,15 +263,15 @@ class backend_faults {
 
   /// Within the commit, at each step that the factory knows.
   void crash_at_each_step() {
-    for (unsigned step = 0; step < 500; ++step) {
-      store s(bench_);
+    for (unsigned step = 0; step < limits::crash_steps; ++step) {
+      store s(fixture_);
       fill(s);
       store_model<peer_id> after = s.model;
       batch<peer_id> next = change(s);
       after.apply(next);
-      bench_.factory().crash_at(s.number(), step);
+      fixture_.factory().crash_at(s.number(), step);
       auto write = s.commit(s.own(), next);
-      bench_.factory().crash(s.number());
+      fixture_.factory().crash(s.number());
       bool completed = !write->failed;
       expect_either(s, s.model, after, completed,
                     "after a crash at step " + std::to_string(step) + " of a commit, ");
@@ -279,12 +286,12 @@ class backend_faults {
   void damaged_message() {
     for (box which : {box::outbox, box::inbox}) {
       for (std::uint64_t index : {1U, 3U}) {
-        store s(bench_);
+        store s(fixture_);
         s.open();
-        s.commit(s.compose().mint().peer(a_).append(which, 4, 300).done());
+        s.commit(s.compose().create_incarnation().peer(a_).append(which, 4, 300).done());
         s.demand("close", s.close(s.own()));
-        if constexpr (!Bench::one_handle) s.own() = bench_.make(s.number());
-        bench_.factory().damage(s.number(), which, a_, index);
+        if constexpr (!Fixture::one_handle) s.own() = fixture_.make(s.number());
+        fixture_.factory().damage(s.number(), which, a_, index);
         auto opened = s.open(s.own());
         if (opened->failed) continue;
         store::expect(s.compare(s.model, *opened->value), clause::damaged_store,
@@ -324,11 +331,11 @@ class backend_faults {
   }
 
   void damaged_store() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     s.demand("close", s.close(s.own()));
-    if constexpr (!Bench::one_handle) s.own() = bench_.make(s.number());
-    bench_.factory().damage(s.number());
+    if constexpr (!Fixture::one_handle) s.own() = fixture_.make(s.number());
+    fixture_.factory().damage(s.number());
     auto opened = s.open(s.own());
     if (opened->failed) return;
     if (!opened->value->local) {
@@ -339,7 +346,7 @@ class backend_faults {
     s.expect_messages(clause::damaged_store);
   }
 
-  Bench& bench_;
+  Fixture& fixture_;
   const peer_id a_, b_;
 };
 

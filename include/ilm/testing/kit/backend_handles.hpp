@@ -1,61 +1,63 @@
 #pragma once
 
 #include <ilm/error.hpp>
-#include <ilm/testing/kit/tried_store.hpp>
+#include <ilm/testing/kit/limits.hpp>
+#include <ilm/testing/kit/store_under_test.hpp>
 
 #include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
 
-// Checks of a backend: handles come and go, and the store stays.
+// Checks of a backend: the store outlives its handles, and one handle at a time has it open.
 
 namespace ilm::testing::kit {
 
-template <class Bench>
+template <class Fixture>
 class backend_handles {
-  using store = tried_store<Bench>;
-  using peer_id = typename Bench::peer_id;
-  using backend_type = typename Bench::backend_type;
+  using store = store_under_test<Fixture>;
+  using peer_id = typename Fixture::peer_id;
+  using backend_type = typename Fixture::backend_type;
   using found = violation<backend_clause>;
   using clause = backend_clause;
   using handle = typename store::handle;
 
  public:
-  explicit backend_handles(Bench& b) : bench_(b), a_(b.ids()[0]), b_(b.ids()[1]) {}
+  explicit backend_handles(Fixture& f) : fixture_(f), a_(f.ids()[0]), b_(f.ids()[1]) {}
 
   void run() {
-    bench_.attempt(clause::minted, [&] { minted(); });
-    bench_.attempt(clause::reopened_messages, [&] { reopened_messages(); });
-    bench_.attempt(clause::cursors, [&] { kept_cursors(); });
-    bench_.attempt(clause::every_peer, [&] { every_peer(); });
-    bench_.attempt(clause::reopened_erasure, [&] { reopened_erasure(); });
-    bench_.attempt(clause::store_in_use, [&] { in_use(); });
-    bench_.attempt(clause::open_again, [&] { open_again(); });
-    bench_.attempt(clause::close_frees, [&] { close_frees(); });
-    bench_.attempt(clause::destroying_frees, [&] { destroying_frees(); });
-    bench_.attempt(clause::moved_handle, [&] { moved(); });
+    fixture_.attempt(clause::new_incarnation, [&] { new_incarnation(); });
+    fixture_.attempt(clause::reopened_messages, [&] { reopened_messages(); });
+    fixture_.attempt(clause::cursors, [&] { kept_cursors(); });
+    fixture_.attempt(clause::every_peer, [&] { every_peer(); });
+    fixture_.attempt(clause::reopened_erasure, [&] { reopened_erasure(); });
+    fixture_.attempt(clause::store_in_use, [&] { in_use(); });
+    fixture_.attempt(clause::open_again, [&] { open_again(); });
+    fixture_.attempt(clause::close_frees, [&] { close_frees(); });
+    fixture_.attempt(clause::destroying_frees, [&] { destroying_frees(); });
+    fixture_.attempt(clause::moved_handle, [&] { moved(); });
   }
 
  private:
-  void minted() {
-    store s(bench_);
+  void new_incarnation() {
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().done());
+    s.commit(s.compose().create_incarnation().done());
     s.expect_state(s.reopen());
     s.commit(s.compose().peer(a_).append(box::outbox).done());
     s.expect_state(s.reopen());
     s.expect_state(s.reopen());
-    store with_the_rest(bench_);
+    store with_the_rest(fixture_);
     with_the_rest.open_new();
-    with_the_rest.commit(with_the_rest.compose().mint().peer(a_).append(box::inbox).done());
+    with_the_rest.commit(
+        with_the_rest.compose().create_incarnation().peer(a_).append(box::inbox).done());
     with_the_rest.expect_state(with_the_rest.reopen());
   }
 
   void reopened_messages() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().done());
+    s.commit(s.compose().create_incarnation().done());
     for (int round = 0; round < 3; ++round) {
       s.commit(s.compose().peer(a_).append(box::outbox, 3, 40).append(box::inbox, 1).done());
       s.commit(s.compose().peer(b_).append(box::inbox, 2, 3000).done());
@@ -65,9 +67,9 @@ class backend_handles {
   }
 
   void kept_cursors() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().peer(a_).done());
+    s.commit(s.compose().create_incarnation().peer(a_).done());
     for (int round = 0; round < 4; ++round) {
       s.expect_state(s.reopen());
       s.commit(s.compose().peer(a_).append(box::outbox).peer(b_).done());
@@ -76,25 +78,30 @@ class backend_handles {
   }
 
   void every_peer() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().done());
-    for (const peer_id& id : bench_.ids()) {
+    s.commit(s.compose().create_incarnation().done());
+    for (const peer_id& id : fixture_.ids()) {
       s.commit(s.compose().peer(id).append(box::outbox).done());
     }
     store::expect(s.compare(s.model, s.reopen()), clause::every_peer);
     store::expect(s.compare_messages(s.model), clause::every_peer);
     auto again = s.compose();
-    for (const peer_id& id : bench_.ids()) again.peer(id).append(box::inbox);
+    for (const peer_id& id : fixture_.ids()) again.peer(id).append(box::inbox);
     s.commit(again.done());
     store::expect(s.compare(s.model, s.reopen()), clause::every_peer);
     store::expect(s.compare_messages(s.model), clause::every_peer);
   }
 
   void reopened_erasure() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().peer(a_).append(box::outbox, 6).append(box::inbox, 6).done());
+    s.commit(s.compose()
+                 .create_incarnation()
+                 .peer(a_)
+                 .append(box::outbox, 6)
+                 .append(box::inbox, 6)
+                 .done());
     for (auto [outbox, inbox] : {std::pair(3U, 1U), std::pair(3U, 5U), std::pair(7U, 7U)}) {
       s.commit(s.compose().peer(a_).erase(box::outbox, outbox).erase(box::inbox, inbox).done());
       s.expect_state(s.reopen());
@@ -106,7 +113,7 @@ class backend_handles {
   }
 
   static void need_second_handle() {
-    if (Bench::one_handle) {
+    if (Fixture::one_handle) {
       throw cannot_try{
           "not tried: the factory says that there can be one handle only (one_handle)"};
     }
@@ -115,7 +122,12 @@ class backend_handles {
   /// Fills a store and leaves it open.
   void fill(store& s) {
     s.open_new();
-    s.commit(s.compose().mint().peer(a_).append(box::outbox, 2).append(box::inbox, 1).done());
+    s.commit(s.compose()
+                 .create_incarnation()
+                 .peer(a_)
+                 .append(box::outbox, 2)
+                 .append(box::inbox, 1)
+                 .done());
   }
 
   void expect_refused(store& s, const handle& other, clause c, const std::string& when) {
@@ -125,29 +137,29 @@ class backend_handles {
     if (!is(r->failed, error::store_in_use)) {
       throw found{c, when + "a second handle gets another error: " + describe(r->failed)};
     }
-    if (std::chrono::steady_clock::now() - began > std::chrono::seconds(1)) {
+    if (std::chrono::steady_clock::now() - began > limits::refusal_time) {
       throw found{c, when + "a second handle gets its error after more than a second"};
     }
   }
 
   void in_use() {
     need_second_handle();
-    store s(bench_);
+    store s(fixture_);
     fill(s);
-    handle second = bench_.make(s.number());
+    handle second = fixture_.make(s.number());
     expect_refused(s, second, clause::store_in_use, "");
     s.commit(s.compose().peer(a_).append(box::outbox).done());
     s.expect_messages(clause::store_in_use);
     second.reset();
-    handle third = bench_.make(s.number());
+    handle third = fixture_.make(s.number());
     expect_refused(s, third, clause::store_in_use, "after one that was refused is destroyed, ");
   }
 
   void open_again() {
     need_second_handle();
-    store s(bench_);
+    store s(fixture_);
     fill(s);
-    handle second = bench_.make(s.number());
+    handle second = fixture_.make(s.number());
     expect_refused(s, second, clause::store_in_use, "");
     s.demand("close", s.close(s.own()));
     s.own() = second;
@@ -158,11 +170,11 @@ class backend_handles {
 
   void close_frees() {
     need_second_handle();
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     handle first = s.own();
     s.demand("close", s.close(first));
-    s.own() = bench_.make(s.number());
+    s.own() = fixture_.make(s.number());
     auto opened = s.open(s.own());
     if (opened->failed) {
       throw found{clause::close_frees,
@@ -170,7 +182,7 @@ class backend_handles {
     }
     store::expect(s.compare(s.model, *opened->value), clause::close_frees);
     first.reset();
-    handle third = bench_.make(s.number());
+    handle third = fixture_.make(s.number());
     expect_refused(s, third, clause::close_frees,
                    "after the closed handle is destroyed, and while its successor is open, ");
     s.expect_messages(clause::close_frees);
@@ -178,11 +190,11 @@ class backend_handles {
 
   void destroying_frees() {
     need_second_handle();
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     for (int round = 0; round < 3; ++round) {
       s.drop();
-      s.own() = bench_.make(s.number());
+      s.own() = fixture_.make(s.number());
       auto opened = s.open(s.own());
       if (opened->failed) {
         throw found{clause::destroying_frees,
@@ -199,21 +211,21 @@ class backend_handles {
 
   /// Before and after it is opened, as a messenger's constructor does and may do.
   void moved() {
-    store s(bench_);
+    store s(fixture_);
     s.own() = std::make_shared<backend_type>(std::move(*s.own()));
     fill(s);
     s.own() = std::make_shared<backend_type>(std::move(*s.own()));
     s.commit(s.compose().peer(a_).append(box::inbox).done());
     s.expect_messages(clause::moved_handle);
-    if constexpr (!Bench::one_handle) {
-      handle second = bench_.make(s.number());
+    if constexpr (!Fixture::one_handle) {
+      handle second = fixture_.make(s.number());
       expect_refused(s, second, clause::moved_handle, "after the open handle was moved, ");
     }
     s.expect_state(s.reopen());
     s.expect_messages(clause::moved_handle);
   }
 
-  Bench& bench_;
+  Fixture& fixture_;
   const peer_id a_, b_;
 };
 

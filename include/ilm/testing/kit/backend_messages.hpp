@@ -1,70 +1,75 @@
 #pragma once
 
-#include <ilm/testing/kit/tried_store.hpp>
+#include <ilm/testing/kit/store_under_test.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
-// Checks of a backend: what is committed is there.
+// Checks of a backend: committed messages can be read.
 
 namespace ilm::testing::kit {
 
-template <class Bench>
+template <class Fixture>
 class backend_messages {
-  using store = tried_store<Bench>;
-  using peer_id = typename Bench::peer_id;
+  using store = store_under_test<Fixture>;
+  using peer_id = typename Fixture::peer_id;
   using clause = backend_clause;
 
  public:
-  explicit backend_messages(Bench& b) : bench_(b), a_(b.ids()[0]), b_(b.ids()[1]) {}
+  explicit backend_messages(Fixture& f) : fixture_(f), a_(f.ids()[0]), b_(f.ids()[1]) {}
 
   void run() {
-    bench_.require(clause::new_store, [&] { new_store(); });
-    bench_.require(clause::completed_commit, [&] { one(box::outbox); });
-    bench_.require(clause::completed_commit, [&] { one(box::inbox); });
-    bench_.attempt(clause::whole_batch, [&] { whole_batch(); });
-    bench_.attempt(clause::next_commit, [&] { next_commit(); });
-    bench_.attempt(clause::boxes_apart, [&] { boxes_apart(); });
-    bench_.attempt(clause::peers_apart, [&] { peers_apart(); });
-    bench_.attempt(clause::several_peers, [&] { several_peers(); });
-    bench_.attempt(clause::contents, [&] { contents(); });
+    fixture_.require(clause::new_store, [&] { new_store(); });
+    fixture_.require(clause::completed_commit, [&] { one(box::outbox); });
+    fixture_.require(clause::completed_commit, [&] { one(box::inbox); });
+    fixture_.attempt(clause::whole_batch, [&] { whole_batch(); });
+    fixture_.attempt(clause::next_commit, [&] { next_commit(); });
+    fixture_.attempt(clause::boxes_apart, [&] { boxes_apart(); });
+    fixture_.attempt(clause::peers_apart, [&] { peers_apart(); });
+    fixture_.attempt(clause::several_peers, [&] { several_peers(); });
+    fixture_.attempt(clause::contents, [&] { contents(); });
   }
   void run_numbers() {
-    bench_.attempt(clause::numbers, [&] { wide_numbers(); });
+    fixture_.attempt(clause::numbers, [&] { wide_numbers(); });
   }
 
   void run_large() {
-    bench_.attempt(clause::large_batch, [&] { large_batch(); });
+    fixture_.attempt(clause::large_batch, [&] { large_batch(); });
   }
 
  private:
   void new_store() {
-    store s(bench_);
+    store s(fixture_);
     auto state = s.open();
     if (state.local) throw typename store::found{clause::new_store, "it has an incarnation"};
     if (!state.peers.empty()) throw typename store::found{clause::new_store, "it has peers"};
   }
 
   void one(box which) {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().peer(a_).append(which).done());
+    s.commit(s.compose().create_incarnation().peer(a_).append(which).done());
     s.expect_messages(clause::completed_commit);
   }
 
   void whole_batch() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().peer(a_).append(box::outbox, 7).append(box::inbox, 5).done());
+    s.commit(s.compose()
+                 .create_incarnation()
+                 .peer(a_)
+                 .append(box::outbox, 7)
+                 .append(box::inbox, 5)
+                 .done());
     s.expect_messages(clause::whole_batch);
   }
 
   void next_commit() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().done());
+    s.commit(s.compose().create_incarnation().done());
     for (std::size_t count : {2U, 1U, 3U}) {
       s.commit(s.compose().peer(a_).append(box::outbox, count).done());
       s.expect_messages(clause::next_commit);
@@ -76,26 +81,37 @@ class backend_messages {
   }
 
   void boxes_apart() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().peer(a_).append(box::outbox, 4).done());
+    s.commit(s.compose().create_incarnation().peer(a_).append(box::outbox, 4).done());
     s.expect_messages(clause::boxes_apart);
     s.commit(s.compose().peer(a_).append(box::inbox, 2).done());
     s.expect_messages(clause::boxes_apart);
   }
 
   void peers_apart() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().peer(a_).append(box::outbox, 3).append(box::inbox, 2).done());
+    s.commit(s.compose()
+                 .create_incarnation()
+                 .peer(a_)
+                 .append(box::outbox, 3)
+                 .append(box::inbox, 2)
+                 .done());
     s.commit(s.compose().peer(b_).append(box::outbox, 1).append(box::inbox, 4).done());
     s.expect_messages(clause::peers_apart);
   }
 
   void several_peers() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().peer(a_).append(box::outbox, 2).peer(b_).append(box::inbox).done());
+    s.commit(s.compose()
+                 .create_incarnation()
+                 .peer(a_)
+                 .append(box::outbox, 2)
+                 .peer(b_)
+                 .append(box::inbox)
+                 .done());
     s.expect_messages(clause::several_peers);
     s.commit(s.compose().peer(b_).append(box::outbox).peer(a_).append(box::inbox, 3).done());
     s.expect_messages(clause::several_peers);
@@ -104,7 +120,7 @@ class backend_messages {
   }
 
   void contents() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
     std::string all;
     for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
@@ -118,7 +134,7 @@ class backend_messages {
     }
     texts.emplace_back();
     auto first = s.compose();
-    first.mint();
+    first.create_incarnation();
     for (box which : {box::outbox, box::inbox}) {
       for (const std::string& text : texts) first.peer(a_).put(which, bytes(text));
     }
@@ -127,9 +143,9 @@ class backend_messages {
   }
 
   void wide_numbers() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().done());
+    s.commit(s.compose().create_incarnation().done());
     // The last is the highest that the protocol gives, less two.
     for (std::uint64_t first :
          {std::uint64_t{255}, (std::uint64_t{1} << 32) - 1, (std::uint64_t{1} << 40) - 1,
@@ -144,9 +160,9 @@ class backend_messages {
   }
 
   void large_batch() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().peer(a_).append(box::outbox, 10'000, 40).done());
+    s.commit(s.compose().create_incarnation().peer(a_).append(box::outbox, 10'000, 40).done());
     s.expect_messages(clause::large_batch);
     s.commit(s.compose().peer(a_).append(box::inbox, 4, 2U << 20).done());
     s.expect_messages(clause::large_batch);
@@ -154,7 +170,7 @@ class backend_messages {
     s.expect_messages(clause::large_batch);
   }
 
-  Bench& bench_;
+  Fixture& fixture_;
   const peer_id a_, b_;
 };
 

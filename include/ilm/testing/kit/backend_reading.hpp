@@ -1,6 +1,7 @@
 #pragma once
 
-#include <ilm/testing/kit/tried_store.hpp>
+#include <ilm/testing/kit/limits.hpp>
+#include <ilm/testing/kit/store_under_test.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -8,42 +9,42 @@
 #include <utility>
 #include <vector>
 
-// Checks of a backend: pages, erasure, and what runs at the same time.
+// Checks of a backend: pages, erasure, and concurrent operations.
 
 namespace ilm::testing::kit {
 
-template <class Bench>
+template <class Fixture>
 class backend_reading {
-  using store = tried_store<Bench>;
-  using peer_id = typename Bench::peer_id;
+  using store = store_under_test<Fixture>;
+  using peer_id = typename Fixture::peer_id;
   using page = std::vector<stored_message>;
   using found = violation<backend_clause>;
   using clause = backend_clause;
   static constexpr std::size_t ample = std::size_t{1} << 30;
 
  public:
-  explicit backend_reading(Bench& b) : bench_(b), a_(b.ids()[0]), b_(b.ids()[1]) {}
+  explicit backend_reading(Fixture& f) : fixture_(f), a_(f.ids()[0]), b_(f.ids()[1]) {}
 
   void run_pages() {
-    bench_.attempt(clause::read_from, [&] { from(); });
-    bench_.attempt(clause::read_message_limit, [&] { message_limit(); });
-    bench_.attempt(clause::read_byte_limit, [&] { byte_limit(); });
-    bench_.attempt(clause::read_at_least_one, [&] { at_least_one(); });
-    bench_.attempt(clause::read_whole_page, [&] { whole_page(); });
-    bench_.attempt(clause::read_nothing, [&] { nothing_there(); });
+    fixture_.attempt(clause::read_from, [&] { from(); });
+    fixture_.attempt(clause::read_message_limit, [&] { message_limit(); });
+    fixture_.attempt(clause::read_byte_limit, [&] { byte_limit(); });
+    fixture_.attempt(clause::read_at_least_one, [&] { at_least_one(); });
+    fixture_.attempt(clause::read_whole_page, [&] { whole_page(); });
+    fixture_.attempt(clause::read_nothing, [&] { nothing_there(); });
   }
 
   void run_erasure() {
-    bench_.attempt(clause::erase_outbox, [&] { erase(clause::erase_outbox, box::outbox); });
-    bench_.attempt(clause::erase_inbox, [&] { erase(clause::erase_inbox, box::inbox); });
-    bench_.attempt(clause::erase_with_append, [&] { erase_with_append(); });
-    bench_.attempt(clause::erase_all, [&] { erase_all(); });
+    fixture_.attempt(clause::erase_outbox, [&] { erase(clause::erase_outbox, box::outbox); });
+    fixture_.attempt(clause::erase_inbox, [&] { erase(clause::erase_inbox, box::inbox); });
+    fixture_.attempt(clause::erase_with_append, [&] { erase_with_append(); });
+    fixture_.attempt(clause::erase_all, [&] { erase_all(); });
   }
 
   void run_together() {
-    bench_.attempt(clause::read_beside_commit, [&] { beside_commit(); });
-    bench_.attempt(clause::reads_at_once, [&] { at_once(); });
-    bench_.attempt(clause::stores_apart, [&] { stores_apart(); });
+    fixture_.attempt(clause::read_beside_commit, [&] { beside_commit(); });
+    fixture_.attempt(clause::reads_at_once, [&] { at_once(); });
+    fixture_.attempt(clause::stores_apart, [&] { stores_apart(); });
   }
 
  private:
@@ -51,14 +52,14 @@ class backend_reading {
   void fill(store& s) {
     s.open_new();
     auto first = s.compose();
-    first.mint();
+    first.create_incarnation();
     for (box which : {box::outbox, box::inbox}) first.peer(a_).append(which, 10, 100);
     s.commit(first.done());
     s.commit(s.compose().peer(a_).erase(box::outbox, 4).erase(box::inbox, 4).done());
   }
 
   void from() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     for (box which : {box::outbox, box::inbox}) {
       for (std::uint64_t at = 4; at <= 10; ++at) {
@@ -73,7 +74,7 @@ class backend_reading {
   }
 
   void message_limit() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     for (std::size_t limit = 1; limit <= 8; ++limit) {
       s.read(box::outbox, a_, 4, page_limit(limit, ample));
@@ -82,7 +83,7 @@ class backend_reading {
   }
 
   void byte_limit() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     for (std::size_t limit : {1U, 99U, 100U, 199U, 200U, 201U, 299U, 300U, 650U, 700U}) {
       s.read(box::outbox, a_, 4, page_limit(100, limit));
@@ -91,7 +92,7 @@ class backend_reading {
   }
 
   void at_least_one() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     for (std::size_t limit : {0U, 1U, 99U, 100U}) {
       for (box which : {box::outbox, box::inbox}) {
@@ -104,7 +105,7 @@ class backend_reading {
   }
 
   void whole_page() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     for (std::size_t limit : {1U, 2U, 6U, 7U, 8U, 1000U}) {
       std::size_t want = std::min<std::size_t>(limit, 7);
@@ -119,7 +120,7 @@ class backend_reading {
   }
 
   void nothing_there() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     struct place {
       box which;
@@ -140,7 +141,7 @@ class backend_reading {
       if (r->value->empty()) continue;
       throw found{clause::read_nothing, what + " gives a message"};
     }
-    // To have asked for a peer does not make it known.
+    // A read must not create a peer.
     s.commit(s.compose().peer(a_).append(box::outbox).done());
     s.expect_state(s.reopen());
     s.commit(s.compose().peer(b_).append(box::inbox).done());
@@ -151,9 +152,14 @@ class backend_reading {
   }
 
   void erase(clause c, box which) {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
-    s.commit(s.compose().mint().peer(a_).append(box::outbox, 10).append(box::inbox, 10).done());
+    s.commit(s.compose()
+                 .create_incarnation()
+                 .peer(a_)
+                 .append(box::outbox, 10)
+                 .append(box::inbox, 10)
+                 .done());
     s.commit(s.compose().peer(b_).append(box::outbox, 3).append(box::inbox, 3).done());
     for (std::uint64_t first : {4U, 5U, 8U, 10U}) {
       s.commit(s.compose().peer(a_).erase(which, first).done());
@@ -164,7 +170,7 @@ class backend_reading {
   }
 
   void erase_with_append() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     for (box which : {box::outbox, box::inbox}) {
       s.commit(s.compose().peer(a_).append(which, 2).erase(which, 9).done());
@@ -178,7 +184,7 @@ class backend_reading {
   }
 
   void erase_all() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     for (box which : {box::outbox, box::inbox}) {
       s.commit(s.compose().peer(a_).erase(which, 11).done());
@@ -194,23 +200,23 @@ class backend_reading {
     s.expect_messages(clause::erase_all);
   }
 
-  /// Two peers, read one after the other beside a commit that changes both: who saw the first as it
-  /// is afterwards may not see the second as it was before.
+  /// Two peers, read one after the other beside a commit that changes both: if the first read sees
+  /// the commit, so must the second.
   void beside_commit() {
-    store s(bench_);
+    store s(fixture_);
     fill(s);
     s.commit(s.compose().peer(b_).append(box::outbox, 5).append(box::inbox, 5).done());
-    for (unsigned round = 0; round < 40; ++round) {
+    for (unsigned round = 0; round < limits::reads_beside_commits; ++round) {
       box which = round % 4 < 2 ? box::outbox : box::inbox;
       auto next = s.compose();
       for (const peer_id& id : {a_, b_}) {
         next.peer(id).append(box::outbox, 5, 200).append(box::inbox, 5, 200);
-        if (round % 2 == 0) next.erase(which, s.model.shelves[id].next(which) - 2);
+        if (round % 2 == 0) next.erase(which, s.model.peers[id].next(which) - 2);
       }
       store_model<peer_id> before = s.model;
-      auto write = bench_.template start<nothing>(s.committing(s.own(), next.done()));
-      bench_.context().restart();
-      for (unsigned i = 0; i < round % 10; ++i) bench_.context().poll_one();
+      auto write = fixture_.template start<nothing>(s.committing(s.own(), next.done()));
+      fixture_.context().restart();
+      for (unsigned i = 0; i < round % 10; ++i) fixture_.context().poll_one();
       s.model.apply(next.done());
       bool first_after = false;
       for (const peer_id& id : {round % 3 == 0 ? a_ : b_, round % 3 == 0 ? b_ : a_}) {
@@ -222,20 +228,20 @@ class backend_reading {
         }
         first_after = after;
       }
-      bench_.wait("commit beside a read", write);
+      fixture_.wait("commit beside a read", write);
       s.demand("commit beside a read", write);
     }
     s.expect_messages(clause::read_beside_commit);
   }
 
-  /// Whether what is read is as after the commit that is under way, rather than as before it.
+  /// Whether a page shows the store after the commit under way, rather than before it.
   bool look_beside(store& s, const store_model<peer_id>& before, box which, const peer_id& id) {
-    const shelf_model& old = before.shelves.at(id);
+    const peer_record& old = before.peers.at(id);
     std::uint64_t at = old.first(which);
-    auto r = bench_.template run<page>("read beside a commit",
-                                       s.reading(s.own(), which, id, at, page_limit(1000, ample)));
+    auto r = fixture_.template run<page>(
+        "read beside a commit", s.reading(s.own(), which, id, at, page_limit(1000, ample)));
     s.demand("read beside a commit", r);
-    if (equals(*r->value, s.model.shelves[id], which, at)) return true;
+    if (equals(*r->value, s.model.peers[id], which, at)) return true;
     if (equals(*r->value, old, which, at)) return false;
     throw found{clause::read_beside_commit, "a page read beside a commit has " +
                                                 std::to_string(r->value->size()) +
@@ -243,7 +249,7 @@ class backend_reading {
                                                 "before nor what is there after it"};
   }
 
-  static bool equals(const page& p, const shelf_model& s, box which, std::uint64_t at) {
+  static bool equals(const page& p, const peer_record& s, box which, std::uint64_t at) {
     const auto& all = s.of(which);
     auto want = all.find(at);
     for (const stored_message& m : p) {
@@ -254,28 +260,28 @@ class backend_reading {
   }
 
   void at_once() {
-    store s(bench_);
+    store s(fixture_);
     s.open_new();
     auto first = s.compose();
-    first.mint();
-    for (const peer_id& id : bench_.ids()) {
+    first.create_incarnation();
+    for (const peer_id& id : fixture_.ids()) {
       first.peer(id).append(box::outbox, 20, 500).append(box::inbox, 20, 500);
     }
     s.commit(first.done());
     std::vector<std::shared_ptr<call<page>>> reads;
-    for (const peer_id& id : bench_.ids()) {
+    for (const peer_id& id : fixture_.ids()) {
       for (box which : {box::outbox, box::inbox}) {
         reads.push_back(
-            bench_.template start<page>(s.reading(s.own(), which, id, 1, page_limit(50, ample))));
+            fixture_.template start<page>(s.reading(s.own(), which, id, 1, page_limit(50, ample))));
       }
     }
     std::size_t next = 0;
-    for (const peer_id& id : bench_.ids()) {
+    for (const peer_id& id : fixture_.ids()) {
       for (box which : {box::outbox, box::inbox}) {
         auto& r = reads[next++];
-        bench_.wait("one of several reads at once", r);
+        fixture_.wait("one of several reads at once", r);
         s.demand("one of several reads at once", r);
-        if (equals(*r->value, s.model.shelves[id], which, 1)) continue;
+        if (equals(*r->value, s.model.peers[id], which, 1)) continue;
         throw found{clause::reads_at_once,
                     "one of several reads at once gives " + std::to_string(r->value->size()) +
                         " messages, which are not the twenty that are there"};
@@ -284,11 +290,11 @@ class backend_reading {
   }
 
   void stores_apart() {
-    store one(bench_), two(bench_);
+    store one(fixture_), two(fixture_);
     one.open_new();
     two.open_new();
-    one.commit(one.compose().mint().peer(a_).append(box::outbox, 3).done());
-    two.commit(two.compose().mint().peer(a_).append(box::outbox, 1).done());
+    one.commit(one.compose().create_incarnation().peer(a_).append(box::outbox, 3).done());
+    two.commit(two.compose().create_incarnation().peer(a_).append(box::outbox, 1).done());
     two.commit(two.compose().peer(b_).append(box::inbox, 4).done());
     one.commit(one.compose().peer(a_).erase(box::outbox, 3).done());
     one.expect_messages(clause::stores_apart);
@@ -299,7 +305,7 @@ class backend_reading {
     two.expect_messages(clause::stores_apart);
   }
 
-  Bench& bench_;
+  Fixture& fixture_;
   const peer_id a_, b_;
 };
 

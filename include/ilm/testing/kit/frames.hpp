@@ -12,18 +12,18 @@
 #include <utility>
 #include <vector>
 
-// The frames that the network kit sends: each says in its first bytes who sent it to whom, and the
-// rest follows from them, so that the receiver can judge a frame by itself.
+// The frames that the network kit sends: the first bytes name sender and receiver, and all others
+// follow from them, so that the receiver can check a frame by itself.
 
 namespace ilm::testing::kit {
 
-/// What a frame says of itself. Places are the factory's numbers of peers.
+/// The first bytes of a frame. `from` and `to` are the factory's numbers of peers.
 struct frame_label {
   std::uint32_t from = 0;
   std::uint32_t to = 0;
   std::uint32_t number = 0;
   std::uint32_t size = 0;
-  /// Of which check it is.
+  /// The check that sent it.
   std::uint32_t check = 0;
 };
 
@@ -40,7 +40,7 @@ inline std::vector<std::byte> make_frame(const frame_label& label) {
   return {view.begin(), view.end()};
 }
 
-/// What the frame says, if it is whole.
+/// The label of the frame, if the frame is whole.
 inline std::optional<frame_label> read_frame(std::span<const std::byte> frame) {
   if (frame.size() < label_size) return std::nullopt;
   frame_label l;

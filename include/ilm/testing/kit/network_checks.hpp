@@ -1,7 +1,8 @@
 #pragma once
 
 #include <ilm/options.hpp>
-#include <ilm/testing/kit/party.hpp>
+#include <ilm/testing/kit/limits.hpp>
+#include <ilm/testing/kit/peer_group.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -16,40 +17,40 @@
 
 namespace ilm::testing::kit {
 
-template <class Bench>
+template <class Fixture>
 class network_checks {
-  using group = party<Bench>;
+  using group = peer_group<Fixture>;
   using pointer = typename group::pointer;
-  using peer_id = typename Bench::peer_id;
+  using peer_id = typename Fixture::peer_id;
   using found = violation<network_clause>;
   using clause = network_clause;
 
  public:
-  explicit network_checks(Bench& b) : bench_(b) {}
+  explicit network_checks(Fixture& f) : fixture_(f) {}
 
   void run_frames() {
-    bench_.require(clause::local_id, [&] { local_id(); });
-    bench_.attempt(clause::maximum_frame_size, [&] { maximum_frame_size(); });
-    bench_.require(clause::up, [&] { up(); });
-    bench_.require(clause::frame_arrives, [&] { one_frame(); });
-    bench_.attempt(clause::from, [&] { three_peers(); });
-    bench_.attempt(clause::destination, [&] { three_peers(); });
-    bench_.attempt(clause::whole_frames, [&] { whole_frames(); });
-    bench_.attempt(clause::frame_sizes, [&] { frame_sizes(); });
-    bench_.attempt(clause::own_buffer, [&] { own_buffer(); });
-    bench_.attempt(clause::many_frames, [&] { many_frames(); });
+    fixture_.require(clause::local_id, [&] { local_id(); });
+    fixture_.attempt(clause::maximum_frame_size, [&] { maximum_frame_size(); });
+    fixture_.require(clause::up, [&] { up(); });
+    fixture_.require(clause::frame_arrives, [&] { one_frame(); });
+    fixture_.attempt(clause::from, [&] { three_peers(); });
+    fixture_.attempt(clause::destination, [&] { three_peers(); });
+    fixture_.attempt(clause::whole_frames, [&] { whole_frames(); });
+    fixture_.attempt(clause::frame_sizes, [&] { frame_sizes(); });
+    fixture_.attempt(clause::own_buffer, [&] { own_buffer(); });
+    fixture_.attempt(clause::many_frames, [&] { many_frames(); });
   }
 
   void run_peers() {
-    bench_.attempt(clause::several_peers, [&] { several_peers(); });
-    bench_.attempt(clause::absent_peer, [&] { absent_peer(); });
-    bench_.attempt(clause::slow_peer, [&] { slow_peer(false); });
-    bench_.attempt(clause::send_cancelled, [&] { slow_peer(true); });
+    fixture_.attempt(clause::several_peers, [&] { several_peers(); });
+    fixture_.attempt(clause::absent_peer, [&] { absent_peer(); });
+    fixture_.attempt(clause::slow_peer, [&] { slow_peer(false); });
+    fixture_.attempt(clause::send_cancelled, [&] { slow_peer(true); });
   }
 
  private:
   void local_id() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join();
     if (a->id == b->id) throw found{clause::local_id, "two peers have the same local_id"};
     if (a->net->local_id() == a->id && b->net->local_id() == b->id) return;
@@ -57,61 +58,61 @@ class network_checks {
   }
 
   void maximum_frame_size() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join();
     std::size_t size = a->net->maximum_frame_size();
     if (size < minimum_frame_size) {
       throw found{clause::maximum_frame_size, "it is " + std::to_string(size)};
     }
-    g.meet();
+    g.await_sessions();
     if (b->net->maximum_frame_size() == size && a->net->maximum_frame_size() == size) return;
     throw found{clause::maximum_frame_size, "it is not the same twice"};
   }
 
   void up() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join();
-    g.meet();
+    g.await_sessions();
     for (const pointer& m : {a, b}) {
       if (m->net->local_id() == m->id) continue;
       throw found{clause::local_id, "local_id is not what it was before a session began"};
     }
-    bench_.settle();
+    fixture_.expect_quiet();
   }
 
   void one_frame() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join();
-    g.meet();
-    g.carry(a, b);
-    g.carry(b, a);
-    bench_.settle();
+    g.await_sessions();
+    g.transfer(a, b);
+    g.transfer(b, a);
+    fixture_.expect_quiet();
   }
 
   void three_peers() {
-    group g(bench_);
+    group g(fixture_);
     std::vector<pointer> all{g.join(), g.join(), g.join()};
-    g.meet();
+    g.await_sessions();
     for (const pointer& from : all) {
       for (const pointer& to : all) {
-        if (from != to) g.carry(from, to, 2);
+        if (from != to) g.transfer(from, to, 2);
       }
     }
-    bench_.settle();
+    fixture_.expect_quiet();
   }
 
-  /// To two peers at once, again and again: each frame is another.
+  /// Sends to two peers at once, again and again: no two frames are equal.
   void own_buffer() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join(), c = g.join();
-    g.meet();
+    g.await_sessions();
     std::size_t size = std::min<std::size_t>(a->net->maximum_frame_size(), 60'000);
     try {
       for (int round = 0; round < 3; ++round) {
         auto to_b = g.send(a, b, 5, size), to_c = g.send(a, c, 5, size);
         auto to_a = g.send(b, a, 5, size);
         for (const auto& s : {to_b, to_c, to_a}) g.complete("one of several sends at once", s);
-        bench_.settle();
+        fixture_.expect_quiet();
       }
     } catch (found& f) {
       bool mixed = f.clause == clause::whole_frames || f.clause == clause::destination;
@@ -121,26 +122,26 @@ class network_checks {
   }
 
   void whole_frames() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join();
-    g.meet();
-    for (std::size_t size : {24U, 100U, 1000U, 1024U}) g.carry(a, b, 20, size);
-    bench_.settle();
+    g.await_sessions();
+    for (std::size_t size : {24U, 100U, 1000U, 1024U}) g.transfer(a, b, 20, size);
+    fixture_.expect_quiet();
   }
 
   void frame_sizes() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join();
-    g.meet();
+    g.await_sessions();
     std::size_t largest = a->net->maximum_frame_size();
-    if (largest > (std::size_t{64} << 20)) throw cannot_try{"frames of more than 64 MiB"};
+    if (largest > limits::largest_frame) throw cannot_try{"frames of more than 64 MiB"};
     for (std::size_t size : {std::size_t{1}, std::size_t{2}, std::size_t{16}}) {
       bool came = false;
-      for (int attempt = 0; attempt < (Bench::reliable ? 1 : 300) && !came; ++attempt) {
+      for (int attempt = 0; attempt < (Fixture::reliable ? 1 : limits::attempts) && !came;
+           ++attempt) {
         g.complete("send", g.send(a, b, 1, size));
-        came =
-            bench_.wait_until([&] { return b->small.contains(size); },
-                              Bench::reliable ? bench_.limit() / 4 : std::chrono::milliseconds(20));
+        came = fixture_.wait_until([&] { return b->small.contains(size); },
+                                   Fixture::reliable ? fixture_.limit() / 4 : limits::attempt_time);
       }
       if (!came) {
         throw found{clause::frame_sizes,
@@ -157,7 +158,7 @@ class network_checks {
     std::string which = "of " + std::to_string(size) + " bytes, where maximum_frame_size is " +
                         std::to_string(a->net->maximum_frame_size()) + ": ";
     try {
-      g.carry(a, b, 1, size);
+      g.transfer(a, b, 1, size);
     } catch (const found& f) {
       throw found{clause::frame_sizes, which + f.found};
     } catch (const std::runtime_error& e) {
@@ -166,85 +167,87 @@ class network_checks {
   }
 
   void many_frames() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join();
-    g.meet();
-    if (!Bench::reliable) {
-      g.carry(a, b, 2000, 200);
-      return bench_.settle();
+    g.await_sessions();
+    if (!Fixture::reliable) {
+      g.transfer(a, b, 2000, 200);
+      return fixture_.expect_quiet();
     }
     try {
-      g.carry(a, b, 10'000, 200);
-      // And now those that nobody receives for a while.
+      g.transfer(a, b, 10'000, 200);
+      // Now with a receiver that pauses.
       b->paused = true;
       auto sending = g.send(a, b, 3000, std::min<std::size_t>(1000, a->net->maximum_frame_size()));
-      bench_.wait_until([] { return false; }, std::chrono::milliseconds(20));
+      fixture_.wait_until([] { return false; }, std::chrono::milliseconds(20));
       if (!b->receiver->done) b->paused = false;
       if (b->receiver->done) b->receive();
       g.expect_all(*b, a->id, 13'000);
       g.complete("send", sending);
     } catch (found& f) {
-      // All from one on: it is the number that is too much.
+      // All frames from one on are missing: the number is too much, not a single frame lost.
       if (f.clause == clause::no_loss && !b->misses(*a)) f.clause = clause::many_frames;
       throw f;
     }
-    bench_.settle();
+    fixture_.expect_quiet();
   }
 
   void several_peers() {
-    group g(bench_);
+    group g(fixture_);
     std::vector<pointer> all{g.join(), g.join(), g.join(), g.join()};
-    g.meet();
+    g.await_sessions();
     std::vector<std::shared_ptr<call<nothing>>> sends;
     for (std::size_t i = 1; i < all.size(); ++i) sends.push_back(g.send(all[0], all[i], 100, 700));
     for (const auto& s : sends) g.complete("one of several sends at once", s);
-    for (std::size_t i = 1; i < all.size() && Bench::reliable; ++i) {
+    for (std::size_t i = 1; i < all.size() && Fixture::reliable; ++i) {
       g.expect_all(*all[i], all[0]->id, 100);
     }
-    bench_.settle();
+    fixture_.expect_quiet();
   }
 
   void absent_peer() {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), b = g.join(), gone = g.join();
-    g.meet();
+    g.await_sessions();
     if (!gone->leave()) throw cannot_try{"not tried: a receive cannot be cancelled"};
     for (int round = 0; round < 2; ++round) {
       auto lost = g.send(a, gone, 3, 1000);
-      if (!bench_.wait_until([&] { return lost->done; })) {
-        bench_.cancel(lost);
+      if (!fixture_.wait_until([&] { return lost->done; })) {
+        fixture_.cancel(lost);
         throw typename examiner<clause>::stuck{"send to a peer that has gone"};
       }
-      bench_.settle();
+      fixture_.expect_quiet();
     }
     if constexpr (std::same_as<peer_id, std::string>) {
-      auto lost = g.send_astray(a, "a peer that nobody has heard of");
-      if (!bench_.wait_until([&] { return lost->done; })) {
-        bench_.cancel(lost);
+      auto lost = g.send_to_unknown(a, "a peer that nobody has heard of");
+      if (!fixture_.wait_until([&] { return lost->done; })) {
+        fixture_.cancel(lost);
         throw typename examiner<clause>::stuck{"send to a peer that is not known"};
       }
     }
     try {
-      g.carry(a, b, 3);
+      g.transfer(a, b, 3);
     } catch (const found& f) {
       throw found{clause::absent_peer, "after sends to a peer that has gone, " + f.found};
     }
   }
 
-  /// Sends to one that does not receive, until the send waits or 24 MiB are under way.
+  /// Sends to a peer that does not receive, until the send waits or limits::unreceived_bytes are
+  /// under way.
   void slow_peer(bool cancels) {
-    group g(bench_);
+    group g(fixture_);
     pointer a = g.join(), slow = g.join(), c = g.join();
-    g.meet();
+    g.await_sessions();
     slow->paused = true;
-    std::size_t size = std::min<std::size_t>(a->net->maximum_frame_size(), 256U << 10);
-    auto count = static_cast<std::uint32_t>((std::size_t{24} << 20) / size);
-    auto sending = g.send(a, slow, std::min<std::uint32_t>(count, 4000), size);
+    std::size_t size = std::min(a->net->maximum_frame_size(), limits::unreceived_frame);
+    auto count = static_cast<std::uint32_t>(
+        std::min(limits::unreceived_bytes / size, limits::unreceived_frames));
+    auto sending = g.send(a, slow, count, size);
     if (cancels) return cancel_send(sending);
-    bench_.wait_until([&] { return sending->done; }, std::chrono::milliseconds(30));
+    fixture_.wait_until([&] { return sending->done; }, std::chrono::milliseconds(30));
     try {
-      g.carry(a, c, 5);
-      g.carry(c, a, 5);
+      g.transfer(a, c, 5);
+      g.transfer(c, a, 5);
     } catch (const found& f) {
       throw found{clause::slow_peer, "while another peer does not receive, " + f.found};
     } catch (const typename examiner<clause>::stuck&) {
@@ -257,14 +260,14 @@ class network_checks {
   }
 
   void cancel_send(const std::shared_ptr<call<nothing>>& sending) {
-    bench_.wait_until([&] { return sending->done; }, std::chrono::milliseconds(150));
+    fixture_.wait_until([&] { return sending->done; }, std::chrono::milliseconds(150));
     if (sending->done) throw cannot_try{"not tried: no send could be made to wait"};
-    bench_.cancel(sending);
-    if (bench_.wait_until([&] { return sending->done; }, bench_.limit() / 4)) return;
+    fixture_.cancel(sending);
+    if (fixture_.wait_until([&] { return sending->done; }, fixture_.limit() / 4)) return;
     throw found{clause::send_cancelled, "a send that waits goes on waiting"};
   }
 
-  Bench& bench_;
+  Fixture& fixture_;
 };
 
 }  // namespace ilm::testing::kit

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-// What the kits fill stores and frames with.
+// Contents and peer ids for the kits' stores and frames.
 
 namespace ilm::testing::kit {
 
@@ -28,7 +28,7 @@ template <class PeerId>
 concept has_samples =
     std::same_as<PeerId, std::string> || std::integral<PeerId> || is_byte_array<PeerId>::value;
 
-/// Ids that are all different: two plain ones, then those that a store is likely to stumble over.
+/// Different ids: two plain ones, then ids that a store is likely to mishandle.
 template <has_samples PeerId>
 std::vector<PeerId> sample_peers() {
   using namespace std::string_literals;

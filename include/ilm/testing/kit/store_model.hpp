@@ -23,12 +23,12 @@ inline bool same(const stored_message& a, const stored_message& b) {
          a.contents == b.contents;
 }
 
-/// What a store must hold for one peer.
-struct shelf_model {
+/// The contents that a store must have for one peer.
+struct peer_record {
   cursors where;
   std::map<std::uint64_t, stored_message> outbox;
   std::map<std::uint64_t, stored_message> inbox;
-  /// Of each box, indexes that were erased: the ends of the last run.
+  /// For each queue, erased indexes: both ends of the last erased range.
   std::map<box, std::vector<std::uint64_t>> erased;
 
   std::map<std::uint64_t, stored_message>& of(box which) {
@@ -45,17 +45,17 @@ struct shelf_model {
   }
 };
 
-/// What a store must hold after the commits that were applied to it: the contract, as plainly as
-/// can be.
+/// The contents that a store must have after the commits applied to it: the contract at its
+/// plainest.
 template <class PeerId>
 struct store_model {
   incarnation local;
-  std::map<PeerId, shelf_model> shelves;
+  std::map<PeerId, peer_record> peers;
 
   void apply(const batch<PeerId>& b) {
     if (b.minted) local = *b.minted;
     for (const peer_change<PeerId>& c : b.changes) {
-      shelf_model& s = shelves[c.peer];
+      peer_record& s = peers[c.peer];
       s.where = c.next;
       for (const stored_message& m : c.outbox) s.outbox[m.index] = m;
       for (const stored_message& m : c.inbox) s.inbox[m.index] = m;
@@ -69,23 +69,23 @@ struct store_model {
     }
   }
 
-  bool is_new() const { return !local && shelves.empty(); }
+  bool is_new() const { return !local && peers.empty(); }
 };
 
-/// Composes batches that follow from what a model holds.
+/// Composes batches that continue from a model's contents.
 template <class PeerId>
 class composer {
  public:
   explicit composer(const store_model<PeerId>& from) : model_(&from) {}
 
-  /// Goes on with the change of this peer.
+  /// The following calls add to this peer's change.
   composer& peer(const PeerId& id) {
     auto at = std::find_if(batch_.changes.begin(), batch_.changes.end(),
                            [&](const peer_change<PeerId>& c) { return c.peer == id; });
     current_ = static_cast<std::size_t>(at - batch_.changes.begin());
     if (at != batch_.changes.end()) return *this;
-    auto known = model_->shelves.find(id);
-    cursors next = known != model_->shelves.end() ? known->second.where : cursors();
+    auto known = model_->peers.find(id);
+    cursors next = known != model_->peers.end() ? known->second.where : cursors();
     scramble(next);
     batch_.changes.emplace_back(id, next);
     return *this;
@@ -112,7 +112,7 @@ class composer {
     return *this;
   }
 
-  /// Erases what is below `first`.
+  /// Erases the messages below `first`.
   composer& erase(box which, std::uint64_t first) {
     cursors& c = change().next;
     (which == box::outbox ? c.outbox_first : c.inbox_first) = first;
@@ -121,7 +121,7 @@ class composer {
     return *this;
   }
 
-  composer& mint() {
+  composer& create_incarnation() {
     batch_.minted = incarnation{random().next(), random().next()};
     return *this;
   }
@@ -131,7 +131,7 @@ class composer {
  private:
   peer_change<PeerId>& change() { return batch_.changes[current_]; }
 
-  /// Other numbers in all that a backend must keep and has no business with.
+  /// Random values in all fields that a backend must keep and not interpret.
   static void scramble(cursors& c) {
     for (std::uint64_t* field :
          {&c.local.high, &c.local.low, &c.peer.high, &c.peer.low, &c.former_peer.high,
