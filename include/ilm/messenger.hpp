@@ -67,7 +67,7 @@ class messenger {
       : names_(std::make_shared<names_type>(net.local_id())) {
     using namespace runtime;
     engine_parts parts;
-    parts.executor = make_strand(executor);
+    parts.executor = std::move(executor);
     parts.clock = make_clock(parts.executor);
     parts.local = &names_->local();
     parts.names = names_;
@@ -242,12 +242,12 @@ class messenger {
   template <class... Result>
   using completion = detail::completion<std::error_code, Result...>;
 
-  static std::unique_ptr<runtime::clock_port> make_clock(const asio::any_io_executor& strand) {
+  static std::unique_ptr<runtime::clock_port> make_clock(const asio::any_io_executor& executor) {
     using clock = typename detail::clock_of<Network>::type;
     if constexpr (std::same_as<clock, std::chrono::steady_clock>) {
       return nullptr;  // the engine brings it
     } else {
-      return std::make_unique<runtime::clock_adapter<clock>>(strand);
+      return std::make_unique<runtime::clock_adapter<clock>>(executor);
     }
   }
 

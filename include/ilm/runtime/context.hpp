@@ -34,7 +34,7 @@ inline std::error_code code_of(std::exception_ptr failed) {
 /// driver concerned looks at the state that changed.
 struct context {
   context(asio::any_io_executor executor, options o, std::unique_ptr<clock_port> time)
-      : strand(std::move(executor)),
+      : strand(asio::make_strand(std::move(executor))),
         settings(std::move(o)),
         clock(std::move(time)),
         scheduler(settings),
@@ -57,7 +57,7 @@ struct context {
     if (at < timer_at) clock->wake();
   }
 
-  asio::any_io_executor strand;
+  asio::strand<asio::any_io_executor> strand;
   options settings;
   std::unique_ptr<clock_port> clock;
   protocol::timestamp timer_at = protocol::never;  ///< the end of the clock's wait

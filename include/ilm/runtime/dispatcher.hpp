@@ -40,7 +40,7 @@ class dispatcher {
   /// Lets the frames go that wait for more messages.
   void flush() {
     context_.scheduler.handle_flushed();
-    for (peer* p : peers_.take_unflushed()) service(*p);
+    peers_.drain_unflushed([this](peer& p) { service(p); });
   }
 
   /// Hands the core the time that its deadline named.

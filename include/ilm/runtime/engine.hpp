@@ -21,7 +21,7 @@ namespace ilm::runtime {
 struct engine_parts {
   engine_parts() = default;
 
-  asio::any_io_executor executor;  ///< a strand
+  asio::any_io_executor executor;  ///< the engine makes a strand of it
   std::unique_ptr<store_port> store;
   std::unique_ptr<network_port> network;
   std::unique_ptr<delivery_port> delivery;
@@ -53,15 +53,13 @@ class engine {
   /// runs again, what waits is destroyed with it.
   virtual void stop() = 0;
 
+  /// For handlers that have no executor of their own.
   virtual const asio::any_io_executor& executor() const noexcept = 0;
   virtual std::uint64_t next_operation() noexcept = 0;
 };
 
 /// Throws std::system_error with error::invalid_options if the settings contradict one another.
 ILM_INLINE std::shared_ptr<engine> make_engine(engine_parts parts);
-
-/// Serialises what runs on `executor`.
-ILM_INLINE asio::any_io_executor make_strand(const asio::any_io_executor& executor);
 
 }  // namespace ilm::runtime
 

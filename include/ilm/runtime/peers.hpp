@@ -7,6 +7,7 @@
 #include <ilm/runtime/peer.hpp>
 
 #include <cassert>
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -58,18 +59,20 @@ class peers {
     if (!std::exchange(p.changed, true)) changed_.push_back(&p);
   }
   const std::vector<peer*>& changed() const noexcept { return changed_; }
-  std::vector<peer*> take_changed() {
-    for (peer* p : changed_) p->changed = false;
-    return std::exchange(changed_, {});
+  /// `function(peer&)` with each, once; it must list none.
+  template <class Function>
+  void drain_changed(Function function) {
+    drain(changed_, &peer::changed, std::move(function));
   }
 
   /// The peer's frames wait for more messages.
   void list_unflushed(peer& p) {
     if (!std::exchange(p.unflushed, true)) unflushed_.push_back(&p);
   }
-  std::vector<peer*> take_unflushed() {
-    for (peer* p : unflushed_) p->unflushed = false;
-    return std::exchange(unflushed_, {});
+  /// `function(peer&)` with each, once; it must list none.
+  template <class Function>
+  void drain_unflushed(Function function) {
+    drain(unflushed_, &peer::unflushed, std::move(function));
   }
 
   deadlines<peer>& timers() noexcept { return timers_; }
@@ -79,6 +82,17 @@ class peers {
   table::const_iterator end() const noexcept { return table_.end(); }
 
  private:
+  template <class Function>
+  static void drain(std::vector<peer*>& list, bool peer::*listed, Function function) {
+    [[maybe_unused]] std::size_t count = list.size();
+    for (peer* p : list) {
+      p->*listed = false;
+      function(*p);
+    }
+    assert(list.size() == count);
+    list.clear();
+  }
+
   const options& options_;
   asio::any_io_executor strand_;
   protocol::association_setup common_;

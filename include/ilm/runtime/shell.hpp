@@ -102,7 +102,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
 
   void stop() override { asio::post(context_.strand, stopper(shared_from_this())); }
 
-  const asio::any_io_executor& executor() const noexcept override { return context_.strand; }
+  const asio::any_io_executor& executor() const noexcept override { return executor_; }
   std::uint64_t next_operation() noexcept override { return ++operations_; }
 
  private:
@@ -143,7 +143,8 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
       : names_(std::move(parts.names)),
         random_(parts.settings.seed ? *parts.settings.seed : random_seed()),
         context_(parts.executor, std::move(parts.settings), clock_of(parts)),
-        peers_(context_.settings, context_.strand, complete(std::move(setup), parts), random_,
+        executor_(context_.strand),
+        peers_(context_.settings, executor_, complete(std::move(setup), parts), random_,
                context_.board, [this](peer& p) { start(p); }),
         dispatcher_(context_, peers_),
         sends_(context_, peers_, dispatcher_, *parts.local,
@@ -263,6 +264,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   std::shared_ptr<const void> names_;
   protocol::random_source random_;
   context context_;
+  asio::any_io_executor executor_;  ///< the strand
   peers peers_;
   dispatcher dispatcher_;
   send_driver sends_;
@@ -279,10 +281,6 @@ ILM_INLINE std::shared_ptr<engine> make_engine(engine_parts parts) {
   std::string wrong = validation_error(parts.settings, parts.network->maximum_frame_size());
   if (!wrong.empty()) throw std::system_error(make_error_code(error::invalid_options), wrong);
   return std::make_shared<shell>(std::move(parts));
-}
-
-ILM_INLINE asio::any_io_executor make_strand(const asio::any_io_executor& executor) {
-  return asio::any_io_executor(asio::make_strand(executor));
 }
 
 }  // namespace ilm::runtime

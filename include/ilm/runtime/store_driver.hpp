@@ -196,12 +196,12 @@ class store_driver {
   bool collect() {
     protocol::timestamp now = context_.now();
     part<store_port>::use store(port_);
-    for (peer* p : peers_.take_changed()) {
-      std::optional<protocol::store_change> change = p->core.poll_change(now);
-      if (!change) continue;
-      store->append(*p->name, change->next, std::move(change->outbox), std::move(change->inbox));
-      in_commit_.push_back(p);
-    }
+    peers_.drain_changed([&](peer& p) {
+      std::optional<protocol::store_change> change = p.core.poll_change(now);
+      if (!change) return;
+      store->append(*p.name, change->next, std::move(change->outbox), std::move(change->inbox));
+      in_commit_.push_back(&p);
+    });
     return !in_commit_.empty();
   }
 
