@@ -45,7 +45,7 @@ void rethrow(std::exception_ptr failed) {
   if (failed) std::rethrow_exception(failed);
 }
 
-/// Both here, in a place of their own.
+/// Runs both in this process, in a directory of their own.
 void run_both() {
   auto ticks = std::chrono::steady_clock::now().time_since_epoch().count();
   auto place = std::filesystem::temp_directory_path() / ("ilm_durable." + std::to_string(ticks));
@@ -54,7 +54,7 @@ void run_both() {
   {
     asio::io_context context;
     ilm::tcp_network<> bob(context, "bob"), alice(context, "alice");
-    bob.listen("127.0.0.1:0");  // who is dialed need not know the address of who dials
+    bob.listen("127.0.0.1:0");  // a peer that is dialed needs no address of the dialing one
     alice.add_peer("bob", "127.0.0.1:" + std::to_string(bob.port()));
     asio::co_spawn(context, run(context, std::move(bob), "alice"), rethrow);
     asio::co_spawn(context, run(context, std::move(alice), "bob"), rethrow);

@@ -1,4 +1,4 @@
-// Contents of a type of one's own: whatever nlohmann/json can convert travels as CBOR.
+// Contents of a type of one's own: types that nlohmann/json can convert travel as CBOR.
 
 #include <ilm/codecs/json.hpp>
 #include <ilm/ilm.hpp>
@@ -45,8 +45,8 @@ asio::awaitable<void> run(asio::io_context& context) {
   bool right = got.article == "teapot" && got.quantity == 2 && got.remarks == wanted.remarks;
   if (!right) throw std::runtime_error("the order is not what was sent");
 
-  // Contents of another type are an error, which says what is wrong. They have been taken all the
-  // same: what becomes of them is the application's business.
+  // Contents of another type are an error that names the problem. The message counts as taken all
+  // the same: the application decides its fate.
   ilm::message<std::string> second = co_await depot_box.receive();
   try {
     second.as<order>();

@@ -1,5 +1,5 @@
-// What a messenger reports while a session is cut, the receiver crashes and a store is lost. Bob's
-// application reads on as if nothing had happened; Alice's is told what did.
+// The events of a messenger while a session is cut, the receiver crashes and a store is lost. Bob's
+// application reads on as if nothing had happened; Alice's gets an event for each.
 
 #include <ilm/ilm.hpp>
 

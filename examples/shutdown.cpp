@@ -1,5 +1,5 @@
-// A graceful shutdown: what can be delivered is, what cannot stays in the store, and the report
-// says how much is where. One of the two peers is absent.
+// A graceful shutdown: messages to present peers are delivered, the others stay in the store, and
+// the report counts both. One of the two peers is absent.
 
 #include <ilm/ilm.hpp>
 

@@ -51,7 +51,7 @@ class booking {
 
 using messenger = ilm::messenger<store, ilm::testing::simulated_network<id>, booking>;
 
-/// Plays the history of a seed; true if in the end exactly what was sent is booked.
+/// Plays the history of a seed; true if in the end each amount is booked once.
 bool play(std::uint64_t seed, bool naive) {
   clock_type::reset();
   std::mt19937_64 random(seed);

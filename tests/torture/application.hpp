@@ -83,6 +83,11 @@ class application {
   }
 
  private:
+  /// Sends without an outcome, and messages in the outbox, per peer.
+  static constexpr std::uint64_t open_sends_limit = 400;
+  static constexpr std::uint64_t outbox_limit = 2000;
+  static constexpr std::chrono::milliseconds heartbeat_interval{50};
+
   static void rethrow(std::exception_ptr failed) {
     if (failed) std::rethrow_exception(failed);
   }
@@ -136,7 +141,7 @@ class application {
   asio::awaitable<void> send(destination& to) {
     asio::steady_timer timer(context_);
     while (!ending_) {
-      if (!quiet_ && to.open_sends < 400 && depth(to) < 2000) send_batch(to);
+      if (!quiet_ && to.open_sends < open_sends_limit && depth(to) < outbox_limit) send_batch(to);
       timer.expires_after(std::chrono::microseconds(draw(8000)));
       co_await timer.async_wait(asio::use_awaitable);
     }
@@ -246,7 +251,7 @@ class application {
       }
       report("state", open, outbox, inbox, connected, again_, quiet_ ? 1 : 0, frames_resent);
       std::error_code woken;
-      heartbeat_.expires_after(std::chrono::milliseconds(50));
+      heartbeat_.expires_after(heartbeat_interval);
       co_await heartbeat_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
     }
   }

@@ -11,6 +11,21 @@ namespace torture {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
+namespace {
+
+// The shares of incidents, in percent; the rest are cuts.
+constexpr std::uint64_t share_of_kill_one = 30;
+constexpr std::uint64_t share_of_kill_at_start = 12;
+constexpr std::uint64_t share_of_kill_all = 8;
+constexpr std::uint64_t share_of_kill_at_end = 12;
+
+/// Messages of each stream before and after a copy of a store is made, and after it is put back.
+constexpr std::uint64_t messages_between_copies = 100;
+/// Proxies that are tried for one with a connection.
+constexpr int proxies_tried = 20;
+
+}  // namespace
+
 asio::awaitable<void> campaign::run() {
   supervisor_.open();
   const driver_options& options = supervisor_.options();
@@ -48,13 +63,18 @@ asio::awaitable<void> campaign::cause_incidents(std::uint64_t kills) {
 
 asio::awaitable<void> campaign::incident() {
   std::uint64_t percent = supervisor_.draw(100);
-  if (percent < 30) {
+  auto chosen = [&percent](std::uint64_t share) {
+    bool within = percent < share;
+    percent -= within ? 0 : share;
+    return within;
+  };
+  if (chosen(share_of_kill_one)) {
     co_await kill_one();
-  } else if (percent < 42) {
+  } else if (chosen(share_of_kill_at_start)) {
     co_await kill_at_start();
-  } else if (percent < 50) {
+  } else if (chosen(share_of_kill_all)) {
     kill_all();
-  } else if (percent < 62) {
+  } else if (chosen(share_of_kill_at_end)) {
     co_await kill_at_end();
   } else {
     cut_one();
@@ -104,7 +124,7 @@ asio::awaitable<void> campaign::kill_at_end() {
 void campaign::cut_one() {
   cut kind = static_cast<cut>(supervisor_.draw(cut_kinds));
   // Both sides dial and one connection remains: many proxies are idle.
-  for (int tries = 0; tries < 20; ++tries) {
+  for (int tries = 0; tries < proxies_tried; ++tries) {
     supervised_peer& a = any();
     proxy& route = a.proxies[supervisor_.draw(a.proxies.size())];
     if (!route.apply(kind)) continue;
@@ -119,12 +139,12 @@ asio::awaitable<void> campaign::put_back() {
   supervised_peer& a = any();
   std::size_t number = static_cast<std::size_t>(a.name[0] - 'a');
   std::filesystem::path store = supervisor_.store_of(a), copy = store.string() + ".copy";
-  if (!co_await exchange(100)) co_return;
+  if (!co_await exchange(messages_between_copies)) co_return;
   co_await hold(a);
   copy_store(store, copy);
   supervisor_.note("copied the store of " + a.name);
   a.held = false;
-  if (!co_await exchange(100)) co_return;
+  if (!co_await exchange(messages_between_copies)) co_return;
   co_await hold(a);
   copy_store(copy, store);
   supervisor_.note("put the store of " + a.name + " back");
@@ -137,7 +157,7 @@ asio::awaitable<void> campaign::put_back() {
   std::string otherwise = "the store of " + a.name + " was put back, and not all were told";
   if (!co_await supervisor_.until(reported, otherwise)) co_return;
   supervisor_.checks().put_back_reported(number);
-  co_await exchange(100);
+  co_await exchange(messages_between_copies);
 }
 
 /// Kills it, and does not start it again.

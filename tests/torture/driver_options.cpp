@@ -21,8 +21,8 @@ Ends with a table, and with 0 if all is well, else with 1.
   --level L      durability of the stores, os or media (default os)
   --seed S       draws what happens from S (default: a random one). What the processes then make
                  of it is a matter of timing: no two runs are alike
-  --keep DIR     puts stores, journals and logs into DIR, which must be empty or new, and keeps them;
-                 otherwise they are kept only if the run fails
+  --keep DIR     puts stores, journals and logs into DIR, which must be empty or new, and keeps
+                 them; otherwise they are kept only if the run fails
   --patience S   after how many seconds without any progress something has failed (default 90)
   --peer FILE    the program of a peer (default: ilm_torture_peer beside this one)
   --sabotage K   breaks a promise, to see it found; then 0 means that it was. K: repeat (the

@@ -52,6 +52,9 @@ class hasty_backend {
   }
 
  private:
+  /// From the completion of a commit until it is stored.
+  static constexpr std::chrono::milliseconds delay{30};
+
   struct shared {
     explicit shared(Backend b) : inner(std::move(b)) {}
     Backend inner;
@@ -73,7 +76,7 @@ class hasty_backend {
   static asio::awaitable<void> catch_up(std::shared_ptr<shared> s) {
     auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer(executor);
-    timer.expires_after(std::chrono::milliseconds(30));
+    timer.expires_after(delay);
     co_await timer.async_wait(asio::use_awaitable);
     for (; !s->late.empty(); s->late.pop_front(), ++s->stored) {
       co_await s->inner.commit(s->late.front());

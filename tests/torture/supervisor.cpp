@@ -13,6 +13,11 @@
 namespace torture {
 namespace {
 
+constexpr std::chrono::milliseconds journal_interval(100);
+constexpr std::chrono::seconds progress_interval(5);
+/// Complaints that are printed; all are in the log.
+constexpr std::uint64_t complaints_shown = 20;
+
 void rethrow(std::exception_ptr failed) {
   if (failed) std::rethrow_exception(failed);
 }
@@ -74,12 +79,12 @@ void supervisor::note(const std::string& line) {
 void supervisor::complain(const std::string& text) {
   note("COMPLAINT " + text);
   // One defect causes many complaints.
-  if (++summary_.complaints <= 20) std::cout << "complaint: " << text << std::endl;
+  if (++summary_.complaints <= complaints_shown) std::cout << "complaint: " << text << std::endl;
 }
 
 /// The number of messages delivered until now; reads the journals from time to time.
 std::uint64_t supervisor::look() {
-  if (clock_type::now() - looked_ > std::chrono::milliseconds(100)) {
+  if (clock_type::now() - looked_ > journal_interval) {
     looked_ = clock_type::now();
     checks_.follow();
   }
@@ -172,7 +177,7 @@ asio::awaitable<void> supervisor::watch() {
   for (;;) {
     co_await pause(std::chrono::seconds(1));
     look();
-    if (clock_type::now() - printed > std::chrono::seconds(5)) {
+    if (clock_type::now() - printed > progress_interval) {
       printed = clock_type::now();
       print_progress(std::cout, elapsed(), options_.kills, summary_);
     }

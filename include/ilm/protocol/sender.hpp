@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/error.hpp>
+#include <ilm/event.hpp>
 #include <ilm/message.hpp>
 #include <ilm/options.hpp>
 #include <ilm/protocol/frame.hpp>
@@ -52,6 +53,12 @@ class sender {
     committed_next_ = next;
     cache_first_ = cache_next_ = send_next_ = first;
     highest_sent_ = next - 1;  // what an earlier life sent is unknown
+  }
+
+  /// The cursors of this half.
+  void write(cursors& c) const noexcept {
+    c.outbox_first = delivered_ + 1;
+    c.erased_epoch = delivered_epoch_;
   }
 
   std::uint64_t delivered() const noexcept { return delivered_; }
@@ -149,10 +156,7 @@ class sender {
     for (const sequence_range& r : a.ranges) {
       if (r.last >= committed_next_) return error::acknowledged_unsent;
     }
-    constexpr std::uint64_t widest = std::uint64_t{1} << 30;
-    constexpr std::uint64_t widest_bytes = std::uint64_t{1} << 46;
-    if (a.credit_sequence > a.received + widest ||
-        a.credit_bytes > a.received_bytes + widest_bytes) {
+    if (!credit_in_range(a.credit_sequence, a.received, a.credit_bytes, a.received_bytes)) {
       return error::credit_out_of_range;
     }
     bool progress = a.received > received_ || a.delivered > delivered_ ||
@@ -175,10 +179,18 @@ class sender {
   void pinged() noexcept { ping_due_ = false; }
 
   /// The next message to send if it can never fit a frame or the peer's limit; reported once.
-  std::optional<std::uint64_t> poll_blocked() noexcept {
-    if (!blocked_ || blocked_told_ == send_next_) return std::nullopt;
-    blocked_told_ = send_next_;
-    return send_next_;
+  std::optional<event_record> poll_blocked() noexcept {
+    if (!blocked_ || blocked_reported_ == send_next_) return std::nullopt;
+    blocked_reported_ = send_next_;
+    event_record e(event_kind::stream_blocked, error::message_too_large);
+    e.outbound = sequence_range{send_next_, send_next_};
+    return e;
+  }
+
+  bool invariants_hold() const noexcept {
+    return received_ >= delivered_ && cache_first_ <= send_next_ && send_next_ <= cache_next_ &&
+           cache_next_ - cache_first_ == cache_.size() && cache_next_ <= committed_next_ &&
+           in_flight_bytes_ <= cached_bytes_;
   }
 
   /// Puts what is lost, then what is new, into the frame: up to window, credit and room.
@@ -404,7 +416,7 @@ class sender {
   timestamp timeout_at_ = never;
   timestamp loss_at_ = never;
   std::uint64_t resent_ = 0;
-  std::uint64_t blocked_told_ = 0;
+  std::uint64_t blocked_reported_ = 0;
   std::uint64_t disordered_until_ = 0;
   bool flowing_ = false;
   bool verified_ = false;

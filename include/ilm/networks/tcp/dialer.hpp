@@ -2,7 +2,7 @@
 
 #include <ilm/detail/asio.hpp>
 #include <ilm/networks/tcp/address.hpp>
-#include <ilm/networks/tcp/async_event.hpp>
+#include <ilm/networks/tcp/async_condition.hpp>
 #include <ilm/networks/tcp/event_source.hpp>
 #include <ilm/networks/tcp/session_builder.hpp>
 
@@ -36,7 +36,7 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     clock::time_point dial_at{};
     tcp_options::duration delay{};
     std::error_code last_error;
-    async_event changed;
+    async_condition changed;
   };
   using contact_pointer = std::shared_ptr<contact>;
 

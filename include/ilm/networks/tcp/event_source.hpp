@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ilm/networks/tcp/async_event.hpp>
+#include <ilm/networks/tcp/async_condition.hpp>
 #include <ilm/networks/tcp/interface.hpp>
 #include <ilm/networks/tcp/limits.hpp>
 #include <ilm/networks/tcp/pending_events.hpp>
@@ -124,7 +124,7 @@ class event_source {
 
   asio::any_io_executor executor_;
   std::size_t receive_buffer_;
-  async_event available_;
+  async_condition available_;
   std::map<byte_string, std::shared_ptr<pending_events>> peers_;
   std::deque<std::shared_ptr<pending_events>> ready_;
   std::deque<encoded_event> problems_;

@@ -3,7 +3,7 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/error.hpp>
 #include <ilm/networks/tcp/acceptor.hpp>
-#include <ilm/networks/tcp/async_event.hpp>
+#include <ilm/networks/tcp/async_condition.hpp>
 #include <ilm/networks/tcp/command_queue.hpp>
 #include <ilm/networks/tcp/dialer.hpp>
 #include <ilm/networks/tcp/event_source.hpp>
@@ -84,7 +84,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
     std::shared_ptr<sessions> all_sessions;
     std::shared_ptr<session_builder> builder;
     std::shared_ptr<dialer> contacts;
-    async_event ended;
+    async_condition ended;
   };
 
   void start(const asio::any_io_executor& executor) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ilm/networks/tcp/async_event.hpp>
+#include <ilm/networks/tcp/async_condition.hpp>
 #include <ilm/networks/tcp/interface.hpp>
 #include <ilm/networks/tcp/limits.hpp>
 #include <ilm/networks/tcp/types.hpp>
@@ -65,7 +65,7 @@ class pending_events {
   }
 
   /// Notified when the bytes fall below the receive buffer, and when a session ends.
-  async_event& room() noexcept { return room_; }
+  async_condition& room() noexcept { return room_; }
 
   /// Of event_source: whether these events are in its queue.
   bool is_ready = false;
@@ -99,7 +99,7 @@ class pending_events {
     assert(!in_session_ || announced_ || !events_.empty());
   }
 
-  async_event room_;
+  async_condition room_;
   std::shared_ptr<const byte_string> peer_;
   std::deque<event> events_;
   std::size_t bytes_ = 0;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ilm/networks/tcp/async_event.hpp>
+#include <ilm/networks/tcp/async_condition.hpp>
 #include <ilm/networks/tcp/configuration.hpp>
 #include <ilm/networks/tcp/connection.hpp>
 #include <ilm/networks/tcp/event_source.hpp>
@@ -54,7 +54,7 @@ class session {
     if (!is_open()) return;
     connection_->close();
     if (pending_) events_->end_session(pending_);
-    for (async_event* e : {&output_ready_, &room_to_send_, &tick_}) e->notify_all();
+    for (async_condition* e : {&output_ready_, &room_to_send_, &tick_}) e->notify_all();
   }
 
   /// Gives the socket at once what it takes, and queues the rest.
@@ -171,9 +171,9 @@ class session {
   instance_id peer_instance_;
   std::shared_ptr<pending_events> pending_;  ///< from `begin` on
   output_queue output_;
-  async_event output_ready_;
-  async_event room_to_send_;
-  async_event tick_;  ///< of `watch`
+  async_condition output_ready_;
+  async_condition room_to_send_;
+  async_condition tick_;  ///< of `watch`
   clock::time_point began_at_{};
   clock::time_point heard_at_{};
   clock::time_point sent_at_{};

@@ -11,12 +11,12 @@
 
 namespace ilm::detail::tcp {
 
-/// Resumes all coroutines that wait; each looks again at its own condition. No state is kept: a
-/// notification without a waiter has no effect. Only Asio owns a waiting coroutine, so a context
-/// can be destroyed with it.
-class async_event {
+/// Resumes all coroutines that wait; each looks again at its own condition. Unlike an async_event
+/// it keeps no flag, has any number of waiters, and leaves their ownership to Asio: a context that
+/// is destroyed ends the waits.
+class async_condition {
  public:
-  explicit async_event(asio::any_io_executor executor)
+  explicit async_condition(asio::any_io_executor executor)
       : timer_(std::move(executor), clock::time_point::max()) {}
 
   /// Until notified, or until cancelled: then the next wait throws.

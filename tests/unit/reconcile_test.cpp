@@ -1,6 +1,6 @@
 #include "support/catch.hpp"
 
-#include <ilm/protocol/resume.hpp>
+#include <ilm/protocol/reconcile.hpp>
 
 #include <vector>
 
@@ -15,7 +15,7 @@ constexpr incarnation alice{1, 0}, bob{2, 0}, other{3, 0};
 struct side {
   cursors c;
 
-  floors floor() const { return {c.acknowledged, c.received(), c.outbox_first - 1}; }
+  watermarks marks() const { return {c.acknowledged, c.received(), c.outbox_first - 1}; }
   hello_record hello() const {
     hello_record h;
     h.local = c.local;
@@ -29,7 +29,26 @@ struct side {
   }
 };
 
-verdict judged(const side& us, const side& them) { return judge(us.c, us.floor(), them.hello()); }
+/// A reconciliation, and both comparisons of which the outcome names the first only.
+struct result : reconciliation {
+  bool we_rolled_back = false, peer_rolled_back = false;
+
+  bool is(outcome o) const { return reconciliation::result == o; }
+};
+
+result reconciled(const cursors& ours, const watermarks& at_nonce, const hello_record& theirs) {
+  local_view here;
+  here.ours = ours;
+  here.at_nonce = at_nonce;
+  result r;
+  static_cast<reconciliation&>(r) = reconcile(here, theirs);
+  r.we_rolled_back = local_rolled_back(here, theirs);
+  r.peer_rolled_back = protocol::peer_rolled_back(here, theirs);
+  return r;
+}
+result reconciled(const side& us, const side& them) {
+  return reconciled(us.c, us.marks(), them.hello());
+}
 
 side make(incarnation local, incarnation peer, std::uint64_t first, std::uint64_t next,
           std::uint64_t acknowledged, std::uint64_t delivered, std::uint64_t received) {
@@ -71,13 +90,13 @@ bool possible(const side& from, const side& to) {
 
 TEST_CASE("two that agree resume where each stands") {
   side a = make(alice, bob, 3, 9, 4, 5, 7), b = make(bob, alice, 6, 10, 6, 3, 5);
-  verdict at_a = judged(a, b), at_b = judged(b, a);
-  CHECK(at_a.knows_us);
-  CHECK(at_a.known);
+  result at_a = reconciled(a, b), at_b = reconciled(b, a);
+  CHECK(at_a.peer_has_our_incarnation);
+  CHECK(at_a.peer_is_as_stored);
   CHECK_FALSE(at_a.we_rolled_back);
   CHECK_FALSE(at_a.peer_rolled_back);
-  CHECK_FALSE(at_a.peer_reset);
-  CHECK_FALSE(at_a.we_were_lost);
+  CHECK_FALSE(at_a.is(outcome::peer_reset));
+  CHECK_FALSE(at_a.is(outcome::local_store_lost));
   CHECK(at_a.send_from == 6);  // b received 5
   CHECK(at_b.take_from == 6);
   CHECK(at_b.send_from == 8);  // a received 7
@@ -86,11 +105,11 @@ TEST_CASE("two that agree resume where each stands") {
 
 TEST_CASE("two that never met start at the first message") {
   side a = make(alice, {}, 1, 4, 0, 0, 0), b = make(bob, {}, 1, 1, 0, 0, 0);
-  verdict v = judged(a, b);
-  CHECK_FALSE(v.knows_us);
-  CHECK_FALSE(v.known);
-  CHECK_FALSE(v.peer_reset);
-  CHECK_FALSE(v.we_were_lost);
+  result v = reconciled(a, b);
+  CHECK_FALSE(v.peer_has_our_incarnation);
+  CHECK_FALSE(v.peer_is_as_stored);
+  CHECK_FALSE(v.is(outcome::peer_reset));
+  CHECK_FALSE(v.is(outcome::local_store_lost));
   CHECK_FALSE(v.we_rolled_back);
   CHECK_FALSE(v.peer_rolled_back);
   CHECK(v.send_from == 1);
@@ -99,18 +118,18 @@ TEST_CASE("two that never met start at the first message") {
 
 TEST_CASE("a peer never met gives its first sequence") {
   side a = make(alice, {}, 5, 9, 0, 0, 0), b = make(bob, {}, 1, 1, 0, 0, 0);
-  CHECK(judged(b, a).take_from == 5);
-  CHECK(judged(a, b).send_from == 5);
+  CHECK(reconciled(b, a).take_from == 5);
+  CHECK(reconciled(a, b).send_from == 5);
 }
 
 TEST_CASE("a peer that lost its store is a reset on one side and a loss on the other") {
   side a = make(alice, bob, 3, 9, 4, 5, 7), b = make(other, {}, 1, 2, 0, 0, 0);
-  verdict at_a = judged(a, b), at_b = judged(b, a);
-  CHECK(at_a.peer_reset);
+  result at_a = reconciled(a, b), at_b = reconciled(b, a);
+  CHECK(at_a.is(outcome::peer_reset));
   CHECK_FALSE(at_a.peer_rolled_back);
   CHECK_FALSE(at_a.we_rolled_back);
-  CHECK(at_b.we_were_lost);
-  CHECK_FALSE(at_b.peer_reset);
+  CHECK(at_b.is(outcome::local_store_lost));
+  CHECK_FALSE(at_b.is(outcome::peer_reset));
   // All that the old incarnation did not confirm as delivered.
   CHECK(at_a.send_from == 3);
   CHECK(at_b.take_from == 3);
@@ -121,62 +140,63 @@ TEST_CASE("a peer that lost its store is a reset on one side and a loss on the o
 TEST_CASE("a side that lost its store hears of it from a peer that has adopted it already") {
   side a = make(alice, other, 3, 9, 0, 5, 7), b = make(other, {}, 1, 2, 0, 0, 0);
   hello_record theirs = a.hello();
-  CHECK_FALSE(judge(b.c, b.floor(), theirs).we_were_lost);
+  theirs.received = theirs.delivered = 0;  // of this incarnation
+  CHECK_FALSE(reconciled(b.c, b.marks(), theirs).is(outcome::local_store_lost));
   theirs.former_peer = bob;
-  CHECK(judge(b.c, b.floor(), theirs).we_were_lost);
+  CHECK(reconciled(b.c, b.marks(), theirs).is(outcome::local_store_lost));
 }
 
-TEST_CASE("a copy from before a mint is found only by who was introduced before") {
+TEST_CASE("a store older than its incarnation is found if the peer had confirmed the older one") {
   side b = make(bob, alice, 1, 2, 0, 0, 0), a = make(alice, other, 1, 1, 0, 0, 0);
-  CHECK_FALSE(judged(b, a).we_rolled_back);
+  CHECK_FALSE(reconciled(b, a).we_rolled_back);
   b.c.introduced = 1;
-  CHECK(judged(b, a).we_rolled_back);
+  CHECK(reconciled(b, a).we_rolled_back);
   a.c.peer = bob;
-  CHECK_FALSE(judged(b, a).we_rolled_back);
+  CHECK_FALSE(reconciled(b, a).we_rolled_back);
 }
 
 TEST_CASE("a peer whose received went below what it acknowledged was rolled back") {
   side a = make(alice, bob, 1, 9, 5, 0, 0), b = make(bob, alice, 1, 1, 0, 0, 4);
-  CHECK(judged(a, b).peer_rolled_back);
-  CHECK(judged(b, a).we_rolled_back);
-  CHECK_FALSE(judged(a, b).we_rolled_back);
-  CHECK_FALSE(judged(b, a).peer_rolled_back);
+  CHECK(reconciled(a, b).peer_rolled_back);
+  CHECK(reconciled(b, a).we_rolled_back);
+  CHECK_FALSE(reconciled(a, b).we_rolled_back);
+  CHECK_FALSE(reconciled(b, a).peer_rolled_back);
 }
 
 TEST_CASE("a peer whose next sequence is not above what we received was rolled back") {
   side a = make(alice, bob, 1, 1, 0, 4, 4);
-  CHECK(judged(a, make(bob, alice, 1, 4, 0, 0, 0)).peer_rolled_back);
-  CHECK(judged(make(bob, alice, 1, 4, 0, 0, 0), a).we_rolled_back);
-  CHECK_FALSE(judged(a, make(bob, alice, 1, 5, 0, 0, 0)).peer_rolled_back);
+  CHECK(reconciled(a, make(bob, alice, 1, 4, 0, 0, 0)).peer_rolled_back);
+  CHECK(reconciled(make(bob, alice, 1, 4, 0, 0, 0), a).we_rolled_back);
+  CHECK_FALSE(reconciled(a, make(bob, alice, 1, 5, 0, 0, 0)).peer_rolled_back);
 }
 
 TEST_CASE("a peer whose delivered went below what it confirmed was rolled back") {
   side a = make(alice, bob, 11, 11, 10, 0, 0), b = make(bob, alice, 1, 1, 0, 5, 10);
-  CHECK(judged(a, b).peer_rolled_back);
-  CHECK(judged(b, a).we_rolled_back);
-  CHECK_FALSE(judged(a, b).we_rolled_back);
-  CHECK_FALSE(judged(b, a).peer_rolled_back);
+  CHECK(reconciled(a, b).peer_rolled_back);
+  CHECK(reconciled(b, a).we_rolled_back);
+  CHECK_FALSE(reconciled(a, b).we_rolled_back);
+  CHECK_FALSE(reconciled(b, a).peer_rolled_back);
 }
 
 TEST_CASE("both may find that they and the other were rolled back") {
   side a = make(alice, bob, 1, 3, 0, 0, 5), b = make(bob, alice, 1, 3, 0, 0, 5);
-  CHECK(judged(a, b).we_rolled_back);
-  CHECK(judged(a, b).peer_rolled_back);
+  CHECK(reconciled(a, b).we_rolled_back);
+  CHECK(reconciled(a, b).peer_rolled_back);
 }
 
 TEST_CASE("a hello as old as its nonce is no rollback though the cursors moved since") {
   side a = make(alice, bob, 1, 9, 4, 0, 0), b = make(bob, alice, 1, 3, 0, 0, 4);
-  floors then = a.floor();
+  watermarks then = a.marks();
   a.c.acknowledged = 6;  // an ack overtook the hello
-  CHECK_FALSE(judge(a.c, then, b.hello()).peer_rolled_back);
-  CHECK(judge(a.c, a.floor(), b.hello()).peer_rolled_back);
+  CHECK_FALSE(reconciled(a.c, then, b.hello()).peer_rolled_back);
+  CHECK(reconciled(a.c, a.marks(), b.hello()).peer_rolled_back);
 }
 
-TEST_CASE("a side that minted anew is a reset that keeps what it received") {
+TEST_CASE("a new incarnation is a reset that keeps what it received") {
   side a = make(alice, bob, 3, 9, 7, 5, 7);
   side b = make(other, alice, 2, 5, 0, 3, 5);  // had received 7, was put back to 5
-  verdict at_a = judged(a, b), at_b = judged(b, a);
-  CHECK(at_a.peer_reset);
+  result at_a = reconciled(a, b), at_b = reconciled(b, a);
+  CHECK(at_a.is(outcome::peer_reset));
   CHECK_FALSE(at_a.peer_rolled_back);
   CHECK_FALSE(at_a.we_rolled_back);
   CHECK_FALSE(at_b.we_rolled_back);
@@ -186,12 +206,12 @@ TEST_CASE("a side that minted anew is a reset that keeps what it received") {
   CHECK(at_a.take_from == 2);
 }
 
-TEST_CASE("a side that minted anew and did not store where it begins was not rolled back again") {
+TEST_CASE("a new incarnation that did not store where it begins was not rolled back again") {
   // a's first message was delivered to an earlier incarnation of b, and is gone. The present one
   // has stored a, and a has stored it, but not yet that a's stream begins at 2 for it.
   side a = make(alice, bob, 2, 3, 0, 0, 0), b = make(bob, alice, 1, 2, 0, 0, 0);
-  verdict at_a = judged(a, b), at_b = judged(b, a);
-  for (const verdict& v : {at_a, at_b}) {
+  result at_a = reconciled(a, b), at_b = reconciled(b, a);
+  for (const result& v : {at_a, at_b}) {
     CHECK_FALSE(v.we_rolled_back);
     CHECK_FALSE(v.peer_rolled_back);
   }
@@ -199,16 +219,16 @@ TEST_CASE("a side that minted anew and did not store where it begins was not rol
   CHECK(at_b.take_from == 2);
   // What it acknowledged since, it has to have.
   a.c.acknowledged = 2;
-  CHECK(judged(a, b).peer_rolled_back);
-  CHECK(judged(b, a).we_rolled_back);
+  CHECK(reconciled(a, b).peer_rolled_back);
+  CHECK(reconciled(b, a).we_rolled_back);
 }
 
-TEST_CASE("in every small world the two sides' verdicts match") {
+TEST_CASE("in every small world the outcomes of both sides match") {
   const std::vector<side> as = sides(alice, bob, 2), bs = sides(bob, alice, 2);
   std::size_t wrong = 0, resumed = 0;
   for (const side& a : as) {
     for (const side& b : bs) {
-      verdict at_a = judged(a, b), at_b = judged(b, a);
+      result at_a = reconciled(a, b), at_b = reconciled(b, a);
       if (at_a.we_rolled_back != at_b.peer_rolled_back) ++wrong;
       if (at_a.peer_rolled_back != at_b.we_rolled_back) ++wrong;
       if (at_a.send_from != at_b.take_from || at_b.send_from != at_a.take_from) {
@@ -230,10 +250,10 @@ TEST_CASE("in every small world that resumes nothing is left out and nothing com
   for (const side& a : sides(alice, bob, 3)) {
     for (const side& b : sides(bob, alice, 2)) {
       if (!possible(a, b) || !possible(b, a)) continue;
-      if (judged(a, b).send_from != b.c.received() + 1) ++wrong;
-      if (judged(b, a).take_from != b.c.received() + 1) ++wrong;
-      if (judged(a, b).send_from < a.c.outbox_first) ++wrong;
-      if (judged(a, b).send_from > a.c.outbox_next) ++wrong;
+      if (reconciled(a, b).send_from != b.c.received() + 1) ++wrong;
+      if (reconciled(b, a).take_from != b.c.received() + 1) ++wrong;
+      if (reconciled(a, b).send_from < a.c.outbox_first) ++wrong;
+      if (reconciled(a, b).send_from > a.c.outbox_next) ++wrong;
     }
   }
   CHECK(wrong == 0);
@@ -254,8 +274,8 @@ TEST_CASE(
             e.inbox_next > l.inbox_next) {
           continue;
         }
-        bool told = judged(a, early).peer_rolled_back;
-        if (told != judged(early, a).we_rolled_back) ++wrong;
+        bool told = reconciled(a, early).peer_rolled_back;
+        if (told != reconciled(early, a).we_rolled_back) ++wrong;
         if (told) ++found;
         // Not told: then a neither relied on what b forgot nor has messages that b gives anew.
         if (!told && (a.c.acknowledged > e.received() || a.c.received() >= e.outbox_next)) ++wrong;
@@ -271,8 +291,8 @@ TEST_CASE("in every small world a lost store starts both streams without a gap")
   for (const side& a : sides(alice, bob, 3)) {
     for (std::uint64_t next = 1; next <= 3; ++next) {
       side b = make(other, {}, 1, next, 0, 0, 0);
-      verdict at_a = judged(a, b), at_b = judged(b, a);
-      if (!at_a.peer_reset || !at_b.we_were_lost) ++wrong;
+      result at_a = reconciled(a, b), at_b = reconciled(b, a);
+      if (!at_a.is(outcome::peer_reset) || !at_b.is(outcome::local_store_lost)) ++wrong;
       if (at_a.we_rolled_back || at_a.peer_rolled_back) ++wrong;
       if (at_b.we_rolled_back || at_b.peer_rolled_back) ++wrong;
       if (at_a.send_from != a.c.outbox_first || at_b.take_from != a.c.outbox_first) ++wrong;
@@ -291,9 +311,11 @@ TEST_CASE("in every small world one side that stored the meeting and one that di
         for (std::uint64_t a_next = 1; a_next <= 3; ++a_next) {
           side a = make(alice, bob, 1, a_next, 0, delivered, received);
           side b = make(bob, {}, 1, b_next, 0, 0, 0);
-          verdict at_a = judged(a, b), at_b = judged(b, a);
-          for (const verdict& v : {at_a, at_b}) {
-            if (v.we_rolled_back || v.peer_rolled_back || v.peer_reset || v.we_were_lost) ++wrong;
+          result at_a = reconciled(a, b), at_b = reconciled(b, a);
+          for (const result& v : {at_a, at_b}) {
+            if (v.we_rolled_back || v.peer_rolled_back || v.is(outcome::peer_reset) ||
+                v.is(outcome::local_store_lost))
+              ++wrong;
           }
           if (at_a.send_from != 1 || at_b.take_from != 1) ++wrong;
           if (at_b.send_from != received + 1 || at_a.take_from != received + 1) ++wrong;
