@@ -45,7 +45,7 @@ void checker::handle_refused(side sender, id which) {
 
 void checker::handle_receipt(side sender, id which) {
   if (from(sender).sends[which].taken == 0) {
-    fail("a receipt for " + text_of(sender, which) + ", which nobody took");
+    fail("a receipt for " + text_of(sender, which) + ", which was not taken");
   }
 }
 
@@ -83,7 +83,7 @@ void checker::handle_taken(side at, const message& m, const disk& d) {
   bool stored = std::any_of(d.inbox.begin(), d.inbox.end(), [&](const auto& one) {
     return one.index == m.index && one.contents.text() == m.text();
   });
-  if (!stored) fail(text + " is handed over and not in the store");
+  if (!stored) fail(text + " is delivered and not in the store");
   if (t.sequence == 0) t.sequence = m.sequence;
   if (t.sequence != m.sequence) fail(text + " comes as number " + number(m.sequence));
   if (s.expected && m.index != *s.expected) {
@@ -154,8 +154,7 @@ void checker::check_taken_below(side sender, std::uint64_t first, const char* so
   for (id which = 0; which < sends.size(); ++which) {
     const sent& s = sends[which];
     if (s.state == fate::stored && !s.abandoned && s.sequence < first && s.taken == 0) {
-      fail(text_of(sender, which) + " is confirmed according to " + source +
-           ", but nobody took it");
+      fail(text_of(sender, which) + " is confirmed according to " + source + ", but was not taken");
     }
   }
 }

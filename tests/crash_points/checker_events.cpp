@@ -59,7 +59,7 @@ void checker::handle_event(side self, const event_type& e) {
         event_kind::network_ended, event_kind::events_lost}) {
     if (e.kind == never) due = false;
   }
-  if (!due) fail(name_of(self) + " is told without reason: " + describe(e));
+  if (!due) fail(name_of(self) + " gets an event without a cause: " + describe(e));
 }
 
 void checker::finish(const disk& a, const disk& b) {
@@ -70,7 +70,7 @@ void checker::finish(const disk& a, const disk& b) {
     bool confirmed = mine.outbox_first == mine.outbox_next &&
                      theirs.received() == mine.outbox_next - 1 &&
                      theirs.delivered() == theirs.received();
-    if (!confirmed) fail("the cursors of the messages from " + name_of(s) + " do not meet");
+    if (!confirmed) fail("the cursors of the messages from " + name_of(s) + " differ");
     finish_stream(s);
   }
   if (replaced_) finish_replacement();
@@ -102,10 +102,10 @@ void checker::finish_abandoned(side sender, id which) {
   std::string text = text_of(sender, which) + " (number " + std::to_string(m.sequence) + ")";
   if (m.taken == 0) {
     if (!named(s.missed_by_receiver, m.sequence)) {
-      fail(text + " went with its store, and the receiver was not told");
+      fail(text + " went with its store, and the receiver got no event");
     }
     if (lost_ && !named(s.missed_by_sender, m.sequence)) {
-      fail(text + " went with its store, and the sender was not told");
+      fail(text + " went with its store, and the sender got no event");
     }
     return;
   }
@@ -126,10 +126,10 @@ void checker::finish_replacement() {
   side victim = *replaced_;
   event_kind own = lost_ ? event_kind::store_lost : event_kind::rolled_back;
   if (events_[victim][own] == 0) {
-    fail(name_of(victim) + " was not told: " + std::string(ilm::name_of(own)));
+    fail(name_of(victim) + " got no event: " + std::string(ilm::name_of(own)));
   }
   if (events_[other(victim)][event_kind::peer_reset] == 0) {
-    fail(name_of(other(victim)) + " was not told: peer_reset");
+    fail(name_of(other(victim)) + " got no event: peer_reset");
   }
 }
 

@@ -152,7 +152,7 @@ struct world::state {
   void read_event(side s, std::shared_ptr<instance> l) {
     at(s).running->next_event([this, s, l](std::error_code failed, checker::event_type e) {
       if (failed || !l->alive) return;
-      note("      " + name_of(s) + " is told: " + describe(e));
+      note("      " + name_of(s) + " gets an event: " + describe(e));
       checks.handle_event(s, e);
       read_event(s, l);
     });

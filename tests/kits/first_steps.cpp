@@ -71,6 +71,7 @@ struct simple_stores {
   static constexpr bool one_handle = true;  // the store is in the handle
   simple_backend<std::string> operator()(unsigned) { return {}; }
 };
+
 // [kit]
 
 }  // namespace

@@ -25,6 +25,7 @@ struct udp_networks {
 
   asio::io_context& context;
 };
+
 // [kit]
 
 }  // namespace

@@ -5,7 +5,7 @@
 # names it in the line before the fence:
 #   <!-- snippet: examples/first.cpp#first -->
 # and in the file, lines of their own that say `// [first]` (`# [first]` in CMake) begin and end the region.
-# A region may have several pieces, which are shown as one. Common indentation does not count.
+# A region may have several pieces, which are shown as one. The common indentation of a piece does not count.
 # After a change of the file, update.cmake copies the region to the page.
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/text.cmake")

@@ -5,7 +5,7 @@ cmake_minimum_required(VERSION 3.25)
 set(root "${WORK_DIR}/case")
 string(CONCAT source "int before;\n" "  // [shown]\n" "  int a[2] = {1, 2};\n" "\n" "  if (a[0]) {\n"
        "    ++a[1];  // \${x} \\n\n" "  }\n" "  // [shown]\n" "int between;\n" "// [pieces]\n" "int one;\n"
-       "// [pieces]\n" "int hidden;\n" "// [pieces]\n" "int two;\n" "// [pieces]\n" "// [endless]\n")
+       "// [pieces]\n" "int hidden;\n" "  // [pieces]\n" "  int two;\n" "  // [pieces]\n" "// [endless]\n")
 string(CONCAT shown "int a[2] = {1, 2};\n" "\n" "if (a[0]) {\n" "  ++a[1];  // \${x} \\n\n" "}\n")
 
 # expect(<pass|text of the finding> <page>)

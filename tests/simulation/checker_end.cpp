@@ -55,9 +55,9 @@ void checker::finish_stream(std::size_t from, std::size_t to, const stream& s) {
       }
       if (!named(from, to, true, r.sequence, nanoseconds(0)) &&
           !named(to, from, false, r.sequence, nanoseconds(0))) {
-        fail("repeated in silence", title(from, to, n) + " was taken again at " +
-                                        std::to_string(at.count() / 1000) +
-                                        " us, and no event names it" + summary());
+        fail("unreported repetition", title(from, to, n) + " was taken again at " +
+                                          std::to_string(at.count() / 1000) +
+                                          " us, and no event names it" + summary());
       }
     }
   }
@@ -75,9 +75,9 @@ void checker::finish_missing(std::size_t from, std::size_t to, std::size_t n, co
   }
   if (!named(from, to, true, r.sequence, r.forgotten_at) ||
       !named(to, from, false, r.sequence, r.forgotten_at)) {
-    fail("lost in silence", title(from, to, n) + " went with its store at " +
+    fail("unreported loss", title(from, to, n) + " went with its store at " +
                                 std::to_string(r.forgotten_at.count() / 1000) +
-                                " us, and not both sides were told" + summary());
+                                " us, and not both sides got an event" + summary());
   }
 }
 
@@ -93,11 +93,11 @@ void checker::finish_store_resets() {
     bool self = reported(at, other, last.at, {kind::store_lost, kind::rolled_back});
     bool peer = reported(other, at, last.at, {kind::peer_reset, kind::peer_rolled_back});
     if (self && peer) continue;
-    fail("went back in silence", peer_name(at) + "'s store " +
-                                     (last.lost ? "was lost" : "went back") + " at " +
-                                     std::to_string(last.at.count() / 1000) + " us; " +
-                                     (self ? "" : peer_name(at) + " was not told; ") +
-                                     (peer ? "" : peer_name(other) + " was not told") + summary());
+    fail("unreported rollback", peer_name(at) + "'s store " +
+                                    (last.lost ? "was lost" : "went back") + " at " +
+                                    std::to_string(last.at.count() / 1000) + " us; " +
+                                    (self ? "" : peer_name(at) + " got no event; ") +
+                                    (peer ? "" : peer_name(other) + " got no event") + summary());
   }
 }
 
@@ -116,7 +116,7 @@ void checker::finish_unread(std::size_t at, unsigned process, nanoseconds end) {
                  (r.contains(u.sequence) || r.contains(u.index));
         });
     if (!found) {
-      fail("unreadable in silence",
+      fail("unreported unreadable message",
            peer_name(at) + " cannot read " +
                (u.which == ilm::box::outbox ? "its message to " : "the message from ") +
                peer_name(u.peer) + " with sequence " + std::to_string(u.sequence) +

@@ -68,7 +68,7 @@ void checker::store_outbox(std::size_t at, std::size_t to, const ilm::peer_chang
     while (n < s.messages.size() && !fits(n)) ++n;
     if (n == s.messages.size() || m.sequence != sequence || m.index != sequence) {
       return fail("wrong outbox", peer_name(at) + " stored sequence " + std::to_string(m.sequence) +
-                                      " to " + peer_name(to) + ", which is not what comes next");
+                                      " to " + peer_name(to) + ", which is not the next message");
     }
     record& r = s.messages[n];
     r.stored = true;
@@ -206,11 +206,11 @@ bool checker::contradicts(std::size_t at, std::size_t about, const image& before
 bool checker::went_back_unnoticed(std::size_t at, std::size_t about) const {
   auto list = store_resets_.find({at, about});
   if (list == store_resets_.end()) return false;
-  auto met = [&](std::size_t self, std::size_t peer) {
+  auto last_session = [&](std::size_t self, std::size_t peer) {
     auto found = last_session_.find({self, peer});
     return found != last_session_.end() ? found->second : nanoseconds(-1);
   };
-  nanoseconds last = std::min(met(at, about), met(about, at));
+  nanoseconds last = std::min(last_session(at, about), last_session(about, at));
   return std::any_of(list->second.begin(), list->second.end(),
                      [&](const store_reset& a) { return !a.lost && a.at >= last; });
 }
@@ -275,10 +275,11 @@ void checker::forget_received(std::size_t at, std::size_t from, const image& aft
     // before it created its present incarnation is new to its peer, which gets an event
     // (peer_reset); the side itself gets none, so no event names messages taken again from the old
     // inbox.
-    const ilm::incarnation shown = kept != nullptr ? kept->where.local : after.local;
-    bool stranger = sender != nullptr && sender->where.peer && sender->where.peer != shown;
+    const ilm::incarnation local = kept != nullptr ? kept->where.local : after.local;
+    bool incarnation_unknown =
+        sender != nullptr && sender->where.peer && sender->where.peer != local;
     if (again_here) {
-      r.silent_repeat = waits || stranger;
+      r.silent_repeat = waits || incarnation_unknown;
     } else {
       r.silent_repeat = waits && !receiver_lost && acknowledged < r.sequence;
     }

@@ -20,7 +20,7 @@ wire::name name_of_incarnation(const ilm::incarnation& i) {
 void checker::handle_frame_sent(std::size_t from, std::size_t to,
                                 std::span<const std::byte> bytes) {
   std::optional<wire::frame> f = wire::read(bytes);
-  if (!f) return fail("malformed frame", peer_name(from) + " sent what is no frame");
+  if (!f) return fail("malformed frame", peer_name(from) + " sent a malformed frame");
   if (f->ack) check_ack(from, to, *f);
   if (f->hello) check_hello(from, to, *f);
   if (!f->records.empty()) check_data(from, to, *f);
@@ -54,16 +54,16 @@ void checker::check_ack(std::size_t from, std::size_t to, const wire::frame& f) 
 void checker::check_hello(std::size_t from, std::size_t to, const wire::frame& f) {
   const wire::hello& h = *f.hello;
   const ilm::cursors* stored = cursors_at(from, to);
-  ilm::cursors stranger;
-  const ilm::cursors& c = stored != nullptr ? *stored : stranger;
+  ilm::cursors none;
+  const ilm::cursors& c = stored != nullptr ? *stored : none;
   // The disk may be ahead of its owner by one commit that has not completed.
   bool newest = h.peer == name_of_incarnation(c.peer);
-  const auto& met = stored_incarnations_[{from, to}];
+  const auto& held = stored_incarnations_[{from, to}];
   bool honest = newest ? h.received <= c.received() && h.delivered <= confirmed(c)
-                       : h.peer == wire::name() || met.contains(h.peer);
+                       : h.peer == wire::name() || held.contains(h.peer);
   honest = honest && h.next <= c.outbox_next;
   if (!honest) {
-    fail("hello before the store", peer_name(from) + " greets " + peer_name(to) +
+    fail("hello before the store", peer_name(from) + " sends a hello to " + peer_name(to) +
                                        " with received " + std::to_string(h.received) +
                                        " and next " + std::to_string(h.next) +
                                        ", but its store has " + std::to_string(c.received()) +

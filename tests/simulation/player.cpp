@@ -140,7 +140,7 @@ void player::watch_events(std::size_t a, const process_pointer& l) {
 void player::handle_event(std::size_t a, const event_type& e) {
   ++out_.totals.events;
   mix(static_cast<std::uint64_t>(e.kind) + 256);
-  note(actors_[a]->name, " is told about ", e.peer ? *e.peer : std::string("itself"), ": ",
+  note(actors_[a]->name, " gets an event about ", e.peer ? *e.peer : std::string("itself"), ": ",
        ilm::describe(e));
   if (!e.peer) return checker_->handle_own_event(a, e);
   bool grave = e.kind == ilm::event_kind::peer_reset || e.kind == ilm::event_kind::store_lost ||

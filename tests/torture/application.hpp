@@ -207,7 +207,8 @@ class application {
     std::uint8_t number = number_of(m.from);
     source& from = sources_[number];
     if (from.delivered_index != 0 && m.index != from.delivered_index + 1) {
-      report("complaint", m.from, "index", m.index, "after", from.delivered_index, "in one life");
+      report("complaint", m.from, "index", m.index, "after", from.delivered_index,
+             "in one process");
     }
     from.delivered_index = m.index;
     if (arguments_.sabotage == "forget" && draw(500) == 0) return;

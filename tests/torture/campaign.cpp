@@ -154,7 +154,8 @@ asio::awaitable<void> campaign::put_back() {
   supervisor_.checks().store_put_back(number);
   a.held = false;
   auto reported = [this, &a] { return rollback_reported(a); };
-  std::string otherwise = "the store of " + a.name + " was put back, and not all were told";
+  std::string otherwise =
+      "the store of " + a.name + " was put back, and not all peers got an event";
   if (!co_await supervisor_.until(reported, otherwise)) co_return;
   supervisor_.checks().put_back_reported(number);
   co_await exchange(messages_between_copies);
@@ -200,7 +201,7 @@ asio::awaitable<void> campaign::calm() {
     for (proxy& route : a.proxies) route.calm();
   }
   auto running = [this] { return all_running(); };
-  std::string otherwise = "not all peers get to work";
+  std::string otherwise = "not all peers start to work";
   if (!co_await supervisor_.until(running, otherwise)) co_return;
   for (supervised_peer& a : supervisor_.peers()) a.process->command('q');
   auto drained = [this] {

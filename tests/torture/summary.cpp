@@ -24,7 +24,7 @@ void print_progress(std::ostream& out, std::chrono::seconds elapsed, std::uint64
                     const summary& t) {
   out << '[' << std::setw(4) << elapsed.count() << " s] kills " << t.all_kills() << '/'
       << kills_wanted << ", cuts " << t.all_cuts() << ", accepted " << t.messages.accepted
-      << ", delivered " << t.messages.delivered << ", handed over again " << t.again
+      << ", delivered " << t.messages.delivered << ", delivered again " << t.again
       << ", complaints " << t.complaints << std::endl;
 }
 
@@ -67,7 +67,7 @@ void print_messages(table& lines, const summary& t) {
   lines.row("in doubt", m.intended - m.accepted - m.refused, "their sender was killed meanwhile");
   lines.row("delivered", m.delivered);
   lines.row("  of those in doubt", m.doubtful_delivered);
-  lines.row("handed over again, and skipped", t.again, "the documented window");
+  lines.row("delivered again, and skipped", t.again, "the documented window");
   lines.row("lost", m.lost);
   lines.row("repeated", m.repeated);
   lines.row("out of order", m.disordered);

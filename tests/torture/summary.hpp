@@ -29,7 +29,7 @@ struct summary {
   std::uint64_t graceful = 0;  ///< shutdowns that came to their end
   std::uint64_t starts = 0, failed_starts = 0;
   std::chrono::milliseconds slowest_start{0};
-  std::uint64_t again = 0;  ///< messages handed over again, within the window, and skipped
+  std::uint64_t again = 0;  ///< messages delivered again, within the window, and skipped
   std::map<std::string, std::uint64_t> events;
   stream_counts messages;
   std::uint64_t complaints = 0;
