@@ -15,7 +15,7 @@
 namespace ilm::protocol {
 
 /// The cursors with `delivered` as the peer may know it. Messages consumed before a session is open
-/// do not advance it: the inbox may be a restored backup, in which they are repetitions.
+/// do not advance it: the inbox may be a restored backup, and they repetitions.
 inline cursors advertised(cursors c) noexcept {
   c.inbox_first = c.shown_first;
   c.delivered_epoch = c.shown_epoch;

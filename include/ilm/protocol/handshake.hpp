@@ -14,8 +14,8 @@ namespace ilm::protocol {
 
 /// Proves that a hello is fresh. Hand it session events and hellos; ask it which hello to send.
 ///
-/// A *candidate* is a nonce of ours that waits to be echoed. A hello that echoes it was made after
-/// it was created, so its cursors are no older than that moment. The pair (candidate, the hello's
+/// A *candidate* is a nonce of ours that waits to be echoed. A hello that echoes it is younger
+/// than it, so its cursors are no older than that moment. The pair (candidate, the hello's
 /// nonce) then becomes the session, whose tag every other frame must carry. A hello with an unknown
 /// nonce is answered with a candidate of ours and changes nothing else, so a late or repeated one
 /// never ends a session by itself.

@@ -41,7 +41,7 @@ class round_trip {
     return std::max<duration>(smoothed_ * quarters_ / 4, std::chrono::milliseconds(1));
   }
   /// A repair was acknowledged too soon to have been the cause of it.
-  void needless_repair() noexcept { quarters_ = std::min(quarters_ + 1, 4); }
+  void spurious_retransmission() noexcept { quarters_ = std::min(quarters_ + 1, 4); }
   /// Whether what was sent `ago` can have been acknowledged.
   bool plausible(duration ago) const noexcept { return ago >= smoothed_ / 2; }
   duration smoothed() const noexcept { return smoothed_; }
