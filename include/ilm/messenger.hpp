@@ -184,8 +184,7 @@ class messenger {
     return asio::async_initiate<Token, void(std::error_code, event_type)>(
         [engine = engine_](auto&& handler) {
           std::uint64_t id = connect_cancellation(engine, handler);
-          completion<event_type> done(std::forward<decltype(handler)>(handler),
-                                      engine->executor());
+          completion<event_type> done(std::forward<decltype(handler)>(handler), engine->executor());
           engine->next_event(id, passing<runtime::named_event>(std::move(done)));
         },
         token);

@@ -67,8 +67,7 @@ class store_adapter final : public store_port {
   }
 
   asio::awaitable<std::vector<stored_message>> read(box source, const peer_name& peer,
-                                                    std::uint64_t from,
-                                                    page_limit limit) override {
+                                                    std::uint64_t from, page_limit limit) override {
     return backend_.read(source, id_of<PeerId>(peer), from, limit);
   }
   asio::awaitable<void> close() override { return backend_.close(); }

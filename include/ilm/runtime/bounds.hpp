@@ -5,7 +5,8 @@
 
 namespace ilm::runtime {
 
-// The bounds that are no options: each is a matter of turns on the strand, or of courtesy at the end.
+// The bounds that are no options: each is a matter of turns on the strand, or of courtesy at the
+// end.
 
 /// For how many turns frames wait after a commit. A sender that awaits each send needs a few turns
 /// for its next one; messages that come in them share a frame.

@@ -30,6 +30,7 @@ class commit_scheduler {
     if (!unflushed_) return step::wait;
     if (idle_turns_ == coalescing_turns) return step::flush;
     ++idle_turns_;
+    assert(invariants_hold());
     return step::gather;
   }
 
@@ -70,12 +71,17 @@ class commit_scheduler {
   bool has_unflushed() const noexcept { return unflushed_; }
 
  private:
+  bool invariants_hold() const noexcept {
+    return idle_turns_ <= coalescing_turns && (!unflushed_ || commits_ > 0);
+  }
+
   void end_commit() noexcept {
     assert(committing_);
     committing_ = false;
     unflushed_ = true;
     idle_turns_ = 0;
     ++commits_;
+    assert(invariants_hold());
   }
 
   const options& options_;

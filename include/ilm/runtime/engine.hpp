@@ -49,8 +49,8 @@ class engine {
   virtual void cancel(std::uint64_t operation) = 0;
   virtual named_statistics statistics() const = 0;
 
-  /// Ends everything at once, as a crash would; the callers that wait are told. If the context never
-  /// runs again, what waits is destroyed with it.
+  /// Ends everything at once, as a crash would; the callers that wait are told. If the context
+  /// never runs again, what waits is destroyed with it.
   virtual void stop() = 0;
 
   /// For handlers that have no executor of their own.

@@ -77,8 +77,8 @@ class event_queue {
   std::uint64_t lost() const noexcept { return lost_; }
 
  private:
-  /// An event that a hostile peer or a failing handler can repeat at will goes before one that comes
-  /// once.
+  /// An event that a hostile peer or a failing handler can repeat at will goes before one that
+  /// comes once.
   void make_room() {
     auto cheap = std::find_if(events_.begin(), events_.end(), [](const named_event& e) {
       return e.record.kind == event_kind::frame_rejected ||

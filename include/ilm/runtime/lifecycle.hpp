@@ -13,18 +13,19 @@ namespace ilm::runtime {
 
 /// Where a messenger stands between its construction and its end.
 ///
-/// | state               | until                                                          | then                |
+/// | state               | until                                                          | then |
 /// |---------------------|----------------------------------------------------------------|---------------------|
-/// | opening             | the store opened; a shutdown was asked for                     | running; giving_up  |
-/// | giving_up           | the store opened; it failed again, or the deadline             | draining; ended     |
-/// | running             | a shutdown was asked for                                       | draining            |
-/// | draining            | everything is delivered, or the deadline                       | stopping_commits    |
-/// | stopping_commits    | no commit is under way                                         | stopping_deliveries |
-/// | stopping_deliveries | no call of the application runs, or delivery_grace is over     | last_commit         |
-/// | last_commit         | the last batch is stored, or failed                            | last_stored         |
-/// | last_stored         | at once                                                        | saying_bye          |
-/// | saying_bye          | no frame is with the network, or bye_grace is over             | closing             |
-/// | closing             | the store is closed, or failed to close                        | ended               |
+/// | opening             | the store opened; a shutdown was asked for                     |
+/// running; giving_up  | | giving_up           | the store opened; it failed again, or the deadline
+/// | draining; ended     | | running             | a shutdown was asked for | draining            |
+/// | draining            | everything is delivered, or the deadline                       |
+/// stopping_commits    | | stopping_commits    | no commit is under way | stopping_deliveries | |
+/// stopping_deliveries | no call of the application runs, or delivery_grace is over     |
+/// last_commit         | | last_commit         | the last batch is stored, or failed | last_stored
+/// | | last_stored         | at once                                                        |
+/// saying_bye          | | saying_bye          | no frame is with the network, or bye_grace is over
+/// | closing             | | closing             | the store is closed, or failed to close | ended
+/// |
 ///
 /// From each, a messenger that is destroyed goes to ended.
 class lifecycle {
@@ -116,16 +117,12 @@ class lifecycle {
   // What holds.
 
   state current() const noexcept { return state_; }
-  bool opening() const noexcept {
-    return state_ == state::opening || state_ == state::giving_up;
-  }
+  bool opening() const noexcept { return state_ == state::opening || state_ == state::giving_up; }
   bool accepts_sends() const noexcept {
     return state_ == state::opening || state_ == state::running;
   }
   bool delivers() const noexcept { return state_ <= state::draining; }
-  bool commits() const noexcept {
-    return state_ == state::running || state_ == state::draining;
-  }
+  bool commits() const noexcept { return state_ == state::running || state_ == state::draining; }
   bool shutting_down() const noexcept {
     return state_ != state::opening && state_ != state::running && state_ != state::ended;
   }

@@ -48,8 +48,7 @@ struct name_order {
 template <class PeerId>
 class typed_name final : public peer_name {
  public:
-  typed_name(PeerId peer, bytes encoded)
-      : peer_name(std::move(encoded)), id(std::move(peer)) {}
+  typed_name(PeerId peer, bytes encoded) : peer_name(std::move(encoded)), id(std::move(peer)) {}
 
   bool precedes(const peer_name& other) const override {
     return id < static_cast<const typed_name&>(other).id;

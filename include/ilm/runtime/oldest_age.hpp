@@ -3,6 +3,8 @@
 #include <ilm/protocol/time.hpp>
 #include <ilm/runtime/bounds.hpp>
 
+#include <cassert>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 
@@ -13,8 +15,10 @@ namespace ilm::runtime {
 class oldest_age {
  public:
   void add(std::uint64_t last, protocol::timestamp now) {
+    assert(marks_.empty() || last > marks_.back().last);
     if (marks_.size() == age_marks) merge();
     marks_.push_back(mark{last, now});
+    assert(marks_.size() <= age_marks);
   }
   void erase_to(std::uint64_t sequence) {
     while (!marks_.empty() && marks_.front().last <= sequence) marks_.pop_front();

@@ -50,6 +50,7 @@ class peers {
     p.published = &board_.add(p.name);
     table_.emplace(p.name.get(), std::move(made));
     name.state = &p;
+    assert(invariants_hold());
     added_(p);
     return p;
   }
@@ -57,6 +58,7 @@ class peers {
   /// The peer may have a change to store.
   void list_changed(peer& p) {
     if (!std::exchange(p.changed, true)) changed_.push_back(&p);
+    assert(invariants_hold());
   }
   const std::vector<peer*>& changed() const noexcept { return changed_; }
   /// `function(peer&)` with each, once; it must list none.
@@ -68,6 +70,7 @@ class peers {
   /// The peer's frames wait for more messages.
   void list_unflushed(peer& p) {
     if (!std::exchange(p.unflushed, true)) unflushed_.push_back(&p);
+    assert(invariants_hold());
   }
   /// `function(peer&)` with each, once; it must list none.
   template <class Function>
@@ -82,6 +85,10 @@ class peers {
   table::const_iterator end() const noexcept { return table_.end(); }
 
  private:
+  bool invariants_hold() const noexcept {
+    return changed_.size() <= table_.size() && unflushed_.size() <= table_.size();
+  }
+
   template <class Function>
   static void drain(std::vector<peer*>& list, bool peer::*listed, Function function) {
     [[maybe_unused]] std::size_t count = list.size();

@@ -11,8 +11,8 @@
 
 namespace ilm::runtime {
 
-/// Something asked of the engine about a peer, on its way to the strand. The name is looked up there,
-/// because the names belong to it.
+/// Something asked of the engine about a peer, on its way to the strand. The name is looked up
+/// there, because the names belong to it.
 class peer_request {
  public:
   virtual ~peer_request() = default;

@@ -37,11 +37,13 @@ class send_queue {
   void handle_accepted(std::size_t bytes) noexcept {
     ++messages_;
     bytes_ += bytes;
+    assert(invariants_hold());
   }
   void handle_ended(std::size_t bytes) noexcept {
     assert(messages_ > 0 && bytes_ >= bytes);
     --messages_;
     bytes_ -= bytes;
+    assert(invariants_hold());
   }
 
   bool cancel(std::uint64_t id, std::error_code reason) {
@@ -64,6 +66,11 @@ class send_queue {
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:
+  bool invariants_hold() const noexcept {
+    return messages_ <= options_.uncommitted_messages && bytes_ <= options_.uncommitted_bytes &&
+           (messages_ > 0 || bytes_ == 0);
+  }
+
   bool fits(std::size_t bytes) const noexcept {
     return messages_ < options_.uncommitted_messages &&
            bytes_ + bytes <= options_.uncommitted_bytes;

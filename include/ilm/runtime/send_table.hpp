@@ -26,6 +26,7 @@ class send_table {
     assert(r);
     sends_.push_back(std::move(r));
     ++count_;
+    assert(invariants_hold());
   }
 
   request take(protocol::send_id id) {
@@ -37,7 +38,7 @@ class send_table {
       sends_.pop_front();
       ++first_;
     }
-    assert(!sends_.empty() || count_ == 0);
+    assert(invariants_hold());
     return r;
   }
 
@@ -56,6 +57,12 @@ class send_table {
   bool empty() const noexcept { return count_ == 0; }
 
  private:
+  /// The oldest send is open, or there is none.
+  bool invariants_hold() const noexcept {
+    if (sends_.empty()) return count_ == 0;
+    return sends_.front() && count_ > 0 && count_ <= sends_.size();
+  }
+
   std::deque<request> sends_;
   std::uint64_t first_ = 0;
   std::size_t count_ = 0;

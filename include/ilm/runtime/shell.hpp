@@ -44,8 +44,7 @@ static_assert(maximum_id_size == protocol::maximum_peer_id_size);
 class shell final : public engine, public std::enable_shared_from_this<shell> {
  public:
   /// The settings must have been checked.
-  explicit shell(engine_parts parts)
-      : shell(std::move(parts), protocol::association_setup()) {}
+  explicit shell(engine_parts parts) : shell(std::move(parts), protocol::association_setup()) {}
 
   void start() override {
     store_.start(shared_from_this());
@@ -54,7 +53,8 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
 
   void send(std::unique_ptr<send_request> request) override {
     if (!sends_.submit(std::move(request))) return;
-    asio::dispatch(context_.strand, [self = shared_from_this()] { self->sends_.accept_submitted(); });
+    asio::dispatch(context_.strand,
+                   [self = shared_from_this()] { self->sends_.accept_submitted(); });
   }
 
   void wait_delivered(std::unique_ptr<delivered_request> request) override {
@@ -84,9 +84,10 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   }
 
   void shutdown(std::chrono::nanoseconds timeout, shutdown_driver::handler done) override {
-    asio::post(context_.strand, [self = shared_from_this(), timeout, d = std::move(done)]() mutable {
-      self->shutdown_.start(timeout, std::move(d), self);
-    });
+    asio::post(context_.strand,
+               [self = shared_from_this(), timeout, d = std::move(done)]() mutable {
+                 self->shutdown_.start(timeout, std::move(d), self);
+               });
   }
 
   void cancel(std::uint64_t operation) override {
@@ -216,8 +217,8 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   asio::awaitable<void> timer_loop(std::shared_ptr<const void>) {
     lookout here(*this);
     while (!context_.life.ended()) {
-      context_.timer_at = std::min(
-          {peers_.timers().earliest(), store_.deadline(), context_.life.deadline()});
+      context_.timer_at =
+          std::min({peers_.timers().earliest(), store_.deadline(), context_.life.deadline()});
       co_await context_.clock->wait_until(context_.timer_at);
       if (context_.life.ended()) break;
       protocol::timestamp now = context_.now();

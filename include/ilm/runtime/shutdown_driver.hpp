@@ -122,7 +122,8 @@ class shutdown_driver {
       shutdown_counts counts;
       counts.delivered = p->core.delivered_by_peer() - p->delivered_at_open;
       counts.undelivered = p->core.outbox_depth();
-      // What arrived after the last batch was gathered is not in the store: the peer sends it again.
+      // What arrived after the last batch was gathered is not in the store: the peer sends it
+      // again.
       const cursors& stored = p->core.stored();
       counts.unread = stored.inbox_next - stored.inbox_first;
       report_.totals.delivered += counts.delivered;

@@ -7,6 +7,7 @@
 #include <ilm/runtime/send_driver.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -195,6 +196,7 @@ class store_driver {
   /// Gathers the changes of all peers that have any.
   bool collect() {
     protocol::timestamp now = context_.now();
+    assert(in_commit_.empty());
     part<store_port>::use store(port_);
     peers_.drain_changed([&](peer& p) {
       std::optional<protocol::store_change> change = p.core.poll_change(now);
@@ -206,6 +208,7 @@ class store_driver {
   }
 
   void begin_commit(const owner& keep) {
+    assert(!in_commit_.empty());
     context_.scheduler.handle_commit_started();
     if (!context_.scheduler.has_unflushed()) return;
     // Do not delay coalesced frames behind a slow commit.
@@ -215,6 +218,7 @@ class store_driver {
   }
 
   void end_commit(std::error_code failed) {
+    assert(!in_commit_.empty());
     protocol::timestamp now = context_.now();
     handle_commit_ended(failed, now);
     for (peer* p : in_commit_) {
