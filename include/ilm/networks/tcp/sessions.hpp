@@ -62,11 +62,10 @@ class sessions : public std::enable_shared_from_this<sessions> {
     place = made;
     if (auto observer = observer_.lock()) observer->handle_session_began(peer, *c);
     made->begin(peer);
-    std::shared_ptr<sessions> self = shared_from_this();
-    asio::co_spawn(executor_, read(self, peer, made), asio::detached);
-    asio::co_spawn(executor_, write(self, peer, made), asio::detached);
+    spawn(peer, made, made->read_frames());
+    spawn(peer, made, made->write_frames());
     if (configuration_->options.keepalive_interval > tcp_options::duration::zero()) {
-      asio::co_spawn(executor_, watch(self, peer, made), asio::detached);
+      spawn(peer, made, made->watch());
     }
     return {};
   }
@@ -99,16 +98,15 @@ class sessions : public std::enable_shared_from_this<sessions> {
   using sessions_pointer = std::shared_ptr<sessions>;
   using session_pointer = std::shared_ptr<session>;
 
-  static asio::awaitable<void> read(sessions_pointer self, byte_string peer, session_pointer s) {
-    std::error_code why = co_await s->read_frames();
-    self->end(peer, s, why);
+  void spawn(const byte_string& peer, const session_pointer& s,
+             asio::awaitable<std::error_code> loop) {
+    asio::co_spawn(executor_, run(shared_from_this(), peer, s, std::move(loop)), asio::detached);
   }
-  static asio::awaitable<void> write(sessions_pointer self, byte_string peer, session_pointer s) {
-    std::error_code why = co_await s->write_frames();
-    self->end(peer, s, why);
-  }
-  static asio::awaitable<void> watch(sessions_pointer self, byte_string peer, session_pointer s) {
-    std::error_code why = co_await s->watch();
+
+  /// `loop` is one of the session's; its end ends the session.
+  static asio::awaitable<void> run(sessions_pointer self, byte_string peer, session_pointer s,
+                                   asio::awaitable<std::error_code> loop) {
+    std::error_code why = co_await std::move(loop);
     self->end(peer, s, why);
   }
 

@@ -1,14 +1,17 @@
 #include "support/catch.hpp"
 #include "support/tcp.hpp"
 
+#include <ilm/networks/tcp/frames.hpp>
+#include <ilm/networks/tcp/handshake.hpp>
+
 #include <algorithm>
 
 using namespace test::tcp;
 using ilm::tcp_error;
 namespace wire = ilm::detail::tcp;
 
-// Who connects is nobody until proven, and then one peer: newcomers that fail are refused and
-// told, and never disturb a session.
+// A connection is unauthenticated until it is proven. One that fails is refused and reported, and
+// never disturbs a session.
 
 namespace {
 
@@ -94,7 +97,7 @@ TEST_CASE("what is no ILM is told, and does not disturb a session", "[tcp]") {
   CHECK(p.undisturbed());
 }
 
-TEST_CASE("a newcomer that says nothing, or says it slowly, is closed in time", "[tcp]") {
+TEST_CASE("an unauthenticated connection that is silent, or slow, is closed in time", "[tcp]") {
   loop l;
   options o = quick();
   o.handshake_timeout = 100ms;
@@ -269,7 +272,7 @@ TEST_CASE("an id that its codec would write otherwise is none", "[tcp]") {
   REQUIRE(l.until([&] { return s.closed() && told; }));
 }
 
-TEST_CASE("newcomers beyond the limit are closed, and room comes back", "[tcp]") {
+TEST_CASE("unauthenticated connections beyond the limit are closed, and room comes back", "[tcp]") {
   loop l;
   options o = quick();
   o.maximum_unauthenticated = 3;
