@@ -8,8 +8,8 @@
 #include <iostream>
 // [first]
 #include <stdexcept>
-#include <string>
 // [first]
+#include <string>
 
 asio::awaitable<void> run(asio::io_context& context) {
   ilm::memory_fabric<std::string> network;                  // or your transport
