@@ -1,6 +1,8 @@
 #include "support/catch.hpp"
 #include "support/steps.hpp"
 
+#include <ilm/protocol/frame.hpp>
+
 #include <functional>
 
 using namespace test;

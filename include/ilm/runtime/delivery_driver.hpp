@@ -53,11 +53,12 @@ class delivery_driver {
 
  private:
   asio::awaitable<void> delivery_loop(owner, peer& p) {
+    protocol::timestamp now = context_.now();
     for (unsigned count = 1; !context_.life.ended(); ++count) {
-      const stored_message* next =
-          context_.life.delivers() ? p.core.poll_delivery(context_.now()) : nullptr;
+      const stored_message* next = context_.life.delivers() ? p.core.poll_delivery(now) : nullptr;
       if (next == nullptr) {
         co_await p.deliver.wait();
+        now = context_.now();
         continue;
       }
       std::exception_ptr failed;
@@ -71,24 +72,26 @@ class delivery_driver {
       p.delivering = false;
       context_.progress.notify();
       if (context_.life.ended()) break;
-      handle_ended(p, failed);
+      now = context_.now();
+      handle_ended(p, failed, now);
       // Drain up to 64 deliveries before the others get their turn.
-      if (failed || !p.core.has_delivery(context_.now()) || count % deliveries_before_yield == 0) {
+      if (failed || !p.core.has_delivery(now) || count % deliveries_before_yield == 0) {
         dispatcher_.service(p);
         co_await context_.yield();
+        now = context_.now();
       }
     }
   }
 
-  void handle_ended(peer& p, const std::exception_ptr& failed) {
+  void handle_ended(peer& p, const std::exception_ptr& failed, protocol::timestamp now) {
     if (!failed) {
       ++p.consumed;
-      p.core.handle_consumed(context_.now());
+      p.core.handle_consumed(now);
       // The next call may wait for long: the store learns of this one without it.
       peers_.list_changed(p);
       context_.store_wake.notify();
     } else if (context_.life.delivers()) {
-      p.core.handle_delivery_failed(code_of(failed), context_.now());
+      p.core.handle_delivery_failed(code_of(failed), now);
     }
   }
 

@@ -47,8 +47,9 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   explicit shell(engine_parts parts) : shell(std::move(parts), protocol::association_setup()) {}
 
   void start() override {
-    store_.start(shared_from_this());
+    // The timer first: from then on, a context that is destroyed ends the engine.
     asio::co_spawn(context_.strand, timer_loop(shared_from_this()), asio::detached);
+    store_.start(shared_from_this());
   }
 
   void send(std::unique_ptr<send_request> request) override {
