@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/detail/co_await.hpp>
 #include <ilm/message.hpp>
 #include <ilm/protocol/crc32c.hpp>
 
@@ -28,7 +29,7 @@ enum class durability : std::uint8_t {
 template <class PeerId>
 struct peer_change {
   peer_change() = default;
-  peer_change(PeerId whom, const cursors& after) : peer(std::move(whom)), next(after) {}
+  peer_change(PeerId peer_, const cursors& next_) : peer(std::move(peer_)), next(next_) {}
 
   PeerId peer{};
   /// Replaces what is stored. Erase every outbox message whose index is below `next.outbox_first`
@@ -62,12 +63,41 @@ struct store_state {
 
 /// How much `read` may return. It returns at least one message if there is one.
 struct page_limit {
-  page_limit(std::size_t most_messages, std::size_t most_bytes)
-      : messages(most_messages), bytes(most_bytes) {}
+  page_limit(std::size_t messages_, std::size_t bytes_) : messages(messages_), bytes(bytes_) {}
 
   std::size_t messages;
   std::size_t bytes;
 };
+
+namespace detail {
+
+// The concept `backend`, an operation each: what fails has a name.
+
+template <class B>
+concept backend_durability = requires {
+  { B::durable_to } -> std::convertible_to<durability>;
+};
+template <class B, class PeerId>
+concept backend_open = requires(B b) {
+  { b.open() } -> std::same_as<asio::awaitable<store_state<PeerId>>>;
+};
+template <class B, class PeerId>
+concept backend_commit = requires(B b, const batch<PeerId>& change) {
+  { b.commit(change) } -> std::same_as<asio::awaitable<void>>;
+};
+template <class B, class PeerId>
+concept backend_read = requires(B b, box queue, const PeerId& peer, std::uint64_t from,
+                                page_limit limit) {
+  {
+    b.read(queue, peer, from, limit)
+    } -> std::same_as<asio::awaitable<std::vector<stored_message>>>;
+};
+template <class B>
+concept backend_close = requires(B b) {
+  { b.close() } -> std::same_as<asio::awaitable<void>>;
+};
+
+}  // namespace detail
 
 /// A durable log with one atomic write.
 ///
@@ -98,16 +128,8 @@ struct page_limit {
 /// `close` does, so that a successor can open it. The coroutines run on the messenger's strand; one
 /// that must block moves to a thread of its own and back.
 template <class B, class PeerId>
-concept backend = std::move_constructible<B> &&
-    requires(B b, const batch<PeerId>& change, box which, const PeerId& peer, std::uint64_t from,
-             page_limit limit) {
-  { B::durable_to } -> std::convertible_to<durability>;
-  { b.open() } -> std::same_as<asio::awaitable<store_state<PeerId>>>;
-  { b.commit(change) } -> std::same_as<asio::awaitable<void>>;
-  {
-    b.read(which, peer, from, limit)
-    } -> std::same_as<asio::awaitable<std::vector<stored_message>>>;
-  { b.close() } -> std::same_as<asio::awaitable<void>>;
-};
+concept backend = std::move_constructible<B> && detail::backend_durability<B> &&
+    detail::backend_open<B, PeerId> && detail::backend_commit<B, PeerId> &&
+    detail::backend_read<B, PeerId> && detail::backend_close<B>;
 
 }  // namespace ilm

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/detail/co_await.hpp>
 #include <ilm/message.hpp>
 
 #include <asio/awaitable.hpp>
@@ -15,34 +16,67 @@
 
 namespace ilm {
 
-/// What `receive` of a network gives.
+/// The kinds of events that a network gives.
+enum class network_event_type : std::uint8_t { up, down, frame, problem };
+
+/// The result of a network's `receive`.
 template <class PeerId>
 struct network_event {
-  enum class type : std::uint8_t { up, down, frame, problem };
+  using type = network_event_type;
 
   static network_event up(PeerId peer) { return {type::up, std::move(peer), {}}; }
   static network_event down(PeerId peer) { return {type::down, std::move(peer), {}}; }
   static network_event frame(PeerId from, std::vector<std::byte> bytes) {
     return {type::frame, std::move(from), std::move(bytes)};
   }
-  static network_event problem(std::optional<PeerId> peer, std::error_code why) {
+  static network_event problem(std::optional<PeerId> peer, std::error_code error) {
     network_event e(type::problem, peer ? std::move(*peer) : PeerId(), {});
     e.named = peer.has_value();
-    e.error = why;
+    e.error = error;
     return e;
   }
 
   network_event() = default;
-  network_event(type what, PeerId whose, std::vector<std::byte> data)
-      : kind(what), peer(std::move(whose)), bytes(std::move(data)) {}
+  network_event(type kind_, PeerId peer_, std::vector<std::byte> bytes_)
+      : kind(kind_), peer(std::move(peer_)), bytes(std::move(bytes_)) {}
 
   type kind{};
   PeerId peer{};
   std::vector<std::byte> bytes;
-  /// For `problem`: why, and whether `peer` says with whom.
+  /// For `problem`: the reason, and whether `peer` is known.
   std::error_code error;
   bool named = true;
 };
+
+namespace detail {
+
+// The concept `network`, an operation each: what fails has a name.
+
+template <class N>
+concept network_local_id = requires(N n) {
+  n.local_id();
+};
+template <class N>
+using local_id_of = std::decay_t<decltype(std::declval<N&>().local_id())>;
+
+template <class N>
+concept network_reliability = requires {
+  { N::reliable } -> std::convertible_to<bool>;
+};
+template <class N>
+concept network_frame_size = requires(N n) {
+  { n.maximum_frame_size() } -> std::convertible_to<std::size_t>;
+};
+template <class N>
+concept network_send = requires(N n, const local_id_of<N>& peer, std::vector<std::byte> frame) {
+  { n.send(peer, std::move(frame)) } -> std::same_as<asio::awaitable<void>>;
+};
+template <class N>
+concept network_receive = requires(N n) {
+  { n.receive() } -> std::same_as<asio::awaitable<network_event<local_id_of<N>>>>;
+};
+
+}  // namespace detail
 
 /// Best-effort frames, and presence.
 ///
@@ -68,29 +102,22 @@ struct network_event {
 /// session.
 ///
 /// `receive`: Completes with the next event: `up` when a session begins, `down` when it ends,
-/// `frame` with what arrived and from whom. The peer is whom the network authenticated. `problem`,
-/// which a network need not give, tells why there is no session with a peer, or with somebody who
-/// claims to be it; it becomes the event network_problem and has no other effect. One receive runs
-/// at a time. A throw means that the network has ended for good.
+/// `frame` with the bytes that arrived and their sender, as the network authenticated it.
+/// `problem`, which a network need not give, tells why there is no session with a peer, or with a
+/// stranger that claims to be it; it becomes the event network_problem and has no other effect. One
+/// receive runs at a time. A throw means that the network has ended for good.
 ///
 /// A network is a movable handle that the messenger owns; destroying it leaves the network. Its
 /// coroutines run on the messenger's strand and end with an error on terminal cancellation. A
 /// network that cannot tell when peers come and go reports `up` once for each and is done.
 template <class N>
-concept network = std::move_constructible<N> && requires(N n) {
-  n.local_id();
-} && requires(N n, const std::decay_t<decltype(n.local_id())>& peer, std::vector<std::byte> frame) {
-  { N::reliable } -> std::convertible_to<bool>;
-  { n.maximum_frame_size() } -> std::convertible_to<std::size_t>;
-  { n.send(peer, std::move(frame)) } -> std::same_as<asio::awaitable<void>>;
-  {
-    n.receive()
-    } -> std::same_as<asio::awaitable<network_event<std::decay_t<decltype(n.local_id())>>>>;
-};
+concept network =
+    std::move_constructible<N> && detail::network_reliability<N> && detail::network_local_id<N> &&
+    detail::network_frame_size<N> && detail::network_send<N> && detail::network_receive<N>;
 
 /// The peer id type of a network.
 template <network N>
-using peer_id_of = std::decay_t<decltype(std::declval<N&>().local_id())>;
+using peer_id_of = detail::local_id_of<N>;
 
 /// What a peer id must be: regular, ordered, and with a codec that gives 1 to 255 bytes.
 template <class P>

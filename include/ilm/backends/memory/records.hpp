@@ -1,0 +1,106 @@
+#pragma once
+
+#include <ilm/backends/memory/store.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace ilm::detail {
+
+/// What a memory_store keeps for one peer.
+struct memory_record {
+  const std::deque<stored_message>& messages(box queue) const {
+    return queue == box::outbox ? outbox : inbox;
+  }
+
+  cursors current;
+  std::deque<stored_message> outbox;
+  std::deque<stored_message> inbox;
+};
+
+class memory_records final : public memory_store {
+ public:
+  explicit memory_records(const id_type& ids) : ids_(ids), records_(id_less(ids)) {}
+
+  std::shared_ptr<memory_store> copy() const override {
+    auto copied = std::make_shared<memory_records>(ids_);
+    std::lock_guard lock(mutex_);
+    copied->local_ = local_;
+    copied->records_ = records_;
+    return copied;
+  }
+
+  std::unique_lock<std::mutex> lock() override { return std::unique_lock(mutex_); }
+
+  bool acquire() override { return !std::exchange(in_use_, true); }
+  void release() noexcept override { in_use_ = false; }
+
+  contents list() const override {
+    contents all;
+    all.local = local_;
+    for (const auto& [peer, r] : records_) all.peers.emplace_back(peer.get(), r.current);
+    return all;
+  }
+
+  std::size_t size(box queue) const override {
+    std::size_t sum = 0;
+    for (const auto& [peer, r] : records_) sum += r.messages(queue).size();
+    return sum;
+  }
+
+  void set_incarnation(const incarnation& local) override { local_ = local; }
+
+  void apply(const void* peer, const cursors& next, const std::vector<stored_message>& outbox,
+             const std::vector<stored_message>& inbox) override {
+    auto at = records_.find(peer);
+    if (at == records_.end()) at = records_.emplace(ids_.copy(peer), memory_record()).first;
+    memory_record& r = at->second;
+    r.outbox.insert(r.outbox.end(), outbox.begin(), outbox.end());
+    r.inbox.insert(r.inbox.end(), inbox.begin(), inbox.end());
+    erase_below(r.outbox, next.outbox_first);
+    erase_below(r.inbox, next.inbox_first);
+    r.current = next;
+  }
+
+  std::vector<stored_message> read(box queue, const void* peer, std::uint64_t from,
+                                   page_limit limit) const override {
+    std::vector<stored_message> page;
+    auto at = records_.find(peer);
+    if (at == records_.end()) return page;
+    const std::deque<stored_message>& messages = at->second.messages(queue);
+    auto next =
+        std::lower_bound(messages.begin(), messages.end(), from,
+                         [](const stored_message& m, std::uint64_t i) { return m.index < i; });
+    if (next == messages.end() || next->index != from) return page;
+    std::size_t size = 0;
+    for (; next != messages.end() && page.size() < limit.messages; ++next) {
+      size += next->contents.size();
+      if (size > limit.bytes && !page.empty()) break;
+      page.push_back(*next);
+    }
+    return page;
+  }
+
+ private:
+  static void erase_below(std::deque<stored_message>& messages, std::uint64_t first) {
+    while (!messages.empty() && messages.front().index < first) messages.pop_front();
+  }
+
+  const id_type& ids_;
+  mutable std::mutex mutex_;
+  incarnation local_;
+  id_map<memory_record> records_;
+  bool in_use_ = false;
+};
+
+ILM_INLINE std::shared_ptr<memory_store> make_memory_store(const id_type& ids) {
+  return std::make_shared<memory_records>(ids);
+}
+
+}  // namespace ilm::detail

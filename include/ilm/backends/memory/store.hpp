@@ -1,0 +1,57 @@
+#pragma once
+
+#include <ilm/backend.hpp>
+#include <ilm/detail/compiled.hpp>
+#include <ilm/detail/erased_id.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace ilm::detail {
+
+/// The store behind the handles of memory_backend, for peer ids of any one type. All members but
+/// `lock` and `copy` need the lock.
+class memory_store {
+ public:
+  struct contents {
+    incarnation local;
+    std::vector<std::pair<const void*, cursors>> peers;
+  };
+
+  memory_store() = default;
+  memory_store(const memory_store&) = delete;
+  memory_store& operator=(const memory_store&) = delete;
+  virtual ~memory_store() = default;
+
+  [[nodiscard]] virtual std::unique_lock<std::mutex> lock() = 0;
+
+  /// A store of its own with the same contents, not open.
+  virtual std::shared_ptr<memory_store> copy() const = 0;
+
+  /// False if a handle has the store open.
+  virtual bool acquire() = 0;
+  virtual void release() noexcept = 0;
+
+  /// The cursors of all peers, in the order of their ids. The ids are the store's.
+  virtual contents list() const = 0;
+  virtual std::size_t size(box queue) const = 0;
+  virtual void set_incarnation(const incarnation& local) = 0;
+  virtual void apply(const void* peer, const cursors& next,
+                     const std::vector<stored_message>& outbox,
+                     const std::vector<stored_message>& inbox) = 0;
+  virtual std::vector<stored_message> read(box queue, const void* peer, std::uint64_t from,
+                                           page_limit limit) const = 0;
+};
+
+/// An empty store.
+ILM_INLINE std::shared_ptr<memory_store> make_memory_store(const id_type& ids);
+
+}  // namespace ilm::detail
+
+#ifndef ILM_COMPILED
+#include <ilm/backends/memory/records.hpp>
+#endif
