@@ -25,6 +25,9 @@ separate_arguments(ilm_optimise_options NATIVE_COMMAND "${ILM_OPTIMISE}")
 
 # ilm_optimise(<target>...): this target runs long.
 function(ilm_optimise)
+  if(MSVC)
+    return() # its options conflict with those of the build type
+  endif()
   foreach(target IN LISTS ARGN)
     target_compile_options(${target} PRIVATE ${ilm_optimise_options})
   endforeach()
