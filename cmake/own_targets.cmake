@@ -1,4 +1,4 @@
-# What our own tests, examples and benchmarks share. Nothing of this is installed or exported.
+# Shared by our own tests, examples and benchmarks. Nothing of this is installed or exported.
 
 set(ilm_warning_options "")
 if(MSVC)
