@@ -1,5 +1,7 @@
 #include "flawed_network.hpp"
 
+#include <ilm/error.hpp>
+
 #include <asio/redirect_error.hpp>
 
 #include <algorithm>
