@@ -1,6 +1,6 @@
-# What cmake/demo.cmake and cmake/test.cmake share: from a bare machine to a built tree.
+# Shared by cmake/demo.cmake and cmake/test.cmake: from a bare machine to a built tree.
 #
-# Where a thing comes from: what is installed; else, where there is apt-get and we may use it, Debian's
+# A thing is taken from the system; else, where there is apt-get and we may use it, from Debian's
 # package; else (libraries only) cmake/dependencies.cmake fetches it. Only these two scripts install
 # packages; configuring the project never does.
 
@@ -16,7 +16,7 @@ function(give_up)
   message(FATAL_ERROR "${text}")
 endfunction()
 
-# script_arguments(<variable>): what follows `--` on the command line.
+# script_arguments(<variable>): the arguments after `--` on the command line.
 function(script_arguments variable)
   set(arguments "")
   set(seen FALSE)
@@ -31,7 +31,7 @@ function(script_arguments variable)
   set(${variable} "${arguments}" PARENT_SCOPE)
 endfunction()
 
-# --- what is missing ----------------------------------------------------------------------------
+# --- missing things -----------------------------------------------------------------------------
 
 set(ilm_include_dirs /usr/include /usr/local/include /opt/homebrew/include /opt/local/include)
 
@@ -39,7 +39,7 @@ set(ilm_include_dirs /usr/include /usr/local/include /opt/homebrew/include /opt/
 function(is_installed result what)
   unset(found) # a caller's variable of that name would pass for one that find_* has found
   if(what STREQUAL "compiler" AND NOT "$ENV{CXX}" STREQUAL "")
-    # Whatever it is, CMake will try it and have its say.
+    # CMake tries it, and reports if it is none.
     set(found TRUE)
   elseif(what STREQUAL "compiler")
     find_program(found NAMES c++ g++ clang++ cl NO_CACHE)
@@ -114,7 +114,7 @@ function(apt_get_command variable)
   set(${variable} "${command}" PARENT_SCOPE)
 endfunction()
 
-# install_packages(<thing>...): does what it can; the caller looks at what is still missing.
+# install_packages(<thing>...): installs as many as it can; the caller looks for those still missing.
 function(install_packages)
   set(packages "")
   foreach(what IN LISTS ARGN)

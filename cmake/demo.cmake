@@ -1,4 +1,4 @@
-# Builds and runs examples/demo.cpp, having installed or fetched what that takes (bootstrap.cmake).
+# Builds and runs examples/demo.cpp, having installed or fetched its needs (bootstrap.cmake).
 #   cmake -P cmake/demo.cmake [-- <the demo's arguments>]
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/bootstrap.cmake")

@@ -1,11 +1,11 @@
-# Where Asio, nlohmann/json and Catch2 come from: what the parent project has, else what is installed,
+# Asio, nlohmann/json and Catch2 come from the parent project, else from the system,
 # else (unless ILM_FETCH_DEPENDENCIES is off) a pinned release by FetchContent. SQLite and OpenSSL are
-# never fetched. Nothing here installs anything; cmake/bootstrap.cmake does, for those who ask it to.
+# never fetched. Nothing here installs anything: cmake/bootstrap.cmake does, on request.
 
 include(FetchContent)
 
 # ilm_fetch(<name> <repository> <tag> <display name> <Debian package> [<how to do without>])
-# Makes <name> available, or ends the configuration with one message that says what to do.
+# Makes <name> available, or ends the configuration with one message that names the ways out.
 macro(ilm_fetch name repository tag display debian)
   ilm_why_not_fetch(ilm_why_not ${name} ${repository} ${tag})
   if(ilm_why_not)
@@ -54,7 +54,7 @@ endfunction()
 
 # --- threads and Asio ---------------------------------------------------------------------------
 
-# GLOBAL: who links our targets, in whatever directory, has to see theirs.
+# GLOBAL: a target that links ours, in any directory, has to see theirs.
 find_package(Threads REQUIRED GLOBAL)
 
 set(ilm_asio_minimum 1.22)
@@ -95,7 +95,7 @@ endif()
 option(ILM_JSON "Provide ilm::json, which needs nlohmann/json" ${ilm_json_default})
 
 if(ILM_JSON AND NOT TARGET nlohmann_json::nlohmann_json)
-  # Our package names it, so what we install must not lack it.
+  # Our package names it, so the installation must not lack it.
   set(JSON_Install ${ILM_INSTALL} CACHE INTERNAL "")
   set(JSON_BuildTests OFF CACHE INTERNAL "")
   FetchContent_Declare(
@@ -114,8 +114,8 @@ endif()
 # --- SQLite and OpenSSL, for ilm::sqlite and ilm::openssl ------------------------------------------
 
 # ilm_system_part(<part> <target that it needs> <display name> <Debian package> <find_package's arguments>...)
-# Nothing fetches these: SQLite's makers publish no CMake project, and who fetches cryptography has to
-# see to its updates as well.
+# Nothing fetches these: SQLite's makers publish no CMake project, and fetched cryptography would need
+# updates as well.
 macro(ilm_system_part part target display debian)
   string(TOUPPER ${part} ilm_option)
   set(ilm_option ILM_${ilm_option})

@@ -3,7 +3,7 @@ include(CMakePackageConfigHelpers)
 
 set(ilm_package_dir "${CMAKE_INSTALL_DATADIR}/cmake/ilm")
 
-# One export set a target, so that the package can be loaded without what its optional parts need.
+# One export set a target, so that the package can be loaded without the needs of its optional parts.
 foreach(target IN LISTS ilm_targets)
   install(TARGETS ${target} EXPORT ${target}Targets
           FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")

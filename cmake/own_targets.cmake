@@ -1,4 +1,4 @@
-# What our own tests, examples and benchmarks share. Nothing of this is installed or exported.
+# Shared by our own tests, examples and benchmarks. Nothing of this is installed or exported.
 
 set(ilm_warning_options "")
 if(MSVC)
@@ -25,6 +25,9 @@ separate_arguments(ilm_optimise_options NATIVE_COMMAND "${ILM_OPTIMISE}")
 
 # ilm_optimise(<target>...): this target runs long.
 function(ilm_optimise)
+  if(MSVC)
+    return() # its options conflict with those of the build type
+  endif()
   foreach(target IN LISTS ARGN)
     target_compile_options(${target} PRIVATE ${ilm_optimise_options})
   endforeach()

@@ -1,4 +1,4 @@
-# Builds and runs tests and examples, having installed or fetched what that takes (bootstrap.cmake).
+# Builds and runs tests and examples, having installed or fetched their needs (bootstrap.cmake).
 #   cmake -P cmake/test.cmake [-- <ctest's arguments, e.g. -R unit>]
 # Without arguments, all but the tests labelled `long`, which take as long again; for these
 #   ctest --test-dir build/test -L long

@@ -1,4 +1,4 @@
-# Targets `format`, `format-check` and `tidy`: for whoever has the tools; the others are told.
+# Targets `format`, `format-check` and `tidy`: where the tools are missing, they say so.
 
 file(GLOB_RECURSE ilm_own_files CONFIGURE_DEPENDS
      include/*.hpp tests/*.hpp tests/*.cpp examples/*.hpp examples/*.cpp)

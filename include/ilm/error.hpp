@@ -7,7 +7,7 @@
 
 namespace ilm {
 
-/// What can go wrong in ILM itself. Every message says what to do about it; errors of a store or a
+/// The errors of ILM itself. Every text says how to go on; errors of a store or a
 /// transport keep their own category and pass through unchanged.
 enum class error {
   shut_down = 1,

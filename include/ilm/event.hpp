@@ -19,39 +19,40 @@ namespace ilm {
 enum class event_kind : std::uint8_t {
   /// A session with the peer is open: data flows.
   peer_connected,
-  /// The session ended; what is unconfirmed stays in the outbox.
+  /// The session ended; unconfirmed messages stay in the outbox.
   peer_disconnected,
   /// The peer lost its store, or created a new incarnation. outbound: sent to its old incarnation
   /// and not confirmed as delivered, so that they are sent again and may come twice. inbound: what
   /// the old incarnation may have accepted and will now never send.
   peer_reset,
-  /// This side lost its store: the peer knows an older incarnation of it. outbound: what the old
-  /// one may have accepted and the peer never received. inbound: what the old one had confirmed.
+  /// This side lost its store: the peer knows an older incarnation of it. outbound: those that the
+  /// old one may have accepted and the peer never received. inbound: those that it had confirmed.
   store_lost,
-  /// The peer's store went back to an older state. outbound: what it had acknowledged and no longer
-  /// has. inbound: what it sent and no longer remembers. Nothing flows until it has created a new
+  /// The peer's store went back to an older state. outbound: acknowledged, and no longer there.
+  /// inbound: sent, and no longer remembered. Nothing flows until it has created a new
   /// incarnation.
   peer_rolled_back,
   /// This side's store went back to an older state; it creates a new incarnation for this peer.
-  /// outbound: what the peer has beyond what it confirmed to this store, some or all of it from the
-  /// lost history; inbound: what that history had acknowledged. All that the outbox holds is sent
+  /// outbound: those that the peer has beyond its last confirmation to this store, some or all from
+  /// the lost history; inbound: those that this history had acknowledged. All that the outbox holds
+  /// is sent
   /// again and may come twice.
   rolled_back,
   /// The peer's first message not received is past one it no longer holds. inbound: the gap.
   gap,
   /// A frame was dropped; `error` says why.
   frame_rejected,
-  /// The next message to the peer (outbound) exceeds what the peer or the network takes.
+  /// The next message to the peer (outbound) exceeds the limit of the peer or of the network.
   stream_blocked,
   /// The application did not take a message (inbound); it will be offered again.
   delivery_failed,
   /// An operation of the store failed with `error`; it is tried again, sends fail meanwhile. If a
-  /// stored message fails its check, outbound or inbound names it: it is never sent or handed over,
-  /// and what is behind it waits.
+  /// stored message fails its check, outbound or inbound names it: it is never sent or delivered,
+  /// and all behind it waits.
   store_failed,
   /// The store works again.
   store_recovered,
-  /// The network could not open a session with the peer, or with somebody who claims to be it:
+  /// The network could not open a session with the peer, or with another in its name:
   /// `error` says why. It may still try.
   network_problem,
   /// The network ended with `error`; nothing will be sent or received any more.
@@ -116,7 +117,7 @@ struct event : event_record {
   event(std::optional<PeerId> subject, const event_record& r)
       : event_record(r), peer(std::move(subject)) {}
 
-  /// The peer concerned; none for what concerns the store or the network as a whole.
+  /// The peer concerned; none if it concerns the store or the network as a whole.
   std::optional<PeerId> peer;
 };
 

@@ -9,7 +9,7 @@
 
 namespace ilm {
 
-/// What an application receives.
+/// A message as the application receives it.
 template <class PeerId>
 struct message {
   message() = default;

@@ -49,12 +49,12 @@ struct cursors {
   incarnation local;
   /// The peer's incarnation; none before the first meeting.
   incarnation peer;
-  /// The incarnation that this one replaced, and what was received of it, until the peer is known
-  /// to have been told that it lost its store.
+  /// The incarnation that this one replaced, and the `received` of its stream, until the peer is
+  /// known to have been told that it lost its store.
   incarnation former_peer;
   std::uint64_t former_received = 0;
 
-  /// The first sequence that the peer has not confirmed as delivered; what is below is erased.
+  /// The first sequence that the peer has not confirmed as delivered; those below are erased.
   std::uint64_t outbox_first = 1;
   /// The sequence that the next message to the peer gets.
   std::uint64_t outbox_next = 1;
@@ -63,7 +63,7 @@ struct cursors {
   /// The epoch of message `outbox_first - 1`.
   std::uint64_t erased_epoch = 0;
 
-  /// The index of the first message that the application has not taken; what is below is erased.
+  /// The index of the first message that the application has not consumed; those below are erased.
   std::uint64_t inbox_first = 1;
   /// The index that the next message from the peer gets.
   std::uint64_t inbox_next = 1;

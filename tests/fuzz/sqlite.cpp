@@ -1,7 +1,6 @@
 // The SQLite store, opened on a file that was damaged. A store that was written by several commits
 // is taken with its log, both are changed as the input says, and then it is opened, read, written
-// and opened again. What it gives must be what was written, up to some commit; where it cannot give
-// that, it must say so.
+// and opened again. It must give the contents up to some commit, or an error.
 
 #include "fuzz/input.hpp"
 
@@ -60,7 +59,7 @@ void write_file(const fs::path& file, const file_bytes& contents) {
   require(bool(out), "the working directory is full");
 }
 
-// What the store was given.
+// The contents given to the store.
 
 constexpr std::array<const char*, 2> peers{"bob", "carol"};
 constexpr incarnation identity{11, 12};
@@ -70,12 +69,12 @@ std::span<const std::byte> name_of(std::size_t peer) {
 }
 
 /// The only message that has this place, so that any other is a wrong one.
-stored_message message_at(std::size_t peer, box which, std::uint64_t index) {
-  std::string text = std::string(peers[peer]) + (which == box::outbox ? " out " : " in ") +
+stored_message message_at(std::size_t peer, box queue, std::uint64_t index) {
+  std::string text = std::string(peers[peer]) + (queue == box::outbox ? " out " : " in ") +
                      std::to_string(index) + ' ';
   // Some fill more than a page of the database.
   text.resize(text.size() + (index % 7 == 0 ? 6000 : index * 37 % 400), '.');
-  return {index, which == box::outbox ? index : index + 5, index / 8 + 1, bytes(text)};
+  return {index, queue == box::outbox ? index : index + 5, index / 8 + 1, bytes(text)};
 }
 
 /// Where a peer stands after so many commits.
@@ -92,10 +91,10 @@ cursors cursors_at(std::size_t peer, std::uint64_t commits) {
   return c;
 }
 
-std::vector<stored_message> messages(std::size_t peer, box which, std::uint64_t from,
+std::vector<stored_message> messages(std::size_t peer, box queue, std::uint64_t from,
                                      std::uint64_t to) {
   std::vector<stored_message> all;
-  for (; from < to; ++from) all.push_back(message_at(peer, which, from));
+  for (; from < to; ++from) all.push_back(message_at(peer, queue, from));
   return all;
 }
 
@@ -151,7 +150,7 @@ template_files make_template() {
 void damage(fuzz::input& in, file_bytes& file) {
   if (file.empty()) return;
   std::size_t at = in.number<std::uint32_t>() % file.size();
-  // Most of what SQLite goes by stands at the beginning of a page, or of the file.
+  // Most of SQLite's own data stands at the beginning of a page, or of the file.
   std::uint8_t how = in.byte();
   if ((how & 8) != 0) at = at / 4096 * 4096 + at % 128;
   if ((how & 16) != 0) at %= 100;
@@ -213,16 +212,16 @@ bool succeeds(Operation operation) {
   }
 }
 
-/// What is in a box from its first message on: those that were written there, in order. Where one
-/// is missing, what the messenger reads is empty or an error, and it takes both for damage.
-void check_box(sqlite_store& s, std::size_t peer, box which, std::uint64_t first,
-               std::uint64_t next) {
+/// The messages of a queue from its first on: those that were written there, in order. Where one is
+/// missing, the messenger reads an empty page or an error, and takes both for damage.
+void check_queue(sqlite_store& s, std::size_t peer, box queue, std::uint64_t first,
+                 std::uint64_t next) {
   for (std::uint64_t from = first; from < next;) {
     std::vector<stored_message> page;
-    if (!succeeds([&] { page = s.read(which, name_of(peer), from, page_limit(5, 3000)); })) return;
+    if (!succeeds([&] { page = s.read(queue, name_of(peer), from, page_limit(5, 3000)); })) return;
     if (page.empty()) return;
     for (const stored_message& m : page) {
-      stored_message expected = message_at(peer, which, from++);
+      stored_message expected = message_at(peer, queue, from++);
       require(m.index == expected.index && m.sequence == expected.sequence &&
                   m.epoch == expected.epoch && m.contents == expected.contents,
               "a message was altered");
@@ -256,8 +255,8 @@ void check_state(sqlite_store& s, const state& found) {
   for (const auto& [name, c] : found.second) {
     std::size_t peer = peer_of(name);
     commits_of(peer, c);
-    check_box(s, peer, box::outbox, c.outbox_first, c.outbox_next);
-    check_box(s, peer, box::inbox, c.inbox_first, c.inbox_next);
+    check_queue(s, peer, box::outbox, c.outbox_first, c.outbox_next);
+    check_queue(s, peer, box::inbox, c.inbox_first, c.inbox_next);
   }
 }
 

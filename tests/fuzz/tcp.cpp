@@ -1,6 +1,6 @@
-// What TCP peers say before their frames, and how the stream is cut into frames, without a socket.
-// An attacker sits between two honest sides and knows what was said in an earlier handshake; with
-// keys, nobody may end up proven who did not read exactly what the other wrote.
+// The handshake of TCP peers, and the cutting of the stream into frames, without a socket. An
+// attacker sits between two honest sides and knows the messages of an earlier handshake; with keys,
+// a side ends up proven only if it read exactly the bytes that the other wrote.
 
 #include "fuzz/input.hpp"
 
@@ -61,9 +61,9 @@ void check_framing(fuzz::input& in) {
   std::vector<byte_string> found;
   for (std::size_t at = 0; at < stream.size() && !splitter.too_large();) {
     std::span<std::byte> space = splitter.space();
-    require(!space.empty(), "the splitter has no space for what comes");
+    require(!space.empty(), "the splitter has no space for the next bytes");
     require(space.size() <= std::max<std::size_t>(64 << 10, 2 * at + part),
-            "the splitter sets memory aside for what did not come");
+            "the splitter sets memory aside for bytes that did not come");
     std::size_t size = std::min({part, space.size(), stream.size() - at});
     std::ranges::copy(byte_view(stream).subspan(at, size), space.begin());
     splitter.filled(size);
@@ -77,7 +77,7 @@ void check_framing(fuzz::input& in) {
 
 // The handshake.
 
-/// One side, and what it wrote and read, message by message.
+/// One side, and its messages in both directions.
 struct side {
   side(bool dials, hello mine, const prover& prove) : h(dials, std::move(mine), prove) {}
 
@@ -87,7 +87,7 @@ struct side {
       require(messages.size() >= header_size &&
                   !read_header(messages.first<header_size>(), header) &&
                   messages.size() >= header_size + header.body_size,
-              "a side writes what is no message");
+              "a side writes bytes that are no message");
       byte_view message = messages.first(header_size + header.body_size);
       wrote.emplace_back(message.begin(), message.end());
       outgoing.push_back(wrote.back());
@@ -136,7 +136,7 @@ const prover& key_of(std::size_t which) {
   return keys[which];
 }
 
-/// What an attacker who listened has: all that two honest sides said under the first key.
+/// The knowledge of an eavesdropper: all messages of two honest sides under the first key.
 const std::vector<byte_string>& overheard() {
   static const std::vector<byte_string> all = [] {
     side dialer(true, hello_of("d", "a", true, 1), key_of(1));
@@ -186,7 +186,7 @@ byte_string tampered(fuzz::input& in, byte_string message, const side& from, con
   }
 }
 
-/// A side that is proven knows that the other wrote what it read: with keys, to the byte.
+/// A side is proven only if the other wrote the bytes that it read: with keys, to the byte.
 void check_proven(const side& me, const side& other, bool keyed, bool same_key) {
   if (!me.h.proven()) return;
   const hello& theirs = me.h.theirs();

@@ -21,7 +21,7 @@ macro(violation text)
   string(APPEND violations "  ${text}\n")
 endmacro()
 
-# What may be included, by the folder of the header that includes. Regular expressions.
+# The headers that a folder may include, or may never include. Regular expressions.
 set(standard "[a-z_0-9]+") # <vector>
 set(vocabulary "ilm/(bytes|message|stored|event|error|options|detail/(compiled|language))\\.hpp")
 set(foreign "[^i].*|i[^l].*|il[^m].*|ilm[^/].*") # anything that is not <ilm/...>
@@ -38,7 +38,7 @@ set(never_ilm/runtime "${parts}|ilm/testing/.+")
 set(never_ilm/detail "${shell}|${parts}|ilm/testing/.+")
 set(never_ilm "ilm/runtime/.+|${parts}|ilm/testing/.+") # the concepts and the vocabulary
 
-# These are what ties the house together.
+# These tie the house together.
 set(exempt_from_folder_rule ilm/ilm.hpp ilm/messenger.hpp ilm/compiled.hpp)
 
 # The lists of heavy headers, and the header that defines ILM_INLINE.
@@ -204,7 +204,7 @@ endforeach()
 # --- the top ------------------------------------------------------------------------------------
 
 set(allowed_at_the_top include tests examples cmake build CMakeLists.txt README.md LICENSE
-                       # what a tool demands there
+                       # files that a tool demands there
                        CMakePresets.json CMakeUserPresets.json compile_commands.json vcpkg.json)
 file(GLOB entries RELATIVE "${ROOT}" "${ROOT}/*")
 foreach(entry IN LISTS entries)

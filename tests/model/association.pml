@@ -5,16 +5,16 @@ inline end_session() {
   ME.sender_received = 0;
   ME.early = 0;
   ME.ack_due = 0;
-  forget_greeted();
+  forget_hello();
   if
-  :: ME.phase != MINTING -> ME.phase = ABSENT
+  :: ME.phase != RENEWING -> ME.phase = ABSENT
   :: else
   fi
 }
 
-inline greet() {
+inline start_handshake() {
   ME.network_up = 1;
-  ME.phase = GREETING;
+  ME.phase = HANDSHAKING;
   handshake_end();
   challenge()
 }
@@ -24,7 +24,7 @@ inline handle_session_up() {
   ME.network_up = 1;
   ME.away = 0;
   if
-  :: ME.phase != MINTING -> greet()
+  :: ME.phase != RENEWING -> start_handshake()
   :: else
   fi
 }
@@ -85,9 +85,9 @@ inline handle_ack(f) {
 
 inline handle_frame(f, victim) {
   if
-  :: f.kind == HELLO && ME.phase != MINTING ->
+  :: f.kind == HELLO && ME.phase != RENEWING ->
     if
-    :: ME.phase == ABSENT -> greet()
+    :: ME.phase == ABSENT -> start_handshake()
     :: else
     fi;
     handle_hello(f, victim)
@@ -106,17 +106,17 @@ inline handle_frame(f, victim) {
 
 /* The next message of the inbox, which the store has, goes to the application. What a former
    stream left is in front, and is not counted in `delivered`. */
-#define LEFT (store[me].depth + ME.unstored - ME.taken - \
+#define LEFT (store[me].depth + ME.unstored - ME.consumed - \
   (current[me].received - current[me].delivered))
 
-inline handle_taken() {
+inline handle_consumed() {
   if
   :: LEFT > 0 -> skip
   :: else ->
     current[me].delivered++;
-    current[me].delivered_epoch = INBOX_CODE(store[me], ME.taken) >> 2
+    current[me].delivered_epoch = INBOX_CODE(store[me], ME.consumed) >> 2
   fi;
-  ME.taken++
+  ME.consumed++
 }
 
 /* What leaves the process. */
@@ -146,21 +146,21 @@ inline send_ack(victim) {
 }
 
 /* One atomic change of the store: all that memory is ahead, and `new_messages` sends. */
-#define CHANGED (ME.taken != 0 || ME.unstored != 0 || !SAME_CURSORS(stored[me], current[me]))
+#define CHANGED (ME.consumed != 0 || ME.unstored != 0 || !SAME_CURSORS(stored[me], current[me]))
 
 inline commit(new_messages) {
-  minted_now = current[me].local_ != stored[me].local_;
+  created_now = current[me].local_ != stored[me].local_;
   moved = stored[me].received != current[me].received ||
     stored[me].delivered != current[me].delivered || stored[me].peer != current[me].peer ||
-    ME.taken != 0 || ME.unstored != 0;
+    ME.consumed != 0 || ME.unstored != 0;
   j = 0;
   do
-  :: j < ME.taken -> hand_over(1 - me, INBOX_CODE(store[me], j)); j++
+  :: j < ME.consumed -> deliver(1 - me, INBOX_CODE(store[me], j)); j++
   :: else -> break
   od;
-  store[me].inbox = store[me].inbox >> (4 * ME.taken);
-  store[me].depth = store[me].depth + ME.unstored - ME.taken;
-  ME.taken = 0;
+  store[me].inbox = store[me].inbox >> (4 * ME.consumed);
+  store[me].depth = store[me].depth + ME.unstored - ME.consumed;
+  ME.consumed = 0;
   ME.unstored = 0;
   if
   :: new_messages ->
@@ -181,20 +181,20 @@ inline commit(new_messages) {
   store[me].outbox = store[me].outbox & (63 << (2 * (current[me].outbox_first - 1))) & 63;
   copy_cursors(stored[me], current[me]);
   ME.ack_due = ME.ack_due | (calm && moved);
-  greets = ME.phase == REFUSED && moved && ME.network_up;
+  again = ME.phase == REFUSED && moved && ME.network_up;
   if
-  :: minted_now ->
-    ghost[me].minted = stored[me].local_;
-    /* Who went back once mints once. */
-    assert(ghost[me].minted <= 2);
+  :: created_now ->
+    ghost[me].created = stored[me].local_;
+    /* Who went back once creates an incarnation once. */
+    assert(ghost[me].created <= 2);
     if
-    :: ME.phase == MINTING -> ME.phase = ABSENT; greets = ME.network_up
+    :: ME.phase == RENEWING -> ME.phase = ABSENT; again = ME.network_up
     :: else
     fi
   :: else
   fi;
   if
-  :: greets -> greet()
+  :: again -> start_handshake()
   :: else
   fi
 }
@@ -203,12 +203,12 @@ inline commit(new_messages) {
 
 inline die() {
   store[me].inbox = store[me].inbox & ((1 << (4 * store[me].depth)) - 1);
-  ME.taken = 0; ME.unstored = 0; ME.met = 0; ME.retired = 0;
+  ME.consumed = 0; ME.unstored = 0; ME.session_was_open = 0; ME.retired = 0;
   ME.phase = ABSENT;
   ME.candidate = 0; ME.local_nonce = 0; ME.peer_nonce = 0; ME.echo = 0; ME.answer = 0;
-  clear_floors();
+  clear_watermarks();
   ME.sender_received = 0; ME.early = 0; ME.ack_due = 0; ME.hello_due = 0; ME.away = 0;
-  forget_greeted()
+  forget_hello()
 }
 
 inline start() {
@@ -217,11 +217,11 @@ inline start() {
   stored[me].delivered_epoch = 0;
 #endif
   copy_cursors(current[me], stored[me]);
-  ME.found_delivered = stored[me].delivered;
-  ME.found_delivered_epoch = stored[me].delivered_epoch;
+  ME.baseline_delivered = stored[me].delivered;
+  ME.baseline_delivered_epoch = stored[me].delivered_epoch;
   ME.highest_sent = stored[me].outbox_next - 1;
   ghost[me].epoch++;
-  greet()
+  start_handshake()
 }
 
 inline clear_cursors(c) {
@@ -233,8 +233,8 @@ inline clear_cursors(c) {
 inline new_store() {
   store[me].outbox = 0; store[me].inbox = 0; store[me].depth = 0;
   clear_cursors(stored[me]);
-  ghost[me].minted++;
-  stored[me].local_ = ghost[me].minted;
+  ghost[me].created++;
+  stored[me].local_ = ghost[me].created;
   stored[me].outbox_first = 1; stored[me].outbox_next = 1
 }
 
@@ -245,7 +245,7 @@ inline lose_store() {
   die();
   new_store();
   ghost[me].era_epoch = ghost[me].epoch + 1;
-  ghost[me].era_local = ghost[me].minted;
+  ghost[me].era_local = ghost[me].created;
   start()
 }
 

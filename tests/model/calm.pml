@@ -3,7 +3,7 @@
 
 #define WORK(side) (a_life[side].answer || a_life[side].ack_due || \
   a_life[side].hello_due || CHANGED_OF(side) || \
-  a_life[side].taken < store[side].depth || a_life[side].phase == VERIFYING || \
+  a_life[side].consumed < store[side].depth || a_life[side].phase == VERIFYING || \
   a_life[side].away)
 #define IDLE (calm && EMPTY(0) && EMPTY(1) && !WORK(0) && !WORK(1))
 #define WAITS (FLOWS(me) && current[me].outbox_first < stored[me].outbox_next)
@@ -21,4 +21,4 @@
   :: d_step { IDLE && WAITS && !UNHEARD && MAY_SEND(ME.sender_received + 1) -> \
       send_data(ME.sender_received + 1, 0); tidy() } \
   :: d_step { IDLE && WAITS && !UNHEARD && !MAY_SEND(ME.sender_received + 1) -> send_data(0, 0); tidy() } \
-  :: d_step { IDLE && UNHEARD -> end_session(); greet(); tidy() }
+  :: d_step { IDLE && UNHEARD -> end_session(); start_handshake(); tidy() }

@@ -51,7 +51,7 @@ inline name_unsent(whose, which, low) {
 }
 
 /* The application of the other side has a message of `of`, and the store knows. */
-inline hand_over(whose, code) {
+inline deliver(whose, code) {
   assert(ghost[whose].accepted & (1 << (code)));
   if
   :: ghost[whose].got & (1 << (code)) ->

@@ -12,18 +12,18 @@ inline fresh_nonce() {
   assert(nonce_ < 16)
 }
 
-inline take_floors() {
-  ME.floor_acknowledged = current[me].acknowledged;
-#ifndef PLANT_NO_FLOORS
-  ME.floor_received = current[me].received;
-  ME.floor_delivered = current[me].outbox_first - 1
+inline set_watermarks() {
+  ME.watermark_acknowledged = current[me].acknowledged;
+#ifndef PLANT_NO_WATERMARKS
+  ME.watermark_received = current[me].received;
+  ME.watermark_delivered = current[me].outbox_first - 1
 #else
-  ME.floor_acknowledged = 0
+  ME.watermark_acknowledged = 0
 #endif
 }
 
-inline clear_floors() {
-  ME.floor_acknowledged = 0; ME.floor_received = 0; ME.floor_delivered = 0
+inline clear_watermarks() {
+  ME.watermark_acknowledged = 0; ME.watermark_received = 0; ME.watermark_delivered = 0
 }
 
 inline challenge() {
@@ -31,7 +31,7 @@ inline challenge() {
   ME.candidate = nonce_;
   ME.answer = 0;
   ME.hello_due = calm;
-  take_floors()
+  set_watermarks()
 }
 
 inline retire() {
@@ -46,10 +46,10 @@ inline handshake_end() {
   retire();
   ME.candidate = 0; ME.local_nonce = 0; ME.peer_nonce = 0; ME.echo = 0; ME.answer = 0;
   ME.hello_due = 0;
-  clear_floors()
+  clear_watermarks()
 }
 
-/* The floors are those of the moment when the candidate was minted. */
+/* The watermarks are those of the moment when the candidate was created. */
 inline handle_hello(f, victim) {
   if
   :: ME.peer_nonce != 0 && f.nonce == ME.peer_nonce ->
@@ -76,8 +76,8 @@ inline handle_hello(f, victim) {
       ME.echo = 0;
       ME.hello_due = 0;
       ME.answer = !f.proven;
-      handle_fresh(f, victim);
-      clear_floors()
+      handle_proven(f, victim);
+      clear_watermarks()
     fi
   fi
 }
@@ -96,8 +96,8 @@ inline write_hello(my_nonce, my_echo, is_proven) {
 #else
   out.received = current[me].received; out.received_epoch = current[me].received_epoch;
 #endif
-  out.delivered = (ME.met -> stored[me].delivered : ME.found_delivered);
-  out.delivered_epoch = (ME.met -> stored[me].delivered_epoch : ME.found_delivered_epoch)
+  out.delivered = (ME.session_was_open -> stored[me].delivered : ME.baseline_delivered);
+  out.delivered_epoch = (ME.session_was_open -> stored[me].delivered_epoch : ME.baseline_delivered_epoch)
 }
 
 inline send_answer(victim) {

@@ -24,7 +24,7 @@
 #include "checker.pml"
 #include "network.pml"
 #include "handshake.pml"
-#include "resume.pml"
+#include "reconcile.pml"
 #include "association.pml"
 
 #define MAY_SEND(sequence) (ME.phase == ESTABLISHED && stored[me].peer == current[me].peer && \
@@ -33,7 +33,7 @@
 #define HERE(slot) (net[2 * me + slot].kind != NONE && !ME.away)
 /* An answer may be sent in the same step, if the hello shows that this side was rolled back. */
 #define MAY_PART(victim) (victim == 0 || (ROLLED(me) && copied == 2 && ROOM(1 - me, victim)))
-#define CHANGED_OF(side) (a_life[side].taken != 0 || a_life[side].unstored != 0 || \
+#define CHANGED_OF(side) (a_life[side].consumed != 0 || a_life[side].unstored != 0 || \
   !SAME_CURSORS(stored[side], current[side]))
 
 inline arrive(slot, victim) {
@@ -55,7 +55,7 @@ inline send_hello(victim) {
 /* A hello of an earlier life or session arrives: all it can do is to begin a handshake. */
 inline nudge() {
   if
-  :: ME.phase == ABSENT -> greet()
+  :: ME.phase == ABSENT -> start_handshake()
   :: ME.phase != ABSENT && ME.candidate == 0 -> challenge()
   :: else
   fi;
@@ -100,7 +100,7 @@ proctype side(bit me) {
 #endif
   :: d_step { CHANGED_OF(me) -> commit(0); tidy() }
   :: d_step { !calm && ghost[me].sends < SENDS(me) -> commit(1); tidy() }
-  :: d_step { ME.taken < store[me].depth -> handle_taken(); tidy() }
+  :: d_step { ME.consumed < store[me].depth -> handle_consumed(); tidy() }
 
   /* Faults. */
 #if SESSION_EVENTS > 0

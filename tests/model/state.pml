@@ -11,11 +11,11 @@
 
 /* enum phase of association.hpp */
 #define ABSENT 0
-#define GREETING 1
+#define HANDSHAKING 1
 #define VERIFYING 2
 #define ESTABLISHED 3
 #define REFUSED 4
-#define MINTING 5
+#define RENEWING 5
 
 /* struct cursors of message.hpp, with sequences in place of inbox indices. */
 typedef cursors {
@@ -47,7 +47,7 @@ typedef life {
   unsigned phase : 3;
   unsigned away : 1;
   unsigned network_up : 1;
-  unsigned met : 1;
+  unsigned session_was_open : 1;
   /* handshake */
   unsigned candidate : 4;
   unsigned echo : 4;
@@ -55,28 +55,28 @@ typedef life {
   unsigned peer_nonce : 4;
   unsigned retired : 16;
   unsigned answer : 1;
-  unsigned floor_acknowledged : 2;
-  unsigned floor_received : 2;
-  unsigned floor_delivered : 2;
+  unsigned watermark_acknowledged : 2;
+  unsigned watermark_received : 2;
+  unsigned watermark_delivered : 2;
   /* cursors found_ */
-  unsigned found_delivered : 2;
-  unsigned found_delivered_epoch : 2;
+  unsigned baseline_delivered : 2;
+  unsigned baseline_delivered_epoch : 2;
   /* sender */
   unsigned sender_received : 2;
   unsigned highest_sent : 2;
-  /* receiver: stored messages that were taken, accepted ones that are not stored, and the epochs of
+  /* receiver: stored messages that were consumed, accepted ones that are not stored, and the epochs of
      those that came early, two bits a sequence */
-  unsigned taken : 3;
+  unsigned consumed : 3;
   unsigned unstored : 3;
   unsigned early : 6;
-  /* hello_record greeted_ and verdict_, while `verifying` */
-  unsigned greeted_received : 2;
-  unsigned greeted_received_epoch : 2;
-  unsigned greeted_delivered : 2;
-  unsigned greeted_delivered_epoch : 2;
-  unsigned greeted_first : 3;
-  unsigned greeted_first_epoch : 2;
-  unsigned greeted_acknowledged : 2;
+  /* hello_record peer_hello_ and verdict_, while `verifying` */
+  unsigned peer_hello_received : 2;
+  unsigned peer_hello_received_epoch : 2;
+  unsigned peer_hello_delivered : 2;
+  unsigned peer_hello_delivered_epoch : 2;
+  unsigned peer_hello_first : 3;
+  unsigned peer_hello_first_epoch : 2;
+  unsigned peer_hello_acknowledged : 2;
   unsigned knows_us : 1;
   unsigned known : 1;
   /* due at once, once all is calm */
@@ -118,7 +118,7 @@ typedef record {
   unsigned vanished : 16;  /* accepted, and not in the copy that was put back */
   unsigned sends : 2;
   unsigned epoch : 2;      /* of the present start */
-  unsigned minted : 3;     /* the newest incarnation */
+  unsigned created : 3;     /* the newest incarnation */
   unsigned era_epoch : 2;  /* the first epoch, and incarnation, after the store was lost */
   unsigned era_local : 3;
   unsigned told : 1;       /* an event said that this side's store was lost or went back */
@@ -146,7 +146,7 @@ bit calm;
 hidden byte i, j, n, s, e, x, nonce_;
 hidden int used, named_now;
 hidden byte knows_us, known, both, we_rolled_back, peer_rolled_back, peer_reset, we_were_lost, gap;
-hidden byte repeats, moved, minted_now, greets;
+hidden byte repeats, moved, created_now, again;
 hidden byte they_received, we_received, our_delivered, send_from, take_from;
 
 #define ME a_life[me]

@@ -22,7 +22,7 @@ ilm::sqlite_options on_fault_disk() {
   return o;
 }
 
-/// What a store must hold: the state after the last commit that completed.
+/// The contents that a store must hold: the state after the last commit that completed.
 struct expectation {
   ilm::cursors where;
   strings texts;

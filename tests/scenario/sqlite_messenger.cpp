@@ -9,7 +9,7 @@
 using namespace test;
 using namespace std::chrono_literals;
 
-// Messengers on SQLite stores: what their users see of it.
+// Messengers on SQLite stores: as their users see it.
 
 namespace {
 
@@ -18,10 +18,10 @@ using handler = std::function<void(ilm::message<std::string>)>;
 using fabric_type = ilm::memory_fabric<std::string>;
 using messenger_type = ilm::messenger<ilm::sqlite_backend<>, fabric_type::network_type, handler>;
 
-/// A peer with its file, its application, and what it was told.
+/// A peer with its file, its application, and its events.
 struct site {
-  site(asio::io_context& c, fabric_type& f, std::string who, std::filesystem::path where)
-      : context(c), fabric(f), name(std::move(who)), file(std::move(where)) {}
+  site(asio::io_context& c, fabric_type& f, std::string name_, std::filesystem::path file_)
+      : context(c), fabric(f), name(std::move(name_)), file(std::move(file_)) {}
 
   void start(ilm::sqlite_options o = {}) {
     auto take = [this](ilm::message<std::string> m) { taken.emplace_back(m.text()); };
@@ -130,7 +130,7 @@ TEST_CASE("sqlite: messages outlive crashes of both sides, in order and once") {
   REQUIRE(
       w.until([&] { return !w.b.taken.empty() && w.b.taken.back() == "799" && w.a.depth() == 0; }));
   w.stop();
-  // What was taken and not yet recorded at a crash may come again: the documented window.
+  // A message consumed and not yet recorded at a crash may come again: the documented window.
   int next = 0;
   for (const std::string& text : w.b.taken) {
     int got = std::stoi(text);

@@ -6,7 +6,7 @@
 
 using namespace test;
 
-// The SQLite store by itself: what it keeps, what it refuses, what it costs.
+// The SQLite store by itself: its contents, its refusals, its costs.
 
 namespace {
 
@@ -41,7 +41,7 @@ TEST_CASE("sqlite: a new store knows nothing, and keeps the incarnation that it 
   CHECK(again.open().local == *mint.minted);
 }
 
-TEST_CASE("sqlite: what was committed is there after the end of the store, however it ended") {
+TEST_CASE("sqlite: a committed message is there after the end of the store, however it ended") {
   temporary_directory place;
   bool graceful = GENERATE(false, true);
   ilm::cursors bob, eve;
@@ -120,7 +120,7 @@ TEST_CASE("sqlite: a store of the first version is upgraded when it is opened") 
   CHECK(outsider(place / "s.db", "SELECT version FROM ilm_store") == "2");
 }
 
-TEST_CASE("sqlite: random changes leave what they leave in a store in memory") {
+TEST_CASE("sqlite: random changes leave the same as in a store in memory") {
   temporary_directory place;
   std::mt19937 random(GENERATE(1U, 2U, 3U));
   hand_driven<ilm::memory_backend<std::string>> model{ilm::memory_backend<std::string>()};
@@ -201,7 +201,7 @@ TEST_CASE("sqlite: a box can be erased to any index, however far above, and goes
   ilm::cursors bob;
   s.commit(append("bob", bob, {"one", "two"}));
   constexpr std::uint64_t turn = std::uint64_t{1} << 40;
-  // What lies whole turns above has the keys of what is erased.
+  // Messages that lie whole turns above have the keys of the erased ones.
   for (std::uint64_t first : {turn + 1, 3 * turn + 2, std::uint64_t{1} << 63}) {
     bob.outbox_first = bob.outbox_next = first;
     s.commit(append("bob", bob, {"next", "last"}));
@@ -225,7 +225,7 @@ TEST_CASE("sqlite: one at a time has the store") {
   CHECK(by_another_name.open_error() == ilm::error::store_in_use);
 }
 
-TEST_CASE("sqlite: what cannot be a store is refused with the reason, and left as it was") {
+TEST_CASE("sqlite: a file that cannot be a store is refused with the reason, and left as it was") {
   temporary_directory place;
   std::filesystem::path file = place / "s.db";
   SECTION("a directory") {
@@ -249,7 +249,7 @@ TEST_CASE("sqlite: what cannot be a store is refused with the reason, and left a
     CHECK(store_type(file).open_error() == ilm::sqlite_error::foreign_database);
     CHECK(outsider(file, "SELECT count(*) FROM sqlite_schema") == "1");
   }
-  SECTION("one that has said whose it is, before it has tables") {
+  SECTION("one with an application id, before it has tables") {
     outsider(file, "PRAGMA application_id = 77");
     CHECK(store_type(file).open_error() == ilm::sqlite_error::foreign_database);
   }
@@ -259,7 +259,7 @@ TEST_CASE("sqlite: what cannot be a store is refused with the reason, and left a
     CHECK(store_type(file).open_error() == ilm::sqlite_error::newer_version);
     CHECK(outsider(file, "SELECT version FROM ilm_store") == "3");
   }
-  SECTION("a store whose peers are named by another type") {
+  SECTION("a store with peer ids of another type") {
     ilm::cursors c;
     store_type s(file);
     s.open();
@@ -360,7 +360,7 @@ TEST_CASE("sqlite: a message that was changed on the disk ends the page before i
   CHECK(texts_of(s.read(ilm::box::outbox, "bob", 4)) == strings{"3", "4"});
 }
 
-TEST_CASE("sqlite: one that is missing is no message, and what follows it is not taken for it") {
+TEST_CASE("sqlite: a missing message ends a page, and its successor does not take its place") {
   temporary_directory place;
   store_type s(place / "s.db");
   s.open();

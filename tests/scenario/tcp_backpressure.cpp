@@ -8,7 +8,7 @@
 
 using namespace test::tcp;
 
-// Who is slow makes others wait, and nobody's memory grows.
+// A slow side makes the other wait, and the memory of neither grows.
 
 namespace {
 
@@ -61,7 +61,7 @@ TEST_CASE("a messenger that is slow stops its peer's sends, and loses nothing", 
   b.pause();
   auto f = start_flood(l, a, "b");
   REQUIRE(stalls(l, *f));
-  // What the system buffers, a few megabytes, and what both sides may hold.
+  // The system's buffers, a few megabytes, and those of both sides.
   CHECK(f->sent * frame_size < 40'000'000);
   // Others are not concerned.
   a.dial(c);

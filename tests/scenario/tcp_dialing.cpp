@@ -7,7 +7,7 @@
 using namespace test::tcp;
 using ilm::tcp_error;
 
-// The address book: dialing, backing off, and what is said when that fails.
+// The address book: dialing, backing off, and the reports of failures.
 
 namespace {
 
@@ -62,9 +62,9 @@ TEST_CASE("an address that is none is an error that says why", "[tcp]") {
   for (const char* text : {"", "host", "host:", ":1", "host:x", "host:99999", "host:0", "host:1x",
                            "::1:80", "[::1]", "[::1]80", "[]:1", "a b:1"}) {
     std::error_code code;
-    std::string what = code_and_text([&] { net.add_peer("b", text); }, code);
+    std::string error_text = code_and_text([&] { net.add_peer("b", text); }, code);
     CHECK(code == tcp_error::bad_address);
-    CHECK_THAT(what, test::ContainsSubstring(text));
+    CHECK_THAT(error_text, test::ContainsSubstring(text));
   }
   std::error_code code;
   code_and_text([&] { net.listen("nonsense"); }, code);
@@ -225,7 +225,7 @@ TEST_CASE("another address in the book is dialed at once when the old one leads 
   CHECK(joined(l, a, b));
 }
 
-TEST_CASE("what a control asks for is done, whenever it asks", "[tcp]") {
+TEST_CASE("a command of a control is carried out, whenever it comes", "[tcp]") {
   for (int steps = 0; steps < 12; ++steps) {
     loop l;
     node a(l, "a"), b(l, "b");

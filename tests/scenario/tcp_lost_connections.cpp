@@ -4,7 +4,7 @@
 using namespace test::tcp;
 using ilm::tcp_error;
 
-// Connections that die without a word, peers that come back, and what is found by keepalive.
+// Connections that die without a word, peers that come back, and keepalive.
 
 TEST_CASE("a peer that comes back takes over from its dead connection at once", "[tcp]") {
   loop l;

@@ -3,7 +3,7 @@
 
 using namespace test::tcp;
 
-// What a session over TCP is: frames whole and in order, one session a pair.
+// A session over TCP: frames whole and in order, one session a pair.
 
 namespace {
 
@@ -163,7 +163,7 @@ TEST_CASE("many peers over TCP have one session each", "[tcp]") {
   for (node& a : nodes) CHECK(a.orderly());
 }
 
-TEST_CASE("what is sent to nobody, or before `up` was received, is dropped over TCP", "[tcp]") {
+TEST_CASE("a frame to nobody, or from before `up` was received, is dropped over TCP", "[tcp]") {
   loop l;
   node a(l, "a"), b(l, "b");
   auto to_nobody = a.send("nobody", "x");

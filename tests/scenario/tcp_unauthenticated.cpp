@@ -81,7 +81,7 @@ struct pair {
 
 }  // namespace
 
-TEST_CASE("what is no ILM is told, and does not disturb a session", "[tcp]") {
+TEST_CASE("a connection that does not speak ILM is reported, and disturbs no session", "[tcp]") {
   loop l;
   pair p(l);
   plain_socket browser(l, p.a.address());
@@ -164,9 +164,9 @@ TEST_CASE("a hello is checked before anything is said of this side", "[tcp]") {
   REQUIRE(l.until([&] { return s.closed(); }));
   CHECK(refusal_in(s) == reason);
   CHECK(s.heard().size() == wire::header_size + 1);
-  std::optional<std::string> who;
-  if (named) who = to_text(h.sender);
-  CHECK(l.until([&] { return a.told(who, reason); }));
+  std::optional<std::string> peer;
+  if (named) peer = to_text(h.sender);
+  CHECK(l.until([&] { return a.told(peer, reason); }));
   CHECK(a.ups("c") == 0);
 }
 
@@ -191,11 +191,11 @@ TEST_CASE("a peer without the key, or with another one, is refused and both are 
   CHECK(p.undisturbed());
 }
 
-TEST_CASE("a peer for whom there is no key is refused", "[tcp]") {
+TEST_CASE("a peer without a key is refused", "[tcp]") {
   loop l;
   options choosy = keyed(1);
-  choosy.prove = [toy = toy_key(1)](std::span<const std::byte> who, std::span<const std::byte> t) {
-    return to_text(who) == "b" ? toy(who, t) : std::nullopt;
+  choosy.prove = [toy = toy_key(1)](std::span<const std::byte> id, std::span<const std::byte> t) {
+    return to_text(id) == "b" ? toy(id, t) : std::nullopt;
   };
   node a(l, "a", choosy), b(l, "b", keyed(1)), c(l, "c", keyed(1));
   b.dial(a);
@@ -226,7 +226,7 @@ TEST_CASE("a proof that is sent back, or was seen before, proves nothing", "[tcp
   plain_socket s(l, p.a.address());
   s.say(h.encode());
   REQUIRE(l.until([&] { return s.heard().size() > 100; }));
-  // What a said: its hello, and its proof, the last forty bytes.
+  // The messages of a: its hello, and its proof, the last forty bytes.
   bytes_vector proof(s.heard().end() - 40, s.heard().end());
   SECTION("a's own proof sent back") { s.say(proof); }
   SECTION("a proof of zeros") {
@@ -246,7 +246,7 @@ TEST_CASE("a proof that is sent back, or was seen before, proves nothing", "[tcp
 
 TEST_CASE("whoever claims a name without keys takes it, and the claim of a name is no more",
           "[tcp]") {
-  // Plain TCP: this is what the documentation warns of.
+  // Plain TCP: the documentation warns of this.
   loop l;
   node a(l, "a"), b(l, "b");
   b.dial(a);

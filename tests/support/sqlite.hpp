@@ -1,6 +1,6 @@
 #pragma once
 
-// What the tests of the SQLite store share: a place for files, and a store driven by hand.
+// Shared by the tests of the SQLite store: a place for files, and a store driven by hand.
 
 #include <ilm/backends/sqlite.hpp>
 #include <ilm/ilm.hpp>
@@ -87,7 +87,7 @@ class hand_driven {
   void close() { run(backend_->close()); }
   void crash() { backend_.reset(); }
 
-  /// What an operation fails with; nothing if it does not.
+  /// The error of an operation; none if it succeeds.
   template <class Operation>
   static std::error_code error_of(Operation operation) {
     try {
@@ -135,7 +135,7 @@ inline ilm::stored_message stored(std::uint64_t index, const std::string& text,
   return {index, sequence != 0 ? sequence : index, 7, ilm::bytes(text)};
 }
 
-/// Appends `texts` to the outbox for a peer, after what `c` says is there.
+/// Appends `texts` to the outbox for a peer, after its end according to `c`.
 inline ilm::batch<std::string> append(const std::string& peer, ilm::cursors& c,
                                       const std::vector<std::string>& texts) {
   ilm::batch<std::string> b;
@@ -146,7 +146,7 @@ inline ilm::batch<std::string> append(const std::string& peer, ilm::cursors& c,
   return b;
 }
 
-/// Erases what is below `first` from the outbox for a peer.
+/// Erases the messages below `first` from the outbox for a peer.
 inline ilm::batch<std::string> erase(const std::string& peer, ilm::cursors& c,
                                      std::uint64_t first) {
   ilm::batch<std::string> b;

@@ -1,7 +1,7 @@
 #pragma once
 
-// Peers over TCP on this machine, in real time: tests wait for what has to happen, and never for a
-// time to pass that has to be short.
+// Peers over TCP on this machine, in real time: tests wait for the expected event, and never
+// for a time to pass that has to be short.
 
 #include <ilm/codecs/bytes.hpp>
 #include <ilm/networks/tcp.hpp>
@@ -33,7 +33,7 @@ using bytes_vector = std::vector<std::byte>;
 bytes_vector to_bytes(std::string_view text);
 std::string to_text(std::span<const std::byte> bytes);
 
-/// Short times, so that what waits for one is soon over.
+/// Short times, so that waiting for one is soon over.
 options quick();
 
 /// Runs a context in this thread.
@@ -57,7 +57,7 @@ class loop {
   }
 };
 
-/// A network, and a coroutine that receives from it and writes down what came.
+/// A network, and a coroutine that receives from it and records its events.
 class node {
  public:
   node(loop& l, std::string name, options o = quick(), const std::string& address = "127.0.0.1:0");
@@ -92,7 +92,7 @@ class node {
   std::size_t ups(const std::string& peer) const { return count(event::type::up, peer); }
   std::size_t downs(const std::string& peer) const { return count(event::type::down, peer); }
   std::size_t frames(const std::string& peer) const { return count(event::type::frame, peer); }
-  /// What arrived from the peer, in order.
+  /// The frames that arrived from the peer, in order.
   std::vector<std::string> texts(const std::string& peer) const;
   /// Whether a problem with the peer, or with nobody by name, was told.
   bool told(std::optional<std::string> peer, std::error_code why) const;
@@ -104,7 +104,7 @@ class node {
   void forget() { line_->events.clear(); }
 
  private:
-  /// What the coroutines share with the node that owns them.
+  /// Shared by the node and its coroutines.
   struct line {
     line(loop& l, std::string n) : name(std::move(n)), resume(l.context) {}
     std::string name;
@@ -128,17 +128,17 @@ class node {
 /// Waits until both have a session with each other and neither has more to say.
 bool joined(loop& l, const node& a, const node& b);
 
-/// Has the node receive nothing from here on, not even what comes next.
+/// Has the node receive nothing from here on, not even the next event.
 void hold(loop& l, node& n);
 
-/// A plain socket that says what a test wants it to.
+/// A plain socket that sends the bytes of a test.
 class plain_socket {
  public:
   plain_socket(loop& l, const std::string& address);
 
   void say(std::string_view text) { say(to_bytes(text)); }
   void say(const bytes_vector& bytes);
-  /// What has arrived so far.
+  /// The bytes that have arrived so far.
   const bytes_vector& heard();
   /// Whether the other side has closed it.
   bool closed() {
@@ -164,7 +164,7 @@ class proxy {
 
   std::string address() const;
   std::size_t accepted() const { return line_->accepted; }
-  /// What is under way from now on, on connections that are open now, never arrives.
+  /// Bytes on connections that are open now never arrive from now on.
   void stall();
   /// Ends all connections.
   void cut();

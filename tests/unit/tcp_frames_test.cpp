@@ -92,7 +92,7 @@ TEST_CASE("addresses are read as host and port") {
   CHECK(parse_destination("a.b-c:4711") == address{"a.b-c", 4711});
 }
 
-TEST_CASE("what is no address is refused") {
+TEST_CASE("a text that is no address is refused") {
   using namespace std::string_literals;
   for (const std::string& text :
        {""s, ":"s, "host"s, "host:"s, ":1"s, "host:x"s, "host:65536"s, "host:-1"s, "host: 1"s,

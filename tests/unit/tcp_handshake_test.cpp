@@ -39,13 +39,13 @@ auto toy_key(unsigned key) {
 
 using prove_type = decltype(ilm::tcp_options::prove);
 
-/// Cuts what a side wrote into messages and hands them to the other.
+/// Cuts the bytes of a side into messages and hands them to the other.
 std::error_code deliver(byte_view written, handshake& to, byte_string& answer) {
   while (!written.empty()) {
     message_header header;
     if (auto wrong = read_header(written.first<header_size>(), header)) return wrong;
     std::size_t size = header_size + header.body_size;
-    // A length that was changed on its way: the side that reads waits for what never comes.
+    // A length that was changed on its way: the side that reads waits for bytes that never come.
     if (written.size() < size) return tcp_error::handshake_cut;
     byte_view message = written.first(size);
     if (auto wrong = to.handle(header.type, message, answer)) return wrong;
@@ -188,7 +188,7 @@ TEST_CASE("messages out of turn end a handshake") {
   CHECK(acceptor.handle(message_type::proof, long_proof, answer) == tcp_error::malformed_handshake);
 }
 
-TEST_CASE("every error over TCP has a message of its own that says what to do") {
+TEST_CASE("every error over TCP has a message of its own that says how to mend it") {
   std::set<std::string> messages;
   constexpr int end = static_cast<int>(tcp_error::bad_address) + 1;
   for (int value = 1; value < end; ++value) {

@@ -22,7 +22,7 @@ namespace ilm {
 /// A store in a SQLite file, by write-ahead log, with a thread of its own: one transaction a batch,
 /// each message a row with a checksum that is verified when it is read.
 ///
-/// `Level` is what a completed commit survives: `media`, a power cut (the log is synced at each
+/// A completed commit at `Level` survives: `media`, a power cut (the log is synced at each
 /// commit); `os`, the end of the process, kill -9 included, but perhaps not a power cut, after
 /// which the store may be an older one, and ILM tells both sides so.
 ///
@@ -43,7 +43,7 @@ class sqlite_backend {
   static constexpr durability durable_to = Level;
 
   /// Opens nothing yet. Throws std::system_error (error::invalid_options) with a text that says
-  /// what is wrong.
+  /// which option is wrong.
   explicit sqlite_backend(std::filesystem::path file, sqlite_options o = {})
       : store_(detail::make_sqlite_store(std::move(file), std::move(o), Level)) {}
 

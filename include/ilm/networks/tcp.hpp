@@ -37,7 +37,7 @@ class tcp_control {
   /// dialed whenever there is no session with it. `address` is `host:port` or
   /// `[IPv6 address]:port`; a name is looked up for every attempt.
   ///
-  /// Throws std::system_error: tcp_error::bad_address with a text that says what is wrong,
+  /// Throws std::system_error: tcp_error::bad_address with a text that names the mistake,
   /// tcp_error::own_id, error::invalid_peer_id.
   void add_peer(const PeerId& id, std::string_view address) {
     control_->add_peer(encode(id), address);
@@ -73,8 +73,8 @@ class tcp_control {
 ///
 /// A peer's id is a claim over plain TCP: whoever can connect can take any name. With
 /// tcp_options::prove set, as `pre_shared_key` of ilm/networks/tcp_psk.hpp does, it is a proof that
-/// the peer held the key when it connected. That neither encrypts nor protects what is sent then:
-/// where the path is not trusted, use a VPN, or TLS. A connection that fails is refused and
+/// the peer held the key when it connected. That neither encrypts nor protects the bytes that
+/// follow: where the path is not trusted, use a VPN, or TLS. A connection that fails is refused and
 /// reported as a problem on both sides, and never disturbs a session; one that proves to be the
 /// peer takes over from its former connection.
 ///
@@ -112,7 +112,7 @@ class tcp_network {
   ~tcp_network() { leave(); }
 
   /// Listens on `address`, such as `0.0.0.0:4711` or `[::]:4711`; port 0 takes a free one. The
-  /// system keeps who connects until the first `receive`. Throws std::system_error:
+  /// system keeps connections until the first `receive`. Throws std::system_error:
   /// tcp_error::bad_address, or the system's error, such as std::errc::address_in_use.
   void listen(std::string_view address) { network_->listen(address); }
 

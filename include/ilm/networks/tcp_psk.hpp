@@ -17,8 +17,8 @@
 #include <utility>
 #include <vector>
 
-// Pre-shared keys for tcp_options::prove. They prove who opened a connection; they neither encrypt
-// nor protect what is sent over it.
+// Pre-shared keys for tcp_options::prove. They prove the identity of the peer that opened a
+// connection; they neither encrypt nor protect the bytes that follow.
 
 namespace ilm {
 

@@ -63,7 +63,7 @@ class association {
   // Inputs.
 
   /// Accepts a message for the next change, or refuses it at once. It gets its sequence with that
-  /// change: one that fails uses none. `poll_send_result` gives the end of what was accepted.
+  /// change: one that fails uses none. `poll_send_result` gives its end.
   std::error_code handle_send(send_id id, bytes contents) {
     if (contents.size() > setup_.maximum_message) return error::message_too_large;
     if (options_.outbox_limit != 0 && outbox_depth() >= options_.outbox_limit) {
@@ -219,7 +219,7 @@ class association {
     if (!session_.is_open()) return false;
     bool ping = session_.poll_ping() || sender_.ping_due();
     // A peer that was met is remembered before anything goes to it: should it lose its store and
-    // this side crash, it is known that it may have had what was sent.
+    // this side crash, it is known that messages may have reached it.
     bool ack = session_.ack_due() && durable_.peer_is_stored();
     bool data = durable_.peer_is_stored() && sender_.has_data();
     if (ping || ack || data) write_records(out, ping, ack, data, now);
@@ -336,8 +336,8 @@ class association {
     return {options_, setup_, durable_, sender_, receiver_};
   }
 
-  /// A hello promises what it says was received. Data that is stored only afterwards would never be
-  /// held against the peer: should its store go back meanwhile, another message of the same number
+  /// A hello advertises `received`. Data that is stored only afterwards would never be held against
+  /// the peer: should its store go back meanwhile, another message of the same number
   /// would be taken for a repetition.
   bool may_send_hello() const noexcept {
     if (!session_.proof_pending()) return true;

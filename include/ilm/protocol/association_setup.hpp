@@ -7,7 +7,7 @@
 
 namespace ilm::protocol {
 
-/// What never changes in the life of an association.
+/// The constants of an association.
 struct association_setup {
   bytes local_id;
   bytes peer_id;

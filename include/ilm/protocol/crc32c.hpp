@@ -33,7 +33,7 @@ inline constexpr crc_tables crc32c_tables = make_crc_tables();
 
 /// CRC-32C (Castagnoli, RFC 3720 appendix B.4), eight bytes a step (Kounavis and Berry, "A
 /// Systematic Approach to Building High Performance Software-based CRC Generators", 2005).
-/// `before` is the result for what precedes `data`.
+/// `before` is the result for the bytes before `data`.
 inline std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t before = 0) noexcept {
   const auto& t = detail::crc32c_tables;
   std::uint32_t crc = ~before;

@@ -100,7 +100,7 @@ class durable_state {
     memory_.acknowledged = 0;
     session_was_open_ = true;
   }
-  /// Counts as delivered what a lost history had confirmed: all below this index. Otherwise the new
+  /// A lost history had confirmed all below this index: it counts as delivered. Otherwise the new
   /// incarnation would look rolled back as well.
   void advertise(std::uint64_t first_index, std::uint64_t epoch) noexcept {
     memory_.shown_first = first_index;

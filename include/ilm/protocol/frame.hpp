@@ -31,7 +31,7 @@ inline constexpr std::size_t data_item_size = 4;
 inline constexpr std::size_t ack_record_size = 51;
 inline constexpr std::size_t ack_range_size = 16;
 
-/// What a frame needs besides the contents of a single message.
+/// The size of a frame with a single message, less the contents.
 inline constexpr std::size_t frame_overhead =
     header_size + data_record_size + data_item_size + checksum_size;
 
@@ -40,7 +40,7 @@ enum class record_type : std::uint8_t { hello = 1, data = 2, ack = 3, ping = 4, 
 struct frame_header {
   std::uint32_t source_tag = 0;
   std::uint32_t destination_tag = 0;
-  /// 0 on hellos; otherwise what both nonces of the session mix to.
+  /// 0 on hellos; otherwise a mix of both nonces of the session.
   std::uint32_t session_tag = 0;
 };
 
@@ -61,7 +61,7 @@ struct hello_record {
   incarnation local;                  ///< the sender's incarnation
   incarnation peer;                   ///< the receiver's incarnation as the sender stored it
   incarnation former_peer;            ///< the receiver's incarnation before that one, if any
-  std::uint64_t former_received = 0;  ///< what the sender had received of that one
+  std::uint64_t former_received = 0;  ///< the sender's `received` of that one
   std::uint64_t nonce = 0;
   std::uint64_t echo = 0;  ///< the receiver's nonce as the sender saw it last; 0 for none
   bool proven = false;     ///< whether the sender has proof of the receiver's freshness

@@ -16,7 +16,7 @@ namespace ilm::protocol {
 struct watermarks {
   std::uint64_t acknowledged = 0;  ///< the highest `received` that the peer had acknowledged
   std::uint64_t received = 0;      ///< the highest sequence accepted from the peer
-  std::uint64_t delivered = 0;  ///< what the peer, in any incarnation, had confirmed as delivered
+  std::uint64_t delivered = 0;     ///< the highest that any incarnation of the peer had confirmed
 };
 
 /// This side, as far as a hello is compared with it.
@@ -40,7 +40,7 @@ enum class outcome : std::uint8_t {
 };
 
 /// An outcome, and all that follows from it. Both sides reach outcomes that match, because each
-/// compares what it holds with what the other says.
+/// compares its own cursors with those of the other.
 struct reconciliation {
   outcome result = outcome::resume;
   bool peer_has_our_incarnation = false;  ///< the hello speaks of this side's present incarnation
@@ -58,7 +58,7 @@ struct reconciliation {
   bool restarts_stream() const noexcept { return result != outcome::resume; }
 };
 
-/// The peer's store went back: it lacks what it acknowledged, or forgot what it sent.
+/// The peer's store went back: it lacks messages that it acknowledged, or forgot some that it sent.
 inline bool peer_rolled_back(const local_view& here, const hello_record& theirs) noexcept {
   bool has_ours = theirs.peer == here.ours.local;
   bool as_stored = theirs.local == here.ours.peer;

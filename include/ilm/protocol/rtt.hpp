@@ -42,7 +42,7 @@ class round_trip {
   }
   /// A repair was acknowledged too soon to have been the cause of it.
   void spurious_retransmission() noexcept { quarters_ = std::min(quarters_ + 1, 4); }
-  /// Whether what was sent `ago` can have been acknowledged.
+  /// Whether a message sent `ago` can have been acknowledged.
   bool plausible(duration ago) const noexcept { return ago >= smoothed_ / 2; }
   duration smoothed() const noexcept { return smoothed_; }
 

@@ -216,7 +216,7 @@ class session {
     bool had_session = false;  ///< its end is not reported yet
   };
 
-  /// What the network said last.
+  /// The network's last word.
   enum class presence : std::uint8_t { unknown, up, down };
 
   bool was_established() const noexcept {

@@ -27,7 +27,7 @@ struct send_result {
   std::error_code error;
 };
 
-/// One atomic change of what the store holds for a peer.
+/// One atomic change of the store, for one peer.
 struct store_change {
   cursors next;
   std::vector<stored_message> outbox;

@@ -37,7 +37,7 @@ class wire_writer {
   std::vector<std::byte>& out_;
 };
 
-/// Reads what wire_writer wrote. Past the end it reads zeros and is no longer `ok`.
+/// Reads the output of a wire_writer. Past the end it reads zeros and is no longer `ok`.
 class wire_reader {
  public:
   explicit wire_reader(std::span<const std::byte> in) noexcept : in_(in) {}

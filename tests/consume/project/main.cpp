@@ -12,7 +12,7 @@
 
 #include <string_view>
 
-// Of other.cpp, which includes the same headers: what they define twice does not link.
+// Of other.cpp, which includes the same headers: a definition in both would not link.
 std::string_view name_seen_by_the_other();
 
 int main() {

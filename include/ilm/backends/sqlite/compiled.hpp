@@ -1,5 +1,5 @@
 #pragma once
 
-// What of the SQLite store is compiled once: see ilm/compiled.hpp.
+// The heavy header of the SQLite store, compiled once: see ilm/compiled.hpp.
 
 #include <ilm/backends/sqlite/threaded_store.hpp>

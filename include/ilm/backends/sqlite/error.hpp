@@ -7,7 +7,7 @@
 
 namespace ilm {
 
-/// What can be wrong with a database that SQLite itself has nothing against. Values beyond SQLite's
+/// Errors in a database that SQLite itself has nothing against. Values beyond SQLite's
 /// own result codes, with which they share a category.
 enum class sqlite_error {
   newer_version = 1 << 24,

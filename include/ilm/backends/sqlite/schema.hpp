@@ -18,7 +18,7 @@
 namespace ilm::detail {
 
 /// The tables of a sqlite_store in a database: makes them, and brings them to the present version.
-/// store.hpp says what is in them.
+/// store.hpp describes them.
 class sqlite_schema {
  public:
   static constexpr std::uint64_t version = 2;
@@ -69,7 +69,7 @@ class sqlite_schema {
       database_->execute("PRAGMA auto_vacuum=INCREMENTAL");
       database_->execute("PRAGMA application_id=" + std::to_string(application_id));
     }
-    // What hosts us chooses its journal itself.
+    // A database of the application's keeps its journal mode.
     if (database_->text(in_application_database_ ? "PRAGMA journal_mode"
                                                  : "PRAGMA journal_mode=WAL") != "wal") {
       throw std::system_error(sqlite_error::not_wal);

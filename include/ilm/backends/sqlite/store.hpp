@@ -114,7 +114,7 @@ class sqlite_store {
         known != peers_.end() ? known->second : peer_record(next_id_ + changed_.size(), next);
     if (before.id > maximum_peer_row) throw std::system_error(sqlite_error::too_many_peers);
     std::uint64_t now = unix_milliseconds();
-    // In this order: what is appended may take the keys of what is erased, 2^40 below.
+    // Erase first: an appended message may take the key of an erased one, 2^40 below.
     erase(box::outbox, before.id, before.outbox_first, next.outbox_first);
     erase(box::inbox, before.id, before.inbox_first, next.inbox_first);
     append(box::outbox, before.id, next.outbox_first, outbox, now);

@@ -99,7 +99,7 @@ class connection : public std::enable_shared_from_this<connection> {
   }
 
   /// Sends a refusal and waits until the other side has gone: a socket that is closed with bytes
-  /// unread takes back what it sent last.
+  /// unread takes back its last bytes.
   asio::awaitable<void> refuse(tcp_error reason) {
     byte_string refusal = make_refusal(reason);
     std::error_code failed = co_await write_message(refusal);

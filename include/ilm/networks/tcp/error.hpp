@@ -6,8 +6,8 @@
 
 namespace ilm {
 
-/// Why there is no session over TCP. Every message says what to do about it. What the operating
-/// system reports (connection refused, host not found) keeps its own category. The first thirteen
+/// Why there is no session over TCP. Every message says how to mend it. Errors of the operating
+/// system (connection refused, host not found) keep their own category. The first thirteen
 /// values are also the reasons in a refusal on the wire: see handshake.hpp.
 enum class tcp_error {
   refused = 1,

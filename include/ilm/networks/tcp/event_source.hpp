@@ -66,7 +66,7 @@ class event_source {
     available_.notify_all();
   }
 
-  /// Why there is no session, with whom if `peer` names it. Beyond a limit, problems are dropped.
+  /// Why there is no session, with `peer` if one was named. Beyond a limit, problems are dropped.
   void add_problem(const std::optional<byte_string>& peer, std::error_code why) {
     if (problems_.size() >= problem_limit) return;
     std::shared_ptr<const byte_string> named;

@@ -32,7 +32,7 @@ class frame_splitter {
   /// Where the next bytes go; never empty.
   std::span<std::byte> space() {
     if (!partial_) return std::span(buffer_).subspan(end_);
-    // A length alone must not make this side set memory aside: it grows with what arrives.
+    // A length alone must not make this side set memory aside: it grows with the bytes that arrive.
     if (frame_filled_ == frame_.size()) {
       frame_.resize(std::min(frame_size_, std::max(2 * frame_filled_, first_part_size)));
     }

@@ -1,6 +1,6 @@
 #pragma once
 
-// What two sides of a TCP connection say before its frames, sans I/O.
+// The messages of two sides of a TCP connection before its frames, sans I/O.
 //
 // All numbers are big-endian. Every message of the handshake begins with
 //
@@ -16,8 +16,8 @@
 //            next), nonce 32 bytes (drawn for this connection, unpredictable), own id, id of
 //            the peer that is meant. An id is u8 size, 1 to 255, and as many bytes.
 //   proof    empty without keys; else HMAC-SHA-256(key, label || dialer's hello || acceptor's
-//            hello), the hellos whole, with their eight bytes. The label, 16 characters, tells
-//            who proves: "ilm tcp dialer  " or "ilm tcp acceptor".
+//            hello), the hellos whole, with their eight bytes. The label, 16 characters, names
+//            the side that proves: "ilm tcp dialer  " or "ilm tcp acceptor".
 //   go       empty
 //   refusal  reason u8: the value of the tcp_error
 //
@@ -26,8 +26,8 @@
 // byte, leads: it decides which of several proven connections between the two lives, and says go
 // on it. From there on, the leader at once and the other side when it has read go, both send
 // frames: u32 size and as many bytes, where an empty frame only keeps the connection alive. A
-// later go, on another connection, ends the session on an earlier one. A side that does not like
-// what it read says refusal instead of its next message, and closes.
+// later go, on another connection, ends the session on an earlier one. A side that rejects a
+// message sends a refusal instead of its next message, and closes.
 
 #include <ilm/networks/tcp/error.hpp>
 #include <ilm/networks/tcp/limits.hpp>
@@ -165,8 +165,8 @@ struct hello {
   }
 };
 
-/// One connection's handshake up to its proof: write what `begin` gives, then hand it each message
-/// that arrives and write what it puts out, until it is `proven` or fails.
+/// One connection's handshake up to its proof: write the result of `begin`, then hand it each
+/// message that arrives and write its output, until it is `proven` or fails.
 class handshake {
  public:
   /// `mine` names the peer that is meant if this side dialed, and nobody if it accepted. `prove` is
@@ -190,7 +190,7 @@ class handshake {
 
   bool proven() const noexcept { return state_ == state::proven; }
 
-  /// What the other side says of itself, once it is known, even if it is not proven.
+  /// The other side's hello, once it has arrived, even if it is not proven.
   const hello& theirs() const noexcept { return theirs_; }
 
   /// Whether this side decides which connection lives.

@@ -25,7 +25,7 @@ struct tcp_options {
   /// is no session. A message travels in one frame.
   std::size_t maximum_frame_size = (1 << 20) + 1024;
 
-  /// How many bytes may wait here for a slow peer, beside what the system buffers; `send` waits
+  /// How many bytes may wait here for a slow peer, beside the system's buffers; `send` waits
   /// beyond it. At most one frame more is held.
   std::size_t send_buffer = 256 << 10;
 

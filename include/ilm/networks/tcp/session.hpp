@@ -57,7 +57,7 @@ class session {
     for (async_condition* e : {&output_ready_, &room_to_send_, &tick_}) e->notify_all();
   }
 
-  /// Gives the socket at once what it takes, and queues the rest.
+  /// Writes at once as much as the socket takes, and queues the rest.
   std::error_code send(byte_view head, byte_string body = {}) {
     assert(is_open());
     std::size_t written = 0;

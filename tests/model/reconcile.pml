@@ -1,16 +1,16 @@
-/* resume.hpp, and what association.hpp makes of its verdict. */
+/* reconcile.hpp, and what association.hpp makes of its verdict. */
 
 inline judge(f) {
   knows_us = (f.peer == current[me].local_);
   known = (f.local_ == current[me].peer);
-  our_delivered = (ME.met -> current[me].delivered : ME.found_delivered);
+  our_delivered = (ME.session_was_open -> current[me].delivered : ME.baseline_delivered);
   they_received = (knows_us -> f.received : 0);
   we_received = (known -> current[me].received : 0);
   both = knows_us && known;
   we_rolled_back = (both && f.first - 1 > our_delivered) ||
     (knows_us && (f.received >= stored[me].outbox_next || f.acknowledged > we_received));
-  peer_rolled_back = (both && f.delivered < ME.floor_delivered) ||
-    (known && (they_received < ME.floor_acknowledged || f.next <= ME.floor_received));
+  peer_rolled_back = (both && f.delivered < ME.watermark_delivered) ||
+    (known && (they_received < ME.watermark_acknowledged || f.next <= ME.watermark_received));
   peer_reset = current[me].peer != NONE && !known;
   we_were_lost = current[me].peer == NONE &&
     (knows_us -> f.former_peer != NONE : f.peer != NONE);
@@ -76,10 +76,10 @@ inline adopt(f) {
   fi
 }
 
-inline forget_greeted() {
-  ME.greeted_received = 0; ME.greeted_received_epoch = 0; ME.greeted_delivered = 0;
-  ME.greeted_delivered_epoch = 0; ME.greeted_first = 0; ME.greeted_first_epoch = 0;
-  ME.greeted_acknowledged = 0;
+inline forget_hello() {
+  ME.peer_hello_received = 0; ME.peer_hello_received_epoch = 0; ME.peer_hello_delivered = 0;
+  ME.peer_hello_delivered_epoch = 0; ME.peer_hello_first = 0; ME.peer_hello_first_epoch = 0;
+  ME.peer_hello_acknowledged = 0;
   ME.knows_us = 0; ME.known = 0
 }
 
@@ -99,14 +99,14 @@ inline handle_delivered(to, its_epoch) {
 /* Both sides mean the same messages by the same numbers: the hello counts as an ack. */
 inline verified() {
   ME.phase = ESTABLISHED;
-  ME.found_delivered = current[me].delivered;
+  ME.baseline_delivered = current[me].delivered;
   if
   :: ME.knows_us ->
-    handle_delivered(ME.greeted_delivered, ME.greeted_delivered_epoch);
-    current[me].acknowledged = MAX(current[me].acknowledged, ME.greeted_received)
+    handle_delivered(ME.peer_hello_delivered, ME.peer_hello_delivered_epoch);
+    current[me].acknowledged = MAX(current[me].acknowledged, ME.peer_hello_received)
   :: else
   fi;
-  forget_greeted()
+  forget_hello()
 }
 
 /* This side's store is older than what the peer knows of it. */
@@ -116,61 +116,61 @@ inline roll_back(victim) {
   :: ME.answer -> send_answer(victim)
   :: else
   fi;
-  name(me, ERA_NOW(me), current[me].outbox_first, ME.greeted_received);
-  x = (ME.known -> ME.found_delivered : 0);
+  name(me, ERA_NOW(me), current[me].outbox_first, ME.peer_hello_received);
+  x = (ME.known -> ME.baseline_delivered : 0);
   if
-  :: ME.greeted_first - 1 > x -> skip
+  :: ME.peer_hello_first - 1 > x -> skip
   :: else -> x = (ME.known -> current[me].received : 0)
   fi;
-  n = MAX(ME.greeted_acknowledged, ME.greeted_first - 1);
+  n = MAX(ME.peer_hello_acknowledged, ME.peer_hello_first - 1);
   name(1 - me, ERA_OF(1 - me, current[me].peer), x + 1, n);
   ghost[me].told = 1;
 #ifndef PLANT_CONFIRMED_FORGOTTEN
   /* What the lost history confirmed stays confirmed, though the copy hands it over again. */
   if
-  :: ME.known && ME.greeted_first - 1 > current[me].delivered &&
-     ME.greeted_first - 1 <= current[me].received ->
-    current[me].delivered = ME.greeted_first - 1;
-    current[me].delivered_epoch = ME.greeted_first_epoch
+  :: ME.known && ME.peer_hello_first - 1 > current[me].delivered &&
+     ME.peer_hello_first - 1 <= current[me].received ->
+    current[me].delivered = ME.peer_hello_first - 1;
+    current[me].delivered_epoch = ME.peer_hello_first_epoch
   :: else
   fi;
-  ME.found_delivered = current[me].delivered;
-  ME.found_delivered_epoch = (ME.met -> 0 : current[me].delivered_epoch);
+  ME.baseline_delivered = current[me].delivered;
+  ME.baseline_delivered_epoch = (ME.session_was_open -> 0 : current[me].delivered_epoch);
 #endif
   end_session();
-  ME.phase = MINTING;
+  ME.phase = RENEWING;
   /* A number that never was stored was never shown, and can be used again. */
-  current[me].local_ = ghost[me].minted + 1;
+  current[me].local_ = ghost[me].created + 1;
   current[me].acknowledged = 0
 }
 
 inline refuse(f) {
   assert(copied == 2 && ROLLED(1 - me));
   x = (knows_us -> f.received : 0);
-  name(me, ERA_NOW(me), x + 1, ME.floor_acknowledged);
-  name(1 - me, ERA_OF(1 - me, f.local_), f.next, ME.floor_received);
+  name(me, ERA_NOW(me), x + 1, ME.watermark_acknowledged);
+  name(1 - me, ERA_OF(1 - me, f.local_), f.next, ME.watermark_received);
   ghost[1 - me].told_peer = 1;
   ME.early = 0;
   ME.sender_received = 0;
-  forget_greeted();
+  forget_hello();
   ME.phase = REFUSED
 }
 
 /* A proven hello: decides how the two streams go on. */
-inline handle_fresh(f, victim) {
+inline handle_proven(f, victim) {
   judge(f);
-  ME.greeted_received = f.received; ME.greeted_received_epoch = f.received_epoch;
-  ME.greeted_delivered = f.delivered; ME.greeted_delivered_epoch = f.delivered_epoch;
-  ME.greeted_first = f.first; ME.greeted_first_epoch = f.first_epoch;
-  ME.greeted_acknowledged = f.acknowledged;
+  ME.peer_hello_received = f.received; ME.peer_hello_received_epoch = f.received_epoch;
+  ME.peer_hello_delivered = f.delivered; ME.peer_hello_delivered_epoch = f.delivered_epoch;
+  ME.peer_hello_first = f.first; ME.peer_hello_first_epoch = f.first_epoch;
+  ME.peer_hello_acknowledged = f.acknowledged;
   ME.knows_us = knows_us; ME.known = known;
   if
   :: we_rolled_back -> roll_back(victim)
   :: !we_rolled_back && peer_rolled_back -> refuse(f)
   :: else ->
     /* open_session */
-    ME.met = 1;
-    ME.found_delivered_epoch = 0;
+    ME.session_was_open = 1;
+    ME.baseline_delivered_epoch = 0;
     if
     :: peer_reset || we_were_lost -> tell_reset(f)
     :: else
@@ -192,14 +192,14 @@ inline handle_fresh(f, victim) {
    time later. */
 inline handle_page(victim) {
   if
-  :: ME.greeted_received == current[me].outbox_first - 1 -> e = current[me].erased_epoch
-  :: else -> e = OUTBOX_EPOCH(store[me], ME.greeted_received)
+  :: ME.peer_hello_received == current[me].outbox_first - 1 -> e = current[me].erased_epoch
+  :: else -> e = OUTBOX_EPOCH(store[me], ME.peer_hello_received)
   fi;
 #ifdef PLANT_NO_EPOCHS
-  e = ME.greeted_received_epoch;
+  e = ME.peer_hello_received_epoch;
 #endif
   if
-  :: e != ME.greeted_received_epoch -> roll_back(victim)
+  :: e != ME.peer_hello_received_epoch -> roll_back(victim)
   :: else -> verified()
   fi
 }
