@@ -43,7 +43,7 @@ struct clock_of<Network> {
 ///
 /// It owns its backend, network and delivery, and runs from construction until it is shut down or
 /// destroyed. Destroying it without `shutdown` is a crash, and as safe as one: the store is free
-/// for the next messenger as soon as the executor has run what was posted to it. Members may be
+/// for the next messenger as soon as the executor has run the handlers posted to it. Members may be
 /// called from any thread; the parts are called on one strand of the executor.
 ///
 /// Every asynchronous member takes an Asio completion token, `use_awaitable` by default. Errors are
@@ -135,7 +135,7 @@ class messenger {
         token, peer, sequence);
   }
 
-  /// Asks what is in the outbox, to go on after a restart where the last messenger ended.
+  /// Asks for the range of the outbox, to go on after a restart where the last messenger ended.
   ///
   /// Completes with: the sequences that `peer` has not confirmed as delivered. If there are none,
   ///   the range is empty; its `last` is all the same the last sequence accepted for the peer, 0 if
@@ -190,15 +190,16 @@ class messenger {
         token);
   }
 
-  /// Stops accepting sends, drains what can be drained within `timeout`, says bye and closes the
+  /// Stops accepting sends, drains the outboxes within `timeout`, says bye and closes the
   /// store. Can be called again, also after a timeout, and reports the same.
   ///
-  /// Completes with: counts of what was delivered and what stays durable, exact.
-  /// Completes when: every peer with whom the network has a session, open or opening, has confirmed
-  ///   all that was sent to it, and running calls of the delivery have ended; or the timeout is
+  /// Completes with: exact counts of delivered messages and of those that stay durable.
+  /// Completes when: every peer with which the network has a session, open or opening, has
+  /// confirmed
+  ///   all messages sent to it, and running calls of the delivery have ended; or the timeout is
   ///   over. Then the store is closed. An operation of the store that is under way is waited for,
   ///   but for `open`.
-  /// Errors: the store's, if it cannot be opened or closed: then nothing is known of what stays.
+  /// Errors: the store's, if it cannot be opened or closed: then the counts are not known.
   /// Cancelling: has no effect.
   template <class Token = default_token>
   auto shutdown(std::chrono::nanoseconds timeout, Token&& token = Token()) {

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-// What turns a user's parts into ports: all of the runtime that depends on their types. No adapter
+// Adapters make ports of a user's parts: all of the runtime that depends on their types. No adapter
 // decides anything.
 
 namespace ilm::runtime {

@@ -27,7 +27,7 @@ inline constexpr std::chrono::milliseconds delivery_grace{200};
 /// How long a shutdown waits for the last frames to leave.
 inline constexpr std::chrono::milliseconds bye_grace{200};
 
-/// What is due already waits for a driver that is busy: look again that soon, but do not spin.
+/// A deadline that has passed waits for a driver that is busy: look again that soon, do not spin.
 inline constexpr std::chrono::milliseconds timer_granularity{1};
 
 /// How many points in time an outbox keeps to tell its oldest age.

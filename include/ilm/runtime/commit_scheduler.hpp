@@ -10,12 +10,12 @@
 
 namespace ilm::runtime {
 
-/// Decides when to commit, and when the frames that commits enabled go. What is due to be stored
+/// Decides when to commit, and when the frames that commits enabled go. A change that is due
 /// goes at once, one batch at a time. Frames wait a few turns for more messages to share them.
 class commit_scheduler {
  public:
   enum class step {
-    commit,  ///< commit what is due, then take a turn
+    commit,  ///< commit the changes that are due, then take a turn
     gather,  ///< take a turn
     flush,   ///< let the frames go
     wait,    ///< nothing is to be done before the next input

@@ -30,8 +30,8 @@ inline std::error_code code_of(std::exception_ptr failed) {
   }
 }
 
-/// What all drivers use. The drivers do not call one another: they notify an event here, and the
-/// driver concerned looks at the state that changed.
+/// The state that all drivers share. The drivers do not call one another: they notify an event
+/// here, and the driver concerned looks at the state that changed.
 struct context {
   context(asio::any_io_executor executor, options o, std::unique_ptr<clock_port> time)
       : strand(asio::make_strand(std::move(executor))),

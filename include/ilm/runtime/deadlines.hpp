@@ -11,7 +11,7 @@ namespace ilm::runtime {
 /// When each peer wants to be called again. A peer's entry only moves to an earlier time; one that
 /// turned out too early is found so when it is due, which costs less than moving it each time.
 /// Peers of one time come in the order in which they were armed: where they lie in memory must not
-/// show in what happens.
+/// influence the order of events.
 template <class Peer>
 class deadlines {
  public:

@@ -65,14 +65,18 @@ class delivery_driver {
       p.delivering = true;
       try {
         std::optional<asio::awaitable<void>> running = port_->deliver(*p.name, *next);
-        if (running) co_await std::move(*running);
+        if (running) {
+          co_await std::move(*running);
+          now = context_.now();
+        }
       } catch (...) {
         failed = std::current_exception();
       }
       p.delivering = false;
       context_.progress.notify();
       if (context_.life.ended()) break;
-      now = context_.now();
+      // Calls that return at once share one reading of the clock.
+      if (failed) now = context_.now();
       handle_ended(p, failed, now);
       // Drain up to 64 deliveries before the others get their turn.
       if (failed || !p.core.has_delivery(now) || count % deliveries_before_yield == 0) {

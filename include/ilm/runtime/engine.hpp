@@ -17,7 +17,7 @@
 
 namespace ilm::runtime {
 
-/// What an engine is made of.
+/// The parts of an engine.
 struct engine_parts {
   engine_parts() = default;
 
@@ -31,7 +31,7 @@ struct engine_parts {
   options settings;
 };
 
-/// What runs a messenger. Its members may be called from any thread.
+/// Runs a messenger. Its members may be called from any thread.
 class engine {
  public:
   virtual ~engine() = default;
@@ -50,7 +50,7 @@ class engine {
   virtual named_statistics statistics() const = 0;
 
   /// Ends everything at once, as a crash would; the callers that wait are told. If the context
-  /// never runs again, what waits is destroyed with it.
+  /// never runs again, waiting coroutines and callers are destroyed with it.
   virtual void stop() = 0;
 
   /// For handlers that have no executor of their own.

@@ -15,7 +15,7 @@
 
 namespace ilm::runtime {
 
-/// Events that nobody read yet, or readers for whom there is no event yet. When it is full the
+/// Events that are not read yet, or readers that wait for the next event. When it is full the
 /// oldest event goes, and the reader is told how many went.
 class event_queue {
  public:

@@ -44,7 +44,7 @@ class lifecycle {
     ended,
   };
 
-  /// What is under way.
+  /// The activity under way.
   struct activity {
     bool drained = false;     ///< nothing waits that could still be delivered
     bool committing = false;  ///< a batch is with the store
@@ -52,11 +52,11 @@ class lifecycle {
     bool writing = false;     ///< a frame is with the network
   };
 
-  /// What a shutdown has to do next.
+  /// The next step of a shutdown.
   enum class step {
     wait,             ///< for any change of the activity, or the deadline
     stop_deliveries,  ///< cancel the calls of the application
-    store_last,       ///< commit what is left; then `handle_last_commit`
+    store_last,       ///< commit the remaining changes; then `handle_last_commit`
     say_bye,          ///< send the last frames
     close_store,      ///< then `handle_closed`
     finish,           ///< report
@@ -114,7 +114,7 @@ class lifecycle {
     return s;
   }
 
-  // What holds.
+  // State.
 
   state current() const noexcept { return state_; }
   bool opening() const noexcept { return state_ == state::opening || state_ == state::giving_up; }
@@ -134,7 +134,7 @@ class lifecycle {
   }
   /// Why the store could not be opened, if it could not.
   std::error_code open_error() const noexcept { return open_error_; }
-  /// What a shutdown failed with.
+  /// The error of a shutdown, if it failed.
   std::error_code shutdown_error() const noexcept { return shutdown_error_; }
 
   /// When to call `next` at the latest.

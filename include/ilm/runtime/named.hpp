@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-// What the engine gives its callers, with names instead of ids.
+// The engine's results, with names instead of ids.
 
 namespace ilm::runtime {
 

@@ -67,7 +67,7 @@ const PeerId& id_of(const peer_name& name) noexcept {
 template <class PeerId>
 class name_table {
  public:
-  /// Throws what the codec throws for the messenger's own id, or error::invalid_peer_id.
+  /// Throws the codec's exception for the messenger's own id, or error::invalid_peer_id.
   explicit name_table(const PeerId& local) : local_(&add(local)) {}
   name_table(const name_table&) = delete;
   name_table& operator=(const name_table&) = delete;
@@ -81,7 +81,7 @@ class name_table {
     return at == names_.end() ? nullptr : at->second.get();
   }
 
-  /// The name of `id`, made if need be. Throws what the codec throws, or error::invalid_peer_id.
+  /// The name of `id`, made if need be. Throws the codec's exception, or error::invalid_peer_id.
   peer_name& add(const PeerId& id) {
     if (peer_name* known = find(id)) return *known;
     bytes encoded = encode(id);

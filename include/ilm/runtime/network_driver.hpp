@@ -15,8 +15,8 @@
 
 namespace ilm::runtime {
 
-/// Hands the cores what the network reports, and the network their frames: one coroutine that
-/// receives, and one for each peer that writes.
+/// Hands the network's reports to the cores, and the cores' frames to the network: one coroutine
+/// that receives, and one for each peer that writes.
 class network_driver final : network_sink {
  public:
   using owner = std::shared_ptr<const void>;

@@ -6,8 +6,8 @@
 
 namespace ilm::runtime {
 
-/// A part of the messenger, and who uses it. After `release` it is destroyed with the last use, so
-/// that its store or its place in the network is free for a successor.
+/// A part of the messenger, and the count of its uses. After `release` it is destroyed with the
+/// last use, so that its store or its place in the network is free for a successor.
 template <class Port>
 class part {
  public:

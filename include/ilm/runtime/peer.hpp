@@ -14,8 +14,8 @@
 
 namespace ilm::runtime {
 
-/// What the engine keeps for a peer: its core, who waits for it, and one coroutine each that writes
-/// its frames and delivers its messages.
+/// The engine's state of a peer: its core, the callers that wait for it, and one coroutine each
+/// that writes its frames and delivers its messages.
 struct peer {
   peer(std::shared_ptr<const peer_name> of, const options& o, protocol::association_setup setup,
        const cursors& stored, const asio::any_io_executor& strand)

@@ -21,7 +21,7 @@
 
 namespace ilm::runtime {
 
-/// What a store held when it was opened.
+/// The contents of a store when it was opened.
 struct opened_store {
   opened_store() = default;
 
@@ -53,7 +53,7 @@ class store_port {
   virtual asio::awaitable<void> close() = 0;
 };
 
-/// What a network reported.
+/// A report of a network.
 struct network_report {
   enum class type : std::uint8_t {
     up,
@@ -72,7 +72,7 @@ struct network_report {
   std::error_code error;
 };
 
-/// Takes what a network reports.
+/// Takes the reports of a network.
 class network_sink {
  public:
   /// False if the network shall not go on for now.
@@ -98,7 +98,7 @@ class delivery_port {
   virtual ~delivery_port() = default;
 
   virtual bool waits_for_reader() const noexcept = 0;
-  /// Calls the application. What it returns has to be awaited; none if the application is done.
+  /// Calls the application. The result has to be awaited; none if the application is done.
   virtual std::optional<asio::awaitable<void>> deliver(const peer_name& from,
                                                        const stored_message& m) = 0;
 };

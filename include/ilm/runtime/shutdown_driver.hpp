@@ -17,7 +17,7 @@
 
 namespace ilm::runtime {
 
-/// Ends a messenger in good order: does what its lifecycle says, and reports what is left.
+/// Ends a messenger in good order: takes the steps of its lifecycle, and reports the rest.
 class shutdown_driver {
  public:
   using owner = std::shared_ptr<const void>;
@@ -106,7 +106,7 @@ class shutdown_driver {
     return a;
   }
 
-  /// Whether nothing is left that a peer who is there could still confirm.
+  /// Whether nothing is left that a connected peer could still confirm.
   bool drained() const {
     if (!sends_.idle()) return false;
     if (delivery_.ends_by_itself() && delivery_.delivering()) return false;
@@ -122,7 +122,7 @@ class shutdown_driver {
       shutdown_counts counts;
       counts.delivered = p->core.delivered_by_peer() - p->delivered_at_open;
       counts.undelivered = p->core.outbox_depth();
-      // What arrived after the last batch was gathered is not in the store: the peer sends it
+      // A message that arrived after the last batch is not in the store: the peer sends it
       // again.
       const cursors& stored = p->core.stored();
       counts.unread = stored.inbox_next - stored.inbox_first;
