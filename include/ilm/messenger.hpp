@@ -4,6 +4,7 @@
 #include <ilm/codecs/bytes.hpp>
 #include <ilm/delivery.hpp>
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/check_parts.hpp>
 #include <ilm/event.hpp>
 #include <ilm/network.hpp>
 #include <ilm/options.hpp>
@@ -45,15 +46,15 @@ struct clock_of<Network> {
 /// Every asynchronous member takes an Asio completion token, `use_awaitable` by default. Errors are
 /// of ilm::error_category() or the backend's; `asio::error::operation_aborted` means that the
 /// messenger was destroyed meanwhile, and that a send may or may not have been stored.
-template <class Backend, network Network, class Delivery>
-requires peer_identity<peer_id_of<Network>> && backend<Backend, peer_id_of<Network>> &&
-    delivery<Delivery, peer_id_of<Network>>
+template <class Backend, class Network, class Delivery>
 class messenger {
+  using parts = detail::fitting_parts<Backend, Network, Delivery>;
   using engine_type =
-      runtime::engine<Backend, Network, Delivery, typename detail::clock_of<Network>::type>;
+      runtime::engine<typename parts::backend, typename parts::network, typename parts::delivery,
+                      typename detail::clock_of<Network>::type>;
 
  public:
-  using peer_id = peer_id_of<Network>;
+  using peer_id = typename parts::peer_id;
   using event_type = event<peer_id>;
   using statistics_type = messenger_statistics<peer_id>;
   using report_type = shutdown_report<peer_id>;
@@ -65,6 +66,7 @@ class messenger {
             options o = {})
       : engine_(std::make_shared<engine_type>(std::move(executor), std::move(store), std::move(net),
                                               std::move(deliver), std::move(o))) {
+    detail::assert_parts<Backend, Network, Delivery>();
     engine_->start();
   }
 
