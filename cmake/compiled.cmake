@@ -1,9 +1,9 @@
-# ilm::compiled, a static library of the library's plain classes. Whoever links it compiles these once,
-# and not in each translation unit; its compile definition ILM_COMPILED leaves the definitions out of the
-# headers. It is built by the project that links it, with that project's own flags, and only if linked.
+# ilm::compiled, a static library of the library's plain classes. A program that links it compiles these
+# once, and not in each translation unit; its compile definition ILM_COMPILED leaves the definitions out
+# of the headers. The project that links it builds it, with its own flags, and only if something links it.
 #
 # ilm_add_compiled(<directory that holds ilm/> <part>...): makes ilm_compiled and its alias ilm::compiled, with
-# what the named optional parts have to compile. Also installed: the package config calls it for
+# the heavy headers of the named optional parts. Also installed: the package config calls it for
 # find_package(ilm COMPONENTS compiled).
 function(ilm_add_compiled include_dir)
   set(lists ilm/compiled.hpp)

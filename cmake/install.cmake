@@ -24,7 +24,6 @@ write_basic_package_version_file(
 install(
   FILES "${PROJECT_BINARY_DIR}/ilmConfig.cmake"
         "${PROJECT_BINARY_DIR}/ilmConfigVersion.cmake"
-        "${CMAKE_CURRENT_LIST_DIR}/AsioWorkarounds.cmake"
         "${CMAKE_CURRENT_LIST_DIR}/FindAsio.cmake"
         "${CMAKE_CURRENT_LIST_DIR}/compiled.cmake"
   DESTINATION "${ilm_package_dir}")

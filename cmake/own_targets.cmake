@@ -19,12 +19,14 @@ if(NOT DEFINED CMAKE_COMPILE_WARNING_AS_ERROR)
   set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
 endif()
 
-# ilm_optimise(<target>...): as a release is, also where the rest of it is not (cmake/test.cmake).
+# A build that is compiled for once, for tests, is not worth optimising but for the targets that make many runs.
+set(ILM_OPTIMISE "" CACHE STRING "Compiler options for targets that run long, e.g. -O3")
+separate_arguments(ilm_optimise_options NATIVE_COMMAND "${ILM_OPTIMISE}")
+
+# ilm_optimise(<target>...): this target runs long.
 function(ilm_optimise)
   foreach(target IN LISTS ARGN)
-    if(NOT MSVC)
-      target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O3>)
-    endif()
+    target_compile_options(${target} PRIVATE ${ilm_optimise_options})
   endforeach()
 endfunction()
 
@@ -70,12 +72,16 @@ function(ilm_glob variable)
   set(${variable} ${sources} PARENT_SCOPE)
 endfunction()
 
-# ilm_add_test(<name> [LABELS <label>...] [TIMEOUT <seconds>] COMMAND <command>...)
+# ilm_add_test(<name> [LABELS <label>...] [TIMEOUT <seconds>] [COST <seconds>] COMMAND <command>...)
+# COST: about how long it takes, if that is long. A long test that begins last leaves all but one core idle.
 function(ilm_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "LABELS;COMMAND")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT;COST" "LABELS;COMMAND")
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT ${ILM_TEST_TIMEOUT})
   endif()
+  if(NOT arg_COST)
+    set(arg_COST 1)
+  endif()
   add_test(NAME ${name} COMMAND ${arg_COMMAND})
-  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} COST ${arg_COST})
 endfunction()

@@ -1,4 +1,4 @@
-// A chat that loses no line and shows none twice, whoever is killed when.
+// A chat that loses no line and shows none twice, even if either side is killed at any time.
 //
 //   chat alice --listen 127.0.0.1:4001 --peer bob=127.0.0.1:4002     in one terminal
 //   chat bob --listen 127.0.0.1:4002 --peer alice=127.0.0.1:4001     in another
@@ -6,12 +6,12 @@
 // Type lines. "…" marks one that is on its way, "✓" one that the other side has. Kill either side
 // with kill -9 in the middle of it, type on at the other, start it again.
 //
-// The store's file holds ILM's tables and one of the chat's own, the transcript, which is what
-// makes the effect of a message idempotent. A line typed is written there under the sequence that
-// it will get, and then sent: after a crash between the two, pending() tells that it was not, and
-// it is sent then. A line received is written there under its index, and then shown: handed over
-// once more, after a crash before that was recorded, it is known already. What a crash kept from
-// the terminal is in the history that the next start shows.
+// The store's file holds ILM's tables and one of the chat's own, the transcript, which makes the
+// effect of a message idempotent. A typed line is written there under the sequence that it will
+// get, and then sent: after a crash between the two, undelivered() shows that it was not accepted, and
+// it is sent then. A received line is written there under its index, and then shown: if it is
+// delivered again, after a crash before ILM recorded it, the index is there already. The history
+// shown by the next start has the lines that a crash kept from the terminal.
 //
 // Names are not proven here: do this among machines that you trust. POSIX only.
 
@@ -206,7 +206,7 @@ class transcript {
 
 // --- the terminal -------------------------------------------------------------------------------
 
-/// What comes from elsewhere must not command the terminal.
+/// Text from peers must not control the terminal.
 std::string printable(std::string_view text) {
   std::string clean(text);
   for (char& c : clean) {
@@ -251,8 +251,8 @@ class screen {
     print((on_its_way ? "… " : "✓ ") + label(l) + ": " + l.text);
   }
 
-  /// The peer has an own line. One that has left the screen, or whose row is uncertain since the
-  /// window changed, is marked by a new line instead.
+  /// The peer has an own line: marks it. If the line has left the screen, or the window has changed
+  /// since, prints a new line instead.
   void mark(const line& l) {
     watch_size();
     auto found = row_of_.find({l.peer, l.number});
@@ -264,7 +264,7 @@ class screen {
     std::cout << "\0337\033[" << rows_ - row << "A\r✓\0338" << std::flush;
   }
 
-  /// Takes what was typed, a byte at a time; gives a line when there is one.
+  /// Takes input a byte at a time; returns a line when it is complete.
   std::optional<std::string> feed(char c) {
     if (c == '\n') {
       std::string entered = std::exchange(typed_, {});
@@ -314,7 +314,7 @@ class screen {
     }
   }
 
-  /// The end of what is typed, as much as fits into a row.
+  /// Draws the end of the typed text, as much as fits into a row.
   void draw_typed() {
     std::string_view tail = typed_;
     while (!tail.empty() && columns_of(std::string(tail)) + 3 > width_) {
@@ -350,11 +350,13 @@ using network_type = ilm::tcp_network<std::string>;
 using message = ilm::message<std::string>;
 using messenger = ilm::messenger<store_type, network_type, std::function<void(const message&)>>;
 
+// [prefix]
 store_type store_beside_transcript(const std::string& file) {
   ilm::sqlite_options options;
   options.table_prefix = "ilm_";
   return store_type(file, options);
 }
+// [prefix]
 
 network_type join(asio::io_context& context, const arguments& asked) {
   network_type net(context, asked.name);
@@ -398,8 +400,8 @@ class chat {
   }
 
  private:
-  /// All that goes on beside the conversation ends with the messenger. Any other error ends the
-  /// chat: what was written down is there when it is started again.
+  /// Starts work that ends with the messenger. Any other error ends the chat: the transcript is
+  /// there when it is started again.
   void spawn(asio::awaitable<void> work) {
     asio::co_spawn(context_, std::move(work), [this](std::exception_ptr failed) {
       try {
@@ -434,20 +436,20 @@ class chat {
     co_await part();
   }
 
-  /// Shows how the last life ended, and goes on from there.
+  /// Shows the end of the last conversation, and continues it.
   asio::awaitable<void> recall() {
     std::map<std::string, ilm::sequence_range> pending;
     std::uint64_t oldest = INT64_MAX;  // the largest number that SQL knows
     for (const auto& [peer, address] : asked_.peers) {
-      // What a crash left written down and not sent.
-      ilm::sequence_range accepted = co_await messenger_.pending(peer);
+      // A crash may leave lines in the transcript that were not sent.
+      ilm::sequence_range accepted = co_await messenger_.undelivered(peer);
       for (const line& l : transcript_.own_after(peer, accepted.last)) co_await send(l);
-      pending[peer] = co_await messenger_.pending(peer);
+      pending[peer] = co_await messenger_.undelivered(peer);
       next_[peer] = pending[peer].last + 1;
       oldest = std::min(oldest, pending[peer].first);
     }
     for (const line& l : transcript_.history(10, oldest)) {
-      if (!pending.contains(l.peer)) pending[l.peer] = co_await messenger_.pending(l.peer);
+      if (!pending.contains(l.peer)) pending[l.peer] = co_await messenger_.undelivered(l.peer);
       bool on_its_way = l.own && pending[l.peer].contains(l.number);
       screen_.print(l, on_its_way);
       if (on_its_way) spawn(confirm(l));
@@ -455,7 +457,7 @@ class chat {
     recalled_ = true;
   }
 
-  /// What waits in the terminal or pipe, line by line; none at its end.
+  /// The next line of the terminal or pipe; none at its end.
   asio::awaitable<std::optional<std::string>> read_line() {
     while (!leaving_) {
       while (!read_.empty()) {
@@ -506,7 +508,7 @@ class chat {
   }
 
   asio::awaitable<void> confirm(line l) {
-    co_await messenger_.delivered(l.peer, l.number);
+    co_await messenger_.wait_delivered(l.peer, l.number);
     screen_.mark(l);
   }
 
@@ -532,7 +534,7 @@ class chat {
       } else if (e.kind == ilm::event_kind::network_problem) {
         screen_.print("--- " + who + " cannot be reached yet: " + e.error.message());
       } else {
-        screen_.print("--- " + who + ": " + describe(e));
+        screen_.print("--- " + printable(describe(e)));
       }
     }
   }

@@ -1,5 +1,5 @@
 // Sends a file, line by line, over a network that loses, repeats, reorders, delays and corrupts
-// frames, cuts the session and crashes both sides on the way, and compares what came out.
+// frames, cuts the session and crashes both sides on the way, and compares the received file.
 
 #include <ilm/ilm.hpp>
 
@@ -116,21 +116,21 @@ class demonstration {
     start_bob();
     for (std::size_t next = 0;;) {
       while (next < incidents && received_.size() >= lines_.size() * (next + 1) / (incidents + 1)) {
-        co_await happen(next++);
+        co_await cause(next++);
       }
       while (sent_ < lines_.size() && sent_ < received_.size() + ahead()) {
         co_await alice_->send_to("bob", lines_[sent_++]);
       }
       if (received_.size() >= lines_.size()) break;
-      ilm::message<std::string> line = co_await bob_box_.receive();
+      ilm::message<std::string> line = co_await bob_inbox_.receive();
       take(line);
     }
-    if (sent_ > 0) co_await alice_->delivered("bob", sent_);
+    if (sent_ > 0) co_await alice_->wait_delivered("bob", sent_);
     say("the last receipt is in");
     add_up();
     co_await alice_->shutdown(1s);
     co_await bob_->shutdown(1s);
-    while (auto line = bob_box_.try_receive()) take(*line);
+    while (auto line = bob_inbox_.try_receive()) take(*line);
     co_return report();
   }
 
@@ -138,7 +138,7 @@ class demonstration {
   static constexpr std::size_t frame_size = ilm::minimum_frame_size;
   static constexpr std::size_t incidents = 7;
 
-  /// How far the sender may be ahead, so that each incident finds messages under way.
+  /// The sender may be so many messages ahead, so that each incident finds messages under way.
   std::size_t ahead() const { return 20 + lines_.size() / 8; }
 
   void start_alice() {
@@ -146,12 +146,12 @@ class demonstration {
                                          options_);
   }
   void start_bob() {
-    bob_box_ = inbox();
-    bob_ =
-        std::make_unique<messenger>(context_, bob_store_, fabric_.join("bob"), bob_box_, options_);
+    bob_inbox_ = inbox();
+    bob_ = std::make_unique<messenger>(context_, bob_store_, fabric_.join("bob"), bob_inbox_,
+                                       options_);
   }
 
-  asio::awaitable<void> happen(std::size_t incident) {
+  asio::awaitable<void> cause(std::size_t incident) {
     switch (incident) {
       case 2:
         return crash_alice();
@@ -171,7 +171,7 @@ class demonstration {
     say("the session is back");
   }
 
-  /// What was sent is in the store, and goes out again from there.
+  /// Accepted messages are in the store, and are sent again from there.
   asio::awaitable<void> crash_alice() {
     say("the sender crashes");
     add_up();
@@ -181,11 +181,11 @@ class demonstration {
     say("the sender is back, on the same store");
   }
 
-  /// A crash between taking a message and the store's record of that would repeat the message (see
-  /// the guarantees in README.md), so wait for the receipt of the last one taken: it follows the
+  /// A crash between taking a message and the store's record of that would repeat the message
+  /// (include/ilm/README.md), so wait for the receipt of the last one taken: it follows the
   /// record. What has arrived besides, and what is under way, may be in any state.
   asio::awaitable<void> crash_bob() {
-    if (!received_.empty()) co_await alice_->delivered("bob", received_.size());
+    if (!received_.empty()) co_await alice_->wait_delivered("bob", received_.size());
     say("the receiver crashes");
     add_up();
     bob_.reset();
@@ -210,7 +210,7 @@ class demonstration {
     }
   }
 
-  /// A messenger counts for its own life.
+  /// The counts of a messenger begin with its construction.
   void add_up() {
     for (const messenger* m : {alice_.get(), bob_.get()}) {
       for (const auto& peer : m->statistics().peers) {
@@ -220,10 +220,10 @@ class demonstration {
     }
   }
 
-  void say(std::string_view what) const {
+  void say(std::string_view text) const {
     std::cout << std::fixed << std::setprecision(2) << std::setw(6) << seconds() << " s "
               << std::setw(8) << received_.size() << " of " << lines_.size()
-              << (what.empty() ? "" : "  ") << what << std::endl;
+              << (text.empty() ? "" : "  ") << text << std::endl;
   }
 
   double seconds() const {
@@ -269,7 +269,7 @@ class demonstration {
   fabric fabric_;
   ilm::options options_;
   memory_store alice_store_, bob_store_;
-  inbox bob_box_;
+  inbox bob_inbox_;
   std::unique_ptr<messenger> alice_, bob_;
 
   std::uint64_t last_sequence_ = 0;

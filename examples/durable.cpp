@@ -27,6 +27,7 @@ void show(const ilm::message<std::string>& m) {
   ++shown;
 }
 
+// [durable]
 asio::awaitable<void> run(asio::io_context& context, ilm::tcp_network<> network, std::string peer) {
   std::string me = network.local_id();
   ilm::sqlite_backend<> store(me + ".db");
@@ -34,16 +35,17 @@ asio::awaitable<void> run(asio::io_context& context, ilm::tcp_network<> network,
 
   std::uint64_t number = co_await messenger.send_to(peer, "Hello from " + me);
   std::cout << me << ": message " << number << " is on the disk" << std::endl;
-  co_await messenger.delivered(peer, number);
+  co_await messenger.wait_delivered(peer, number);
   std::cout << me << ": " << peer << " has it" << std::endl;
   for (;;) std::cout << me << ": " << describe(co_await messenger.next_event()) << std::endl;
 }
+// [durable]
 
 void rethrow(std::exception_ptr failed) {
   if (failed) std::rethrow_exception(failed);
 }
 
-/// Both here, in a place of their own.
+/// Runs both in this process, in a directory of their own.
 void run_both() {
   auto ticks = std::chrono::steady_clock::now().time_since_epoch().count();
   auto place = std::filesystem::temp_directory_path() / ("ilm_durable." + std::to_string(ticks));
@@ -52,7 +54,7 @@ void run_both() {
   {
     asio::io_context context;
     ilm::tcp_network<> bob(context, "bob"), alice(context, "alice");
-    bob.listen("127.0.0.1:0");  // who is dialed need not know the address of who dials
+    bob.listen("127.0.0.1:0");  // a peer that is dialed needs no address of the dialing one
     alice.add_peer("bob", "127.0.0.1:" + std::to_string(bob.port()));
     asio::co_spawn(context, run(context, std::move(bob), "alice"), rethrow);
     asio::co_spawn(context, run(context, std::move(alice), "bob"), rethrow);
@@ -66,12 +68,14 @@ int main(int count, char** values) try {
   if (count == 1) {
     run_both();
   } else if (count == 5) {
+    // [main]
     asio::io_context context;
     ilm::tcp_network<> network(context, values[1]);
     network.listen(values[2]);
     network.add_peer(values[3], values[4]);
     asio::co_spawn(context, run(context, std::move(network), values[3]), rethrow);
     context.run();
+    // [main]
   } else {
     std::cerr << "usage: durable [NAME ADDRESS PEER ITS_ADDRESS]\n";
     return 2;

@@ -1,39 +1,39 @@
-// Two peers, one message each way, over the in-memory network.
+// Two peers over the in-memory network: one sends before the other is there.
 
+// [first]
 #include <ilm/ilm.hpp>
 
 #include <asio/io_context.hpp>
 
 #include <iostream>
+// [first]
+#include <stdexcept>
+// [first]
 #include <string>
 
-using namespace std::chrono_literals;
-
 asio::awaitable<void> run(asio::io_context& context) {
-  ilm::memory_fabric<std::string> fabric;
-  ilm::inbox<std::string> alice_box, bob_box;
-  ilm::memory_backend<std::string> alice_store, bob_store;
-  ilm::messenger alice(context, alice_store, fabric.join("alice"), alice_box);
-  ilm::messenger bob(context, bob_store, fabric.join("bob"), bob_box);
+  ilm::memory_fabric<std::string> network;                  // or your transport
+  ilm::memory_backend<std::string> alice_store, bob_store;  // or your database
+  ilm::inbox<std::string> alice_box, bob_box;               // or your handler
 
-  co_await alice.send_to("bob", "Hello, Bob.");
-  ilm::message<std::string> to_bob = co_await bob_box.receive();
-  std::cout << to_bob.from << ": " << to_bob.text() << '\n';
+  ilm::messenger alice(context, alice_store, network.join("alice"), alice_box);
+  co_await alice.send_to("bob", "Hello, Bob.");  // Bob is not there: the store has the message
 
-  co_await bob.send_to(to_bob.from, "Hello, Alice.");
-  ilm::message<std::string> to_alice = co_await alice_box.receive();
-  std::cout << to_alice.from << ": " << to_alice.text() << '\n';
+  ilm::messenger bob(context, bob_store, network.join("bob"), bob_box);
+  ilm::message<std::string> m = co_await bob_box.receive();
+  std::cout << m.from << ": " << m.text() << '\n';
+  // [first]
+  if (m.text() != "Hello, Bob.") throw std::runtime_error("the message is not the one sent");
+  // [first]
 
-  bool right = to_bob.text() == "Hello, Bob." && to_alice.text() == "Hello, Alice.";
-  if (!right) throw std::runtime_error("the messages are not what was sent");
-  co_await alice.shutdown(1s);
-  co_await bob.shutdown(1s);
+  co_await alice.wait_delivered("bob", m.sequence);  // Bob's application has it
 }
 
 int main() {
   asio::io_context context;
-  std::exception_ptr failed;
-  asio::co_spawn(context, run(context), [&](std::exception_ptr e) { failed = e; });
+  asio::co_spawn(context, run(context), [](std::exception_ptr e) {
+    if (e) std::rethrow_exception(e);
+  });
   context.run();
-  if (failed) std::rethrow_exception(failed);
 }
+// [first]

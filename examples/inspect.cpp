@@ -1,13 +1,12 @@
-// Shows what is in a SQLite store, also while a messenger has it open:
+// Shows the content of a SQLite store, also while a messenger has it open:
 //
 //   inspect alice.chat.db            a table
 //   inspect alice.chat.db --json     the same for programs
 //
-// A store is an ordinary database with a documented schema (ilm/backends/sqlite/store.hpp), so what
-// is read here can be asked of the sqlite3 shell as well. It is opened for reading only, and read
-// in one transaction: what is shown belongs together. All but the sizes comes from the cursors and
-// costs time by peers; the bytes in a box are counted message by message, and --fast leaves them
-// out.
+// A store is an ordinary database with a documented schema (ilm/backends/sqlite/store.hpp), so the
+// sqlite3 shell can read it as well. It is opened for reading only, and read in one transaction, so
+// that all values are of one moment. Everything but the sizes comes from the cursors, in time by
+// peers; the bytes of a queue are counted message by message, and --fast leaves them out.
 
 #include <ilm/message.hpp>
 
@@ -81,7 +80,7 @@ arguments parse(const std::vector<std::string>& words) {
 
 // --- reading ------------------------------------------------------------------------------------
 
-struct box_view {
+struct queue_view {
   std::uint64_t depth = 0;
   std::optional<std::uint64_t> bytes;
   std::optional<std::chrono::milliseconds> oldest;
@@ -90,13 +89,13 @@ struct box_view {
 struct peer_view {
   std::string name;
   ilm::cursors where;
-  box_view outbox, inbox;
+  queue_view outbox, inbox;
 };
 
 struct store_view {
   std::string file;
   std::uint64_t version = 0;
-  std::string incarnation;  ///< in hexadecimal; empty before the first messenger has minted one
+  std::string incarnation;  ///< in hexadecimal; empty before the first messenger has created one
   std::uintmax_t file_bytes = 0, log_bytes = 0;
   std::uint64_t page_bytes = 0, pages = 0, free_pages = 0;
   std::vector<peer_view> peers;
@@ -133,7 +132,7 @@ class reader {
     check(result);
     sqlite3_busy_timeout(opened, 5000);
     row(prepare("BEGIN"));
-    refuse_strangers();
+    refuse_other_files();
   }
 
   store_view read() const {
@@ -163,8 +162,8 @@ class reader {
   };
   using statement = std::unique_ptr<sqlite3_stmt, closer>;
 
-  /// Nothing else is read before it is known to be a store, of a version that is known here.
-  void refuse_strangers() const {
+  /// Refuses files that are no store, and stores of another version, before anything else is read.
+  void refuse_other_files() const {
     if (number_of("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '" +
                   asked_.prefix + "store'") == 0) {
       throw std::runtime_error("the database has no table " + asked_.prefix +
@@ -192,25 +191,25 @@ class reader {
     }
     auto encoded = std::as_bytes(std::span(stored));
     p.where = ilm::cursors::decode(encoded.first<ilm::cursors::encoded_size>());
-    p.outbox = box_of("outbox", number(s, 0), p.where.outbox_first, p.where.outbox_next);
-    p.inbox = box_of("inbox", number(s, 0), p.where.inbox_first, p.where.inbox_next);
+    p.outbox = queue_of("outbox", number(s, 0), p.where.outbox_first, p.where.outbox_next);
+    p.inbox = queue_of("inbox", number(s, 0), p.where.inbox_first, p.where.inbox_next);
     return p;
   }
 
-  box_view box_of(const char* table, std::uint64_t peer, std::uint64_t first,
-                  std::uint64_t next) const {
+  queue_view queue_of(const char* table, std::uint64_t peer, std::uint64_t first,
+                      std::uint64_t next) const {
     // The key of a message: its peer's id, and 40 bits of its index.
     std::string all = " FROM " + asked_.prefix + table + " WHERE key BETWEEN " +
                       std::to_string(peer << 40) + " AND " + std::to_string(((peer + 1) << 40) - 1);
-    box_view box;
-    box.depth = next - first;
-    if (box.depth > 0) {
+    queue_view queue;
+    queue.depth = next - first;
+    if (queue.depth > 0) {
       statement oldest = prepare("SELECT time" + all + " ORDER BY key LIMIT 1");
       if (row(oldest))
-        box.oldest = std::max(0ms, now() - std::chrono::milliseconds(number(oldest, 0)));
+        queue.oldest = std::max(0ms, now() - std::chrono::milliseconds(number(oldest, 0)));
     }
-    if (!asked_.fast) box.bytes = number_of("SELECT total(length(contents))" + all);
-    return box;
+    if (!asked_.fast) queue.bytes = number_of("SELECT total(length(contents))" + all);
+    return queue;
   }
 
   static std::chrono::milliseconds now() {
@@ -253,10 +252,10 @@ class reader {
 
 // --- showing ------------------------------------------------------------------------------------
 
-void add_box(json& shown, const box_view& box) {
-  shown["depth"] = box.depth;
-  if (box.bytes) shown["bytes"] = *box.bytes;
-  if (box.oldest) shown["oldest_age_ms"] = box.oldest->count();
+void add_queue(json& shown, const queue_view& queue) {
+  shown["depth"] = queue.depth;
+  if (queue.bytes) shown["bytes"] = *queue.bytes;
+  if (queue.oldest) shown["oldest_age_ms"] = queue.oldest->count();
 }
 
 json json_of(const store_view& store) {
@@ -266,8 +265,8 @@ json json_of(const store_view& store) {
                 {"acknowledged", p.where.acknowledged},
                 {"delivered", p.where.outbox_first - 1}};
     json inbox{{"received", p.where.received()}, {"taken", p.where.delivered()}};
-    add_box(outbox, p.outbox);
-    add_box(inbox, p.inbox);
+    add_queue(outbox, p.outbox);
+    add_queue(inbox, p.inbox);
     peers.push_back(json{{"peer", p.name}, {"outbox", outbox}, {"inbox", inbox}});
   }
   return json{{"file", store.file},
@@ -323,10 +322,11 @@ class table {
 
  private:
   void print(std::ostream& out, const std::string& name, const std::string& accepted,
-             std::uint64_t received, std::uint64_t delivered, const box_view& box) const {
+             std::uint64_t received, std::uint64_t delivered, const queue_view& queue) const {
     row(out, name,
-        {accepted, std::to_string(received), std::to_string(delivered), std::to_string(box.depth),
-         box.bytes ? size_text(*box.bytes) : "-", box.oldest ? age_text(*box.oldest) : "-"});
+        {accepted, std::to_string(received), std::to_string(delivered), std::to_string(queue.depth),
+         queue.bytes ? size_text(*queue.bytes) : "-",
+         queue.oldest ? age_text(*queue.oldest) : "-"});
   }
 
   void row(std::ostream& out, const std::string& name,

@@ -1,4 +1,4 @@
-// Contents of a type of one's own: whatever nlohmann/json can convert travels as CBOR.
+// Contents of a type of one's own: types that nlohmann/json can convert travel as CBOR.
 
 #include <ilm/codecs/json.hpp>
 #include <ilm/ilm.hpp>
@@ -14,12 +14,14 @@
 
 using namespace std::chrono_literals;
 
+// [order]
 struct order {
   std::string article;
   unsigned quantity = 0;
   std::vector<std::string> remarks;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(order, article, quantity, remarks)
+// [order]
 
 asio::awaitable<void> run(asio::io_context& context) {
   ilm::memory_fabric<std::string> fabric;
@@ -28,19 +30,23 @@ asio::awaitable<void> run(asio::io_context& context) {
   ilm::messenger shop(context, shop_store, fabric.join("shop"), shop_box);
   ilm::messenger depot(context, depot_store, fabric.join("depot"), depot_box);
 
+  // [send]
   // g++ 12 destroys an aggregate that is made inside a co_await expression twice: name it first.
   order wanted{"teapot", 2, {"blue", "with a lid"}};
   co_await shop.send_to("depot", wanted);
+  // [send]
   co_await shop.send_to("depot", "two teapots, please");
 
   ilm::message<std::string> first = co_await depot_box.receive();
+  // [send]
   auto got = first.as<order>();
+  // [send]
   std::cout << got.quantity << " x " << got.article << ", " << got.remarks.at(0) << '\n';
   bool right = got.article == "teapot" && got.quantity == 2 && got.remarks == wanted.remarks;
   if (!right) throw std::runtime_error("the order is not what was sent");
 
-  // Contents of another type are an error, which says what is wrong. They have been taken all the
-  // same: what becomes of them is the application's business.
+  // Contents of another type are an error that names the problem. The message counts as taken all
+  // the same: the application decides its fate.
   ilm::message<std::string> second = co_await depot_box.receive();
   try {
     second.as<order>();

@@ -1,6 +1,6 @@
 // A store of one's own: a journal to which each batch is appended, and which is replayed when it is
-// opened. It never shrinks, and keeps in memory what it has on disk: good for a few thousand
-// messages, and to show what a backend owes. POSIX only.
+// opened. It never shrinks, and keeps all messages in memory as well: good for a few thousand
+// messages, and to show the duties of a backend. POSIX only.
 
 #include <ilm/ilm.hpp>
 
@@ -48,14 +48,14 @@ std::uint64_t take_number(std::string_view& in) {
 }
 std::string_view take_text(std::string_view& in) { return take(in, take_number(in)); }
 
-/// FNV-1a (Fowler, Noll and Vo): finds what a bad disk did, not what an enemy did.
+/// FNV-1a (Fowler, Noll and Vo): detects damage by a disk, not by an attacker.
 std::uint64_t checksum(std::string_view text) {
   std::uint64_t sum = 0xcbf29ce484222325;
   for (char c : text) sum = (sum ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   return sum;
 }
 
-/// A file that is appended to, and that nobody else has open meanwhile.
+/// A file to append to, locked against other processes.
 class journal_file {
  public:
   journal_file() = default;
@@ -63,10 +63,10 @@ class journal_file {
       : handle_(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
     if (handle_ < 0) fail();
     if (::flock(handle_, LOCK_EX | LOCK_NB) == 0) return;
-    int why = errno;
+    int failure = errno;
     ::close(handle_);
-    if (why == EWOULDBLOCK) throw std::system_error(ilm::error::store_in_use);
-    throw std::system_error(why, std::generic_category());
+    if (failure == EWOULDBLOCK) throw std::system_error(ilm::error::store_in_use);
+    throw std::system_error(failure, std::generic_category());
   }
   journal_file(journal_file&& other) noexcept : handle_(std::exchange(other.handle_, -1)) {}
   journal_file& operator=(journal_file&& other) noexcept {
@@ -109,7 +109,7 @@ class journal {
  public:
   using peer_id = std::string;
 
-  /// What was written survives `kill -9`, but not a power cut: that would take an fdatasync before
+  /// A completed write survives `kill -9`, but not a power cut: that needs an fdatasync before
   /// `commit` completes, on a thread that may wait for it.
   static constexpr ilm::durability durable_to = ilm::durability::os;
 
@@ -121,7 +121,7 @@ class journal {
     replay();
     ilm::store_state<peer_id> state;
     state.local = local_;
-    for (const auto& [peer, s] : shelves_) state.peers.emplace_back(peer, s.where);
+    for (const auto& [peer, s] : peers_) state.peers.emplace_back(peer, s.where);
     co_return state;
   }
 
@@ -131,7 +131,7 @@ class journal {
     std::string record;
     put(record, checksum(body));
     put(record, body);
-    // After a commit that failed, half a record may be there: nothing must follow it.
+    // A failed commit may leave half a record: it is cut off before the next one.
     if (std::exchange(torn_, true)) file_.cut(size_);
     file_.append(record);
     torn_ = false;
@@ -146,7 +146,7 @@ class journal {
     require_open();
     std::vector<ilm::stored_message> page;
     std::size_t bytes = 0;
-    shelf& s = shelves_[peer];
+    peer_record& s = peers_[peer];
     for (const auto& m : which == ilm::box::outbox ? s.outbox : s.inbox) {
       if (m.index != from + page.size()) continue;
       bytes += m.contents.size();
@@ -163,7 +163,7 @@ class journal {
 
  private:
   using messages = std::deque<ilm::stored_message>;
-  struct shelf {
+  struct peer_record {
     ilm::cursors where;
     messages outbox, inbox;
   };
@@ -190,14 +190,14 @@ class journal {
     return out;
   }
 
-  /// Reads what record_of wrote: the same code after a restart as for each commit.
+  /// Reads a record of record_of: the same code after a restart as for each commit.
   void apply(std::string_view in) {
     ilm::incarnation minted;
     minted.high = take_number(in);
     minted.low = take_number(in);
     if (minted) local_ = minted;
     while (!in.empty()) {
-      shelf& s = shelves_[peer_id(take_text(in))];
+      peer_record& s = peers_[peer_id(take_text(in))];
       auto where = std::as_bytes(std::span(take(in, ilm::cursors::encoded_size)));
       s.where = ilm::cursors::decode(where.first<ilm::cursors::encoded_size>());
       for (messages* to : {&s.outbox, &s.inbox}) {
@@ -213,7 +213,7 @@ class journal {
     }
   }
 
-  /// Another may have the file by now.
+  /// After a failed open another process may have the file.
   void require_open() const {
     if (!file_.is_open()) throw std::system_error(ilm::error::store_closed);
   }
@@ -222,11 +222,11 @@ class journal {
     while (!all.empty() && all.front().index < first) all.pop_front();
   }
 
-  /// A record that ends too early was being written when the process died: its commit never
-  /// completed, so it never was. One that is whole and wrong is an error, never "empty".
+  /// An incomplete last record was being written when the process died: its commit never completed,
+  /// so it is dropped. A complete record with a wrong checksum is an error, never "empty".
   void replay() {
     local_ = {};
-    shelves_.clear();
+    peers_.clear();
     std::string all = file_.read();
     std::string_view left = all;
     while (left.size() >= 16) {
@@ -249,25 +249,25 @@ class journal {
   std::size_t size_ = 0;
   bool torn_ = false;
   ilm::incarnation local_;
-  std::map<peer_id, shelf> shelves_;
+  std::map<peer_id, peer_record> peers_;
 };
 static_assert(ilm::backend<journal, std::string>);
 
 using fabric = ilm::memory_fabric<std::string>;
 
-/// A life of the sender: it ends without a shutdown, as by a crash.
+/// The sender's first process: it ends without a shutdown, as by a crash.
 asio::awaitable<void> send(asio::io_context& context, fabric network, std::string path) {
   ilm::messenger alice(context, journal(path), network.join("alice"), ilm::inbox<std::string>());
   for (const char* text : {"one", "two", "three"}) co_await alice.send_to("bob", text);
 }
 
-/// The next one: what the first had sent arrives.
+/// The next one: the messages of the first arrive.
 asio::awaitable<void> resume(asio::io_context& context, fabric network, std::string path) {
-  ilm::inbox<std::string> box;
+  ilm::inbox<std::string> inbox;
   ilm::messenger alice(context, journal(path), network.join("alice"), ilm::inbox<std::string>());
-  ilm::messenger bob(context, ilm::memory_backend<std::string>(), network.join("bob"), box);
+  ilm::messenger bob(context, ilm::memory_backend<std::string>(), network.join("bob"), inbox);
   for (const char* text : {"one", "two", "three"}) {
-    ilm::message<std::string> m = co_await box.receive();
+    ilm::message<std::string> m = co_await inbox.receive();
     std::cout << m.from << ": " << m.text() << '\n';
     if (m.text() != text) throw std::runtime_error("the messages are not what was sent");
   }
@@ -275,11 +275,12 @@ asio::awaitable<void> resume(asio::io_context& context, fabric network, std::str
   co_await bob.shutdown(1s);
 }
 
-void run(asio::awaitable<void> (*life)(asio::io_context&, fabric, std::string),
+void run(asio::awaitable<void> (*process)(asio::io_context&, fabric, std::string),
          const std::string& path) {
   asio::io_context context;
   std::exception_ptr failed;
-  asio::co_spawn(context, life(context, fabric(), path), [&](std::exception_ptr e) { failed = e; });
+  asio::co_spawn(context, process(context, fabric(), path),
+                 [&](std::exception_ptr e) { failed = e; });
   context.run();
   if (failed) std::rethrow_exception(failed);
 }

@@ -22,6 +22,7 @@
 using namespace std::chrono_literals;
 using asio::ip::udp;
 
+// [network]
 class udp_network {
  public:
   using peer_id = std::uint16_t;
@@ -77,6 +78,7 @@ class udp_network {
   std::deque<event> news_;
 };
 static_assert(ilm::network<udp_network>);
+// [network]
 
 using peer_id = udp_network::peer_id;
 

@@ -1,5 +1,5 @@
-// Receipts: `send_to` says that a message is safe, `delivered` that the other application has it.
-// A receipt can be asked for by number, also in a later life of the sender.
+// Receipts: `send_to` says that a message is safe, `delivered` that the other application has it. A
+// receipt can be requested by sequence, also after a restart of the sender.
 
 #include <ilm/ilm.hpp>
 
@@ -18,7 +18,7 @@ using peer_id = std::string;
 using fabric = ilm::memory_fabric<peer_id>;
 using memory_store = ilm::memory_backend<peer_id>;
 
-/// Sends while nobody is there to receive, and ends.
+/// Sends while the receiver is absent, and ends.
 asio::awaitable<std::uint64_t> send(asio::io_context& context, memory_store kept, fabric network) {
   ilm::messenger alice(context, kept, network.join("alice"), ilm::inbox<peer_id>());
   std::uint64_t sequence = co_await alice.send_to("bob", "Are you there?");
@@ -31,6 +31,7 @@ asio::awaitable<void> run(asio::io_context& context) {
   memory_store kept;
   std::uint64_t sequence = co_await send(context, kept, network);
 
+  // [receipt]
   // A new messenger on the same store knows what the old one sent.
   ilm::messenger alice(context, kept, network.join("alice"), ilm::inbox<peer_id>());
   ilm::inbox<peer_id> box;
@@ -38,12 +39,13 @@ asio::awaitable<void> run(asio::io_context& context) {
 
   ilm::message<peer_id> m = co_await box.receive();
   if (m.sequence != sequence) throw std::runtime_error("another message arrived");
-  co_await alice.delivered("bob", sequence);
+  co_await alice.wait_delivered("bob", sequence);
   std::cout << "message " << sequence << " is with Bob's application\n";
+  // [receipt]
 
-  // For what was never sent there is no receipt to wait for.
+  // There is no receipt for a sequence that was never assigned.
   try {
-    co_await alice.delivered("bob", sequence + 1);
+    co_await alice.wait_delivered("bob", sequence + 1);
     throw std::runtime_error("a receipt for nothing");
   } catch (const std::system_error& e) {
     if (e.code() != ilm::error::unknown_sequence) throw;

@@ -1,5 +1,5 @@
-// What a messenger reports while a session is cut, the receiver crashes and a store is lost. Bob's
-// application reads on as if nothing had happened; Alice's is told what did.
+// The events of a messenger while a session is cut, the receiver crashes and a store is lost. Bob's
+// application reads on as if nothing had happened; Alice's gets an event for each.
 
 #include <ilm/ilm.hpp>
 
@@ -19,14 +19,16 @@ using fabric = ilm::memory_fabric<peer_id>;
 using memory_store = ilm::memory_backend<peer_id>;
 using messenger = ilm::messenger<memory_store, fabric::network_type, ilm::inbox<peer_id>>;
 
+// [events]
 /// Prints events until one of this kind.
 asio::awaitable<void> wait_for(messenger& alice, ilm::event_kind kind) {
   for (;;) {
     ilm::event<peer_id> e = co_await alice.next_event();
-    std::cout << "  " << e.peer.value_or("-") << ": " << describe(e) << '\n';
+    std::cout << "  " << describe(e) << '\n';
     if (e.kind == kind) co_return;
   }
 }
+// [events]
 
 asio::awaitable<void> expect(ilm::inbox<peer_id>& box, std::string text) {
   ilm::message<peer_id> m = co_await box.receive();
@@ -54,7 +56,7 @@ asio::awaitable<void> run(asio::io_context& context) {
   network.connect("alice", "bob");
   co_await wait_for(alice, peer_connected);
   co_await expect(box, "two");
-  co_await alice.delivered("bob", 2);
+  co_await alice.wait_delivered("bob", 2);
 
   std::cout << "Bob crashes, and comes back with his store\n";
   bob.reset();
@@ -63,7 +65,7 @@ asio::awaitable<void> run(asio::io_context& context) {
   bob.emplace(context, bob_store, network.join("bob"), box);
   co_await wait_for(alice, peer_connected);
   co_await expect(box, "three");
-  co_await alice.delivered("bob", 3);
+  co_await alice.wait_delivered("bob", 3);
 
   std::cout << "Bob crashes, and comes back without his store\n";
   bob.reset();

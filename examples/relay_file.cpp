@@ -7,15 +7,15 @@
 // Kill either with kill -9 or Ctrl-C and start it again with the same words.
 //
 // A message must fit a frame, so a file goes in pieces: message n is piece n, and holds all that
-// the receiver needs to put it where it belongs, however often it is handed over. A sender with a
-// past asks pending() which piece it accepted last. A store that is slower than the disk must not
-// hold the file once more, so no piece is sent before the one 64 before it was delivered. After the
-// pieces comes a message with the checksum of all, in every life of the sender; the receiver
+// the receiver needs to put it where it belongs, however often it is delivered. A restarted sender
+// asks undelivered() for the last accepted piece. A store that is slower than the disk must not hold
+// the file once more, so no piece is sent before the one 64 before it was delivered. After the
+// pieces comes a message with the checksum of all, after every start of the sender; the receiver
 // answers each with its verdict, so that no crash leaves the sender waiting.
 //
 // The sender's id and its store are named after the file, its size and its time: another file, or a
-// changed one, is another transfer. Names are not proven here, and who can connect can fill the
-// disk: do this among machines that you trust. POSIX only.
+// changed one, is another transfer. Names are not proven here, and any process that connects can
+// fill the disk: do this among machines that you trust. POSIX only.
 
 #include <ilm/backends/sqlite.hpp>
 #include <ilm/ilm.hpp>
@@ -99,9 +99,9 @@ arguments parse(const std::vector<std::string>& words) {
   return parsed;
 }
 
-// --- what crosses -------------------------------------------------------------------------------
+// --- messages -----------------------------------------------------------------------------------
 
-/// A part of a file, or, without data, what follows the last one.
+/// A part of a file, or, without data, the end after the last part.
 struct piece {
   std::string name;            ///< of the file, without directories
   std::uint64_t total = 0;     ///< the size of the file
@@ -149,7 +149,7 @@ class file {
   file(const file&) = delete;
   file& operator=(const file&) = delete;
 
-  /// What is at `offset`; less than `size` at the end of the file.
+  /// Reads `size` bytes at `offset`; fewer at the end of the file.
   std::string read(std::uint64_t offset, std::size_t size) const {
     std::string data(size, '\0');
     std::size_t done = 0;
@@ -201,8 +201,8 @@ class file {
  private:
   static constexpr std::uint64_t fnv_start = 0xcbf29ce484222325U;
 
-  [[noreturn]] void fail(const char* what) const {
-    throw std::system_error(errno, std::generic_category(), what + path_.string());
+  [[noreturn]] void fail(const char* failure) const {
+    throw std::system_error(errno, std::generic_category(), failure + path_.string());
   }
 
   fs::path path_;
@@ -220,7 +220,7 @@ std::string megabytes(std::uint64_t bytes) {
 /// A bar on a terminal, and a line now and then elsewhere.
 class progress {
  public:
-  progress(std::string what, std::uint64_t total) : what_(std::move(what)), total_(total) {}
+  progress(std::string name, std::uint64_t total) : name_(std::move(name)), total_(total) {}
 
   void show(std::uint64_t done) {
     auto now = std::chrono::steady_clock::now();
@@ -228,8 +228,8 @@ class progress {
     if (done < total_ && now < next_) return;
     next_ = now + (tty_ ? 100ms : 2000ms);
     double part = total_ == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total_);
-    if (tty_) std::cout << "\r\x1b[K\x1b[?7l";  // what does not fit into a row is cut off
-    std::cout << what_ << ' ' << bar(part) << std::setw(4) << static_cast<int>(part * 100) << "%  "
+    if (tty_) std::cout << "\r\x1b[K\x1b[?7l";  // the terminal cuts off the end of long rows
+    std::cout << name_ << ' ' << bar(part) << std::setw(4) << static_cast<int>(part * 100) << "%  "
               << megabytes(done) << " of " << megabytes(total_) << " MB";
     double seconds = std::chrono::duration<double>(now - started_).count();
     if (seconds > 0.5) {
@@ -241,7 +241,7 @@ class progress {
     std::cout << std::flush;
   }
 
-  /// Says something else in between.
+  /// Prints a line beside the bar.
   static void note(const std::string& text) {
     std::cout << (tty_ ? "\r\x1b[K" : "") << "--- " << text << std::endl;
   }
@@ -255,14 +255,14 @@ class progress {
   }
 
   inline static const bool tty_ = isatty(STDOUT_FILENO) != 0;
-  std::string what_;
+  std::string name_;
   std::uint64_t total_;
   std::optional<std::uint64_t> first_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point next_{};
 };
 
-/// What comes from elsewhere must not command the terminal.
+/// Text from peers must not control the terminal.
 std::string printable(std::string text) {
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '_';
@@ -271,10 +271,10 @@ std::string printable(std::string text) {
 }
 
 template <class Messenger>
-asio::awaitable<void> tell_events(Messenger& m) {
+asio::awaitable<void> print_events(Messenger& m) {
   for (;;) {
     ilm::event<std::string> e = co_await m.next_event();
-    progress::note(printable(e.peer.value_or("here")) + ": " + describe(e));
+    progress::note(printable(describe(e)));
   }
 }
 
@@ -284,15 +284,15 @@ using message = ilm::message<std::string>;
 using store_type = ilm::sqlite_backend<std::string>;
 using network_type = ilm::tcp_network<std::string>;
 
-/// Puts pieces into a directory. Whatever is handed over once more finds its work done.
-class shelf {
+/// Puts pieces into a directory. A piece that is delivered again changes nothing.
+class target_directory {
  public:
-  explicit shelf(fs::path directory) : directory_(std::move(directory)) {
+  explicit target_directory(fs::path directory) : directory_(std::move(directory)) {
     fs::create_directories(directory_);
   }
 
-  /// Gives the verdict if this is the last piece. A throw means "try again", so nothing that can
-  /// never succeed throws.
+  /// Returns the verdict if this is the last piece. A throw means "try again", so a piece that can
+  /// never succeed does not throw.
   std::optional<std::string> put(const std::string& from, const piece& p) const {
     if (!is_sender(from)) return "no: your id is not that of a sender of files";
     if (p.offset > p.total || p.data.size() > p.total - p.offset) {
@@ -340,7 +340,7 @@ class shelf {
   static bool is_sender(const std::string& id) {
     return id.size() == 16 && id.find_first_not_of("0123456789abcdef") == std::string::npos;
   }
-  /// A plain and visible name in the directory, whatever the sender says.
+  /// A plain and visible name in the directory for any name by the sender.
   static std::string safe(const std::string& name) {
     std::string clean = printable(name.substr(0, 200));
     std::replace(clean.begin(), clean.end(), '/', '_');
@@ -354,11 +354,11 @@ class shelf {
 class receiver {
  public:
   receiver(asio::io_context& context, const arguments& asked, network_type net)
-      : shelf_(asked.path),
+      : directory_(asked.path),
         messenger_(context, store_type(store_of(asked)), std::move(net),
                    [this](const message& m) { return take(m); }) {
     progress::note("waiting for files at " + asked.address);
-    asio::co_spawn(context, tell_events(messenger_), asio::detached);
+    asio::co_spawn(context, print_events(messenger_), asio::detached);
   }
 
  private:
@@ -393,10 +393,10 @@ class receiver {
     co_await messenger_.send_to(m.from, *verdict);
   }
   asio::awaitable<std::optional<std::string>> put(std::string from, const piece& p) {
-    co_return shelf_.put(from, p);
+    co_return directory_.put(from, p);
   }
 
-  shelf shelf_;
+  target_directory directory_;
   std::map<std::string, progress> bars_;
   asio::thread_pool disk_{1};
   messenger messenger_;
@@ -414,8 +414,8 @@ class sender {
         size_(static_cast<std::uint64_t>(before_.st_size)),
         pieces_((size_ + piece_size - 1) / piece_size),
         store_(asked.store.empty() ? path_.filename().string() + '.' + id_ + ".db" : asked.store),
-        messenger_(context, store_type(store_), dial(context, id_, asked.address), box_) {
-    asio::co_spawn(context, tell_events(messenger_), asio::detached);
+        messenger_(context, store_type(store_), dial(context, id_, asked.address), inbox_) {
+    asio::co_spawn(context, print_events(messenger_), asio::detached);
   }
 
   /// True if the receiver has the file.
@@ -427,7 +427,7 @@ class sender {
     last.offset = size_;
     last.checksum = source_.checksum();
     co_await messenger_.send_to(receiver_id, last);
-    message answer = co_await box_.receive();
+    message answer = co_await inbox_.receive();
     std::string verdict(answer.text());
     progress::note("the receiver says " + printable(verdict));
     co_await messenger_.shutdown(3s);
@@ -446,7 +446,7 @@ class sender {
     return net;
   }
 
-  /// The same for the same file in every life.
+  /// The same for the same file after every start.
   static std::string id_of(const fs::path& path, const struct stat& s) {
     std::ostringstream identity;
     identity << fs::canonical(path) << ' ' << s.st_dev << ' ' << s.st_ino << ' ' << s.st_size << ' '
@@ -457,10 +457,10 @@ class sender {
   }
   bool is_changed() const { return id_of(path_, source_.status()) != id_; }
 
-  /// Piece n has the sequence n, so what the store accepted last says where to go on. Goes on
+  /// Piece n has the sequence n, so the last accepted sequence gives the next piece. The loop runs
   /// beyond the last piece, until all are delivered.
   asio::awaitable<void> send_pieces() {
-    ilm::sequence_range pending = co_await messenger_.pending(receiver_id);
+    ilm::sequence_range pending = co_await messenger_.undelivered(receiver_id);
     if (pending.last > 0) {
       progress::note("going on: of " + std::to_string(pieces_) + " pieces, " +
                      std::to_string(std::min(pending.last, pieces_)) + " were accepted and " +
@@ -470,7 +470,7 @@ class sender {
     for (std::uint64_t n = pending.first; n <= pieces_ + pieces_ahead; ++n) {
       if (n > pieces_ahead && pieces_ > 0) {
         std::uint64_t confirmed = std::min(n - pieces_ahead, pieces_);
-        co_await messenger_.delivered(receiver_id, confirmed);
+        co_await messenger_.wait_delivered(receiver_id, confirmed);
         bar.show(std::min(confirmed * piece_size, size_));
       }
       if (n > pending.last && n <= pieces_) co_await send_piece(n);
@@ -498,7 +498,7 @@ class sender {
   std::string id_;
   std::uint64_t size_, pieces_;
   std::string store_;
-  ilm::inbox<std::string> box_;
+  ilm::inbox<std::string> inbox_;
   messenger messenger_;
 };
 
@@ -517,7 +517,7 @@ bool send(const arguments& asked) {
   return good;
 }
 
-/// Until it is killed, which is as safe as any other end.
+/// Runs until it is killed, which is as safe as any other end.
 void receive(const arguments& asked) {
   asio::io_context context;
   network_type net(context, receiver_id);

@@ -1,5 +1,5 @@
-// A graceful shutdown: what can be delivered is, what cannot stays in the store, and the report
-// says how much is where. One of the two peers is absent.
+// A graceful shutdown: messages to present peers are delivered, the others stay in the store, and
+// the report counts both. One of the two peers is absent.
 
 #include <ilm/ilm.hpp>
 
@@ -30,12 +30,14 @@ asio::awaitable<void> run(asio::io_context& context) {
   for (int i = 0; i < 100; ++i) co_await alice.send_to("bob", "for you");
   for (int i = 0; i < 3; ++i) co_await alice.send_to("carol", "for when you come");
 
+  // [report]
   // Waits up to five seconds for Bob, and not at all for Carol, who has no session.
   ilm::shutdown_report<peer_id> report = co_await alice.shutdown(5s);
   for (const auto& peer : report.peers) {
     std::cout << peer.peer << ": " << peer.delivered << " delivered, " << peer.undelivered
               << " left in the store\n";
   }
+  // [report]
   require(taken == 100 && report.delivered == 100, "Bob lacks messages");
   require(report.undelivered == 3 && store.size(ilm::box::outbox) == 3, "Carol's are not there");
   require(!report.complete(), "the report is too good to be true");

@@ -1,9 +1,9 @@
 // Tries a handler of one's own against crashes, in simulated time: a thousand histories in a few
 // seconds, and the same ones each time.
 //
-// The handler books amounts. A crash may come after it has booked and before ILM has recorded that
-// (README, "Exactly once, and its window"), so it skips what it has booked already: `--naive` shows
-// what comes of not doing so.
+// The handler books amounts. A crash may come after the booking and before ILM's record of it
+// (include/ilm/README.md, "Exactly once, and its window"), so the handler skips booked messages.
+// With `--naive` it does not.
 
 #include <ilm/ilm.hpp>
 #include <ilm/testing/scheduler.hpp>
@@ -25,6 +25,7 @@ using clock_type = ilm::testing::simulated_clock;
 using disk = ilm::testing::simulated_disk<id>;
 using store = ilm::testing::simulated_store<id>;
 
+// [handler]
 /// What the handler keeps, in a database of its own that survives crashes.
 struct account {
   std::int64_t balance = 0;
@@ -46,10 +47,11 @@ class booking {
   std::shared_ptr<account> account_;
   bool naive_;
 };
+// [handler]
 
 using messenger = ilm::messenger<store, ilm::testing::simulated_network<id>, booking>;
 
-/// Plays the history of a seed; true if in the end exactly what was sent is booked.
+/// Plays the history of a seed; true if in the end each amount is booked once.
 bool play(std::uint64_t seed, bool naive) {
   clock_type::reset();
   std::mt19937_64 random(seed);
@@ -75,6 +77,7 @@ bool play(std::uint64_t seed, bool naive) {
                  booking(std::make_shared<account>(), naive), options);
   start_bank();
 
+  // [crashes]
   for (std::int64_t amount = 1; amount <= 20; ++amount) {
     shop.send_to("bank", amount, [](std::error_code, std::uint64_t) {});
     clock_type::run_for(scheduler, std::chrono::milliseconds(random() % 10));
@@ -86,6 +89,7 @@ bool play(std::uint64_t seed, bool naive) {
     bank.reset();
     start_bank();
   }
+  // [crashes]
   clock_type::run_for(scheduler, 60s);
   bank.reset();
   return accounts->balance == 20 * 21 / 2;

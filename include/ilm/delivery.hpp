@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/detail/co_await.hpp>
 #include <ilm/message.hpp>
 
 #include <asio/awaitable.hpp>

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ilm/detail/language.hpp>
+
 #include <string>
 #include <system_error>
 

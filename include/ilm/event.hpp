@@ -2,23 +2,26 @@
 
 #include <ilm/message.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace ilm {
 
-/// What a messenger reports besides messages. `outbound` and `inbound` are the ranges of sequences
-/// to and from the peer that an event names.
+/// The events of a messenger. `outbound` and `inbound` are the ranges of sequences to and from the
+/// peer that an event names.
 enum class event_kind : std::uint8_t {
   /// A session with the peer is open: data flows.
   peer_connected,
   /// The session ended; what is unconfirmed stays in the outbox.
   peer_disconnected,
-  /// The peer lost its store, or minted a new incarnation. outbound: sent to its old incarnation
+  /// The peer lost its store, or created a new incarnation. outbound: sent to its old incarnation
   /// and not confirmed as delivered, so that they are sent again and may come twice. inbound: what
   /// the old incarnation may have accepted and will now never send.
   peer_reset,
@@ -26,10 +29,10 @@ enum class event_kind : std::uint8_t {
   /// one may have accepted and the peer never received. inbound: what the old one had confirmed.
   store_lost,
   /// The peer's store went back to an older state. outbound: what it had acknowledged and no longer
-  /// has. inbound: what it sent and no longer remembers. Nothing flows until it has minted a new
+  /// has. inbound: what it sent and no longer remembers. Nothing flows until it has created a new
   /// incarnation.
   peer_rolled_back,
-  /// This side's store went back to an older state; it mints a new incarnation for this peer.
+  /// This side's store went back to an older state; it creates a new incarnation for this peer.
   /// outbound: what the peer has beyond what it confirmed to this store, some or all of it from the
   /// lost history; inbound: what that history had acknowledged. All that the outbox holds is sent
   /// again and may come twice.
@@ -119,16 +122,47 @@ struct event : event_record {
 
 /// One line of English about an event, for logs.
 inline std::string describe(const event_record& e) {
+  constexpr std::uint64_t unbounded = std::uint64_t{1} << 62;  // no stream gets that far
   std::string text(name_of(e.kind));
   auto range = [&](const char* name, const sequence_range& r) {
     if (r.empty()) return;
     text += std::string(" ") + name + " " + std::to_string(r.first) + "..";
-    if (r.last < (std::uint64_t{1} << 62)) text += std::to_string(r.last);
+    if (r.last < unbounded) text += std::to_string(r.last);
   };
   range("outbound", e.outbound);
   range("inbound", e.inbound);
   if (e.error) text += ": " + e.error.message();
   return text;
+}
+
+namespace detail {
+
+/// A peer's name in a log: text and numbers as they are, other ids as the digits of their bytes.
+template <class PeerId>
+std::string text_of(const PeerId& id) {
+  if constexpr (std::is_convertible_v<const PeerId&, std::string_view>) {
+    return std::string(std::string_view(id));
+  } else if constexpr (std::is_integral_v<PeerId>) {
+    return std::to_string(id);
+  } else {
+    std::vector<std::byte> encoded;
+    codec<PeerId>::encode(id, encoded);
+    std::string digits;
+    for (std::byte b : encoded) {
+      digits += "0123456789abcdef"[std::to_integer<unsigned>(b) >> 4];
+      digits += "0123456789abcdef"[std::to_integer<unsigned>(b) & 15];
+    }
+    return digits;
+  }
+}
+
+}  // namespace detail
+
+/// The same, beginning with the peer if the event concerns one.
+template <class PeerId>
+std::string describe(const event<PeerId>& e) {
+  std::string text = describe(static_cast<const event_record&>(e));
+  return e.peer ? detail::text_of(*e.peer) + ": " + text : text;
 }
 
 }  // namespace ilm

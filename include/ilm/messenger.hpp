@@ -5,16 +5,20 @@
 #include <ilm/delivery.hpp>
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/check_parts.hpp>
+#include <ilm/detail/completion.hpp>
 #include <ilm/event.hpp>
 #include <ilm/network.hpp>
 #include <ilm/options.hpp>
+#include <ilm/runtime/adapters.hpp>
+#include <ilm/runtime/clock_adapter.hpp>
 #include <ilm/runtime/engine.hpp>
+#include <ilm/runtime/requests.hpp>
 #include <ilm/statistics.hpp>
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -48,13 +52,8 @@ struct clock_of<Network> {
 /// messenger was destroyed meanwhile, and that a send may or may not have been stored.
 template <class Backend, class Network, class Delivery>
 class messenger {
-  using parts = detail::fitting_parts<Backend, Network, Delivery>;
-  using engine_type =
-      runtime::engine<typename parts::backend, typename parts::network, typename parts::delivery,
-                      typename detail::clock_of<Network>::type>;
-
  public:
-  using peer_id = typename parts::peer_id;
+  using peer_id = detail::checked_peer_id<Backend, Network, Delivery>;
   using event_type = event<peer_id>;
   using statistics_type = messenger_statistics<peer_id>;
   using report_type = shutdown_report<peer_id>;
@@ -63,11 +62,23 @@ class messenger {
   /// Starts on `executor`. Throws std::system_error: error::invalid_options with a text that says
   /// which options contradict one another, error::invalid_peer_id.
   messenger(asio::any_io_executor executor, Backend store, Network net, Delivery deliver,
-            options o = {})
-      : engine_(std::make_shared<engine_type>(std::move(executor), std::move(store), std::move(net),
-                                              std::move(deliver), std::move(o))) {
+            options o = {}) {
     detail::assert_parts<Backend, Network, Delivery>();
-    engine_->start();
+    if constexpr (detail::parts_fit<Backend, Network, Delivery>) {
+      names_ = std::make_shared<names_type>(net.local_id());
+      using namespace runtime;
+      engine_parts parts;
+      parts.executor = std::move(executor);
+      parts.clock = make_clock(parts.executor);
+      parts.local = &names_->local();
+      parts.names = names_;
+      parts.settings = std::move(o);
+      parts.store = std::make_unique<store_adapter<peer_id, Backend>>(names_, std::move(store));
+      parts.network = std::make_unique<network_adapter<peer_id, Network>>(names_, std::move(net));
+      parts.delivery = std::make_unique<delivery_adapter<peer_id, Delivery>>(std::move(deliver));
+      engine_ = make_engine(std::move(parts));
+      engine_->start();
+    }
   }
 
   template <class Context>
@@ -79,6 +90,7 @@ class messenger {
   messenger(messenger&&) noexcept = default;
   messenger& operator=(messenger&& other) noexcept {
     stop();
+    names_ = std::move(other.names_);
     engine_ = std::move(other.engine_);
     return *this;
   }
@@ -109,43 +121,56 @@ class messenger {
   /// Waits for a receipt.
   ///
   /// Completes with: nothing.
-  /// Completes when: the application of `peer` has taken every message up to `sequence`. The
+  /// Completes when: the application of `peer` has consumed every message up to `sequence`. The
   ///   sequence may come from an earlier messenger on this store.
   /// Errors: unknown_sequence if no such message was sent to the peer, shut_down.
   /// Cancelling: ends the wait and nothing else.
   template <class Token = default_token>
-  auto delivered(const peer_id& peer, std::uint64_t sequence, Token&& token = Token()) {
+  auto wait_delivered(const peer_id& peer, std::uint64_t sequence, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code)>(
-        [engine = engine_](auto&& handler, peer_id to, std::uint64_t number) {
+        [engine = engine_, names = names_](auto&& handler, peer_id to, std::uint64_t number) {
           std::uint64_t id = connect_cancellation(engine, handler);
-          auto waiter = std::make_shared<runtime::receipt>(
-              id, detail::completion<std::error_code>(std::forward<decltype(handler)>(handler),
-                                                      engine->strand()));
-          asio::post(engine->strand(), [engine, to = std::move(to), number, waiter] {
-            engine->await_delivered(to, number, std::move(*waiter));
-          });
+          engine->wait_delivered(std::make_unique<request<runtime::delivered_request>>(
+              *names, std::move(to), number, id,
+              completion<>(std::forward<decltype(handler)>(handler), engine->executor())));
         },
         token, peer, sequence);
   }
 
-  /// Asks what is in the outbox, to go on after a restart where the last life ended.
+  /// Asks what is in the outbox, to go on after a restart where the last messenger ended.
   ///
   /// Completes with: the sequences that `peer` has not confirmed as delivered. If there are none,
   ///   the range is empty; its `last` is all the same the last sequence accepted for the peer, 0 if
-  ///   there is none. What is being stored right now is not in it.
+  ///   there is none. A message that is being stored right now is not in it.
   /// Completes when: the store is open.
   /// Errors: shut_down.
   /// Cancelling: has no effect.
   template <class Token = default_token>
-  auto pending(const peer_id& peer, Token&& token = Token()) {
+  auto undelivered(const peer_id& peer, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, sequence_range)>(
-        [engine = engine_](auto&& handler, peer_id to) {
-          using done_type = detail::completion<std::error_code, sequence_range>;
-          auto done = std::make_shared<done_type>(std::forward<decltype(handler)>(handler),
-                                                  engine->strand());
-          asio::post(engine->strand(), [engine, to = std::move(to), done] {
-            engine->tell_pending(to, std::move(*done));
-          });
+        [engine = engine_, names = names_](auto&& handler, peer_id to) {
+          engine->undelivered(std::make_unique<request<runtime::undelivered_request>>(
+              *names, std::move(to),
+              completion<sequence_range>(std::forward<decltype(handler)>(handler),
+                                         engine->executor())));
+        },
+        token, peer);
+  }
+
+  /// Waits for a session.
+  ///
+  /// Completes with: nothing.
+  /// Completes when: a session with `peer` is open; at once if one is.
+  /// Errors: shut_down.
+  /// Cancelling: ends the wait and nothing else.
+  template <class Token = default_token>
+  auto connected(const peer_id& peer, Token&& token = Token()) {
+    return asio::async_initiate<Token, void(std::error_code)>(
+        [engine = engine_, names = names_](auto&& handler, peer_id to) {
+          std::uint64_t id = connect_cancellation(engine, handler);
+          engine->connected(std::make_unique<request<runtime::connected_request>>(
+              *names, std::move(to), id,
+              completion<>(std::forward<decltype(handler)>(handler), engine->executor())));
         },
         token, peer);
   }
@@ -160,18 +185,15 @@ class messenger {
   auto next_event(Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, event_type)>(
         [engine = engine_](auto&& handler) {
-          using done_type = detail::completion<std::error_code, event_type>;
           std::uint64_t id = connect_cancellation(engine, handler);
-          auto done = std::make_shared<done_type>(std::forward<decltype(handler)>(handler),
-                                                  engine->strand());
-          asio::post(engine->strand(),
-                     [engine, id, done] { engine->await_event(id, std::move(*done)); });
+          completion<event_type> done(std::forward<decltype(handler)>(handler), engine->executor());
+          engine->next_event(id, passing<runtime::named_event>(std::move(done)));
         },
         token);
   }
 
-  /// Stops taking sends, drains what can be drained within `timeout`, says goodbye and closes the
-  /// store. Can be called again, also after a timeout, and tells the same truth.
+  /// Stops accepting sends, drains what can be drained within `timeout`, says bye and closes the
+  /// store. Can be called again, also after a timeout, and reports the same.
   ///
   /// Completes with: counts of what was delivered and what stays durable, exact.
   /// Completes when: every peer with whom the network has a session, open or opening, has confirmed
@@ -184,17 +206,15 @@ class messenger {
   auto shutdown(std::chrono::nanoseconds timeout, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, report_type)>(
         [engine = engine_](auto&& handler, std::chrono::nanoseconds limit) {
-          using done_type = detail::completion<std::error_code, report_type>;
-          auto done = std::make_shared<done_type>(std::forward<decltype(handler)>(handler),
-                                                  engine->strand());
-          asio::post(engine->strand(),
-                     [engine, limit, done] { engine->shut_down(limit, std::move(*done)); });
+          completion<report_type> done(std::forward<decltype(handler)>(handler),
+                                       engine->executor());
+          engine->shutdown(limit, passing<runtime::named_report>(std::move(done)));
         },
         token, timeout);
   }
 
   /// The name under which peers know this messenger.
-  const peer_id& local_id() const noexcept { return engine_->self(); }
+  const peer_id& local_id() const noexcept { return names_->local_id(); }
 
   /// The peers with an open session, in order.
   std::vector<peer_id> connected_peers() const {
@@ -206,22 +226,66 @@ class messenger {
   }
 
   /// How things stand, as of the last change of each peer.
-  statistics_type statistics() const { return engine_->read_statistics(); }
+  statistics_type statistics() const {
+    runtime::named_statistics s = engine_->statistics();
+    statistics_type all(s.totals);
+    for (const auto& [name, figures] : s.peers) {
+      all.peers.emplace_back(runtime::id_of<peer_id>(*name), figures);
+    }
+    return all;
+  }
 
  private:
-  using engine_pointer = std::shared_ptr<engine_type>;
+  using engine_pointer = std::shared_ptr<runtime::engine>;
+  using names_type = runtime::name_table<peer_id>;
+  template <class Request>
+  using request = runtime::addressed<peer_id, Request>;
+  template <class... Result>
+  using completion = detail::completion<std::error_code, Result...>;
+
+  static std::unique_ptr<runtime::clock_port> make_clock(const asio::any_io_executor& executor) {
+    using clock = typename detail::clock_of<Network>::type;
+    if constexpr (std::same_as<clock, std::chrono::steady_clock>) {
+      return nullptr;  // the engine brings it
+    } else {
+      return std::make_unique<runtime::clock_adapter<clock>>(executor);
+    }
+  }
 
   template <class Contents, class Token>
   auto async_send(const peer_id& to, const Contents& contents, bool wait, Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::uint64_t)>(
-        [engine = engine_](auto&& handler, peer_id whom, bytes what, bool may_wait) {
+        [engine = engine_, names = names_.get()](auto&& handler, peer_id peer, bytes message,
+                                                 bool may_wait) {
           std::uint64_t id = connect_cancellation(engine, handler);
-          engine->send(std::make_unique<runtime::send_operation<peer_id>>(
-              std::move(whom), std::move(what), may_wait, id,
-              detail::completion<std::error_code, std::uint64_t>(
-                  std::forward<decltype(handler)>(handler), engine->strand())));
+          engine->send(std::make_unique<request<runtime::send_request>>(
+              *names, std::move(peer), std::move(message), may_wait, id,
+              completion<std::uint64_t>(std::forward<decltype(handler)>(handler),
+                                        engine->executor())));
         },
         token, to, encode(contents), wait);
+  }
+
+  /// A completion that gives `done` the result with ids for names.
+  template <class Named, class Result>
+  static completion<Named> passing(completion<Result> done) {
+    return completion<Named>::pass_to(
+        [d = std::move(done)](std::error_code failed, Named result) mutable {
+          d(failed, typed(result));
+        });
+  }
+
+  static event_type typed(const runtime::named_event& e) {
+    std::optional<peer_id> peer;
+    if (e.peer) peer = runtime::id_of<peer_id>(*e.peer);
+    return event_type(std::move(peer), e.record);
+  }
+  static report_type typed(const runtime::named_report& r) {
+    report_type report(r.totals);
+    for (const auto& [name, counts] : r.peers) {
+      report.peers.emplace_back(runtime::id_of<peer_id>(*name), counts);
+    }
+    return report;
   }
 
   /// Lets the handler's cancellation slot, if it has one, reach the operation named by the result.
@@ -229,34 +293,20 @@ class messenger {
   static std::uint64_t connect_cancellation(const engine_pointer& engine, Handler& handler) {
     auto slot = asio::get_associated_cancellation_slot(handler);
     if (!slot.is_connected()) return 0;
-    std::uint64_t id = engine->next_operation_id();
-    slot.assign([weak = std::weak_ptr<engine_type>(engine), id](asio::cancellation_type) {
+    std::uint64_t id = engine->next_operation();
+    slot.assign([weak = std::weak_ptr<runtime::engine>(engine), id](asio::cancellation_type) {
       engine_pointer alive = weak.lock();
-      if (alive) asio::post(alive->strand(), [alive, id] { alive->cancel(id); });
+      if (alive) alive->cancel(id);
     });
     return id;
   }
 
-  /// Posted to the strand when the messenger is destroyed. If no context will ever run it, then its
-  /// own destruction ends the engine.
-  class stopper {
-   public:
-    explicit stopper(engine_pointer engine) : engine_(std::move(engine)) {}
-    stopper(stopper&&) noexcept = default;
-    ~stopper() {
-      if (engine_) engine_->abandon();
-    }
-    void operator()() { std::exchange(engine_, nullptr)->stop(); }
-
-   private:
-    engine_pointer engine_;
-  };
-
   void stop() {
-    if (engine_) asio::post(engine_->strand(), stopper(engine_));
+    if (engine_) engine_->stop();
     engine_.reset();
   }
 
+  std::shared_ptr<names_type> names_;
   engine_pointer engine_;
 };
 

@@ -2,18 +2,17 @@
 
 #include <chrono>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace ilm {
 
 /// How one peer stands. Counts are since the messenger was made.
-template <class PeerId>
-struct peer_statistics {
-  peer_statistics() = default;
+struct peer_figures {
+  peer_figures() = default;
 
-  PeerId peer{};
   bool connected = false;
-  /// Messages not yet confirmed as delivered, and messages not yet taken by the application.
+  /// Messages not yet confirmed as delivered, and messages not yet consumed by the application.
   std::uint64_t outbox_depth = 0;
   std::uint64_t inbox_depth = 0;
   /// How long the oldest message of the outbox has waited, as far as this messenger saw it wait.
@@ -34,13 +33,20 @@ struct peer_statistics {
   std::uint64_t frames_rejected = 0;
 };
 
-/// How a messenger stands.
 template <class PeerId>
-struct messenger_statistics {
-  messenger_statistics() = default;
+struct peer_statistics : peer_figures {
+  peer_statistics() = default;
+  peer_statistics(PeerId id, const peer_figures& figures)
+      : peer_figures(figures), peer(std::move(id)) {}
 
-  std::vector<peer_statistics<PeerId>> peers;
-  /// Batches the store took, and refused.
+  PeerId peer{};
+};
+
+/// How a messenger stands as a whole.
+struct messenger_totals {
+  messenger_totals() = default;
+
+  /// Batches the store accepted, and refused.
   std::uint64_t commits = 0;
   std::uint64_t commits_failed = 0;
   /// Sends and bytes that wait for the store.
@@ -49,25 +55,42 @@ struct messenger_statistics {
   std::uint64_t events_lost = 0;
 };
 
-/// What a shutdown left.
 template <class PeerId>
-struct shutdown_report {
-  shutdown_report() = default;
+struct messenger_statistics : messenger_totals {
+  messenger_statistics() = default;
+  explicit messenger_statistics(const messenger_totals& totals) : messenger_totals(totals) {}
 
-  struct peer_counts {
+  /// In the order of their ids.
+  std::vector<peer_statistics<PeerId>> peers;
+};
+
+/// The messages that a shutdown left, of one peer or of all.
+struct shutdown_counts {
+  shutdown_counts() = default;
+
+  /// Messages whose delivery the peer confirmed since this messenger was made.
+  std::uint64_t delivered = 0;
+  /// Messages that stay in the outbox, durable, for the next messenger on the store.
+  std::uint64_t undelivered = 0;
+  /// Messages that stay in the inbox: received, and not consumed by the application.
+  std::uint64_t unread = 0;
+};
+
+/// The result of a shutdown.
+template <class PeerId>
+struct shutdown_report : shutdown_counts {
+  shutdown_report() = default;
+  explicit shutdown_report(const shutdown_counts& totals) : shutdown_counts(totals) {}
+
+  struct peer_counts : shutdown_counts {
     peer_counts() = default;
+    peer_counts(PeerId id, const shutdown_counts& counts)
+        : shutdown_counts(counts), peer(std::move(id)) {}
+
     PeerId peer{};
-    std::uint64_t delivered = 0;
-    std::uint64_t undelivered = 0;
-    std::uint64_t unread = 0;
   };
 
-  /// Messages whose delivery a peer confirmed since this messenger was made.
-  std::uint64_t delivered = 0;
-  /// Messages that stay in outboxes, durable, for the next messenger on the store.
-  std::uint64_t undelivered = 0;
-  /// Messages that stay in inboxes: received, and not taken by the application.
-  std::uint64_t unread = 0;
+  /// In the order of their ids.
   std::vector<peer_counts> peers;
 
   bool complete() const noexcept { return undelivered == 0; }

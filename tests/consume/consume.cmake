@@ -11,7 +11,7 @@ endfunction()
 
 file(REMOVE_RECURSE "${WORK_DIR}")
 
-if(MODE STREQUAL "find_package")
+if(MODE MATCHES "^(find_package|unknown_component)$")
   run("${CMAKE_COMMAND}" --install "${ILM_BINARY_DIR}" --config ${CONFIG} --prefix "${WORK_DIR}/prefix")
   set(where "-Dilm_ROOT=${WORK_DIR}/prefix" "-Dnlohmann_json_ROOT=${WORK_DIR}/prefix")
 elseif(MODE STREQUAL "fetch_content")

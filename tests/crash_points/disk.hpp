@@ -1,8 +1,7 @@
 #pragma once
 
-// A store that a crash cannot take by surprise: plain data, changed in one step. It is written here
-// and not taken from the library, so that what the judge believes about it does not rest on what is
-// judged.
+// A store that changes in one step, as plain data. It shares no code with the library, so that the
+// checker does not depend on the code under test.
 
 #include <ilm/backend.hpp>
 
@@ -17,10 +16,10 @@ namespace crash_points {
 
 using batch = ilm::batch<std::string>;
 
-/// What one side has stored. There is one peer.
+/// The store of one side, which has one peer.
 struct disk {
   ilm::incarnation local;
-  bool met = false;
+  bool has_peer = false;
   ilm::cursors where;
   std::deque<ilm::stored_message> outbox;
   std::deque<ilm::stored_message> inbox;
@@ -32,7 +31,7 @@ struct disk {
   void apply(const batch& change) {
     if (change.minted) local = *change.minted;
     for (const ilm::peer_change<std::string>& c : change.changes) {
-      met = true;
+      has_peer = true;
       append(outbox, c.outbox);
       append(inbox, c.inbox);
       erase_below(outbox, c.next.outbox_first);
@@ -55,27 +54,28 @@ struct disk {
   }
 
  private:
-  using box = std::deque<ilm::stored_message>;
+  using queue = std::deque<ilm::stored_message>;
 
-  /// A hole would make a page end early, and the messenger wait for ever: better to say so here.
-  static void append(box& to, const std::vector<ilm::stored_message>& more) {
+  /// A gap would end pages early and let the messenger wait for ever: it is reported here instead.
+  static void append(queue& to, const std::vector<ilm::stored_message>& more) {
     for (const ilm::stored_message& m : more) {
       if (!to.empty() && m.index != to.back().index + 1) {
-        throw std::logic_error("a batch leaves a hole in a box");
+        throw std::logic_error("a batch leaves a hole in a queue");
       }
       to.push_back(m);
     }
   }
-  static void erase_below(box& from, std::uint64_t first) {
+  static void erase_below(queue& from, std::uint64_t first) {
     while (!from.empty() && from.front().index < first) from.pop_front();
   }
 };
 
-/// What two sides have stored that met once, and sent nothing since: spares a history the meeting.
-inline disk acquainted(std::uint64_t own, std::uint64_t theirs) {
+/// The store of a side that had a session with its peer and no messages: a history starts without a
+/// first contact.
+inline disk known_peer_disk(std::uint64_t own, std::uint64_t theirs) {
   disk d;
   d.local.high = d.local.low = own;
-  d.met = true;
+  d.has_peer = true;
   d.where.local = d.local;
   d.where.peer.high = d.where.peer.low = theirs;
   return d;

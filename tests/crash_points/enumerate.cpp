@@ -32,17 +32,18 @@ class enumerator {
     found_.name = h.name;
   }
 
-  tally run() {
+  summary run() {
     auto start = std::chrono::steady_clock::now();
-    found_.points = tell_once(plan()).points.size();
+    found_.points = run_once(plan()).points.size();
     for (bool late : {false, true}) {
-      for (bool untold : {false, true}) {
-        if ((late || untold) && !how_.every_way) continue;
+      for (bool silent : {false, true}) {
+        if ((late || silent) && !how_.every_way) continue;
         plan way;
         way.late = late;
-        way.untold = untold;
-        // Pairs are many: they restart at once and are told.
-        crash_everywhere(way, how_.pairs && !late && !untold);
+        way.silent_network = silent;
+        // Pairs are many: they are tried with an immediate restart and a network that reports
+        // `down`.
+        crash_everywhere(way, how_.pairs && !late && !silent);
       }
     }
     found_.took = std::chrono::steady_clock::now() - start;
@@ -51,12 +52,12 @@ class enumerator {
 
  private:
   void crash_everywhere(const plan& way, bool pairs) {
-    const std::vector<side> points = tell_once(way).points;
+    const std::vector<side> points = run_once(way).points;
     for (std::size_t at = 0; at < points.size(); ++at) {
       for (sides victims : each_victim) {
         plan one = way;
         one.crashes.push_back(make_crash(victims, at + 1));
-        const std::vector<side> seen = tell_once(one).points;
+        const std::vector<side> seen = run_once(one).points;
         ++found_.singles;
         if (pairs && may_be_of_pair(victims, points[at])) crash_again(one, at + 1, seen);
       }
@@ -70,18 +71,18 @@ class enumerator {
         if (!may_be_of_pair(victims, points[at])) continue;
         plan two = one;
         two.crashes.push_back(make_crash(victims, at + 1));
-        tell_once(two);
+        run_once(two);
         ++found_.pairs;
       }
     }
   }
 
-  bool may_be_of_pair(sides victims, side whose_point) const {
-    return how_.any_victim || victims == only(whose_point);
+  bool may_be_of_pair(sides victims, side owner) const {
+    return how_.any_victim || victims == only(owner);
   }
 
-  outcome tell_once(const plan& p) {
-    outcome o = tell(history_, p, how_.defect);
+  outcome run_once(const plan& p) {
+    outcome o = run_history(history_, p, how_.defect);
     if (o.crashed != p.crashes.size()) {
       o.failures.push_back("the run does not repeat itself: a crash did not come about");
     }
@@ -94,8 +95,8 @@ class enumerator {
     if (o.failures.empty()) return o;
     ++found_.failed;
     if (found_.reports.size() < most_reports) {
-      std::string report = "--replay \"" + words_of(history_, p) + "\"";
-      for (const std::string& what : o.failures) report += "\n    " + what;
+      std::string report = "--replay \"" + replay_of(history_, p) + "\"";
+      for (const std::string& failure : o.failures) report += "\n    " + failure;
       found_.reports.push_back(std::move(report));
     }
     return o;
@@ -103,30 +104,30 @@ class enumerator {
 
   const history& history_;
   const enumeration& how_;
-  tally found_;
+  summary found_;
 };
 
 }  // namespace
 
-tally enumerate(const history& h, const enumeration& how) { return enumerator(h, how).run(); }
+summary enumerate(const history& h, const enumeration& how) { return enumerator(h, how).run(); }
 
-std::string words_of(const history& h, const plan& p) {
-  std::string words = h.name;
+std::string replay_of(const history& h, const plan& p) {
+  std::string text = h.name;
   for (const crash& c : p.crashes) {
-    words += " " + name_of_victims(c.victims) + ":" + std::to_string(c.point);
+    text += " " + name_of_victims(c.victims) + ":" + std::to_string(c.point);
   }
-  if (p.late) words += " late";
-  if (p.untold) words += " untold";
-  return words;
+  if (p.late) text += " late";
+  if (p.silent_network) text += " untold";
+  return text;
 }
 
-plan read_plan(const std::string& words, std::string& history_name) {
-  std::istringstream in(words);
+plan read_plan(const std::string& text, std::string& history_name) {
+  std::istringstream in(text);
   plan p;
   in >> history_name;
   for (std::string word; in >> word;) {
     if (word == "late" || word == "untold") {
-      (word == "late" ? p.late : p.untold) = true;
+      (word == "late" ? p.late : p.silent_network) = true;
       continue;
     }
     std::size_t colon = word.find(':');
@@ -134,8 +135,8 @@ plan read_plan(const std::string& words, std::string& history_name) {
     if (colon == std::string::npos || (victims != "a" && victims != "b" && victims != "ab")) {
       throw std::invalid_argument("\"" + word + "\" is no crash: a:12, b:3 and ab:7 are");
     }
-    sides who = victims == "ab" ? both : only(victims == "a" ? side_a : side_b);
-    p.crashes.push_back(make_crash(who, std::stoull(word.substr(colon + 1))));
+    sides crashing = victims == "ab" ? both : only(victims == "a" ? side_a : side_b);
+    p.crashes.push_back(make_crash(crashing, std::stoull(word.substr(colon + 1))));
   }
   return p;
 }

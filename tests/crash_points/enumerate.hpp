@@ -2,8 +2,8 @@
 
 // All crashes of a history, and all pairs of them.
 
+#include "crash_plan.hpp"
 #include "histories.hpp"
-#include "words.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -12,15 +12,15 @@
 
 namespace crash_points {
 
-/// What goes wrong in a run if nothing ever stops: frames until all has come to rest after the last
-/// restart, and simulated time.
+/// Limits that show an endless exchange: frames and simulated time from the last restart until
+/// convergence.
 struct bounds {
   std::uint64_t frames = 0;
   std::chrono::nanoseconds time{};
 };
 
-/// What the enumeration of one history found.
-struct tally {
+/// The result of enumerating one history.
+struct summary {
   std::string name;
   std::uint64_t points = 0;  ///< in the run without crashes
   std::uint64_t singles = 0;
@@ -33,21 +33,21 @@ struct tally {
 
 struct enumeration {
   bool pairs = false;
-  /// Whether in pairs, too, each point is one where either side or both may crash, and not only the
-  /// one whose point it is.
+  /// Whether pairs, too, crash either side or both at each point, and not only the side that passes
+  /// the point.
   bool any_victim = false;
-  /// Whether crashes are also tried with a late restart, and on a network that tells nothing.
+  /// Whether crashes are also tried with a late restart, and on a network that reports no `down`.
   bool every_way = false;
   sabotage defect = sabotage::none;
-  /// Simulated time and frames that may pass between the last restart and rest.
+  /// Limits from the last restart until convergence.
   std::chrono::nanoseconds slowest = 1s;
   std::uint64_t most_frames = 40;
 };
 
-tally enumerate(const history& h, const enumeration& how);
+summary enumerate(const history& h, const enumeration& how);
 
 /// The plan as `--replay` takes it, and back; throws std::invalid_argument.
-std::string words_of(const history& h, const plan& p);
-plan read_plan(const std::string& words, std::string& history_name);
+std::string replay_of(const history& h, const plan& p);
+plan read_plan(const std::string& text, std::string& history_name);
 
 }  // namespace crash_points

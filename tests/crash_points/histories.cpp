@@ -7,38 +7,38 @@ namespace crash_points {
 
 namespace {
 
-void start_both(stage& s) {
+void start_both(world& s) {
   s.start(side_a);
   s.start(side_b);
 }
 
-/// Two who know each other and have a session; points count from here on.
-void begin_connected(stage& s) {
-  s.acquaint();
+/// Two peers with an open session; points count from here on.
+void begin_connected(world& s) {
+  s.use_known_peers();
   start_both(s);
   s.connected();
   s.begin();
 }
 
-void first_contact(stage& s) {
+void first_contact(world& s) {
   s.begin();
   start_both(s);
   s.send(side_a);
   s.send(side_b);
-  s.settle();
+  s.converge();
 }
 
-void steady_flow(stage& s) {
+void steady_flow(world& s) {
   begin_connected(s);
   s.send(side_a, 2);
   s.send(side_b);
   s.wait(1500us);
   s.send(side_b);
   s.send(side_a);
-  s.settle();
+  s.converge();
 }
 
-void slow_stores(stage& s) {
+void slow_stores(world& s) {
   s.slow_store(side_a, 1500us);
   s.slow_store(side_b, 2200us);
   begin_connected(s);
@@ -46,10 +46,10 @@ void slow_stores(stage& s) {
   s.wait(1ms);
   s.send(side_a);
   s.send(side_b);
-  s.settle();
+  s.converge();
 }
 
-void resume(stage& s) {
+void resume(world& s) {
   begin_connected(s);
   s.send(side_a);
   s.send(side_b);
@@ -58,58 +58,59 @@ void resume(stage& s) {
   s.wait(1ms);
   s.send(side_a);
   s.join();
-  s.settle();
+  s.converge();
 }
 
-/// What was under way when the session ended arrives in the next one, beside its hellos.
-void resume_with_late_frames(stage& s) {
+/// Frames under way when the session ended arrive in the next one, beside its hellos.
+void resume_with_late_frames(world& s) {
   s.let_frames_be_late();
   resume(s);
 }
 
 /// b loses its store while messages go both ways, one of them in its inbox.
-void peer_reset(stage& s) {
+void peer_reset(world& s) {
   begin_connected(s);
-  s.turn_down(side_b, true);
+  s.decline(side_b, true);
   s.send(side_a);
   s.send(side_b);
   s.wait(2500us);
   s.replace(side_b, disk());
-  s.turn_down(side_b, false);
+  s.decline(side_b, false);
   s.send(side_b);
   s.send(side_a);
-  s.settle();
+  s.converge();
 }
 
-/// b takes a message and loses its store before a hears of it: the message comes twice, as named.
-void unconfirmed_reset(stage& s) {
+/// b takes a message and loses its store before it confirms: the message comes twice, and an event
+/// names it.
+void unconfirmed_reset(world& s) {
   begin_connected(s);
   s.send_surely(side_a);
   s.until([&] { return s.taken(side_b) != 0; }, "the message to be taken");
   s.replace(side_b, disk());
   s.send(side_b);
-  s.settle();
+  s.converge();
 }
 
 /// b gets a copy of its store from before the last message of each.
-void rollback(stage& s) {
+void rollback(world& s) {
   begin_connected(s);
   disk copy = s.store(side_b);
-  // Both are stored, or there would be nothing that the copy lacks, and nobody to tell of it.
+  // Both messages are stored after the copy: otherwise the copy would lack nothing.
   s.send_surely(side_a);
   s.send_surely(side_b);
-  s.settle();
+  s.converge();
   s.replace(side_b, copy);
   s.send(side_b);
   s.send(side_a);
-  s.settle();
+  s.converge();
 }
 
-/// b stands alone with a copy that holds a message in each box, which its history has long settled.
-/// It takes the one in its inbox for the second time.
-void put_back_full_boxes(stage& s) {
-  s.acquaint();
-  s.turn_down(side_b, true);
+/// b is alone with a copy that holds one message in each queue, both long delivered. It takes the
+/// one in its inbox for the second time.
+void put_back_full_boxes(world& s) {
+  s.use_known_peers();
+  s.decline(side_b, true);
   start_both(s);
   s.connected();
   s.send(side_a);
@@ -118,15 +119,15 @@ void put_back_full_boxes(stage& s) {
   s.send(side_b);
   s.answered();
   disk copy = s.store(side_b);
-  s.turn_down(side_b, false);
+  s.decline(side_b, false);
   s.join();
-  s.settle();
+  s.converge();
   s.cut();
   s.wait(1ms);
   s.replace(side_b, copy);
 }
 
-void rollback_to_full_boxes(stage& s) {
+void rollback_to_full_boxes(world& s) {
   put_back_full_boxes(s);
   s.wait(10ms);
   s.join();
@@ -134,42 +135,42 @@ void rollback_to_full_boxes(stage& s) {
   s.begin();
   s.send(side_a);
   s.send(side_b);
-  s.settle();
+  s.converge();
 }
 
-void rollback_alone(stage& s) {
+void rollback_alone(world& s) {
   put_back_full_boxes(s);
   s.begin();
   s.wait(10ms);
   s.join();
   s.send(side_a);
-  s.settle();
+  s.converge();
 }
 
-void shutdown(stage& s) {
+void shutdown(world& s) {
   begin_connected(s);
   s.send(side_a, 2);
   s.send(side_b);
   s.answered();
   s.shut_down(side_a, 1s);
   s.start(side_a);
-  s.settle();
+  s.converge();
 }
 
-/// The peer takes nothing, so the deadline comes first.
-void shutdown_in_vain(stage& s) {
+/// The peer takes nothing, so the deadline passes.
+void shutdown_in_vain(world& s) {
   begin_connected(s);
-  s.turn_down(side_b, true);
+  s.decline(side_b, true);
   s.send(side_a);
   s.answered();
   s.shut_down(side_a, 8ms);
-  s.turn_down(side_b, false);
+  s.decline(side_b, false);
   s.start(side_a);
   s.send(side_b);
-  s.settle();
+  s.converge();
 }
 
-void full_disk_of_sender(stage& s) {
+void full_disk_of_sender(world& s) {
   begin_connected(s);
   s.fill_up(side_a, true);
   s.send(side_a);
@@ -177,41 +178,41 @@ void full_disk_of_sender(stage& s) {
   s.wait(30ms);
   s.fill_up(side_a, false);
   s.send(side_a);
-  s.settle();
+  s.converge();
 }
 
-void full_disk_of_receiver(stage& s) {
+void full_disk_of_receiver(world& s) {
   begin_connected(s);
   s.fill_up(side_b, true);
   s.send(side_a, 2);
   s.wait(30ms);
   s.fill_up(side_b, false);
-  s.settle();
+  s.converge();
 }
 
 /// b grants one message at a time, and takes none at first: credit falls to 0 and comes back.
-void credit(stage& s) {
+void credit(world& s) {
   s.options(side_b).credit_messages = 1;
   begin_connected(s);
-  s.turn_down(side_b, true);
+  s.decline(side_b, true);
   s.send(side_a, 3);
   s.wait(8ms);
-  s.turn_down(side_b, false);
-  s.settle();
+  s.decline(side_b, false);
+  s.converge();
 }
 
-void redelivery(stage& s) {
+void redelivery(world& s) {
   begin_connected(s);
-  s.turn_down(side_b, true);
+  s.decline(side_b, true);
   s.send(side_a, 2);
   s.wait(15ms);
-  s.turn_down(side_b, false);
-  s.settle();
+  s.decline(side_b, false);
+  s.converge();
 }
 
-/// More waits in a's outbox than memory may hold, so it is read back in pages.
-void outbox_in_pages(stage& s) {
-  s.acquaint();
+/// a's outbox is longer than the window in memory, so it is read back in pages.
+void outbox_in_pages(world& s) {
+  s.use_known_peers();
   s.options(side_a).window_messages = 2;
   s.options(side_a).page_messages = 1;
   s.start(side_a);
@@ -219,22 +220,22 @@ void outbox_in_pages(stage& s) {
   s.answered();
   s.begin();
   s.start(side_b);
-  s.settle();
+  s.converge();
 }
 
-/// What b's application did not take in one life is read back in the next.
-void inbox_in_pages(stage& s) {
+/// Messages that b's application did not take before a restart are read back after it.
+void inbox_in_pages(world& s) {
   s.options(side_b).page_messages = 2;
-  s.acquaint();
+  s.use_known_peers();
   start_both(s);
-  s.turn_down(side_b, true);
+  s.decline(side_b, true);
   s.send(side_a, 3);
   s.until([&] { return s.store(side_b).inbox.size() == 3; }, "the messages to arrive");
   s.wait(5ms);
   s.begin();
-  s.turn_down(side_b, false);
+  s.decline(side_b, false);
   s.restart(side_b);
-  s.settle();
+  s.converge();
 }
 
 }  // namespace
@@ -273,8 +274,8 @@ const history& find_history(const std::string& name) {
   throw std::invalid_argument("there is no history \"" + name + "\"");
 }
 
-outcome tell(const history& h, const plan& p, sabotage defect, std::ostream* trace) {
-  stage s(p, defect, trace);
+outcome run_history(const history& h, const plan& p, sabotage defect, std::ostream* trace) {
+  world s(p, defect, trace);
   try {
     h.script(s);
     return s.finish();

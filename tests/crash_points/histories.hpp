@@ -1,7 +1,7 @@
 #pragma once
 
-#include "stage.hpp"
-#include "words.hpp"
+#include "crash_plan.hpp"
+#include "world.hpp"
 
 #include <iosfwd>
 #include <string>
@@ -9,11 +9,11 @@
 
 namespace crash_points {
 
-/// A short story of two sides, to be told again with crashes in it.
+/// A short script for two sides, repeated with crashes in it.
 struct history {
   std::string name;
   std::string about;
-  void (*script)(stage&);
+  void (*script)(world&);
 };
 
 const std::vector<history>& all_histories();
@@ -21,8 +21,8 @@ const std::vector<history>& all_histories();
 /// Throws std::invalid_argument if there is none of that name.
 const history& find_history(const std::string& name);
 
-/// Tells it once, with what `p` plans, and judges it.
-outcome tell(const history& h, const plan& p, sabotage defect = sabotage::none,
-             std::ostream* trace = nullptr);
+/// Runs it once with the crashes of `p`, and checks it.
+outcome run_history(const history& h, const plan& p, sabotage defect = sabotage::none,
+                    std::ostream* trace = nullptr);
 
 }  // namespace crash_points

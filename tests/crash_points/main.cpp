@@ -1,5 +1,5 @@
-// Crashes two messengers at every point of short histories, and at every pair of points, and
-// judges what comes of it: see `usage`.
+// Crashes two messengers at every point of short histories, and at every pair of points, and checks
+// the results: see `usage`.
 
 #include "enumerate.hpp"
 #include "histories.hpp"
@@ -34,7 +34,7 @@ and after it was handled, before and after the application takes a message.
                        forgetful, repeating, dropping, lying
 )";
 
-struct orders {
+struct arguments {
   std::vector<history> histories;
   enumeration how;
   std::string replay;
@@ -48,8 +48,8 @@ sabotage sabotage_of(const std::string& name) {
   throw std::invalid_argument("\"" + name + "\" is no sabotage");
 }
 
-orders read(const std::vector<std::string>& words) {
-  orders given;
+arguments read(const std::vector<std::string>& words) {
+  arguments given;
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
     auto value = [&] {
@@ -84,16 +84,16 @@ orders read(const std::vector<std::string>& words) {
   return given;
 }
 
-bool replay(const orders& given) {
+bool replay(const arguments& given) {
   std::string name;
   plan p = read_plan(given.replay, name);
-  outcome o = tell(find_history(name), p, given.how.defect, &std::cout);
-  for (const std::string& what : o.failures) std::cout << "FAILED: " << what << '\n';
+  outcome o = run_history(find_history(name), p, given.how.defect, &std::cout);
+  for (const std::string& failure : o.failures) std::cout << "FAILED: " << failure << '\n';
   std::cout << o.points.size() << " points, " << o.crashed << " crashes\n";
   return o.failures.empty();
 }
 
-void row(const tally& t) {
+void row(const summary& t) {
   using milliseconds = std::chrono::duration<double, std::milli>;
   std::cout << std::left << std::setw(18) << t.name << std::right << std::setw(8) << t.points
             << std::setw(9) << t.singles << std::setw(9) << t.pairs << std::setw(9) << t.failed
@@ -102,12 +102,12 @@ void row(const tally& t) {
             << std::chrono::duration<double>(t.took).count() << std::endl;
 }
 
-bool enumerate_all(const orders& given) {
+bool enumerate_all(const arguments& given) {
   std::cout << "history             points  singles    pairs   failed  frames      ms seconds\n";
-  tally total;
+  summary total;
   total.name = "total";
   for (const history& h : given.histories) {
-    tally t = enumerate(h, given.how);
+    summary t = enumerate(h, given.how);
     row(t);
     total.points += t.points;
     total.singles += t.singles;
@@ -130,7 +130,7 @@ bool enumerate_all(const orders& given) {
 
 int main(int count, char** values) {
   try {
-    orders given = read(std::vector<std::string>(values + 1, values + count));
+    arguments given = read(std::vector<std::string>(values + 1, values + count));
     bool good = given.replay.empty() ? enumerate_all(given) : replay(given);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
   } catch (const std::exception& e) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// What a frame says, read after the tables in include/ilm/protocol/README.md and with no code of
-// the library: the judge must not misread as the library may miswrite.
+// A second decoder of frames, written from the tables in include/ilm/protocol/README.md without
+// code of the library: an error of the library's encoder must not hide in its decoder.
 
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +22,7 @@ struct frame {
   bool hello = false;
   bool ping = false;
   bool bye = false;
-  /// Of a hello or an ack: what its sender says to have.
+  /// The cursors of a hello or an ack.
   std::optional<cursors> claim;
   /// Messages with their sequences.
   std::vector<std::pair<std::uint64_t, std::string>> messages;

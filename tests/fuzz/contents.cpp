@@ -1,5 +1,5 @@
-// The codecs: what a peer sends is decoded to a value or refused with the documented error, and a
-// value survives being encoded and decoded again.
+// The codecs: any contents are decoded to a value or refused with the documented error, and a value
+// survives being encoded and decoded again.
 
 #include "fuzz/input.hpp"
 
@@ -21,7 +21,7 @@ using fuzz::require;
 using view = std::span<const std::byte>;
 using byte_string = std::vector<std::byte>;
 
-/// What an application might send.
+/// A message type as in an application.
 struct order {
   std::string customer;
   std::vector<std::string> items;
@@ -57,7 +57,7 @@ void check_again(view in) {
   require(encoded(*again) == once, "a value changes when it is encoded and decoded");
 }
 
-/// A codec that takes each string of bytes of a fitting size as it is.
+/// A codec that accepts all contents of a fitting size.
 template <class T>
 void check_exact(view in, bool fits) {
   std::optional<T> value = decoded<T>(in);
@@ -65,7 +65,7 @@ void check_exact(view in, bool fits) {
   if (value) require(std::ranges::equal(encoded(*value), in), "contents changed");
 }
 
-/// Small arrays in one another, which a mutation of bytes seldom makes many of.
+/// Deeply nested arrays, which mutations of bytes seldom produce.
 byte_string nested(fuzz::input& in) {
   std::size_t depth = in.number<std::uint16_t>();
   depth *= in.byte();

@@ -122,7 +122,7 @@ class run {
       case 22:
         return flow();
       default:
-        if (in_.byte() != 255) return;
+        if (in_.byte() != 255 || core_->state() == phase::closed) return;
         return core_->handle_close();
     }
   }

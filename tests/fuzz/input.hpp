@@ -1,6 +1,6 @@
 #pragma once
 
-// What the fuzzers share: the input read as numbers and bytes, and how a finding is told.
+// Shared by the fuzzers: the input as numbers and bytes, and the report of a finding.
 
 #include <cstddef>
 #include <cstdint>
@@ -58,5 +58,5 @@ class input {
 
 }  // namespace fuzz
 
-/// What each fuzzer defines, by the name that libFuzzer calls.
+/// The entry point of each fuzzer, by libFuzzer's name.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);

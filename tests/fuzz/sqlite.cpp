@@ -130,7 +130,7 @@ template_files make_template() {
   for (int half = 0; half < 2; ++half) {
     std::unique_ptr<sqlite_store> s = open(file);
     s->load();
-    if (half == 0) s->change([&] { s->mint(identity); });
+    if (half == 0) s->change([&] { s->set_incarnation(identity); });
     std::uint64_t from = half == 0 ? 1 : all_commits / 2 + 1;
     std::uint64_t to = half == 0 ? all_commits / 2 : all_commits;
     for (std::uint64_t n = from; n <= to; ++n) {

@@ -1,6 +1,19 @@
 # Checks which header includes which, and what lies at the top of the repository.
 #   cmake -DROOT=<repository> [-DOPTIONAL_HEADERS=<absolute paths>] -P check.cmake
 # `protocol/` is written `ilm/protocol/`: paths are as in `#include <ilm/...>`.
+#
+# Between folders, the lists below name the headers that a folder may include.
+# Inside a folder, too, arrows point one way:
+#   - No chain of includes leads back to its first header.
+#   - A header in x/ does not include x.hpp, the entry of its folder.
+# Definitions are the one exception. A light header declares functions, a heavy one defines them, and a
+# program without ilm::compiled needs both. So a light header may end in
+#   #ifndef ILM_COMPILED
+#   #include <ilm/.../heavy.hpp>
+#   #endif
+# These includes count for neither rule: the heavy header may include its light one. In turn, every heavy
+# header is listed in a compiled.hpp, every listed header is included in this way, and in no other: a
+# program that links ilm::compiled parses none of them.
 cmake_minimum_required(VERSION 3.25)
 
 set(violations "")
@@ -10,7 +23,7 @@ endmacro()
 
 # What may be included, by the folder of the header that includes. Regular expressions.
 set(standard "[a-z_0-9]+") # <vector>
-set(vocabulary "ilm/(message|error|options)\\.hpp")
+set(vocabulary "ilm/(bytes|message|stored|event|error|options|detail/(compiled|language))\\.hpp")
 set(foreign "[^i].*|i[^l].*|il[^m].*|ilm[^/].*") # anything that is not <ilm/...>
 set(detail "ilm/detail/.+")
 set(shell "ilm/(ilm|messenger)\\.hpp|ilm/runtime/.+")
@@ -25,8 +38,12 @@ set(never_ilm/runtime "${parts}|ilm/testing/.+")
 set(never_ilm/detail "${shell}|${parts}|ilm/testing/.+")
 set(never_ilm "ilm/runtime/.+|${parts}|ilm/testing/.+") # the concepts and the vocabulary
 
-# These two are what ties the house together.
+# These are what ties the house together.
 set(exempt_from_folder_rule ilm/ilm.hpp ilm/messenger.hpp ilm/compiled.hpp)
+
+# The lists of heavy headers, and the header that defines ILM_INLINE.
+set(heavy_lists "ilm/(.+/)?compiled\\.hpp")
+set(linkage ilm/detail/compiled.hpp)
 
 file(GLOB_RECURSE headers RELATIVE "${ROOT}/include" "${ROOT}/include/*")
 set(optional_headers "")
@@ -34,6 +51,36 @@ foreach(header IN LISTS OPTIONAL_HEADERS)
   file(RELATIVE_PATH header "${ROOT}/include" "${header}")
   list(APPEND optional_headers "${header}")
 endforeach()
+
+# read_definitions(<header> <variable of its text>): notes the heavy headers that the header ends in.
+macro(read_definitions header text)
+  if(NOT ${header} IN_LIST linkage AND ${text} MATCHES "\n[ \t]*#[ \t]*(if|elif)[^\n]*ILM_COMPILED")
+    if(${text} MATCHES "\n#ifndef ILM_COMPILED\n((#include <ilm/[^>\n]+>\n)+)#endif\n$")
+      string(REGEX MATCHALL "ilm/[^>]+" defined_by_${header} "${CMAKE_MATCH_1}")
+    else()
+      violation("${header}: a block for ILM_COMPILED holds includes of ours alone, at the end of the header")
+    endif()
+    if(${text} MATCHES "ILM_COMPILED.*#[ \t]*(if|elif)[^\n]*ILM_COMPILED")
+      violation("${header}: more than one block depends on ILM_COMPILED")
+    endif()
+  endif()
+endmacro()
+
+# note_arrow(<header> <included>): for the rules inside a folder, and for those about heavy headers.
+macro(note_arrow header included)
+  string(REGEX REPLACE "\\.hpp$" "/" included_folder ${included})
+  string(FIND ${header} ${included_folder} place)
+  if(${included} IN_LIST defined_by_${header})
+    list(APPEND definitions ${included})
+  else()
+    list(APPEND arrows_of_${header} ${included})
+    if(${header} MATCHES "^(${heavy_lists})$")
+      list(APPEND listed ${included})
+    elseif(place EQUAL 0)
+      violation("${header} includes ${included}, the entry of its folder")
+    endif()
+  endif()
+endmacro()
 
 foreach(header IN LISTS headers)
   if(header MATCHES "/README\\.md$")
@@ -50,14 +97,20 @@ foreach(header IN LISTS headers)
     set(folder ilm)
   endif()
 
-  file(STRINGS "${ROOT}/include/${header}" lines REGEX "^[ \t]*#[ \t]*include")
+  file(READ "${ROOT}/include/${header}" text)
+  read_definitions(${header} text)
+  string(REGEX MATCHALL "(^|\n)[ \t]*#[ \t]*include[^\n]*" lines "${text}")
   foreach(line IN LISTS lines)
+    string(STRIP "${line}" line)
     if(NOT line MATCHES "include[ \t]*<([^>]+)>")
       violation("${header}: `${line}` is not written #include <...>")
       continue()
     endif()
     set(included "${CMAKE_MATCH_1}")
     set(arrow "${header} includes ${included}")
+    if(EXISTS "${ROOT}/include/${included}")
+      note_arrow(${header} ${included})
+    endif()
 
     if(included STREQUAL "asio.hpp")
       violation("${arrow}: include single headers of Asio")
@@ -79,6 +132,76 @@ foreach(header IN LISTS headers)
     endif()
   endforeach()
 endforeach()
+
+# --- inside the folders -------------------------------------------------------------------------
+
+list(REMOVE_ITEM listed ${linkage})
+foreach(heavy IN LISTS definitions)
+  if(NOT heavy IN_LIST listed)
+    violation("${heavy} is compiled once, but no compiled.hpp lists it")
+  endif()
+endforeach()
+foreach(heavy IN LISTS listed)
+  if(NOT heavy IN_LIST definitions)
+    violation("${heavy} is listed in a compiled.hpp, but no header ends in it")
+  endif()
+  foreach(header IN LISTS headers)
+    if(heavy IN_LIST arrows_of_${header} AND NOT header MATCHES "^(${heavy_lists})$")
+      violation("${header} includes ${heavy}, which is compiled once, for ilm::compiled as well")
+    endif()
+  endforeach()
+endforeach()
+
+# A header that includes none of those left is on no cycle: remove such headers until there is none.
+set(left ${headers})
+set(removed TRUE)
+while(removed)
+  set(removed "")
+  foreach(header IN LISTS left)
+    set(leads_on FALSE)
+    foreach(included IN LISTS arrows_of_${header})
+      if(included IN_LIST left)
+        set(leads_on TRUE)
+        break()
+      endif()
+    endforeach()
+    if(NOT leads_on)
+      list(APPEND removed ${header})
+    endif()
+  endforeach()
+  if(removed)
+    list(REMOVE_ITEM left ${removed})
+  endif()
+endwhile()
+
+# leads_back(<result> <from> <to>): whether the includes of <from>, and theirs, reach <to>.
+function(leads_back result from to)
+  set(seen "")
+  set(next ${from})
+  while(next)
+    list(POP_FRONT next header)
+    if(header STREQUAL to)
+      set(${result} TRUE PARENT_SCOPE)
+      return()
+    endif()
+    if(NOT header IN_LIST seen)
+      list(APPEND seen ${header})
+      list(APPEND next ${arrows_of_${header}})
+    endif()
+  endwhile()
+  set(${result} FALSE PARENT_SCOPE)
+endfunction()
+
+foreach(header IN LISTS left)
+  foreach(included IN LISTS arrows_of_${header})
+    leads_back(cycle ${included} ${header})
+    if(cycle)
+      violation("${header} includes ${included}, which leads back to it")
+    endif()
+  endforeach()
+endforeach()
+
+# --- the top ------------------------------------------------------------------------------------
 
 set(allowed_at_the_top include tests examples cmake build CMakeLists.txt README.md LICENSE
                        # what a tool demands there

@@ -61,7 +61,7 @@ struct faulty_stores {
 
 }  // namespace
 
-TEST_CASE("memory_backend keeps its contract, whatever names a peer") {
+TEST_CASE("memory_backend keeps its contract with any type of peer id") {
   try_memory<std::string>();
   try_memory<std::uint16_t>();
   try_memory<uuid>();
@@ -84,7 +84,7 @@ TEST_CASE("the kit tries a slow backend in simulated time") {
   simulated::reset();
 }
 
-TEST_CASE("each clause is reported once, and what the factory lacks is named") {
+TEST_CASE("the kit reports each clause once, and names the missing members of the factory") {
   asio::io_context context;
   std::map<unsigned, ilm::memory_backend<std::string>> stores;
   std::map<backend_clause, int> reports;

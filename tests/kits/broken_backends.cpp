@@ -120,18 +120,18 @@ TEST_CASE("a backend without a flaw has none that the kit finds") {
   CHECK(v.summary.skipped == 0);
 }
 
-TEST_CASE("the kit's first finding names what a backend does wrong with messages") {
+TEST_CASE("the kit's first finding names the flaw of a backend with messages") {
   require_named(of_messages, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a backend does wrong with erasure and cursors") {
+TEST_CASE("the kit's first finding names the flaw of a backend with erasure and cursors") {
   require_named(of_erasure, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a backend does wrong when it is opened again") {
+TEST_CASE("the kit's first finding names the flaw of a backend opened again") {
   require_named(of_handles, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a backend does wrong when it fails") {
+TEST_CASE("the kit's first finding names the flaw of a backend that fails") {
   require_named(of_failures, try_flaw);
 }

@@ -121,18 +121,18 @@ TEST_CASE("a network without a flaw has none that the kit finds") {
   }
 }
 
-TEST_CASE("the kit's first finding names what a network does wrong with frames") {
+TEST_CASE("the kit's first finding names the flaw of a network with frames") {
   require_named(of_frames, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a network does wrong though it is reliable") {
+TEST_CASE("the kit's first finding names the flaw of a reliable network") {
   require_named(of_reliability, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a network does wrong in its calls") {
+TEST_CASE("the kit's first finding names the flaw of a network in its calls") {
   require_named(of_calls, try_flaw);
 }
 
-TEST_CASE("the kit's first finding names what a network does wrong with sessions") {
+TEST_CASE("the kit's first finding names the flaw of a network with sessions") {
   require_named(of_sessions, try_flaw);
 }

@@ -5,10 +5,11 @@
 #include <iostream>
 #include <map>
 
-// The snippet of the README for backends, on the store that the README shows.
+// The store that include/ilm/backends/README.md shows, tried as that page says.
 
 namespace {
 
+// [store]
 template <class PeerId>
 class simple_backend {
  public:
@@ -62,19 +63,27 @@ class simple_backend {
   ilm::incarnation local_;
   std::map<PeerId, shelf> shelves_;
 };
+static_assert(ilm::backend<simple_backend<std::string>, std::string>);
+// [store]
 
+// [kit]
 struct simple_stores {
   static constexpr bool one_handle = true;  // the store is in the handle
   simple_backend<std::string> operator()(unsigned) { return {}; }
 };
 
+// [kit]
+
 }  // namespace
 
-TEST_CASE("the store that the README shows keeps its contract") {
+TEST_CASE("the store that the pages show keeps its contract") {
+  // [kit]
   asio::io_context context;
   auto report = [](const ilm::testing::kit_report<ilm::testing::backend_clause>& r) {
     if (r.outcome != ilm::testing::kit_outcome::broken) return;
     std::cerr << r.text << "\n  found: " << r.found << '\n';
   };
-  CHECK(ilm::testing::try_backend(context, simple_stores(), report));
+  bool kept{ilm::testing::try_backend(context, simple_stores(), report)};
+  // [kit]
+  CHECK(kept);
 }

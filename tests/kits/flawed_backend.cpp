@@ -10,7 +10,7 @@ std::system_error io_error() {
   return std::system_error(std::make_error_code(std::errc::io_error));
 }
 
-/// Completes on the context rather than on the strand of whoever waits.
+/// Completes on the context rather than on the caller's strand.
 struct elsewhere {
   asio::io_context* context;
   template <class Handler>

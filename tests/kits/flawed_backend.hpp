@@ -91,7 +91,7 @@ enum class flaw {
   throws_no_exception,
 };
 
-/// What a store holds, and what its factory does to it.
+/// The content of a store, and the faults that its factory causes.
 struct flawed_store {
   struct peer_record {
     ilm::cursors where;
@@ -161,7 +161,7 @@ class flawed_backend {
   std::string cursor_;
 };
 
-/// Makes flawed stores and does to them what the kit asks for.
+/// Makes flawed stores, with all members that the kit can use.
 struct flawed_stores {
   flawed_stores(asio::io_context& c, flaw f) : context(c), chosen(f) {}
 

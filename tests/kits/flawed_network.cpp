@@ -13,7 +13,7 @@ namespace {
 using std::chrono::milliseconds;
 using timer = ilm::testing::simulated_timer;
 
-/// Completes on the context rather than on the strand of whoever waits.
+/// Completes on the context rather than on the caller's strand.
 struct elsewhere {
   asio::io_context* context;
   template <class Handler>
@@ -32,7 +32,7 @@ asio::awaitable<void> pause(asio::io_context& context) {
   co_await wait.async_wait(asio::use_awaitable);
 }
 
-/// For ever, until it is cancelled.
+/// Waits until it is cancelled.
 asio::awaitable<void> stay(asio::io_context& context) {
   for (;;) co_await pause(context);
 }
@@ -130,7 +130,7 @@ void flawed_network::spoil(frame_type& frame) const {
   if (is(bad_line::flips_a_bit) && sent_ % 20 == 19) frame.back() ^= std::byte{1};
 }
 
-/// Whether the frame goes later, and what goes now.
+/// Whether the frame is held for later; may replace the frame to send now.
 bool flawed_network::holds_back(const std::string& to, frame_type& frame) {
   bool merges = is(bad_line::merges_frames);
   if (!merges && !is(bad_line::swaps_neighbours)) return false;
@@ -257,7 +257,7 @@ asio::awaitable<flawed_network::event> flawed_network::receive() {
   }
 }
 
-/// What is told of an event, if anything.
+/// The event to report in place of `e`, if any.
 std::optional<flawed_network::event> flawed_network::spoil_event(event& e) {
   using type = event::type;
   if (e.kind == type::up) return spoil_up(e);

@@ -25,7 +25,7 @@ enum class bad_line {
   none,
   waits_when_full,
   throws_for_absent,
-  // What it says of itself.
+  // local_id and maximum_frame_size.
   one_name_for_all,
   name_changes,
   small_maximum,
@@ -93,7 +93,7 @@ class flawed_network {
   using frame_type = std::vector<std::byte>;
   static constexpr bool reliable = true;
 
-  /// What the networks of one factory share.
+  /// Shared by the networks of one factory.
   struct hub {
     fabric lines{1, 4096};
     asio::io_context* context = nullptr;
@@ -102,7 +102,7 @@ class flawed_network {
     std::map<std::string, std::deque<frame_type>> left;
     std::map<std::string, int> instances;  ///< how many of each name are there
     std::map<std::string, int> made;
-    /// How many frames nobody has received yet, by sender and receiver.
+    /// Frames not received yet, by sender and receiver.
     std::map<std::pair<std::string, std::string>, unsigned> under_way;
   };
 

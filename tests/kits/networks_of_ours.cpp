@@ -16,7 +16,7 @@ namespace {
 
 using simulated = ilm::testing::simulated_clock;
 
-/// A fabric whose sessions and networks end when told.
+/// A fabric with all members that the kit can use.
 template <class Clock, bool Reliable>
 struct fabric_factory {
   using fabric_type = ilm::memory_fabric<std::string, Clock, Reliable>;

@@ -23,7 +23,7 @@ struct journals {
   ~journals() { std::filesystem::remove_all(folder); }
 
   journal operator()(unsigned n) { return journal(path(n)); }
-  /// Who has the old file open goes on writing to it.
+  /// Handles to the old file go on writing to it.
   void crash(unsigned n) {
     std::string before = path(n);
     ++generations[n];

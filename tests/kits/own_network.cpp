@@ -13,6 +13,7 @@
 
 namespace {
 
+// [kit]
 struct udp_networks {
   static constexpr bool tells_presence = false;
 
@@ -25,10 +26,16 @@ struct udp_networks {
   asio::io_context& context;
 };
 
+// [kit]
+
 }  // namespace
 
 TEST_CASE("the network that the examples show keeps its contract") {
+  // [kit]
   asio::io_context context;
   udp_networks factory{context};
-  CHECK(ilm::testing::try_network(context, factory, test::tell<ilm::testing::network_clause>));
+  auto report = test::tell<ilm::testing::network_clause>;
+  bool kept{ilm::testing::try_network(context, factory, report)};
+  // [kit]
+  CHECK(kept);
 }

@@ -25,7 +25,7 @@ TEST_CASE("an old acknowledgement never moves a cursor back") {
   CHECK(a.statistics_of("x").resent == 0);
   CHECK(a.statistics_of("x").outbox_depth == 0);
   CHECK(cursors_of(w, a.disk(), "x").outbox_first == 6);
-  CHECK_NOTHROW(w.run(a.delivered("x", 5)));
+  CHECK_NOTHROW(w.run(a.wait_delivered("x", 5)));
 }
 
 TEST_CASE("an acknowledgement of what was received stops resending; delivered alone erases") {

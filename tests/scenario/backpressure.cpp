@@ -173,10 +173,10 @@ TEST_CASE("cancelling a wait for a receipt ends the wait and nothing else") {
   asio::cancellation_signal signal;
   std::error_code ended;
   bool other = false;
-  (*a).delivered("b", 1, asio::bind_cancellation_slot(signal.slot(), [&](std::error_code failed) {
+  (*a).wait_delivered("b", 1, asio::bind_cancellation_slot(signal.slot(), [&](std::error_code failed) {
                    ended = failed;
                  }));
-  (*a).delivered("b", 1, [&](std::error_code failed) { other = !failed; });
+  (*a).wait_delivered("b", 1, [&](std::error_code failed) { other = !failed; });
   w.run_for(10ms);
   signal.emit(asio::cancellation_type::terminal);
   w.run_for(10ms);

@@ -17,10 +17,10 @@ asio::awaitable<void> send_for_ever(messenger& m, token) {
 }
 asio::awaitable<void> wait_for_receipt(messenger& m, token) {
   std::uint64_t sequence = co_await m.send_to("b", "x");
-  co_await m.delivered("b", sequence);
+  co_await m.wait_delivered("b", sequence);
 }
 asio::awaitable<void> ask(messenger& m, token) {
-  for (;;) co_await m.pending("b");
+  for (;;) co_await m.undelivered("b");
 }
 /// A messenger that nobody destroys but the frame in which it lives.
 asio::awaitable<void> live(asio::io_context& context, ilm::memory_fabric<int>& net, token) {

@@ -10,7 +10,7 @@ namespace {
 /// The error with which a wait for a receipt ends, or none if it succeeds.
 std::error_code receipt(world& w, peer& a, const std::string& to, std::uint64_t sequence) {
   try {
-    w.run(a.delivered(to, sequence));
+    w.run(a.wait_delivered(to, sequence));
   } catch (const std::system_error& e) {
     return e.code();
   }
@@ -64,7 +64,7 @@ TEST_CASE("a receipt for what was never sent fails at once") {
 TEST_CASE("what is pending tells, also after a restart, where to go on") {
   world w;
   peer a = w.make("a"), b = w.make("b");
-  auto pending = [&] { return w.run(a.pending("b")); };
+  auto pending = [&] { return w.run(a.undelivered("b")); };
   a.start();
   CHECK(pending() == ilm::sequence_range{});
   store_all(w, a, "b", numbered(3));
@@ -82,7 +82,7 @@ TEST_CASE("what is pending tells, also after a restart, where to go on") {
   crash(w, a);
   a.start();
   CHECK(pending() == ilm::sequence_range{4, 3});
-  CHECK(w.run(a.pending("nobody")).last == 0);
+  CHECK(w.run(a.undelivered("nobody")).last == 0);
   w.run(a.shutdown(0s));
   CHECK_THROWS_AS(pending(), std::system_error);
 }
@@ -95,9 +95,9 @@ TEST_CASE("a send that is being stored is not pending yet") {
   a.store_faults().commit_time = 1s;
   auto slow = a.send("b", "slow");
   w.run_for(500ms);
-  CHECK(w.run(a.pending("b")).last == 1);
+  CHECK(w.run(a.undelivered("b")).last == 1);
   w.until([&] { return slow->done; });
-  CHECK(w.run(a.pending("b")).last == 2);
+  CHECK(w.run(a.undelivered("b")).last == 2);
 }
 
 TEST_CASE("who waits for a receipt is told of a shutdown") {
@@ -106,7 +106,7 @@ TEST_CASE("who waits for a receipt is told of a shutdown") {
   a.start();
   store_all(w, a, "b", numbered(1));
   std::error_code ended;
-  (*a).delivered("b", 1, [&](std::error_code failed) { ended = failed; });
+  (*a).wait_delivered("b", 1, [&](std::error_code failed) { ended = failed; });
   w.run_for(10ms);
   w.run(a.shutdown(0s));
   w.run_for(10ms);

@@ -1,6 +1,9 @@
 #include "support/catch.hpp"
 #include "support/tcp.hpp"
 
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+
 #include <algorithm>
 
 using namespace test::tcp;

@@ -72,6 +72,17 @@ TEST_CASE("peers with one key meet; with another, or none, they are refused and 
   CHECK(a.ups("b") == 1);
 }
 
+TEST_CASE("a network with a key for each peer is made of a map", "[tcp]") {
+  asio::io_context context;
+  const std::string key_with_bob = key;
+  // [keys]
+  ilm::tcp_options options;
+  options.prove = ilm::pre_shared_keys<std::string>({{"bob", key_with_bob}});
+  ilm::tcp_network<> network(context, "alice", options);
+  // [keys]
+  CHECK(network.local_id() == "alice");
+}
+
 TEST_CASE("with a key for each peer nobody can take another's name", "[tcp]") {
   loop l;
   auto keys = [](const std::map<std::string, std::string>& all) {

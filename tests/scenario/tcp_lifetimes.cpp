@@ -2,6 +2,7 @@
 #include "support/tcp.hpp"
 
 #include <asio/executor_work_guard.hpp>
+#include <asio/post.hpp>
 #include <asio/strand.hpp>
 
 #include <atomic>
@@ -67,7 +68,7 @@ TEST_CASE("a context is destroyed with everything in flight over TCP", "[tcp]") 
         }
       }
     }
-    plain_socket newcomer(*l, "127.0.0.1:" + std::to_string(nets[0]->port()));
+    plain_socket stranger(*l, "127.0.0.1:" + std::to_string(nets[0]->port()));
     // As a messenger does, the coroutines own the network.
     auto receive = [](std::shared_ptr<network> net) -> asio::awaitable<void> {
       for (;;) {
@@ -80,11 +81,11 @@ TEST_CASE("a context is destroyed with everything in flight over TCP", "[tcp]") 
     for (auto& net : nets) asio::co_spawn(l->context, receive(net), asio::detached);
     nets.clear();
     for (int i = 0; i < steps; ++i) l->context.run_one_for(1ms);
-    newcomer.close();
-    newcomer = plain_socket(*l, "127.0.0.1:" + std::to_string(controls[0].port()));
-    newcomer.close();
+    stranger.close();
+    stranger = plain_socket(*l, "127.0.0.1:" + std::to_string(controls[0].port()));
+    stranger.close();
     // Not to outlive its context either.
-    { plain_socket gone = std::move(newcomer); }
+    { plain_socket gone = std::move(stranger); }
     l.reset();
     for (auto& control : controls) {
       control.reconnect("nobody");

@@ -1,4 +1,4 @@
-// What applications sent and took, and what they were told.
+// The checks of sends, of deliveries to applications, and of events.
 
 #include "simulation/checker.hpp"
 
@@ -24,7 +24,7 @@ std::vector<std::byte> contents_of(std::size_t from, std::size_t to, std::size_t
   std::uint64_t key = (number + 1) * 64 + from * 8 + to;
   std::uint64_t digits = key;
   for (std::size_t i = 0; i < size; ++i) {
-    // The key itself first, for whoever reads a trace; then what no shift of it would give.
+    // The key itself first, for readers of a trace; then bytes that no shift of the contents gives.
     if (i % 8 == 0 && i > 0) digits = mixed(key * 0x9e3779b97f4a7c15 + i);
     out[i] = static_cast<std::byte>(digits >> (i % 8 * 8));
   }
@@ -34,7 +34,7 @@ std::vector<std::byte> contents_of(std::size_t from, std::size_t to, std::size_t
 checker::checker(const std::vector<ilm::options>& options, std::vector<const image*> disks)
     : options_(options),
       disks_(std::move(disks)),
-      lives_(options_.size(), 0),
+      processes_(options_.size(), 0),
       opened_(options_.size()) {}
 
 void checker::fail(std::string kind, std::string text) {
@@ -55,18 +55,18 @@ std::string checker::title(std::size_t from, std::size_t to, std::size_t number)
   return text;
 }
 
-std::size_t checker::sending(std::size_t from, std::size_t to, std::size_t size) {
+std::size_t checker::handle_send(std::size_t from, std::size_t to, std::size_t size) {
   stream& s = stream_of(from, to);
   record& r = s.messages.emplace_back();
   r.size = size;
-  r.life = lives_[from];
+  r.process = processes_[from];
   ++open_sends_;
   ++messages_;
   return s.messages.size() - 1;
 }
 
-void checker::sent(std::size_t from, std::size_t to, std::size_t number, fate f,
-                   std::uint64_t sequence) {
+void checker::handle_sent(std::size_t from, std::size_t to, std::size_t number, fate f,
+                          std::uint64_t sequence) {
   record& r = stream_of(from, to).messages[number];
   if (r.sent == fate::open) --open_sends_;
   r.sent = f;
@@ -82,21 +82,21 @@ void checker::sent(std::size_t from, std::size_t to, std::size_t number, fate f,
   }
 }
 
-void checker::took(std::size_t at, std::size_t from, std::uint64_t index, std::uint64_t sequence,
-                   std::span<const std::byte> contents) {
-  const image::shelf* shelf = shelf_at(*disks_[at], from);
+void checker::handle_taken(std::size_t at, std::size_t from, std::uint64_t index,
+                           std::uint64_t sequence, std::span<const std::byte> contents) {
+  const image::peer_record* stored = peer_record_at(*disks_[at], from);
   stream& s = stream_of(from, at);
   std::uint64_t expected = s.last_index + 1;
-  if (s.last_index == 0) expected = shelf != nullptr ? shelf->where.inbox_first : 1;
+  if (s.last_index == 0) expected = stored != nullptr ? stored->where.inbox_first : 1;
   if (index != expected) {
     fail("out of order", peer_name(at) + " took index " + std::to_string(index) + " of " +
                              peer_name(from) + ", not " + std::to_string(expected));
   }
   s.last_index = index;
   const ilm::stored_message* m = nullptr;
-  if (shelf != nullptr && !shelf->inbox.empty() && index >= shelf->inbox.front().index &&
-      index - shelf->inbox.front().index < shelf->inbox.size()) {
-    m = &shelf->inbox[index - shelf->inbox.front().index];
+  if (stored != nullptr && !stored->inbox.empty() && index >= stored->inbox.front().index &&
+      index - stored->inbox.front().index < stored->inbox.size()) {
+    m = &stored->inbox[index - stored->inbox.front().index];
   }
   if (m == nullptr || m->sequence != sequence) {
     return fail("taken but not stored", peer_name(at) + " took index " + std::to_string(index) +
@@ -120,40 +120,41 @@ void checker::took(std::size_t at, std::size_t from, std::uint64_t index, std::u
 
 void checker::note_repeat(std::size_t at, std::size_t from, std::size_t number, record& r) {
   ++repeats_;
-  // The window: the receiver ended after the application took it and before its store knew.
+  // The window: the receiver ended after the application took the message and before its store
+  // recorded that.
   if (std::exchange(r.may_repeat, false)) return;
-  if (!acted(at, from) && !acted(from, at)) {
+  if (!was_reset(at, from) && !was_reset(from, at)) {
     return fail("repeated", title(from, at, number) + " was taken twice");
   }
-  // As the stores stood when one of them went back, nobody could tell this one.
+  // When one of the stores went back, neither store had evidence of this repetition.
   if (std::exchange(r.silent_repeat, false)) {
     ++excused_;
     return;
   }
-  r.repeats.emplace_back(now(), lives_[at]);
+  r.repeats.emplace_back(now(), processes_[at]);
 }
 
-void checker::got_receipt(std::size_t from, std::size_t to, std::size_t number) {
+void checker::handle_receipt(std::size_t from, std::size_t to, std::size_t number) {
   if (stream_of(from, to).messages[number].taken == 0) {
     fail("false receipt", title(from, to, number) + " has a receipt and was not taken");
   }
 }
 
-void checker::told(std::size_t at, std::size_t about, const told_event& e) {
+void checker::handle_event(std::size_t at, std::size_t about, const event_type& e) {
   using kind = ilm::event_kind;
   std::string text = peer_name(at) + " about " + peer_name(about) + ": " + ilm::describe(e);
   switch (e.kind) {
     case kind::peer_connected:
-      return meet(at, about);
+      return handle_session(at, about);
     case kind::peer_reset:
     case kind::store_lost:
     case kind::rolled_back:
     case kind::peer_rolled_back:
     case kind::gap:
-      // Who refuses the other has not met it: that may still know nothing.
-      if (e.kind != kind::peer_rolled_back) meet(at, about);
-      // Nothing resets by itself: only where a store was lost or went back.
-      if (!acted(at, about) && !acted(about, at)) fail("reset without a cause", text);
+      // A peer that reports peer_rolled_back refuses the other: there was no session yet.
+      if (e.kind != kind::peer_rolled_back) handle_session(at, about);
+      // A reset needs a cause: a store that was lost or went back.
+      if (!was_reset(at, about) && !was_reset(about, at)) fail("reset without a cause", text);
       break;
     case kind::frame_rejected:
       if (!corruption_ ||
@@ -170,25 +171,25 @@ void checker::told(std::size_t at, std::size_t about, const told_event& e) {
     default:
       return;
   }
-  told_[{at, about}].push_back(telling{now(), lives_[at], e});
+  reported_[{at, about}].push_back(reported_event{now(), processes_[at], e});
 }
 
-void checker::meet(std::size_t at, std::size_t about) {
-  met_.insert({at, about, lives_[at]});
-  met_at_[{at, about}] = now();
+void checker::handle_session(std::size_t at, std::size_t about) {
+  sessions_.insert({at, about, processes_[at]});
+  last_session_[{at, about}] = now();
 }
 
-void checker::told_alone(std::size_t at, const told_event& e) {
+void checker::handle_own_event(std::size_t at, const event_type& e) {
   if (e.kind == ilm::event_kind::events_lost || e.kind == ilm::event_kind::network_ended) {
     fail("wrong event", peer_name(at) + ": " + ilm::describe(e));
   }
 }
 
-void checker::bound(std::size_t at, const ilm::messenger_statistics<std::string>& s) {
+void checker::check_bounds(std::size_t at, const ilm::messenger_statistics<std::string>& s) {
   const ilm::options& o = options_[at];
-  auto within = [&](const char* what, std::uint64_t value, std::uint64_t most) {
+  auto within = [&](const char* bound, std::uint64_t value, std::uint64_t most) {
     if (value <= most) return;
-    fail("bound exceeded", peer_name(at) + "'s " + what + " is " + std::to_string(value) +
+    fail("bound exceeded", peer_name(at) + "'s " + bound + " is " + std::to_string(value) +
                                ", beyond " + std::to_string(most));
   };
   within("uncommitted messages", s.uncommitted_messages, o.uncommitted_messages);
@@ -200,7 +201,7 @@ void checker::bound(std::size_t at, const ilm::messenger_statistics<std::string>
   }
 }
 
-std::string checker::standing() const {
+std::string checker::summary() const {
   std::ostringstream out;
   for (const auto& [name, s] : streams_) {
     std::size_t open = 0;
@@ -215,10 +216,10 @@ std::string checker::standing() const {
         << s.messages.size() << " sent, " << open << " open, " << stored << " stored, " << taken
         << " taken, " << s.outbox.size() << " in the outbox";
   }
-  for (const auto& [name, list] : told_) {
-    for (const telling& t : list) {
+  for (const auto& [name, list] : reported_) {
+    for (const reported_event& t : list) {
       out << "\n  at " << t.at.count() / 1000 << " us " << peer_name(name.first) << " about "
-          << peer_name(name.second) << ": " << ilm::describe(t.what);
+          << peer_name(name.second) << ": " << ilm::describe(t.event);
     }
   }
   return out.str();

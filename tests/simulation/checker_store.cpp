@@ -1,4 +1,4 @@
-// What disks hold, and what happens to that when a process, a machine or a disk ends.
+// The checks of disks, and of the end of a process, a machine or a disk.
 
 #include "simulation/checker.hpp"
 #include "simulation/plan.hpp"
@@ -17,8 +17,8 @@ bool has(const std::deque<ilm::stored_message>& messages, const ilm::stored_mess
          messages[place].sequence == wanted.sequence;
 }
 
-/// Cursors alone may look the same where other messages have got the same numbers.
-bool is_same(const image::shelf& a, const image::shelf& b) {
+/// Compares messages as well: equal cursors may belong to other messages with the same numbers.
+bool is_same(const image::peer_record& a, const image::peer_record& b) {
   auto equal = [](const std::deque<ilm::stored_message>& x,
                   const std::deque<ilm::stored_message>& y) {
     return std::equal(x.begin(), x.end(), y.begin(), y.end(),
@@ -31,19 +31,20 @@ bool is_same(const image::shelf& a, const image::shelf& b) {
 
 }  // namespace
 
-const image::shelf* checker::shelf_at(const image& disk, std::size_t about) const {
-  auto at = disk.shelves.find(peer_name(about));
-  return at != disk.shelves.end() ? &at->second : nullptr;
+const image::peer_record* checker::peer_record_at(const image& disk, std::size_t about) const {
+  auto at = disk.peers.find(peer_name(about));
+  return at != disk.peers.end() ? &at->second : nullptr;
 }
 
 const ilm::cursors* checker::cursors_at(std::size_t at, std::size_t about) const {
-  const image::shelf* s = shelf_at(*disks_[at], about);
+  const image::peer_record* s = peer_record_at(*disks_[at], about);
   return s != nullptr ? &s->where : nullptr;
 }
 
-void checker::committed(std::size_t at, const stored_batch& change) {
+void checker::handle_commit(std::size_t at, const stored_batch& change) {
   for (const auto& c : change.changes) {
-    met_peers_[{at, number_of(c.peer)}].insert(wire::name{c.next.peer.high, c.next.peer.low});
+    stored_incarnations_[{at, number_of(c.peer)}].insert(
+        wire::name{c.next.peer.high, c.next.peer.low});
     store_outbox(at, number_of(c.peer), c);
     store_inbox(at, number_of(c.peer), c);
   }
@@ -53,11 +54,12 @@ void checker::store_outbox(std::size_t at, std::size_t to, const ilm::peer_chang
   stream& s = stream_of(at, to);
   std::uint64_t sequence = c.next.outbox_next - c.outbox.size();
   for (const ilm::stored_message& m : c.outbox) {
-    // Sends are accepted in the order of the calls, so this is the next one that did not fail and
-    // is it; in between are those that failed or will.
+    // Sends are accepted in the order of the calls, so this is the next matching message that did
+    // not fail; those in between failed or will.
     auto fits = [&](std::size_t n) {
       const record& r = s.messages[n];
-      if (r.sent == fate::failed || r.stored || r.life != lives_[at] || r.size != m.contents.size())
+      if (r.sent == fate::failed || r.stored || r.process != processes_[at] ||
+          r.size != m.contents.size())
         return false;
       std::vector<std::byte> wanted = contents_of(at, to, n, r.size);
       return std::equal(wanted.begin(), wanted.end(), m.contents.view().begin());
@@ -66,7 +68,7 @@ void checker::store_outbox(std::size_t at, std::size_t to, const ilm::peer_chang
     while (n < s.messages.size() && !fits(n)) ++n;
     if (n == s.messages.size() || m.sequence != sequence || m.index != sequence) {
       return fail("wrong outbox", peer_name(at) + " stored sequence " + std::to_string(m.sequence) +
-                                      " to " + peer_name(to) + ", which is not what comes next");
+                                      " to " + peer_name(to) + ", which is not the next message");
     }
     record& r = s.messages[n];
     r.stored = true;
@@ -76,7 +78,7 @@ void checker::store_outbox(std::size_t at, std::size_t to, const ilm::peer_chang
     s.outbox.push_back(n);
     s.next_to_store = n + 1;
   }
-  // What leaves the outbox before somebody took it is lost.
+  // A message that leaves the outbox before it was taken is lost.
   while (!s.outbox.empty() && s.messages[s.outbox.front()].sequence < c.next.outbox_first) {
     if (s.messages[s.outbox.front()].taken == 0) {
       fail("erased but not taken",
@@ -106,38 +108,39 @@ void checker::store_inbox(std::size_t at, std::size_t from,
   }
 }
 
-void checker::unreadable(std::size_t at, ilm::box which, std::size_t peer, std::uint64_t index) {
+void checker::handle_unreadable(std::size_t at, ilm::box which, std::size_t peer,
+                                std::uint64_t index) {
   unread_message u;
   u.at = now();
-  u.whose = at;
-  u.life = lives_[at];
+  u.reader = at;
+  u.process = processes_[at];
   u.which = which;
   u.peer = peer;
   u.index = u.sequence = index;
-  const image::shelf* shelf = shelf_at(*disks_[at], peer);
-  if (which == ilm::box::inbox && shelf != nullptr) {
-    u.sequence = shelf->inbox[index - shelf->inbox.front().index].sequence;
+  const image::peer_record* stored = peer_record_at(*disks_[at], peer);
+  if (which == ilm::box::inbox && stored != nullptr) {
+    u.sequence = stored->inbox[index - stored->inbox.front().index].sequence;
   }
   unread_.push_back(u);
 }
 
-void checker::started(std::size_t at) {
-  ++lives_[at];
+void checker::handle_start(std::size_t at) {
+  ++processes_[at];
   opened_[at].clear();
-  for (const auto& [peer, shelf] : disks_[at]->shelves) {
-    opened_[at][number_of(peer)] = shelf.where.outbox_first;
+  for (const auto& [peer, stored] : disks_[at]->peers) {
+    opened_[at][number_of(peer)] = stored.where.outbox_first;
   }
 }
 
-void checker::ended(std::size_t at, const image& before, const image& after) {
-  finish_unread(at, lives_[at], now());
+void checker::handle_end(std::size_t at, const image& before, const image& after) {
+  finish_unread(at, processes_[at], now());
   for (std::size_t other = 0; other < options_.size(); ++other) {
     if (other == at) continue;
     stream& s = stream_of(other, at);
     s.last_index = 0;
-    // The window of exactly once: what was taken, and stays in the inbox, may come again; once.
-    const image::shelf* kept = shelf_at(after, other);
-    const image::shelf* was = shelf_at(before, other);
+    // The window of exactly once: a message taken and still in the inbox may come again, once.
+    const image::peer_record* kept = peer_record_at(after, other);
+    const image::peer_record* was = peer_record_at(before, other);
     for (record& r : s.messages) r.may_repeat = false;
     if (kept != nullptr && was != nullptr) {
       for (const ilm::stored_message& m : kept->inbox) {
@@ -147,47 +150,49 @@ void checker::ended(std::size_t at, const image& before, const image& after) {
         r.may_repeat = r.taken > 0;
       }
     }
-    // A process that ends before it met the other has recorded what it took from a store that went
-    // back: that store may agree with the other's now, and then nobody can tell any more.
-    if (auto list = acts_.find({at, other}); list != acts_.end() && went_back_unmet(at, other)) {
-      act& last = list->second.back();
-      if (!last.lost) last.other_could_tell = could_tell(at, other, before, before);
+    // A process without a session may have recorded messages taken from a store that went back:
+    // that store may agree with the peer's now, and then the rollback leaves no evidence.
+    if (auto list = store_resets_.find({at, other});
+        list != store_resets_.end() && went_back_unnoticed(at, other)) {
+      store_reset& last = list->second.back();
+      if (!last.lost) last.other_contradicts = contradicts(at, other, before, before);
     }
     forget(at, other, before, after);
   }
 }
 
-/// Notes what a store that went back or was lost no longer knows, and who else knows it.
+/// Notes the messages that a lost or rolled back store forgot, and the evidence left in other
+/// stores.
 void checker::forget(std::size_t at, std::size_t about, const image& before, const image& after) {
-  const image::shelf* was = shelf_at(before, about);
-  const image::shelf* kept = shelf_at(after, about);
+  const image::peer_record* was = peer_record_at(before, about);
+  const image::peer_record* kept = peer_record_at(after, about);
   bool same = was == nullptr ? kept == nullptr : kept != nullptr && is_same(*was, *kept);
   if (same && before.local == after.local) return;
-  act a;
+  store_reset a;
   a.at = now();
   a.lost = !after.local;
-  a.other_could_tell = could_tell(at, about, before, after);
-  acts_[{at, about}].push_back(a);
+  a.other_contradicts = contradicts(at, about, before, after);
+  store_resets_[{at, about}].push_back(a);
   forget_sent(at, about, before, after);
   forget_received(at, about, after);
   for (auto& [name, f] : flows_) {
-    // What it said before it said in another life; and one that goes back to an incarnation that
-    // the other has replaced meanwhile is a stranger to that.
+    // Acknowledgements of the earlier store no longer bind the process; and an incarnation that the
+    // peer has replaced meanwhile is new to that peer.
     auto [from, to, source, destination] = name;
     if ((from == at && to == about) || (from == about && to == at)) {
-      f.said_received = f.said_delivered = 0;
+      f.acknowledged_received = f.acknowledged_delivered = 0;
     }
   }
 }
 
-/// Whether what the other side's disk holds contradicts what `at` holds now, so that their next
-/// meeting must show it.
-bool checker::could_tell(std::size_t at, std::size_t about, const image& before,
-                         const image& after) const {
+/// Whether the disk of `about` contradicts the present one of `at`, so that their next handshake
+/// must show it.
+bool checker::contradicts(std::size_t at, std::size_t about, const image& before,
+                          const image& after) const {
   const ilm::cursors* other = cursors_at(about, at);
   if (other == nullptr) return false;
   if (!after.local) return other->peer && other->peer == before.local;
-  const image::shelf* kept = shelf_at(after, about);
+  const image::peer_record* kept = peer_record_at(after, about);
   ilm::cursors mine;
   mine.local = after.local;
   if (kept != nullptr) mine = kept->where;
@@ -196,28 +201,28 @@ bool checker::could_tell(std::size_t at, std::size_t about, const image& before,
          std::min(other->outbox_first - 1, other->acknowledged) > confirmed(mine);
 }
 
-/// Whether the store of `at` went back, and `about` has not met it since: so that nobody knows of
-/// the two histories that have the same numbers.
-bool checker::went_back_unmet(std::size_t at, std::size_t about) const {
-  auto list = acts_.find({at, about});
-  if (list == acts_.end()) return false;
-  auto met = [&](std::size_t who, std::size_t whom) {
-    auto found = met_at_.find({who, whom});
-    return found != met_at_.end() ? found->second : nanoseconds(-1);
+/// Whether the store of `at` went back without a session with `about` since: two histories with the
+/// same numbers exist, and neither side knows.
+bool checker::went_back_unnoticed(std::size_t at, std::size_t about) const {
+  auto list = store_resets_.find({at, about});
+  if (list == store_resets_.end()) return false;
+  auto last_session = [&](std::size_t self, std::size_t peer) {
+    auto found = last_session_.find({self, peer});
+    return found != last_session_.end() ? found->second : nanoseconds(-1);
   };
-  nanoseconds last = std::min(met(at, about), met(about, at));
+  nanoseconds last = std::min(last_session(at, about), last_session(about, at));
   return std::any_of(list->second.begin(), list->second.end(),
-                     [&](const act& a) { return !a.lost && a.at >= last; });
+                     [&](const store_reset& a) { return !a.lost && a.at >= last; });
 }
 
 void checker::forget_sent(std::size_t at, std::size_t to, const image& before, const image& after) {
   stream& s = stream_of(at, to);
-  const image::shelf* was = shelf_at(before, to);
-  const image::shelf* kept = shelf_at(after, to);
+  const image::peer_record* was = peer_record_at(before, to);
+  const image::peer_record* kept = peer_record_at(after, to);
   const ilm::cursors* other = cursors_at(to, at);
-  bool acquainted = other != nullptr && other->peer && other->peer == before.local;
+  bool peer_known = other != nullptr && other->peer && other->peer == before.local;
   if (was != nullptr) {
-    acquainted = other != nullptr && other->peer && other->peer == was->where.local;
+    peer_known = other != nullptr && other->peer && other->peer == was->where.local;
     for (const ilm::stored_message& m : was->outbox) {
       auto known = s.known.find({m.epoch, m.sequence});
       if (known == s.known.end() || (kept != nullptr && has(kept->outbox, m))) continue;
@@ -225,15 +230,14 @@ void checker::forget_sent(std::size_t at, std::size_t to, const image& before, c
       r.forgotten = true;
       r.forgotten_at = now();
       r.lost_whole = !after.local;
-      // A store that is lost is missed by whom it had met. One that went back is found out by what
-      // others have of it, which for a message that never reached them is nothing.
-      r.nobody_knew = !acquainted || !r.lost_whole || went_back_unmet(at, to);
+      // A peer that stored the incarnation notices a lost store. A rolled back store is found by
+      // messages that its peers received, and this one never reached them.
+      r.unknown_to_all = !peer_known || !r.lost_whole || went_back_unnoticed(at, to);
     }
   }
-  // A store that was lost and comes back as an old copy, before anybody missed it, is one that
-  // went back.
+  // A lost store that comes back as an old copy before a peer noticed counts as rolled back.
   for (record& r : s.messages) {
-    if (r.forgotten && after.local) r.nobody_knew = true;
+    if (r.forgotten && after.local) r.unknown_to_all = true;
   }
   s.outbox.clear();
   if (kept == nullptr) return;
@@ -243,7 +247,7 @@ void checker::forget_sent(std::size_t at, std::size_t to, const image& before, c
     s.outbox.push_back(known->second);
     record& r = s.messages[known->second];
     r.forgotten = false;
-    // The gap of the protocol that forget_received tells of, in the other direction.
+    // The gap of the protocol described in forget_received, in the other direction.
     if (r.taken > 0)
       r.silent_repeat = other != nullptr && other->peer && other->peer != kept->where.local;
   }
@@ -251,8 +255,8 @@ void checker::forget_sent(std::size_t at, std::size_t to, const image& before, c
 
 void checker::forget_received(std::size_t at, std::size_t from, const image& after) {
   stream& s = stream_of(from, at);
-  const image::shelf* kept = shelf_at(after, from);
-  const image::shelf* sender = shelf_at(*disks_[from], at);
+  const image::peer_record* kept = peer_record_at(after, from);
+  const image::peer_record* sender = peer_record_at(*disks_[from], at);
   for (std::size_t n = 0; n < s.messages.size(); ++n) {
     record& r = s.messages[n];
     if (r.taken == 0 || !r.stored) continue;
@@ -265,16 +269,17 @@ void checker::forget_received(std::size_t at, std::size_t from, const image& aft
     bool waits = std::find(s.outbox.begin(), s.outbox.end(), n) != s.outbox.end();
     std::uint64_t acknowledged = sender != nullptr ? sender->where.acknowledged : 0;
     bool receiver_lost = !after.local;
-    // That it was taken is known to a sender which had it confirmed, and erased it. That it was
-    // received, to one that had it acknowledged. If the receiver forgot both and the sender's store
-    // has neither, then nobody can tell that it comes twice.
-    // A gap of the protocol: a store that goes back to before it minted its present incarnation is
-    // a stranger to its peer, who is told (peer_reset); but the side itself is not, so what its
-    // application takes again from the old inbox is named by no event.
-    const ilm::incarnation shown = kept != nullptr ? kept->where.local : after.local;
-    bool stranger = sender != nullptr && sender->where.peer && sender->where.peer != shown;
+    // A sender has evidence that a message was taken if it was confirmed and erased, and that it
+    // was received if it was acknowledged. If the receiver forgot both and the sender's store has
+    // neither, a repetition leaves no evidence. A gap of the protocol: a store that goes back to
+    // before it created its present incarnation is new to its peer, which gets an event
+    // (peer_reset); the side itself gets none, so no event names messages taken again from the old
+    // inbox.
+    const ilm::incarnation local = kept != nullptr ? kept->where.local : after.local;
+    bool incarnation_unknown =
+        sender != nullptr && sender->where.peer && sender->where.peer != local;
     if (again_here) {
-      r.silent_repeat = waits || stranger;
+      r.silent_repeat = waits || incarnation_unknown;
     } else {
       r.silent_repeat = waits && !receiver_lost && acknowledged < r.sequence;
     }
@@ -287,21 +292,21 @@ std::size_t checker::outstanding() const {
   return sum;
 }
 
-void checker::shut_down(std::size_t at, const ilm::shutdown_report<std::string>& report,
-                        bool exact) {
+void checker::handle_shutdown(std::size_t at, const ilm::shutdown_report<std::string>& report,
+                              bool exact) {
   std::uint64_t delivered = 0;
   std::uint64_t undelivered = 0;
   std::uint64_t unread = 0;
-  for (const auto& [peer, shelf] : disks_[at]->shelves) {
+  for (const auto& [peer, stored] : disks_[at]->peers) {
     auto opened = opened_[at].find(number_of(peer));
-    delivered += shelf.where.outbox_first - (opened != opened_[at].end() ? opened->second : 1);
-    undelivered += shelf.outbox.size();
-    unread += shelf.inbox.size();
+    delivered += stored.where.outbox_first - (opened != opened_[at].end() ? opened->second : 1);
+    undelivered += stored.outbox.size();
+    unread += stored.inbox.size();
   }
-  // A store that failed at the end knows less than the report.
+  // A store that failed at the end has less than the report.
   if (!exact) return;
-  // What a peer confirms while the last batch is being stored is delivered, and the store hears of
-  // it in its next life.
+  // Confirmations that arrive during the last commit count as delivered, and reach the store after
+  // the next start.
   if (report.delivered < delivered ||
       report.delivered + report.undelivered != delivered + undelivered || report.unread != unread) {
     fail("wrong report", peer_name(at) + "'s shutdown reports " + std::to_string(report.delivered) +

@@ -1,4 +1,4 @@
-// What goes over the wire, read with eyes of its own.
+// The checks of frames, read by a decoder of the checker's own.
 
 #include "simulation/checker.hpp"
 #include "simulation/plan.hpp"
@@ -17,15 +17,16 @@ wire::name name_of_incarnation(const ilm::incarnation& i) {
 
 }  // namespace
 
-void checker::frame_sent(std::size_t from, std::size_t to, std::span<const std::byte> bytes) {
+void checker::handle_frame_sent(std::size_t from, std::size_t to,
+                                std::span<const std::byte> bytes) {
   std::optional<wire::frame> f = wire::read(bytes);
-  if (!f) return fail("malformed frame", peer_name(from) + " sent what is no frame");
+  if (!f) return fail("malformed frame", peer_name(from) + " sent a malformed frame");
   if (f->ack) check_ack(from, to, *f);
   if (f->hello) check_hello(from, to, *f);
   if (!f->records.empty()) check_data(from, to, *f);
 }
 
-/// An acknowledgement says no more than the disk holds at this moment, and never less than before.
+/// An ack never exceeds the disk's present cursors, and never goes back.
 void checker::check_ack(std::size_t from, std::size_t to, const wire::frame& f) {
   const ilm::cursors* c = cursors_at(from, to);
   bool newest = c != nullptr && wire::tag_of(name_of_incarnation(c->peer)) == f.destination_tag;
@@ -38,31 +39,31 @@ void checker::check_ack(std::size_t from, std::size_t to, const wire::frame& f) 
                                      std::to_string(c != nullptr ? confirmed(*c) : 0));
   }
   flow& said = flows_[{from, to, f.source_tag, f.destination_tag}];
-  // Who went back to an incarnation that the other has replaced meanwhile is adopted anew.
-  bool acquainted = !acted(from, to) && !acted(to, from);
-  if (acquainted &&
-      (f.ack->received < said.said_received || f.ack->delivered < said.said_delivered)) {
+  // After a loss or rollback the peer may adopt the incarnation anew, with lower cursors.
+  bool peer_known = !was_reset(from, to) && !was_reset(to, from);
+  if (peer_known && (f.ack->received < said.acknowledged_received ||
+                     f.ack->delivered < said.acknowledged_delivered)) {
     fail("ack went back", peer_name(from) + " acknowledges " + peer_name(to) + "'s " +
                               std::to_string(f.ack->received) + " after " +
-                              std::to_string(said.said_received));
+                              std::to_string(said.acknowledged_received));
   }
-  said.said_received = std::max(said.said_received, f.ack->received);
-  said.said_delivered = std::max(said.said_delivered, f.ack->delivered);
+  said.acknowledged_received = std::max(said.acknowledged_received, f.ack->received);
+  said.acknowledged_delivered = std::max(said.acknowledged_delivered, f.ack->delivered);
 }
 
 void checker::check_hello(std::size_t from, std::size_t to, const wire::frame& f) {
   const wire::hello& h = *f.hello;
   const ilm::cursors* stored = cursors_at(from, to);
-  ilm::cursors stranger;
-  const ilm::cursors& c = stored != nullptr ? *stored : stranger;
-  // The disk may be ahead of what its owner heard of it, by a commit that has not been answered.
+  ilm::cursors none;
+  const ilm::cursors& c = stored != nullptr ? *stored : none;
+  // The disk may be ahead of its owner by one commit that has not completed.
   bool newest = h.peer == name_of_incarnation(c.peer);
-  const auto& met = met_peers_[{from, to}];
+  const auto& held = stored_incarnations_[{from, to}];
   bool honest = newest ? h.received <= c.received() && h.delivered <= confirmed(c)
-                       : h.peer == wire::name() || met.contains(h.peer);
+                       : h.peer == wire::name() || held.contains(h.peer);
   honest = honest && h.next <= c.outbox_next;
   if (!honest) {
-    fail("hello before the store", peer_name(from) + " greets " + peer_name(to) +
+    fail("hello before the store", peer_name(from) + " sends a hello to " + peer_name(to) +
                                        " with received " + std::to_string(h.received) +
                                        " and next " + std::to_string(h.next) +
                                        ", but its store has " + std::to_string(c.received()) +
@@ -71,7 +72,7 @@ void checker::check_hello(std::size_t from, std::size_t to, const wire::frame& f
   hello_first_[{from, to}] = h.first;
 }
 
-/// What is sent is in the sender's store as it was accepted, and within the window and the credit.
+/// Data is in the sender's store as it was accepted, and within the window and the credit.
 void checker::check_data(std::size_t from, std::size_t to, const wire::frame& f) {
   const ilm::cursors* c = cursors_at(from, to);
   stream& s = stream_of(from, to);
@@ -106,15 +107,16 @@ void checker::check_data(std::size_t from, std::size_t to, const wire::frame& f)
   }
 }
 
-/// What arrives tells its reader how far the other side is, and how much it may send.
-void checker::frame_arrived(std::size_t from, std::size_t to, std::span<const std::byte> bytes) {
+/// Acks and hellos that arrive move the reader's cursors and credit.
+void checker::handle_frame_arrived(std::size_t from, std::size_t to,
+                                   std::span<const std::byte> bytes) {
   std::optional<wire::frame> f = wire::read(bytes);
   if (!f) return;
   if (f->ack) {
     flow& back = flows_[{to, from, f->destination_tag, f->source_tag}];
     back.acknowledged = std::max(back.acknowledged, f->ack->received);
     back.credit = std::max(back.credit, f->ack->credit_sequence);
-    std::uint64_t& delivered = told_delivered_[{to, from}];
+    std::uint64_t& delivered = delivered_seen_[{to, from}];
     delivered = std::max(delivered, f->ack->delivered);
   }
   if (f->hello) {
@@ -124,7 +126,7 @@ void checker::frame_arrived(std::size_t from, std::size_t to, std::span<const st
     wire::name mine = name_of_incarnation(local);
     flow& back = flows_[{to, from, wire::tag_of(mine), wire::tag_of(h.local)}];
     // The credit of a hello counts from where its reader begins to send.
-    std::uint64_t begin = std::max(hello_first_[{to, from}], told_delivered_[{to, from}] + 1) - 1;
+    std::uint64_t begin = std::max(hello_first_[{to, from}], delivered_seen_[{to, from}] + 1) - 1;
     if (h.peer == mine) {
       back.acknowledged = std::max(back.acknowledged, h.received);
       begin = std::max(begin, h.received);

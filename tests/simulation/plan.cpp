@@ -17,7 +17,7 @@ constexpr std::array names = {
     "fill_disk",  "cure_store", "flip_bit", "repair_disk", "sync_disk",  "application",
     "lose_store", "copy_store", "put_back", "jump"};
 
-/// How often each kind of trouble comes; a send has weight 10.
+/// The weight of each kind of step; a send has 10.
 struct profile {
   std::string name;
   unsigned network = 0;
@@ -59,10 +59,10 @@ const std::vector<profile>& all_profiles() {
   return all;
 }
 
-/// Draws everything of a plan, in a fixed order, from one generator.
-class author {
+/// Draws a whole plan from one generator, in a fixed order.
+class plan_generator {
  public:
-  author(std::uint64_t seed, const profile& p)
+  plan_generator(std::uint64_t seed, const profile& p)
       : random_(seed * 0x9e3779b97f4a7c15 + 1), profile_(p) {
     plan_.seed = seed;
     plan_.profile = p.name;
@@ -77,8 +77,8 @@ class author {
     // One limit for all: a message that its peer does not take blocks its stream for good.
     largest_ = draw(3) == 0 ? 100 + draw(800) : plan_.frame_size - 45;
     for (std::size_t i = 0; i < peers; ++i) plan_.options.push_back(draw_options());
-    // In half of the histories one peer alone loses what it stored: then the checker knows exactly
-    // what the others still know.
+    // In half of the histories only one peer loses its store or goes back: then the checker knows
+    // exactly which evidence the others keep.
     victim_ = draw(2) == 0 ? static_cast<int>(draw(peers)) : -1;
     nanoseconds at{};
     std::size_t steps = 20 + draw(80);
@@ -98,7 +98,7 @@ class author {
     return nanoseconds(draw(static_cast<std::uint64_t>(bound.count()) + 1));
   }
 
-  /// A thousand messages with nothing in their way: what shows how swift the simulator is.
+  /// A thousand messages without faults: shows the speed of the simulator.
   plan write_calm() {
     for (int i = 0; i < 2; ++i) {
       ilm::options o;
@@ -144,9 +144,9 @@ class author {
     return o;
   }
 
-  step blank(action what, nanoseconds at) {
+  step blank(action kind, nanoseconds at) {
     step s;
-    s.what = what;
+    s.kind = kind;
     s.at = at;
     return s;
   }
@@ -185,7 +185,7 @@ class author {
       case 8:
         return add_power_cut(s);
       default:
-        s.what = action::jump;
+        s.kind = action::jump;
         s.time = draw(3) == 0 ? draw_time(3h) : draw_time(2min);
         plan_.steps.push_back(s);
     }
@@ -210,26 +210,26 @@ class author {
       case 4:
         return add_pair(s, action::cut, action::mend, 2s);
       case 5:
-        s.what = action::flap;
+        s.kind = action::flap;
         s.count = 1 + draw(6);
         s.time = draw_time(30ms);
         return plan_.steps.push_back(s);
       case 6:
-        s.what = action::late_frames;
+        s.kind = action::late_frames;
         s.flag = draw(2) == 0;
         return plan_.steps.push_back(s);
       default:
-        s.what = action::faults;
+        s.kind = action::faults;
         s.faults = draw_faults();
         plan_.steps.push_back(s);
     }
   }
 
-  /// Trouble, and its end a while later: each a step of its own.
+  /// A fault and its end a while later, each as a step of its own.
   void add_pair(step s, action begin, action end, nanoseconds most) {
-    s.what = begin;
+    s.kind = begin;
     plan_.steps.push_back(s);
-    s.what = end;
+    s.kind = end;
     s.at += draw_time(draw(3) == 0 ? most : most / 20);
     plan_.steps.push_back(s);
   }
@@ -250,11 +250,11 @@ class author {
 
   void add_crash(step s) {
     if (draw(5) == 0) {
-      s.what = action::shutdown;
+      s.kind = action::shutdown;
       s.time = draw(3) == 0 ? 0ns : draw_time(1s);
       plan_.steps.push_back(s);
     } else {
-      s.what = action::crash;
+      s.kind = action::crash;
       s.flag = draw(2) == 0;
       plan_.steps.push_back(s);
     }
@@ -263,7 +263,7 @@ class author {
 
   /// A restart: at once, soon, or at the next start that comes.
   void add_start(step s) {
-    s.what = action::start;
+    s.kind = action::start;
     s.handlers = 0;
     if (draw(3) != 0) s.at += draw_time(draw(2) == 0 ? 100ms : 2s);
     plan_.steps.push_back(s);
@@ -272,20 +272,20 @@ class author {
   void add_store(step s) {
     switch (draw(4)) {
       case 0:
-        s.what = action::slow_store;
+        s.kind = action::slow_store;
         s.time = draw_time(draw(4) == 0 ? 500ms : 20ms);
         s.span = draw_time(5ms);
         break;
       case 1:
-        s.what = action::fail_store;
+        s.kind = action::fail_store;
         s.flag = draw(3) != 0;
         break;
       case 2:
-        s.what = action::fill_disk;
+        s.kind = action::fill_disk;
         s.count = draw(30);
         break;
       default:
-        s.what = action::cure_store;
+        s.kind = action::cure_store;
     }
     plan_.steps.push_back(s);
   }
@@ -294,16 +294,16 @@ class author {
     s.flag = draw(2) == 0;
     s.count = draw(20);
     add_pair(s, action::flip_bit, action::repair_disk, 4s);
-    // What is in memory is not read: a restart makes it so.
+    // A message in memory is not read from the disk: a restart forces the read.
     if (draw(2) == 0) {
-      s.what = action::crash;
+      s.kind = action::crash;
       plan_.steps.push_back(s);
       add_start(s);
     }
   }
 
   void add_application(step s) {
-    s.what = action::application;
+    s.kind = action::application;
     s.time = draw(2) == 0 ? draw_time(draw(5) == 0 ? 200ms : 5ms) : 0ns;
     s.count = draw(2) == 0 ? 0 : 1 + draw(4);
     plan_.steps.push_back(s);
@@ -316,7 +316,7 @@ class author {
 
   void add_loss(step s) {
     choose_victim(s);
-    s.what = action::lose_store;
+    s.kind = action::lose_store;
     plan_.steps.push_back(s);
     add_start(s);
   }
@@ -324,18 +324,18 @@ class author {
   void add_old_copy(step s) {
     choose_victim(s);
     s.count = draw(4);
-    s.what = draw(3) != 0 ? action::copy_store : action::put_back;
+    s.kind = draw(3) != 0 ? action::copy_store : action::put_back;
     plan_.steps.push_back(s);
-    if (s.what == action::put_back) add_start(s);
+    if (s.kind == action::put_back) add_start(s);
   }
 
   void add_power_cut(step s) {
     choose_victim(s);
     if (draw(3) == 0) {
-      s.what = action::sync_disk;
+      s.kind = action::sync_disk;
       return plan_.steps.push_back(s);
     }
-    s.what = action::power_cut;
+    s.kind = action::power_cut;
     s.count = draw(20);
     s.flag = draw(2) == 0;
     plan_.steps.push_back(s);
@@ -351,7 +351,7 @@ class author {
 
 }  // namespace
 
-std::string_view name_of(action what) { return names.at(static_cast<std::size_t>(what)); }
+std::string_view name_of(action kind) { return names.at(static_cast<std::size_t>(kind)); }
 
 const std::vector<std::string>& profiles() {
   static const std::vector<std::string> all = [] {
@@ -364,7 +364,7 @@ const std::vector<std::string>& profiles() {
 
 plan make_plan(std::uint64_t seed, const std::string& name) {
   for (const profile& p : all_profiles()) {
-    if (p.name == name) return author(seed, p).write();
+    if (p.name == name) return plan_generator(seed, p).write();
   }
   throw std::invalid_argument("there is no profile " + name);
 }
@@ -373,8 +373,8 @@ std::string describe(const step& s) {
   std::ostringstream out;
   out << s.at / 1us << " us";
   if (s.handlers != 0) out << " and " << s.handlers << " handlers";
-  out << ": " << name_of(s.what) << ' ' << peer_name(s.a);
-  switch (s.what) {
+  out << ": " << name_of(s.kind) << ' ' << peer_name(s.a);
+  switch (s.kind) {
     case action::send:
       out << " to " << peer_name(s.b) << ", " << s.count << " of up to " << s.size << " bytes";
       break;
@@ -398,7 +398,7 @@ std::string describe(const step& s) {
     default:
       break;
   }
-  if (s.what != action::send && s.count != 0) out << " count " << s.count;
+  if (s.kind != action::send && s.count != 0) out << " count " << s.count;
   if (s.time != 0ns) out << " time " << s.time / 1us << " us";
   if (s.flag) out << " flag";
   return out.str();

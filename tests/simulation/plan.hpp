@@ -1,7 +1,7 @@
 #pragma once
 
-// What shall happen in a history, drawn from its seed before anything happens: so steps can be left
-// out one by one, and what remains still means the same.
+// The steps of a history, drawn from its seed before the history starts: single steps can be left
+// out, and the others keep their meaning.
 
 #include <ilm/options.hpp>
 #include <ilm/testing/simulated_network.hpp>
@@ -49,12 +49,12 @@ enum class action : std::uint8_t {
   jump,         ///< the clock jumps by `time`
 };
 
-std::string_view name_of(action what);
+std::string_view name_of(action kind);
 
 struct step {
   nanoseconds at{};       ///< since the beginning
   unsigned handlers = 0;  ///< and then after so many more handlers
-  action what{};
+  action kind{};
   unsigned a = 0;
   unsigned b = 0;
   std::uint64_t count = 0;
@@ -76,10 +76,10 @@ struct plan {
   std::size_t peers() const noexcept { return options.size(); }
 };
 
-/// The names of the profiles: what kinds of trouble a history may meet.
+/// The names of the profiles: each selects kinds of faults.
 const std::vector<std::string>& profiles();
 
-/// Draws a plan. Throws std::invalid_argument for a profile that there is not.
+/// Draws a plan. Throws std::invalid_argument for an unknown profile.
 plan make_plan(std::uint64_t seed, const std::string& profile);
 
 /// One line for a step, and all lines of a plan.

@@ -4,29 +4,29 @@
 
 namespace simulation {
 
-void tally::add(const tally& other) {
-  for (auto field : {&tally::histories,
-                     &tally::messages,
-                     &tally::frames,
-                     &tally::frames_lost,
-                     &tally::frames_repeated,
-                     &tally::frames_reordered,
-                     &tally::frames_corrupted,
-                     &tally::crashes,
-                     &tally::power_cuts,
-                     &tally::shutdowns,
-                     &tally::stores_lost,
-                     &tally::rollbacks,
-                     &tally::cuts,
-                     &tally::partitions,
-                     &tally::clogs,
-                     &tally::store_failures,
-                     &tally::commits,
-                     &tally::flipped_bits,
-                     &tally::jumps,
-                     &tally::events,
-                     &tally::repeats,
-                     &tally::excused}) {
+void totals::add(const totals& other) {
+  for (auto field : {&totals::histories,
+                     &totals::messages,
+                     &totals::frames,
+                     &totals::frames_lost,
+                     &totals::frames_repeated,
+                     &totals::frames_reordered,
+                     &totals::frames_corrupted,
+                     &totals::crashes,
+                     &totals::power_cuts,
+                     &totals::shutdowns,
+                     &totals::stores_lost,
+                     &totals::rollbacks,
+                     &totals::cuts,
+                     &totals::partitions,
+                     &totals::clogs,
+                     &totals::store_failures,
+                     &totals::commits,
+                     &totals::flipped_bits,
+                     &totals::jumps,
+                     &totals::events,
+                     &totals::repeats,
+                     &totals::excused}) {
     this->*field += other.*field;
   }
   slowest = std::max(slowest, other.slowest);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Plays a plan with whole messengers in simulated time, under the eyes of the checker.
+// Plays a plan with whole messengers in simulated time, observed by the checker.
 
 #include "simulation/checker.hpp"
 #include "simulation/plan.hpp"
@@ -15,20 +15,20 @@ namespace simulation {
 enum class sabotage : std::uint8_t {
   none,
   repeat_delivery,  ///< an application gets a message twice
-  lose_delivery,    ///< an application does not get one that counts as taken
+  lose_delivery,    ///< an application misses a message that counts as taken
   swap_deliveries,  ///< two messages change places
   forgetful_store,  ///< a commit completes and never happens
   hasty_store,      ///< commits complete before they have happened
-  withheld_events,  ///< nobody hears of stores that were lost or went back
-  leaky_window,     ///< the checker is told a smaller window than the messenger has
+  withheld_events,  ///< the events of lost and rolled back stores are dropped
+  leaky_window,     ///< the checker gets a smaller window than the messenger
 };
 
 struct playing {
   sabotage planted = sabotage::none;
-  bool trace = false;  ///< whether to keep what happened, in words
+  bool trace = false;  ///< whether to keep a trace in words
 };
 
-struct tally {
+struct totals {
   std::uint64_t histories = 0;
   std::uint64_t messages = 0;
   std::uint64_t frames = 0;
@@ -50,19 +50,19 @@ struct tally {
   std::uint64_t jumps = 0;
   std::uint64_t events = 0;
   std::uint64_t repeats = 0;  ///< messages taken again in the documented window, or named
-  std::uint64_t excused = 0;  ///< gaps and repetitions of which nobody could know
-  /// The longest way from calm to converged, and the most frames a message that it took.
+  std::uint64_t excused = 0;  ///< gaps and repetitions without evidence
+  /// The longest time from calm to converged, and the most frames per message in it.
   std::chrono::nanoseconds slowest{};
   double most_frames = 0;
 
-  void add(const tally& other);
+  void add(const totals& other);
 };
 
 struct outcome {
   simulation::failure failure;
   std::uint64_t hash = 0;  ///< of all that happened: the same for the same plan
   std::vector<std::string> trace;
-  simulation::tally tally;
+  simulation::totals totals;
 };
 
 /// Plays a plan to its end. The same plan is played in the same way.

@@ -1,4 +1,4 @@
-// The one file that makes messengers: how processes begin, act and end.
+// The one file that instantiates messengers: processes start, send, take messages and end.
 
 #include "simulation/player.hpp"
 
@@ -8,15 +8,12 @@
 #include <sstream>
 #include <stdexcept>
 
-template class ilm::runtime::engine<simulation::peer_store, simulation::network,
-                                    simulation::handler, simulation::clock>;
-
 namespace simulation {
 namespace {
 
 std::size_t number_of(const std::string& peer) { return static_cast<std::size_t>(peer[0] - 'a'); }
 
-/// Commits what its caller believes to be there already.
+/// Commits after the caller was told that the commit had completed.
 asio::awaitable<void> commit_later(ilm::testing::simulated_store<peer_id>& store,
                                    ilm::batch<peer_id> change) {
   ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, 20ms);
@@ -39,7 +36,7 @@ asio::awaitable<void> peer_store::commit(const ilm::batch<peer_id>& change) {
 
 asio::awaitable<void> handler::operator()(ilm::message<peer_id> m) {
   std::shared_ptr<application> app = app_;
-  life_pointer l = life_;
+  process_pointer l = process_;
   if (app->time > 0ns) {
     ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, app->time);
     co_await timer.async_wait(asio::use_awaitable);
@@ -71,32 +68,32 @@ player::player(const plan& p, const playing& how)
     mix(number_of(from) * 8 + number_of(to));
     mix(f);
     note(from, " sends ", to, ' ', how_.trace ? wire::describe(f) : std::string());
-    checker_->frame_sent(number_of(from), number_of(to), f);
+    checker_->handle_frame_sent(number_of(from), number_of(to), f);
   });
   fabric_.watch_arrived(
       [this](const peer_id& from, const peer_id& to, std::span<const std::byte> f) {
         mix(number_of(to) * 8 + number_of(from) + 64);
         note(to, " gets from ", from, ' ', how_.trace ? wire::describe(f) : std::string());
-        checker_->frame_arrived(number_of(from), number_of(to), f);
+        checker_->handle_frame_arrived(number_of(from), number_of(to), f);
       });
   for (std::size_t i = 0; i < p.peers(); ++i) {
     actors_[i]->store.watch_commits([this, i](const stored_batch& change) {
       mix(128 + i);
       note(actors_[i]->name, " commits");
-      checker_->committed(i, change);
+      checker_->handle_commit(i, change);
     });
     actors_[i]->store.watch_unreadable(
         [this, i](ilm::box which, const peer_id& peer, std::uint64_t index) {
           note(actors_[i]->name, " cannot read index ", index, " of ", peer);
-          checker_->unreadable(i, which, number_of(peer), index);
+          checker_->handle_unreadable(i, which, number_of(peer), index);
         });
   }
 }
 
 player::~player() {
   for (auto& a : actors_) {
-    if (a->life) a->life->alive = false;
-    a->body.reset();
+    if (a->process) a->process->alive = false;
+    a->instance.reset();
   }
   scheduler_.poll();
   clock::reset();
@@ -118,43 +115,43 @@ void player::mix(std::span<const std::byte> bytes) noexcept {
 
 void player::start(std::size_t a) {
   actor& x = *actors_[a];
-  if (x.body) return;
+  if (x.instance) return;
   note(x.name, " starts");
-  x.life = std::make_shared<life>();
-  checker_->started(a);
+  x.process = std::make_shared<process_state>();
+  checker_->handle_start(a);
   ilm::options o = plan_.options[a];
-  o.seed = *o.seed * 100'000 + ++x.lives;
-  x.body = std::make_unique<messenger>(scheduler_, peer_store(x.store, how_.planted),
-                                       fabric_.join(x.name), handler(x.app, x.life), o);
+  o.seed = *o.seed * 100'000 + ++x.starts;
+  x.instance = std::make_unique<messenger>(scheduler_, peer_store(x.store, how_.planted),
+                                           fabric_.join(x.name), handler(x.app, x.process), o);
   x.leaving = false;
-  // Several, so that no event waits for the one before it to be read: a process that ends right
-  // after it was told would take it with it.
-  for (int i = 0; i < 16; ++i) watch_events(a, x.life);
+  // Several at once, so that no event waits for the previous one to be read and is lost with a
+  // process that ends.
+  for (int i = 0; i < 16; ++i) watch_events(a, x.process);
 }
 
-void player::watch_events(std::size_t a, const life_pointer& l) {
-  actors_[a]->body->next_event([this, a, l](std::error_code failed, told_event e) {
+void player::watch_events(std::size_t a, const process_pointer& l) {
+  actors_[a]->instance->next_event([this, a, l](std::error_code failed, event_type e) {
     if (failed || !l->alive) return;
-    hear(a, e);
+    handle_event(a, e);
     watch_events(a, l);
   });
 }
 
-void player::hear(std::size_t a, const told_event& e) {
-  ++out_.tally.events;
+void player::handle_event(std::size_t a, const event_type& e) {
+  ++out_.totals.events;
   mix(static_cast<std::uint64_t>(e.kind) + 256);
-  note(actors_[a]->name, " is told about ", e.peer ? *e.peer : std::string("itself"), ": ",
+  note(actors_[a]->name, " gets an event about ", e.peer ? *e.peer : std::string("itself"), ": ",
        ilm::describe(e));
-  if (!e.peer) return checker_->told_alone(a, e);
+  if (!e.peer) return checker_->handle_own_event(a, e);
   bool grave = e.kind == ilm::event_kind::peer_reset || e.kind == ilm::event_kind::store_lost ||
                e.kind == ilm::event_kind::rolled_back ||
                e.kind == ilm::event_kind::peer_rolled_back;
   if (how_.planted == sabotage::withheld_events && grave) return;
-  checker_->told(a, number_of(*e.peer), e);
+  checker_->handle_event(a, number_of(*e.peer), e);
 }
 
 void player::send(const step& s) {
-  if (!actors_[s.a]->body || actors_[s.a]->leaving) return;
+  if (!actors_[s.a]->instance || actors_[s.a]->leaving) return;
   for (std::uint64_t i = 0; i < s.count; ++i) {
     // Drawn from the step alone, so that leaving others out does not change it.
     std::uint64_t z = (static_cast<std::uint64_t>(s.at.count()) + i + 1) * 0x9e3779b97f4a7c15;
@@ -164,38 +161,40 @@ void player::send(const step& s) {
 
 void player::send_one(std::size_t from, std::size_t to, std::size_t size) {
   actor& x = *actors_[from];
-  std::size_t number = checker_->sending(from, to, size);
+  std::size_t number = checker_->handle_send(from, to, size);
   note(x.name, " sends message ", number, " to ", peer_name(to), ", ", size, " bytes");
-  x.body->send_to(peer_name(to), contents_of(from, to, number, size),
-                  [this, from, to, number, l = x.life](std::error_code e, std::uint64_t sequence) {
-                    fate f = fate::accepted;
-                    // Who is dead hears nothing.
-                    if (e) f = fate::failed;
-                    if (!l->alive || e == asio::error::operation_aborted) f = fate::interrupted;
-                    note("message ", number, " of ", peer_name(from), " to ", peer_name(to), ": ",
-                         e ? e.message() : std::string("stored"));
-                    checker_->sent(from, to, number, f, sequence);
-                    if (f == fate::accepted && number % 8 == 0) {
-                      ask_receipt(from, to, number, sequence);
-                    }
-                  });
+  x.instance->send_to(
+      peer_name(to), contents_of(from, to, number, size),
+      [this, from, to, number, l = x.process](std::error_code e, std::uint64_t sequence) {
+        fate f = fate::accepted;
+        // A process that has ended gets no result.
+        if (e) f = fate::failed;
+        if (!l->alive || e == asio::error::operation_aborted) f = fate::interrupted;
+        note("message ", number, " of ", peer_name(from), " to ", peer_name(to), ": ",
+             e ? e.message() : std::string("stored"));
+        checker_->handle_sent(from, to, number, f, sequence);
+        if (f == fate::accepted && number % 8 == 0) {
+          ask_receipt(from, to, number, sequence);
+        }
+      });
 }
 
 void player::ask_receipt(std::size_t from, std::size_t to, std::size_t number,
                          std::uint64_t sequence) {
-  actors_[from]->body->delivered(
+  actors_[from]->instance->wait_delivered(
       peer_name(to), sequence,
-      [this, from, to, number, l = actors_[from]->life](std::error_code e) {
-        if (!e && l->alive) checker_->got_receipt(from, to, number);
+      [this, from, to, number, l = actors_[from]->process](std::error_code e) {
+        if (!e && l->alive) checker_->handle_receipt(from, to, number);
       });
 }
 
 void player::take(std::size_t at, const ilm::message<peer_id>& m) {
-  auto tell = [&](const ilm::message<peer_id>& what) {
-    mix(512 + what.index);
-    note(actors_[at]->name, " takes ", what.from, "'s sequence ", what.sequence, ", index ",
-         what.index);
-    checker_->took(at, number_of(what.from), what.index, what.sequence, what.contents.view());
+  auto report = [&](const ilm::message<peer_id>& taken) {
+    mix(512 + taken.index);
+    note(actors_[at]->name, " takes ", taken.from, "'s sequence ", taken.sequence, ", index ",
+         taken.index);
+    checker_->handle_taken(at, number_of(taken.from), taken.index, taken.sequence,
+                           taken.contents.view());
   };
   bool chosen = ++deliveries_ % 10 == 0;
   if (how_.planted == sabotage::lose_delivery && chosen) return;
@@ -203,45 +202,45 @@ void player::take(std::size_t at, const ilm::message<peer_id>& m) {
     withheld_ = std::make_unique<ilm::message<peer_id>>(m);
     return;
   }
-  tell(m);
-  if (withheld_) tell(*std::exchange(withheld_, nullptr));
-  if (how_.planted == sabotage::repeat_delivery && chosen) tell(m);
+  report(m);
+  if (withheld_) report(*std::exchange(withheld_, nullptr));
+  if (how_.planted == sabotage::repeat_delivery && chosen) report(m);
 }
 
 void player::destroy(std::size_t a, bool lands, const std::function<void()>& change) {
   actor& x = *actors_[a];
   x.store.crash(lands);
   fabric_.end(x.name);
-  if (x.life) x.life->alive = false;
-  x.body.reset();
+  if (x.process) x.process->alive = false;
+  x.instance.reset();
   x.leaving = false;
   image before = x.store.content();
   change();
-  checker_->ended(a, before, x.store.content());
+  checker_->handle_end(a, before, x.store.content());
 }
 
 void player::kill(std::size_t a, bool lands) {
-  if (!actors_[a]->body) return;
+  if (!actors_[a]->instance) return;
   note(actors_[a]->name, " crashes");
-  ++out_.tally.crashes;
+  ++out_.totals.crashes;
   destroy(a, lands, [] {});
 }
 
 void player::shut_down(std::size_t a, nanoseconds time) {
   actor& x = *actors_[a];
-  if (!x.body || x.leaving) return;
+  if (!x.instance || x.leaving) return;
   note(x.name, " shuts down");
-  ++out_.tally.shutdowns;
+  ++out_.totals.shutdowns;
   x.leaving = true;
   x.failures_before = x.store.failures();
-  x.body->shutdown(
-      time, [this, a, l = x.life](std::error_code e, const ilm::shutdown_report<peer_id>& report) {
-        if (!l->alive) return;
-        note(actors_[a]->name, " has shut down");
-        checker_->shut_down(a, report,
-                            !e && actors_[a]->store.failures() == actors_[a]->failures_before);
-        destroy(a, false, [] {});
-      });
+  x.instance->shutdown(time, [this, a, l = x.process](std::error_code e,
+                                                      const ilm::shutdown_report<peer_id>& report) {
+    if (!l->alive) return;
+    note(actors_[a]->name, " has shut down");
+    checker_->handle_shutdown(a, report,
+                              !e && actors_[a]->store.failures() == actors_[a]->failures_before);
+    destroy(a, false, [] {});
+  });
 }
 
 }  // namespace simulation

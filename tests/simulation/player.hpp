@@ -1,6 +1,6 @@
 #pragma once
 
-// The stage: peers with disks and applications on a simulated network, and the steps of a plan.
+// Peers with disks and applications on a simulated network, and the steps of a plan.
 
 #include "simulation/play.hpp"
 
@@ -26,13 +26,13 @@ using disk = ilm::testing::simulated_disk<peer_id>;
 using network = ilm::testing::simulated_network<peer_id>;
 using fabric = ilm::testing::simulated_fabric<peer_id>;
 
-/// One life of a process: whoever acts for it looks whether it still is.
-struct life {
+/// Shared by the callbacks of one process: they ignore results once it has ended.
+struct process_state {
   bool alive = true;
 };
-using life_pointer = std::shared_ptr<life>;
+using process_pointer = std::shared_ptr<process_state>;
 
-/// How an application behaves.
+/// The behaviour of an application.
 struct application {
   nanoseconds time{};             ///< that it takes over a message
   std::uint64_t fails_every = 0;  ///< offers; 0: never, 1: always
@@ -65,14 +65,14 @@ class peer_store {
 /// Stands between a messenger and its application.
 class handler {
  public:
-  handler(std::shared_ptr<application> app, life_pointer l)
-      : app_(std::move(app)), life_(std::move(l)) {}
+  handler(std::shared_ptr<application> app, process_pointer l)
+      : app_(std::move(app)), process_(std::move(l)) {}
 
   asio::awaitable<void> operator()(ilm::message<peer_id> m);
 
  private:
   std::shared_ptr<application> app_;
-  life_pointer life_;
+  process_pointer process_;
 };
 
 using messenger = ilm::messenger<peer_store, network, handler>;
@@ -81,10 +81,10 @@ struct actor {
   std::string name;
   disk store;
   std::shared_ptr<application> app = std::make_shared<application>();
-  life_pointer life;
-  std::unique_ptr<messenger> body;
+  process_pointer process;
+  std::unique_ptr<messenger> instance;
   std::vector<image> copies;
-  std::uint64_t lives = 0;
+  std::uint64_t starts = 0;
   bool leaving = false;  ///< is being shut down
   std::uint64_t failures_before = 0;
 };
@@ -105,14 +105,14 @@ class player {
   void act_on_store(const step& s);
 
   void start(std::size_t a);
-  void watch_events(std::size_t a, const life_pointer& l);
-  void hear(std::size_t a, const told_event& e);
+  void watch_events(std::size_t a, const process_pointer& l);
+  void handle_event(std::size_t a, const event_type& e);
   void send(const step& s);
   void send_one(std::size_t from, std::size_t to, std::size_t size);
   void ask_receipt(std::size_t from, std::size_t to, std::size_t number, std::uint64_t sequence);
   void take(std::size_t at, const ilm::message<peer_id>& m);
   void kill(std::size_t a, bool lands);
-  /// Ends a's process, then lets `change` do to its disk what it likes.
+  /// Ends a's process, then calls `change` to alter its disk.
   void destroy(std::size_t a, bool lands, const std::function<void()>& change);
   void shut_down(std::size_t a, nanoseconds time);
   void flap(std::size_t a, std::size_t b, std::uint64_t count, nanoseconds pause);
@@ -154,6 +154,3 @@ class player {
 
 }  // namespace simulation
 
-// In player.cpp: an engine takes a compiler a while.
-extern template class ilm::runtime::engine<simulation::peer_store, simulation::network,
-                                           simulation::handler, simulation::clock>;

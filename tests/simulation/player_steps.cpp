@@ -29,7 +29,7 @@ outcome player::play() {
   if (!checker_->found()) checker_->finish();
   out_.failure = checker_->found();
   const auto& c = fabric_.counts();
-  tally& t = out_.tally;
+  totals& t = out_.totals;
   t.histories = 1;
   t.messages = checker_->messages();
   t.repeats = checker_->repeats();
@@ -46,7 +46,7 @@ outcome player::play() {
   return std::move(out_);
 }
 
-/// Up to the moment of a step, and then so many handlers on: between any two, a process can end.
+/// Runs to the time of a step, then `handlers` handlers more: a process can end between any two.
 void player::run_to(const step& s) {
   nanoseconds target = s.at + jumped_;
   nanoseconds here = clock::now().time_since_epoch();
@@ -56,9 +56,9 @@ void player::run_to(const step& s) {
 }
 
 void player::act(const step& s) {
-  mix(static_cast<std::uint64_t>(s.what) + 1024);
+  mix(static_cast<std::uint64_t>(s.kind) + 1024);
   note("* ", how_.trace ? describe(s) : std::string());
-  switch (s.what) {
+  switch (s.kind) {
     case action::send:
       return send(s);
     case action::crash:
@@ -72,7 +72,7 @@ void player::act(const step& s) {
       actors_[s.a]->app->fails_every = s.count;
       return;
     case action::jump:
-      ++out_.tally.jumps;
+      ++out_.totals.jumps;
       jumped_ += s.time;
       return clock::jump(s.time);
     case action::faults:
@@ -95,27 +95,27 @@ void player::act(const step& s) {
 void player::act_on_network(const step& s) {
   std::string a = peer_name(s.a);
   std::string b = peer_name(s.b);
-  switch (s.what) {
+  switch (s.kind) {
     case action::faults:
       if (s.faults.corruption > 0) checker_->corruption_begins();
       return fabric_.set_faults(a, b, s.faults);
     case action::block:
-      ++out_.tally.partitions;
+      ++out_.totals.partitions;
       return fabric_.block(a, b);
     case action::unblock:
       return fabric_.unblock(a, b);
     case action::clog:
-      ++out_.tally.clogs;
+      ++out_.totals.clogs;
       return fabric_.clog(a, b);
     case action::unclog:
       return fabric_.unclog(a, b);
     case action::stall:
-      ++out_.tally.clogs;
+      ++out_.totals.clogs;
       return fabric_.stall(a, b);
     case action::resume:
       return fabric_.resume(a, b);
     case action::cut:
-      ++out_.tally.cuts;
+      ++out_.totals.cuts;
       return fabric_.disconnect(a, b);
     case action::mend:
       return fabric_.connect(a, b);
@@ -128,7 +128,7 @@ void player::act_on_network(const step& s) {
 
 void player::flap(std::size_t a, std::size_t b, std::uint64_t count, nanoseconds pause) {
   for (std::uint64_t i = 0; i < count; ++i) {
-    ++out_.tally.cuts;
+    ++out_.totals.cuts;
     fabric_.disconnect(peer_name(a), peer_name(b));
     clock::run_for(scheduler_, pause / 2);
     fabric_.connect(peer_name(a), peer_name(b));
@@ -139,7 +139,7 @@ void player::flap(std::size_t a, std::size_t b, std::uint64_t count, nanoseconds
 void player::act_on_store(const step& s) {
   actor& x = *actors_[s.a];
   ilm::testing::disk_behaviour& how = x.store.behaviour();
-  switch (s.what) {
+  switch (s.kind) {
     case action::slow_store:
       how.commit_time = how.read_time = how.open_time = s.time;
       how.answer_time = s.span;
@@ -163,11 +163,11 @@ void player::act_on_store(const step& s) {
       x.store.sync();
       break;
     case action::power_cut:
-      ++out_.tally.power_cuts;
+      ++out_.totals.power_cuts;
       destroy(s.a, s.flag, [&] { x.store.power_cut(s.count); });
       break;
     case action::lose_store:
-      ++out_.tally.stores_lost;
+      ++out_.totals.stores_lost;
       destroy(s.a, s.flag, [&] { x.store.lose(); });
       break;
     case action::copy_store:
@@ -175,7 +175,7 @@ void player::act_on_store(const step& s) {
       break;
     case action::put_back:
       if (x.copies.empty()) break;
-      ++out_.tally.rollbacks;
+      ++out_.totals.rollbacks;
       destroy(s.a, s.flag, [&] { x.store.put_back(x.copies[s.count % x.copies.size()]); });
       break;
     default:
@@ -185,12 +185,12 @@ void player::act_on_store(const step& s) {
 
 void player::flip(std::size_t a, std::size_t b, bool inbox, std::uint64_t which) {
   const image& content = actors_[a]->store.content();
-  auto shelf = content.shelves.find(peer_name(b));
-  if (shelf == content.shelves.end()) return;
+  auto stored = content.peers.find(peer_name(b));
+  if (stored == content.peers.end()) return;
   ilm::box box = inbox ? ilm::box::inbox : ilm::box::outbox;
-  const auto& messages = shelf->second.of(box);
+  const auto& messages = stored->second.of(box);
   if (messages.empty()) return;
-  ++out_.tally.flipped_bits;
+  ++out_.totals.flipped_bits;
   actors_[a]->store.flip(box, peer_name(b), messages[which % messages.size()].index);
 }
 
@@ -200,10 +200,10 @@ void player::cure(std::size_t a) {
   actors_[a]->store.behaviour() = well;
 }
 
-/// Looks whether the bounds hold.
+/// Checks the bounds of all messengers.
 void player::sample() {
   for (std::size_t i = 0; i < actors_.size(); ++i) {
-    if (actors_[i]->body) checker_->bound(i, actors_[i]->body->statistics());
+    if (actors_[i]->instance) checker_->check_bounds(i, actors_[i]->instance->statistics());
   }
 }
 
@@ -231,18 +231,18 @@ void player::end_trouble() {
   };
   if (!clock::run_until(
           scheduler_, [&] { return !leaving(); }, 10s)) {
-    return checker_->fail("shutdown does not end", checker_->standing());
+    return checker_->fail("shutdown does not end", checker_->summary());
   }
   for (std::size_t i = 0; i < actors_.size(); ++i) start(i);
 }
 
 bool player::quiet() {
-  // Asking costs time, so not after each handler.
+  // The checks are slow: not after each handler.
   if (checker_->found()) return true;
   if (++asked_ % 16 != 0) return false;
   if (checker_->open_sends() != 0 || checker_->outstanding() != 0) return false;
   for (const auto& a : actors_) {
-    if (a->body->connected_peers().size() + 1 < actors_.size()) return false;
+    if (a->instance->connected_peers().size() + 1 < actors_.size()) return false;
   }
   return true;
 }
@@ -253,25 +253,25 @@ void player::converge() {
   std::size_t waiting = checker_->outstanding() + checker_->open_sends();
   if (!clock::run_until(
           scheduler_, [this] { return quiet(); }, longest_calm)) {
-    return checker_->fail("does not converge", checker_->standing());
+    return checker_->fail("does not converge", checker_->summary());
   }
   if (checker_->found()) return;
   nanoseconds took = clock::now().time_since_epoch() - begin;
-  out_.tally.slowest = took;
+  out_.totals.slowest = took;
   // A bound on frames: a few for each message, for each pair to meet, and to keep sessions alive.
   double pairs = static_cast<double>(actors_.size() * (actors_.size() - 1));
   double alive = pairs * (2 + 4 * std::chrono::duration<double>(took).count());
   double used = static_cast<double>(fabric_.counts().sent - frames);
   double each = std::max(0.0, used - alive) / (static_cast<double>(waiting) + pairs);
-  out_.tally.most_frames = each;
+  out_.totals.most_frames = each;
   if (each > 12) {
     checker_->fail("too many frames", std::to_string(fabric_.counts().sent - frames) + " for " +
                                           std::to_string(waiting) + " messages" +
-                                          checker_->standing());
+                                          checker_->summary());
   }
 }
 
-/// Where nothing is to be done, nothing is: but for pings, and what answers them.
+/// Without work there are no commits, and no frames but pings and their answers.
 void player::idle() {
   // A store that failed is tried again after up to two seconds.
   clock::run_for(scheduler_, 3s);
@@ -294,16 +294,17 @@ void player::idle() {
   if (commits != 0) checker_->fail("not idle", "commits where nothing happens");
 }
 
-/// All shut down, and have nothing left.
+/// All messengers shut down with nothing left.
 void player::leave() {
   for (std::size_t i = 0; i < actors_.size(); ++i) shut_down(i, 5s);
   auto gone = [this] {
-    return std::none_of(actors_.begin(), actors_.end(), [](const auto& a) { return !!a->body; });
+    return std::none_of(actors_.begin(), actors_.end(),
+                        [](const auto& a) { return !!a->instance; });
   };
   if (!clock::run_until(scheduler_, gone, 10s)) {
-    checker_->fail("shutdown does not end", checker_->standing());
+    checker_->fail("shutdown does not end", checker_->summary());
   }
-  out_.tally.shutdowns -= actors_.size();
+  out_.totals.shutdowns -= actors_.size();
 }
 
 }  // namespace simulation

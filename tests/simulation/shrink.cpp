@@ -78,11 +78,11 @@ class shrinker {
   bool simplify() {
     bool any = false;
     for (std::size_t i = 0; i < best_.plan.steps.size(); ++i) {
-      while (best_.plan.steps[i].what == action::send &&
+      while (best_.plan.steps[i].kind == action::send &&
              change(i, [](step& s) { s.count = std::max<std::uint64_t>(s.count / 2, 1); })) {
         any = true;
       }
-      any = change(i, [](step& s) { s.size = s.what == action::send ? 8 : s.size; }) || any;
+      any = change(i, [](step& s) { s.size = s.kind == action::send ? 8 : s.size; }) || any;
       any = change(i, [](step& s) { s.handlers = 0; }) || any;
       any = change(i, [](step& s) { s.time = s.span = 0ns; }) || any;
       any = change(i, [](step& s) { s.faults.corruption = 0; }) || any;

@@ -1,6 +1,6 @@
 #pragma once
 
-// Makes a history that fails as short as it goes.
+// Shortens a failing history.
 
 #include "simulation/play.hpp"
 

@@ -1,5 +1,4 @@
-// ilm_simulate: plays random histories, as many as one likes, and shows the short way to each
-// failure.
+// ilm_simulate: plays any number of random histories, and shows a short history for each failure.
 
 #include "simulation/play.hpp"
 #include "simulation/shrink.hpp"
@@ -19,7 +18,7 @@
 
 namespace {
 
-using simulation::tally;
+using simulation::totals;
 using wall_clock = std::chrono::steady_clock;
 
 constexpr const char* usage =
@@ -39,7 +38,7 @@ constexpr const char* usage =
 
 Profiles:)";
 
-struct wishes {
+struct simulate_options {
   std::uint64_t first = 1;
   std::uint64_t last = 1000;
   double minutes = 0;
@@ -57,8 +56,8 @@ void print_usage(std::ostream& out) {
   out << '\n';
 }
 
-wishes read_arguments(const std::vector<std::string>& arguments) {
-  wishes w;
+simulate_options read_arguments(const std::vector<std::string>& arguments) {
+  simulate_options w;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& name = arguments[i];
     auto value = [&]() -> const std::string& {
@@ -100,7 +99,7 @@ std::string replay_command(std::uint64_t seed, const std::string& profile) {
   return "ilm_simulate --profile " + profile + " --replay " + std::to_string(seed);
 }
 
-int replay(const wishes& w) {
+int replay(const simulate_options& w) {
   int result = 0;
   for (const std::string& profile : w.profiles) {
     simulation::plan p = simulation::make_plan(*w.replay, profile);
@@ -123,15 +122,15 @@ int replay(const wishes& w) {
   return result;
 }
 
-/// Plays seeds in some threads, and gathers what came of it.
+/// Plays seeds in several threads, and sums up the results.
 class campaign {
  public:
-  explicit campaign(const wishes& w) : wishes_(w), totals_(w.profiles.size()) {}
+  explicit campaign(const simulate_options& w) : options_(w), totals_(w.profiles.size()) {}
 
   int run() {
-    next_ = wishes_.first * wishes_.profiles.size();
+    next_ = options_.first * options_.profiles.size();
     std::vector<std::thread> threads;
-    for (unsigned i = 1; i < wishes_.jobs; ++i) threads.emplace_back([this] { play_seeds(); });
+    for (unsigned i = 1; i < options_.jobs; ++i) threads.emplace_back([this] { play_seeds(); });
     play_seeds();
     for (std::thread& t : threads) t.join();
     if (progress_shown_) std::cerr << '\n';
@@ -143,7 +142,7 @@ class campaign {
   struct failed {
     std::string profile;
     std::uint64_t seed;
-    simulation::failure what;
+    simulation::failure failure;
   };
 
   double seconds() const {
@@ -151,43 +150,43 @@ class campaign {
   }
 
   bool goes_on(std::uint64_t seed) {
-    if (wishes_.minutes > 0 ? seconds() > wishes_.minutes * 60 : seed > wishes_.last) return false;
+    if (options_.minutes > 0 ? seconds() > options_.minutes * 60 : seed > options_.last)
+      return false;
     std::lock_guard lock(mutex_);
-    return wishes_.keep_going || failures_.size() < 10;
+    return options_.keep_going || failures_.size() < 10;
   }
 
   void play_seeds() {
-    std::size_t kinds = wishes_.profiles.size();
+    std::size_t kinds = options_.profiles.size();
     for (;;) {
       std::uint64_t turn = next_++;
       std::uint64_t seed = turn / kinds;
       if (!goes_on(seed)) return;
-      const std::string& profile = wishes_.profiles[turn % kinds];
+      const std::string& profile = options_.profiles[turn % kinds];
       auto begin = wall_clock::now();
       simulation::outcome o = simulation::play(simulation::make_plan(seed, profile));
       double spent = std::chrono::duration<double>(wall_clock::now() - begin).count();
       if (o.failure) report(seed, profile, o.failure);
       std::lock_guard lock(mutex_);
-      totals_[turn % kinds].sum.add(o.tally);
+      totals_[turn % kinds].sum.add(o.totals);
       totals_[turn % kinds].seconds += spent;
       if (o.failure) ++totals_[turn % kinds].failures;
       show_progress(seed);
     }
   }
 
-  void report(std::uint64_t seed, const std::string& profile, const simulation::failure& what) {
+  void report(std::uint64_t seed, const std::string& profile, const simulation::failure& f) {
     {
       std::lock_guard lock(mutex_);
-      failures_.push_back({profile, seed, what});
+      failures_.push_back({profile, seed, f});
       if (failures_.size() > 3) {
-        std::cout << "\nFAILED: " << what.kind << ": " << replay_command(seed, profile)
-                  << std::endl;
+        std::cout << "\nFAILED: " << f.kind << ": " << replay_command(seed, profile) << std::endl;
         return;
       }
     }
     simulation::shrunk s = simulation::shrink(simulation::make_plan(seed, profile), {});
     std::lock_guard lock(mutex_);
-    std::cout << "\nFAILED: " << what.kind << ": " << what.text
+    std::cout << "\nFAILED: " << f.kind << ": " << f.text
               << "\nreplay it: " << replay_command(seed, profile)
               << "\na short history that fails so:\n"
               << describe(s.plan) << s.outcome.failure.text << std::endl;
@@ -198,7 +197,7 @@ class campaign {
     if (now < shown_at_ + 1) return;
     shown_at_ = now;
     progress_shown_ = true;
-    tally all;
+    totals all;
     for (const total& t : totals_) all.add(t.sum);
     std::cerr << "\rseed " << seed << ": " << all.histories << " histories, " << all.messages
               << " messages, " << all.crashes << " crashes, " << failures_.size() << " failures, "
@@ -206,7 +205,7 @@ class campaign {
   }
 
   void print_table() const {
-    tally all;
+    totals all;
     std::cout << std::left << std::setw(12) << "profile" << std::right;
     for (const char* column : {"histories", "messages", "frames", "crashes", "lost", "rollbacks",
                                "failures", "hist./s", "msg./s", "slowest", "frames/msg"}) {
@@ -217,7 +216,7 @@ class campaign {
       const total& t = totals_[i];
       all.add(t.sum);
       double time = std::max(t.seconds, 1e-9);
-      std::cout << std::left << std::setw(12) << wishes_.profiles[i] << std::right << std::setw(11)
+      std::cout << std::left << std::setw(12) << options_.profiles[i] << std::right << std::setw(11)
                 << t.sum.histories << std::setw(11) << t.sum.messages << std::setw(11)
                 << t.sum.frames << std::setw(11) << t.sum.crashes + t.sum.power_cuts
                 << std::setw(11) << t.sum.stores_lost << std::setw(11) << t.sum.rollbacks
@@ -240,17 +239,18 @@ class campaign {
               << all.excused << " of which nobody could know, " << failures_.size()
               << " failures\n";
     for (const failed& f : failures_) {
-      std::cout << "FAILED: " << f.what.kind << ": " << replay_command(f.seed, f.profile) << '\n';
+      std::cout << "FAILED: " << f.failure.kind << ": " << replay_command(f.seed, f.profile)
+                << '\n';
     }
   }
 
   struct total {
-    tally sum;
+    totals sum;
     double seconds = 0;
     std::uint64_t failures = 0;
   };
 
-  const wishes& wishes_;
+  const simulate_options& options_;
   std::atomic<std::uint64_t> next_{0};
   wall_clock::time_point began_ = wall_clock::now();
   std::mutex mutex_;
@@ -269,7 +269,7 @@ int main(int count, char** values) {
       print_usage(std::cout);
       return 0;
     }
-    wishes w = read_arguments(arguments);
+    simulate_options w = read_arguments(arguments);
     return w.replay ? replay(w) : campaign(w).run();
   } catch (const std::exception& e) {
     std::cerr << e.what() << '\n';

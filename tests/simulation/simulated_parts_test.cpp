@@ -30,7 +30,7 @@ using store = ilm::testing::simulated_store<std::string>;
 static_assert(ilm::network<network>);
 static_assert(ilm::backend<store, std::string>);
 
-/// Runs a coroutine to its end; what it threw, if it threw.
+/// Runs a coroutine to its end; the error that it threw, if any.
 std::error_code run(scheduler& s, asio::awaitable<void> work) {
   std::error_code thrown;
   bool done = false;
@@ -48,7 +48,7 @@ std::error_code run(scheduler& s, asio::awaitable<void> work) {
 
 std::vector<std::byte> one_byte(int value) { return {static_cast<std::byte>(value)}; }
 
-/// What arrives at `at`: "+a" and "-a" for sessions, "a1" for frames.
+/// Records the events of `at`: "+a" and "-a" for sessions, "a1" for frames.
 struct receiver {
   receiver(scheduler& s, network net) : at(std::make_shared<network>(std::move(net))) {
     asio::co_spawn(s, receive(at, seen), asio::detached);
@@ -113,12 +113,12 @@ TEST_CASE("a scheduler's executor fits any_io_executor and strands") {
   CHECK(&asio::query(any, asio::execution::context) == &s);
 }
 
-TEST_CASE("a scheduler destroys what it never ran") {
+TEST_CASE("a scheduler destroys handlers that it never ran") {
   auto token = std::make_shared<int>();
   {
     scheduler s;
     asio::post(s, [token] {});
-    // Larger than what it recycles.
+    // Larger than the blocks that it recycles.
     asio::post(s, [token, large = std::array<char, 500>()] { static_cast<void>(large); });
     CHECK(token.use_count() == 3);
   }
@@ -205,7 +205,7 @@ TEST_CASE("a send on a stalled link waits, and ends when it is cancelled") {
   clock::reset();
 }
 
-TEST_CASE("whoever was ended in a simulated network sends nothing more, and the others are told") {
+TEST_CASE("a network that was ended sends nothing more, and the other peers get a down") {
   clock::reset();
   scheduler s;
   fabric net;
@@ -286,7 +286,7 @@ TEST_CASE("a power cut takes back commits that were not synced, the last ones fi
   CHECK(d.unsynced() == 2);
   d.power_cut(1);
   CHECK(d.content().messages() == 2);
-  CHECK(d.content().shelves.at("b").where.outbox_next == 3);
+  CHECK(d.content().peers.at("b").where.outbox_next == 3);
   d.power_cut(0);
   CHECK(d.content().messages() == 2);
   clock::reset();

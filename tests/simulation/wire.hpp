@@ -1,7 +1,7 @@
 #pragma once
 
-// The wire format once more, read from the tables in include/ilm/protocol/README.md: the checker
-// judges frames with eyes of its own.
+// A second decoder of the wire format, written from the tables in include/ilm/protocol/README.md:
+// the checker shares no code with the library.
 
 #include <compare>
 #include <cstddef>
@@ -60,10 +60,10 @@ struct frame {
   bool bye = false;
 };
 
-/// None for what is no frame, or a damaged one.
+/// None for bytes that are no frame, or a damaged one.
 std::optional<frame> read(std::span<const std::byte> bytes);
 
-/// A frame in words, for traces.
+/// A frame as text, for traces.
 std::string describe(std::span<const std::byte> bytes);
 
 }  // namespace simulation::wire

@@ -1,4 +1,8 @@
 // Included before every file of the suites that link Asio, by CMake. Third-party headers only.
+#if defined(__clang__) && !defined(ASIO_HAS_CO_AWAIT)
+#define ASIO_HAS_CO_AWAIT 1  // which ilm/detail/co_await.hpp says later than here
+#endif
+
 #include "support/catch.hpp"
 
 #include <asio/awaitable.hpp>

@@ -1,5 +1,7 @@
 #include "support/tcp.hpp"
 
+#include <ilm/networks/tcp/address.hpp>
+
 #include <asio/connect.hpp>
 #include <asio/detached.hpp>
 #include <asio/redirect_error.hpp>
@@ -7,8 +9,6 @@
 
 #include <algorithm>
 #include <array>
-
-template class ilm::detail::tcp::core<std::string>;
 
 namespace test::tcp {
 

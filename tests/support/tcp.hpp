@@ -6,7 +6,11 @@
 #include <ilm/codecs/bytes.hpp>
 #include <ilm/networks/tcp.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -17,9 +21,6 @@
 #include <system_error>
 #include <utility>
 #include <vector>
-
-// Compiled in tcp.cpp.
-extern template class ilm::detail::tcp::core<std::string>;
 
 namespace test::tcp {
 

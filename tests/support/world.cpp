@@ -2,8 +2,6 @@
 
 #include <utility>
 
-template class ilm::runtime::engine<test::backend, test::network, test::handler, test::clock>;
-
 namespace test {
 
 peer::peer(asio::io_context& context, fabric& net, std::string name)
@@ -47,12 +45,12 @@ asio::awaitable<std::uint64_t> peer::send_to(std::string to, std::string text) {
   co_return co_await messenger_->send_to(to, text);
 }
 
-asio::awaitable<void> peer::delivered(std::string to, std::uint64_t sequence) {
-  co_await messenger_->delivered(to, sequence);
+asio::awaitable<void> peer::wait_delivered(std::string to, std::uint64_t sequence) {
+  co_await messenger_->wait_delivered(to, sequence);
 }
 
-asio::awaitable<ilm::sequence_range> peer::pending(std::string to) {
-  co_return co_await messenger_->pending(to);
+asio::awaitable<ilm::sequence_range> peer::undelivered(std::string to) {
+  co_return co_await messenger_->undelivered(to);
 }
 
 asio::awaitable<report> peer::shutdown(std::chrono::nanoseconds timeout) {

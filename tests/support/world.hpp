@@ -113,8 +113,8 @@ class peer {
 
   // What the messenger's members of these names do.
   asio::awaitable<std::uint64_t> send_to(std::string to, std::string text);
-  asio::awaitable<void> delivered(std::string to, std::uint64_t sequence);
-  asio::awaitable<ilm::sequence_range> pending(std::string to);
+  asio::awaitable<void> wait_delivered(std::string to, std::uint64_t sequence);
+  asio::awaitable<ilm::sequence_range> undelivered(std::string to);
   asio::awaitable<report> shutdown(std::chrono::nanoseconds timeout);
   ilm::messenger_statistics<std::string> statistics() const;
   /// The statistics about one peer; all zero if there are none.

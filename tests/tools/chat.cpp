@@ -13,23 +13,23 @@ namespace {
 
 constexpr const char* prompt = "--- type; … is on its way, ✓ has arrived; /quit ends";
 
-/// One of two who chat, over as many lives as it takes.
+/// One side of the chat, over any number of processes.
 class person {
  public:
-  person(std::string name, const test::temporary_directory& place)
+  person(std::string name, const test::temporary_directory& directory)
       : name_(std::move(name)),
-        store_(place / (name_ + ".db")),
-        output_(place / (name_ + ".out")) {}
+        store_(directory / (name_ + ".db")),
+        output_(directory / (name_ + ".out")) {}
 
-  /// Until it asks for lines.
+  /// Returns when the program asks for lines.
   void start(const person& peer) {
     running_.emplace(
         CHAT_PROGRAM,
         std::vector<std::string>{name_, "--listen", address_, "--peer",
                                  peer.name_ + "=" + peer.address_, "--store", store_.string()},
         output_);
-    ++lives_;
-    bool in_time = test::wait_until([this] { return printed(prompt) == lives_; });
+    ++starts_;
+    bool in_time = test::wait_until([this] { return printed(prompt) == starts_; });
     INFO(output());
     REQUIRE(in_time);
   }
@@ -44,31 +44,31 @@ class person {
     return running_->exit_code();
   }
 
-  /// How many lines are in the transcript, whose form chat.cpp tells.
+  /// The number of lines in the transcript; chat.cpp describes its table.
   std::size_t said() const { return std::stoul(select("count(*)", "own")); }
   std::size_t heard() const { return std::stoul(select("count(*)", "NOT own")); }
-  /// All of them, in the order in which they were written down.
+  /// All of them, in the order of the transcript.
   std::string all_said() const { return select("group_concat(text, ' ')", "own"); }
   std::string all_heard() const { return select("group_concat(text, ' ')", "NOT own"); }
 
-  /// How often a line was printed, over all lives.
+  /// How often a line was printed, by all processes.
   std::size_t printed(const std::string& line) const { return test::count_lines(output_, line); }
   std::string output() const { return name_ + " printed:\n" + test::contents_of(output_); }
 
  private:
-  std::string select(const std::string& what, const std::string& condition) const {
-    return test::outsider(store_, "SELECT " + what + " FROM (SELECT text FROM chat_line WHERE " +
+  std::string select(const std::string& columns, const std::string& condition) const {
+    return test::outsider(store_, "SELECT " + columns + " FROM (SELECT text FROM chat_line WHERE " +
                                       condition + " ORDER BY id)");
   }
 
   std::string name_;
   std::filesystem::path store_, output_;
   std::string address_ = test::free_address();
-  std::size_t lives_ = 0;
+  std::size_t starts_ = 0;
   std::optional<test::program> running_;
 };
 
-/// What a transcript of <prefix>1 to <prefix><last> is.
+/// The transcript of <prefix>1 to <prefix><last>.
 std::string numbered(char prefix, std::size_t last) {
   std::string all;
   for (std::size_t n = 1; n <= last; ++n) {
@@ -82,9 +82,9 @@ std::string numbered(char prefix, std::size_t last) {
 TEST_CASE("chat: no line is lost or shown twice when one side is killed in the middle") {
   test::temporary_directory place;
   person alice("alice", place), bob("bob", place);
-  auto wait = [&](const std::string& what, auto done) {
+  auto wait = [&](const std::string& expectation, auto done) {
     bool in_time = test::wait_until(done);
-    INFO("waiting until " << what << '\n' << alice.output() << bob.output());
+    INFO("waiting until " << expectation << '\n' << alice.output() << bob.output());
     REQUIRE(in_time);
   };
   alice.start(bob);
@@ -97,7 +97,7 @@ TEST_CASE("chat: no line is lost or shown twice when one side is killed in the m
 
   alice.type('a', 101, 120);
   bob.start(alice);
-  // What he had typed, and the chat had not read yet, died with it.
+  // The kill lost the lines that he had typed and the chat had not read.
   bob.type('b', said + 1, 80);
   wait("all lines arrive", [&] { return bob.heard() >= 120 && alice.heard() >= 80; });
   wait("all lines are confirmed",
@@ -111,14 +111,14 @@ TEST_CASE("chat: no line is lost or shown twice when one side is killed in the m
   CHECK(bob.all_said() == numbered('b', 80));
   CHECK(alice.all_heard() == numbered('b', 80));
   CHECK(bob.printed("✓ 80 to alice") == 1);
-  // She was never killed, so she saw each line, and the mark of each of hers.
+  // Alice was never killed, so her output has each of his lines, and the mark of each of hers.
   for (std::size_t n = 1; n <= 80; ++n) REQUIRE(alice.printed("bob: b" + std::to_string(n)) == 1);
   for (std::size_t n = 1; n <= 120; ++n) {
     REQUIRE(alice.printed("✓ " + std::to_string(n) + " to bob") == 1);
   }
 }
 
-TEST_CASE("chat: what was mistyped is told, and leaves no file") {
+TEST_CASE("chat: a mistyped argument is reported and leaves no file") {
   test::temporary_directory place;
   auto output = place / "out", store = place / "store.db";
   CHECK(test::run(CHAT_PROGRAM, {}, output) == 2);

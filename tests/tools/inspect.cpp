@@ -22,14 +22,14 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 
-/// Alice, with a past and with her store open.
+/// Alice, with sent and received messages and an open store.
 class alice_at_work {
  public:
   explicit alice_at_work(const std::filesystem::path& file) {
-    alice_.emplace(context_, ilm::sqlite_backend<>(file), fabric_.join("alice"), alice_box_);
-    bob_.emplace(context_, ilm::memory_backend<std::string>(), fabric_.join("bob"), bob_box_);
+    alice_.emplace(context_, ilm::sqlite_backend<>(file), fabric_.join("alice"), alice_inbox_);
+    bob_.emplace(context_, ilm::memory_backend<std::string>(), fabric_.join("bob"), bob_inbox_);
     std::exception_ptr failed;
-    asio::co_spawn(context_, make_a_past(), [&](std::exception_ptr e) {
+    asio::co_spawn(context_, exchange_messages(), [&](std::exception_ptr e) {
       failed = e;
       context_.stop();
     });
@@ -38,7 +38,7 @@ class alice_at_work {
   }
   alice_at_work(const alice_at_work&) = delete;
   alice_at_work& operator=(const alice_at_work&) = delete;
-  /// Her store is free when what her end posted has run.
+  /// Her store is free when the handlers posted by her destructor have run.
   ~alice_at_work() {
     alice_.reset();
     bob_.reset();
@@ -47,14 +47,14 @@ class alice_at_work {
   }
 
  private:
-  /// Bob has all but two of her messages, and somebody whose id is no text has none.
-  asio::awaitable<void> make_a_past() {
+  /// Bob has all but two of her messages, and a peer with a binary id has none.
+  asio::awaitable<void> exchange_messages() {
     for (const char* text : {"one", "two", "three"}) co_await alice_->send_to("bob", text);
-    for (int i = 0; i < 3; ++i) co_await bob_box_.receive();
-    co_await alice_->delivered("bob", 3);
+    for (int i = 0; i < 3; ++i) co_await bob_inbox_.receive();
+    co_await alice_->wait_delivered("bob", 3);
     for (const char* text : {"yes", "and"}) co_await bob_->send_to("alice", text);
-    co_await alice_box_.receive();
-    co_await bob_->delivered("alice", 1);
+    co_await alice_inbox_.receive();
+    co_await bob_->wait_delivered("alice", 1);
     co_await bob_->shutdown(100ms);
     for (const char* text : {"four", "five"}) co_await alice_->send_to("bob", text);
     co_await alice_->send_to(std::string("\x01\x07"), "to somebody whose id is no text");
@@ -67,14 +67,14 @@ class alice_at_work {
 
   asio::io_context context_;
   fabric fabric_;
-  inbox alice_box_, bob_box_;
+  inbox alice_inbox_, bob_inbox_;
   std::optional<messenger<ilm::sqlite_backend<>>> alice_;
   std::optional<messenger<ilm::memory_backend<std::string>>> bob_;
 };
 
 class inspection {
  public:
-  /// What the program says of a file.
+  /// The program's output for a file.
   std::string of(const std::filesystem::path& file, std::vector<std::string> options = {}) {
     return print(file, std::move(options), 0);
   }
@@ -93,7 +93,7 @@ class inspection {
 
 }  // namespace
 
-TEST_CASE("inspect: shows what is in a store, while it is in use and after") {
+TEST_CASE("inspect: the content of a store is shown while it is in use and after") {
   inspection inspect;
   auto file = inspect.place / "alice.db";
   {
@@ -129,7 +129,7 @@ TEST_CASE("inspect: shows what is in a store, while it is in use and after") {
   CHECK_THAT(inspect.error_of(file), test::ContainsSubstring("newer"));
 }
 
-TEST_CASE("inspect: says why a file is no store") {
+TEST_CASE("inspect: the reason is given if a file is no store") {
   inspection inspect;
   auto file = inspect.place / "other";
   CHECK_THAT(inspect.error_of(file), test::ContainsSubstring("no such file"));

@@ -1,6 +1,6 @@
 #pragma once
 
-// Programs that a test starts, types to, kills, and reads the output of. POSIX.
+// Programs that a test starts, types to and kills, and whose output it reads. POSIX.
 
 #include <asio/io_context.hpp>
 #include <asio/ip/address_v4.hpp>
@@ -74,12 +74,12 @@ inline std::string free_address() {
 /// A process with a pipe for its terminal. Destroying it kills it.
 class program {
  public:
-  /// What it prints, errors included, is appended to `output`.
+  /// Its output, errors included, is appended to `output`.
   program(std::string file, std::vector<std::string> words, const std::filesystem::path& output)
       : file_(std::move(file)) {
     std::array<int, 2> pipe{};
     if (::pipe(pipe.data()) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
-    // Nobody else inherits them: who closes the one that is left here ends the program's input.
+    // No other process inherits the pipe: closing its last end here ends the program's input.
     for (int end : pipe) ::fcntl(end, F_SETFD, FD_CLOEXEC);
     input_ = pipe[1];
     posix_spawn_file_actions_t actions;
@@ -150,7 +150,7 @@ class program {
   int status_ = 0;
 };
 
-/// Runs a program to its end; its exit code, and in `output`, anew, what it printed.
+/// Runs a program to its end; returns its exit code, and replaces `output` by its output.
 inline int run(const std::string& file, std::vector<std::string> words,
                const std::filesystem::path& output) {
   std::filesystem::remove(output);

@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using test::contents_of;
 
-/// A file, and an inbox that has another of that name.
+/// A file, and an inbox with another file of the same name.
 class crossing {
  public:
   /// A file of `size` bytes, a multiple of 8.
@@ -47,7 +47,7 @@ class crossing {
     INFO(size << " bytes have not arrived\n" << printed());
     REQUIRE(in_time);
   }
-  /// Whether the file is there beside the one that had its name.
+  /// Whether the file has arrived beside the other one.
   bool is_complete() const {
     return contents_of(inbox / "file.1") == contents_of(file) &&
            contents_of(inbox / "file") == taken;
@@ -63,7 +63,7 @@ class crossing {
   const std::string taken = "something else of that name";
 
  private:
-  /// How far the file has come, while it is on its way.
+  /// The size of the part that has arrived.
   std::uint64_t arrived() const {
     for (const auto& entry : fs::directory_iterator(inbox)) {
       std::error_code gone;
@@ -110,7 +110,7 @@ TEST_CASE("relay_file: a file that is sent again is recognised, and missed where
   CHECK_THAT(c.printed(), test::ContainsSubstring("no: it is gone from here"));
 }
 
-TEST_CASE("relay_file: what was mistyped is told, and leaves nothing behind") {
+TEST_CASE("relay_file: a mistyped argument is reported and leaves no file") {
   test::temporary_directory place;
   auto output = place / "out", inbox = place / "inbox", file = place / "file";
   CHECK(test::run(RELAY_FILE_PROGRAM, {}, output) == 2);

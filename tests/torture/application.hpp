@@ -1,6 +1,6 @@
 #pragma once
 
-#include "diary.hpp"
+#include "journal.hpp"
 #include "payload.hpp"
 #include "peer_arguments.hpp"
 
@@ -28,10 +28,10 @@
 
 namespace torture {
 
-/// Whom the application sends to: knows from its diary how far it had come.
+/// A peer that the application sends to: the journal gives the next id.
 struct destination {
-  destination(std::string whom, std::uint8_t its_number)
-      : name(std::move(whom)), number(its_number) {}
+  destination(std::string peer_name, std::uint8_t peer_number)
+      : name(std::move(peer_name)), number(peer_number) {}
 
   std::string name;
   std::uint8_t number;
@@ -39,14 +39,14 @@ struct destination {
   std::uint64_t open_sends = 0;
 };
 
-/// Whom it receives from: knows from its diary what it has.
+/// A peer that it receives from: the journal gives the last message.
 struct source {
-  std::uint64_t last_index = 0;    ///< of what is in the diary
-  std::uint64_t handed_index = 0;  ///< of what this life was handed last
+  std::uint64_t last_index = 0;       ///< in the journal
+  std::uint64_t delivered_index = 0;  ///< the last one delivered to this process
 };
 
-/// An application that does what the README advises: it writes a message down together with its
-/// index, in one step, and skips what it has.
+/// An application as the README advises: it records a message together with its index, in one step,
+/// and skips indexes that it has.
 template <class Backend>
 class application {
   using network = ilm::tcp_network<std::string>;
@@ -69,20 +69,25 @@ class application {
         commands_(context, STDIN_FILENO),
         heartbeat_(context) {
     for (const peer_address& p : arguments.peers) destinations_.emplace_back(p.name, p.number);
-    remember();
+    restore();
     start(std::move(store));
   }
 
   int run() {
     for (destination& d : destinations_) asio::co_spawn(context_, send(d), rethrow);
-    asio::co_spawn(context_, watch(), rethrow);
-    asio::co_spawn(context_, obey(), rethrow);
-    asio::co_spawn(context_, beat(), rethrow);
+    asio::co_spawn(context_, watch_events(), rethrow);
+    asio::co_spawn(context_, run_commands(), rethrow);
+    asio::co_spawn(context_, send_heartbeats(), rethrow);
     context_.run();
     return exit_code_;
   }
 
  private:
+  /// Sends without an outcome, and messages in the outbox, per peer.
+  static constexpr std::uint64_t open_sends_limit = 400;
+  static constexpr std::uint64_t outbox_limit = 2000;
+  static constexpr std::chrono::milliseconds heartbeat_interval{50};
+
   static void rethrow(std::exception_ptr failed) {
     if (failed) std::rethrow_exception(failed);
   }
@@ -91,7 +96,7 @@ class application {
 
   /// To the driver: one line in one write, which a pipe takes whole.
   template <class... Words>
-  void tell(const Words&... words) {
+  void report(const Words&... words) {
     std::ostringstream line;
     const char* gap = "";
     ((line << std::exchange(gap, " ") << words), ...);
@@ -100,16 +105,16 @@ class application {
     if (::write(report_descriptor, text.data(), text.size()) < 0) std::_Exit(exit_orphan);
   }
 
-  /// Where the earlier lives left off. Sends that have no outcome are in doubt, and stay so.
-  void remember() {
-    diary_reader<sent_record> sent(arguments_.file("sent"));
+  /// Continues from the journals of earlier processes. Sends without an outcome stay in doubt.
+  void restore() {
+    journal_reader<sent_record> sent(arguments_.file("sent"));
     for (const sent_record& r : sent.read()) {
       if (r.kind != sent_record::type::intent) continue;
       for (destination& d : destinations_) {
         if (d.number == r.to) d.next_id = r.id + r.value;
       }
     }
-    diary_reader<received_record> received(arguments_.file("received"));
+    journal_reader<received_record> received(arguments_.file("received"));
     for (const received_record& r : received.read()) {
       // A store that was put back counts anew, and so does the application.
       if (r.generation == arguments_.generation) sources_[r.from].last_index = r.index;
@@ -119,7 +124,7 @@ class application {
   void start(Backend store) {
     ilm::tcp_options t;
     ilm::options o;
-    // A connection that a cut left silent is to be found out while the test still runs.
+    // A connection that a cut left silent must be detected while the test still runs.
     t.keepalive_interval = o.keepalive_interval = std::chrono::seconds(1);
     t.keepalive_timeout = o.keepalive_timeout = std::chrono::seconds(6);
     t.handshake_timeout = std::chrono::seconds(3);
@@ -127,7 +132,7 @@ class application {
     network net(context_, arguments_.name, t);
     net.listen("127.0.0.1:0");
     for (const peer_address& p : arguments_.peers) net.add_peer(p.name, p.address);
-    tell("listening", net.port());
+    report("listening", net.port());
     messenger_.emplace(context_, std::move(store), std::move(net), delivery(this), o);
   }
 
@@ -136,7 +141,7 @@ class application {
   asio::awaitable<void> send(destination& to) {
     asio::steady_timer timer(context_);
     while (!ending_) {
-      if (!quiet_ && to.open_sends < 400 && depth(to) < 2000) send_batch(to);
+      if (!quiet_ && to.open_sends < open_sends_limit && depth(to) < outbox_limit) send_batch(to);
       timer.expires_after(std::chrono::microseconds(draw(8000)));
       co_await timer.async_wait(asio::use_awaitable);
     }
@@ -158,19 +163,20 @@ class application {
       ++to.open_sends;
       messenger_->send_to(to.name, p.contents(),
                           [this, &to, id](std::error_code failed, std::uint64_t sequence) {
-                            settle(to, id, failed, sequence);
+                            handle_outcome(to, id, failed, sequence);
                           });
     }
   }
 
-  void settle(destination& to, std::uint64_t id, std::error_code failed, std::uint64_t sequence) {
+  void handle_outcome(destination& to, std::uint64_t id, std::error_code failed,
+                      std::uint64_t sequence) {
     --to.open_sends;
     if (!failed) {
       write_sent(sent_record::type::done, to, id, sequence);
-      if (!std::exchange(opened_, true)) tell("opened");
+      if (!std::exchange(opened_, true)) report("opened");
     } else if (failed != asio::error::operation_aborted) {
       write_sent(sent_record::type::failed, to, id, static_cast<std::uint64_t>(failed.value()));
-      if (failed != ilm::error::shut_down) tell("complaint a send failed:", failed.message());
+      if (failed != ilm::error::shut_down) report("complaint a send failed:", failed.message());
     }
   }
 
@@ -179,7 +185,7 @@ class application {
     sent_record r;
     r.kind = kind;
     r.to = to.number;
-    r.life = arguments_.life;
+    r.process_number = arguments_.process_number;
     r.id = id;
     r.value = value;
     sent_.append(r);
@@ -189,7 +195,7 @@ class application {
 
   asio::awaitable<void> take(message m) {
     if (draw(200) == 0) {
-      // What waits in the inbox meanwhile is what a crash leaves there.
+      // Messages wait in the inbox meanwhile, so that a crash leaves some there.
       asio::steady_timer timer(context_);
       timer.expires_after(std::chrono::microseconds(draw(20'000)));
       co_await timer.async_wait(asio::use_awaitable);
@@ -200,10 +206,11 @@ class application {
   void write_received(const message& m) {
     std::uint8_t number = number_of(m.from);
     source& from = sources_[number];
-    if (from.handed_index != 0 && m.index != from.handed_index + 1) {
-      tell("complaint", m.from, "index", m.index, "after", from.handed_index, "in one life");
+    if (from.delivered_index != 0 && m.index != from.delivered_index + 1) {
+      report("complaint", m.from, "index", m.index, "after", from.delivered_index,
+             "in one process");
     }
-    from.handed_index = m.index;
+    from.delivered_index = m.index;
     if (arguments_.sabotage == "forget" && draw(500) == 0) return;
     if (m.index <= from.last_index && arguments_.sabotage != "repeat") {
       ++again_;
@@ -212,7 +219,7 @@ class application {
     received_record r;
     r.from = number;
     r.generation = arguments_.generation;
-    r.life = arguments_.life;
+    r.process_number = arguments_.process_number;
     r.index = m.index;
     r.sequence = m.sequence;
     r.id = payload::id_of(m.contents.view());
@@ -221,19 +228,19 @@ class application {
     from.last_index = m.index;
   }
 
-  // What the driver sees and says.
+  // Reports to the driver, and its commands.
 
-  asio::awaitable<void> watch() {
+  asio::awaitable<void> watch_events() {
     std::error_code ended;
     for (;;) {
       auto e = co_await messenger_->next_event(asio::redirect_error(asio::use_awaitable, ended));
       if (ended) co_return;
-      tell("event", ilm::name_of(e.kind), e.peer ? *e.peer : "-", e.outbound.first, e.outbound.last,
-           e.inbound.first, e.inbound.last, e.error ? e.error.message() : "");
+      report("event", ilm::name_of(e.kind), e.peer ? *e.peer : "-", e.outbound.first,
+             e.outbound.last, e.inbound.first, e.inbound.last, e.error ? e.error.message() : "");
     }
   }
 
-  asio::awaitable<void> beat() {
+  asio::awaitable<void> send_heartbeats() {
     while (!ending_) {
       std::uint64_t open = 0, outbox = 0, inbox = 0, connected = 0, frames_resent = 0;
       for (const destination& d : destinations_) open += d.open_sends;
@@ -243,20 +250,20 @@ class application {
         connected += p.connected ? 1 : 0;
         frames_resent += p.resent;
       }
-      tell("state", open, outbox, inbox, connected, again_, quiet_ ? 1 : 0, frames_resent);
+      report("state", open, outbox, inbox, connected, again_, quiet_ ? 1 : 0, frames_resent);
       std::error_code woken;
-      heartbeat_.expires_after(std::chrono::milliseconds(50));
+      heartbeat_.expires_after(heartbeat_interval);
       co_await heartbeat_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
     }
   }
 
-  asio::awaitable<void> obey() {
+  asio::awaitable<void> run_commands() {
     for (;;) {
       std::array<char, 1> command{};
       std::error_code failed;
       co_await commands_.async_read_some(asio::buffer(command),
                                          asio::redirect_error(asio::use_awaitable, failed));
-      // Without a driver there is nothing to do here.
+      // The driver has ended: so does the peer.
       if (failed) std::_Exit(exit_orphan);
       quiet_ = true;
       if (command[0] == 'r') co_return co_await end(std::chrono::seconds(2));
@@ -266,23 +273,23 @@ class application {
 
   asio::awaitable<void> end(std::chrono::seconds limit) {
     std::error_code failed;
-    auto report =
+    auto totals =
         co_await messenger_->shutdown(limit, asio::redirect_error(asio::use_awaitable, failed));
     if (failed) {
-      tell("complaint the shutdown failed:", failed.message());
+      report("complaint the shutdown failed:", failed.message());
       exit_code_ = exit_failed;
     }
-    tell("finished", report.delivered, report.undelivered, report.unread);
+    report("finished", totals.delivered, totals.undelivered, totals.unread);
     ending_ = true;
     heartbeat_.cancel();
-    // That the process now ends by itself shows that a messenger which is shut down does nothing.
+    // The process now ends by itself, which shows that a messenger has no work after a shutdown.
   }
 
   asio::io_context& context_;
   const peer_arguments& arguments_;
   std::mt19937_64 random_;
-  diary<sent_record> sent_;
-  diary<received_record> received_;
+  journal<sent_record> sent_;
+  journal<received_record> received_;
   asio::posix::stream_descriptor commands_;
   asio::steady_timer heartbeat_;
   std::deque<destination> destinations_;

@@ -11,49 +11,70 @@ namespace torture {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
+namespace {
+
+// The shares of incidents, in percent; the rest are cuts.
+constexpr std::uint64_t share_of_kill_one = 30;
+constexpr std::uint64_t share_of_kill_at_start = 12;
+constexpr std::uint64_t share_of_kill_all = 8;
+constexpr std::uint64_t share_of_kill_at_end = 12;
+
+/// Messages of each stream before and after a copy of a store is made, and after it is put back.
+constexpr std::uint64_t messages_between_copies = 100;
+/// Proxies that are tried for one with a connection.
+constexpr int proxies_tried = 20;
+
+}  // namespace
+
 asio::awaitable<void> campaign::run() {
-  stage_.open();
-  const orders& given = stage_.given();
-  // Roll-backs come in between, and none at the very end.
-  std::uint64_t parts = given.rollbacks + 1;
-  for (std::uint64_t part = 1; part <= parts && !stage_.failed() && !out_of_time(); ++part) {
-    co_await trouble(given.kills * part / parts);
-    if (part < parts && !stage_.failed() && !out_of_time()) co_await put_back();
+  supervisor_.open();
+  const driver_options& options = supervisor_.options();
+  // Rollbacks lie between the incidents, with none at the end.
+  std::uint64_t parts = options.rollbacks + 1;
+  for (std::uint64_t part = 1; part <= parts && !supervisor_.failed() && !out_of_time(); ++part) {
+    co_await cause_incidents(options.kills * part / parts);
+    if (part < parts && !supervisor_.failed() && !out_of_time()) co_await put_back();
   }
-  if (!stage_.failed()) co_await calm();
-  if (!stage_.failed()) co_await close();
-  if (!stage_.failed()) inspect();
+  if (!supervisor_.failed()) co_await calm();
+  if (!supervisor_.failed()) co_await close();
+  if (!supervisor_.failed()) inspect();
   read_errors();
 }
 
 bool campaign::out_of_time() const {
-  auto limit = stage_.given().limit;
-  return limit.count() > 0 && stage_.elapsed() >= limit;
+  auto limit = supervisor_.options().limit;
+  return limit.count() > 0 && supervisor_.elapsed() >= limit;
 }
 
 bool campaign::all_running() {
-  const auto& all = stage_.actors();
-  return std::all_of(all.begin(), all.end(), [](const actor& a) { return a.works(); });
+  const auto& all = supervisor_.peers();
+  return std::all_of(all.begin(), all.end(), [](const supervised_peer& a) { return a.works(); });
 }
 
 // --- incidents ----------------------------------------------------------------------------------
 
-asio::awaitable<void> campaign::trouble(std::uint64_t kills) {
-  while (stage_.counts().all_kills() < kills && !stage_.failed() && !out_of_time()) {
+asio::awaitable<void> campaign::cause_incidents(std::uint64_t kills) {
+  while (supervisor_.counts().all_kills() < kills && !supervisor_.failed() && !out_of_time()) {
     co_await incident();
-    co_await stage_.pause(microseconds(stage_.draw(stage_.draw(4) == 0 ? 400'000 : 60'000)));
+    co_await supervisor_.pause(
+        microseconds(supervisor_.draw(supervisor_.draw(4) == 0 ? 400'000 : 60'000)));
   }
 }
 
 asio::awaitable<void> campaign::incident() {
-  std::uint64_t lot = stage_.draw(100);
-  if (lot < 30) {
+  std::uint64_t percent = supervisor_.draw(100);
+  auto chosen = [&percent](std::uint64_t share) {
+    bool within = percent < share;
+    percent -= within ? 0 : share;
+    return within;
+  };
+  if (chosen(share_of_kill_one)) {
     co_await kill_one();
-  } else if (lot < 42) {
+  } else if (chosen(share_of_kill_at_start)) {
     co_await kill_at_start();
-  } else if (lot < 50) {
+  } else if (chosen(share_of_kill_all)) {
     kill_all();
-  } else if (lot < 62) {
+  } else if (chosen(share_of_kill_at_end)) {
     co_await kill_at_end();
   } else {
     cut_one();
@@ -61,108 +82,112 @@ asio::awaitable<void> campaign::incident() {
 }
 
 asio::awaitable<void> campaign::kill_one() {
-  actor& a = any();
-  // Usually once it works; sometimes in whatever it is doing.
-  if (stage_.draw(4) != 0) {
+  supervised_peer& a = any();
+  // Usually in the phase `running`; sometimes in any phase.
+  if (supervisor_.draw(4) != 0) {
     auto works = [&a] { return a.works(); };
     std::string otherwise = a.name + " does not get to work";
-    if (!co_await stage_.until(works, otherwise)) co_return;
-    co_await stage_.pause(microseconds(stage_.draw(50'000)));
+    if (!co_await supervisor_.until(works, otherwise)) co_return;
+    co_await supervisor_.pause(microseconds(supervisor_.draw(50'000)));
   }
-  stage_.kill(a);
+  supervisor_.kill(a);
 }
 
 asio::awaitable<void> campaign::kill_at_start() {
-  actor& a = any();
-  std::uint32_t life = a.life;
-  stage_.kill(a);
-  auto born = [&a, life] { return a.life > life && a.alive(); };
+  supervised_peer& a = any();
+  std::uint32_t process_number = a.process_number;
+  supervisor_.kill(a);
+  auto born = [&a, process_number] { return a.process_number > process_number && a.alive(); };
   std::string otherwise = a.name + " is not started again";
-  if (!co_await stage_.until(born, otherwise)) co_return;
+  if (!co_await supervisor_.until(born, otherwise)) co_return;
   std::uint64_t usual = static_cast<std::uint64_t>(microseconds(a.usual_start).count());
-  co_await stage_.pause(microseconds(stage_.draw(usual + 1000)));
-  stage_.kill(a);
+  co_await supervisor_.pause(microseconds(supervisor_.draw(usual + 1000)));
+  supervisor_.kill(a);
 }
 
 void campaign::kill_all() {
-  ++stage_.counts().together;
-  for (actor& a : stage_.actors()) stage_.kill(a);
+  ++supervisor_.counts().together;
+  for (supervised_peer& a : supervisor_.peers()) supervisor_.kill(a);
 }
 
 asio::awaitable<void> campaign::kill_at_end() {
-  actor& a = any();
+  supervised_peer& a = any();
   if (!a.works()) co_return;
-  stage_.end(a, 'r');
-  // One in four is left to come to its end.
-  if (stage_.draw(4) == 0) co_return;
-  co_await stage_.pause(microseconds(stage_.draw(stage_.draw(2) == 0 ? 3000 : 60'000)));
-  if (a.now == phase::ending) stage_.kill(a);
+  supervisor_.end(a, 'r');
+  // One shutdown in four completes.
+  if (supervisor_.draw(4) == 0) co_return;
+  co_await supervisor_.pause(
+      microseconds(supervisor_.draw(supervisor_.draw(2) == 0 ? 3000 : 60'000)));
+  if (a.now == phase::ending) supervisor_.kill(a);
 }
 
 void campaign::cut_one() {
-  cut kind = static_cast<cut>(stage_.draw(cut_kinds));
-  // Both sides dial and one connection lives: many ways lie idle.
-  for (int tries = 0; tries < 20; ++tries) {
-    actor& a = any();
-    proxy& way = a.ways[stage_.draw(a.ways.size())];
-    if (!way.apply(kind)) continue;
-    ++stage_.counts().cuts[static_cast<std::size_t>(kind)];
-    return stage_.note("a way to " + a.name + ": " + std::string(name_of(kind)));
+  cut kind = static_cast<cut>(supervisor_.draw(cut_kinds));
+  // Both sides dial and one connection remains: many proxies are idle.
+  for (int tries = 0; tries < proxies_tried; ++tries) {
+    supervised_peer& a = any();
+    proxy& route = a.proxies[supervisor_.draw(a.proxies.size())];
+    if (!route.apply(kind)) continue;
+    ++supervisor_.counts().cuts[static_cast<std::size_t>(kind)];
+    return supervisor_.note("a way to " + a.name + ": " + std::string(name_of(kind)));
   }
 }
 
 // --- a store that goes back ---------------------------------------------------------------------
 
 asio::awaitable<void> campaign::put_back() {
-  actor& a = any();
+  supervised_peer& a = any();
   std::size_t number = static_cast<std::size_t>(a.name[0] - 'a');
-  std::filesystem::path store = stage_.store_of(a), copy = store.string() + ".copy";
-  if (!co_await exchange(100)) co_return;
-  co_await rest(a);
+  std::filesystem::path store = supervisor_.store_of(a), copy = store.string() + ".copy";
+  if (!co_await exchange(messages_between_copies)) co_return;
+  co_await hold(a);
   copy_store(store, copy);
-  stage_.note("copied the store of " + a.name);
+  supervisor_.note("copied the store of " + a.name);
   a.held = false;
-  if (!co_await exchange(100)) co_return;
-  co_await rest(a);
+  if (!co_await exchange(messages_between_copies)) co_return;
+  co_await hold(a);
   copy_store(copy, store);
-  stage_.note("put the store of " + a.name + " back");
-  ++stage_.counts().put_back;
+  supervisor_.note("put the store of " + a.name + " back");
+  ++supervisor_.counts().put_back;
   ++a.generation;
-  for (actor& each : stage_.actors()) each.told.clear();
-  stage_.judge().store_put_back(number);
+  for (supervised_peer& each : supervisor_.peers()) each.rollback_events.clear();
+  supervisor_.checks().store_put_back(number);
   a.held = false;
-  auto reported = [this, &a] { return told(a); };
-  std::string otherwise = "the store of " + a.name + " was put back, and not all were told";
-  if (!co_await stage_.until(reported, otherwise)) co_return;
-  stage_.judge().put_back_reported(number);
-  co_await exchange(100);
+  auto reported = [this, &a] { return rollback_reported(a); };
+  std::string otherwise =
+      "the store of " + a.name + " was put back, and not all peers got an event";
+  if (!co_await supervisor_.until(reported, otherwise)) co_return;
+  supervisor_.checks().put_back_reported(number);
+  co_await exchange(messages_between_copies);
 }
 
-/// Kills it, and lets it lie.
-asio::awaitable<void> campaign::rest(actor& a) {
+/// Kills it, and does not start it again.
+asio::awaitable<void> campaign::hold(supervised_peer& a) {
   a.held = true;
-  stage_.kill(a);
+  supervisor_.kill(a);
   auto down = [&a] { return !a.alive(); };
   std::string otherwise = a.name + " outlives a kill";
-  co_await stage_.until(down, otherwise);
+  co_await supervisor_.until(down, otherwise);
 }
 
-/// Until everybody has so much of what the others send from now on. An old copy of a store can be
-/// told from a younger one only if somebody else has seen what came in between.
+/// Waits until each peer has received so many messages sent by each other peer from now on. An old
+/// copy of a store can only be detected if a peer has received later messages.
 asio::awaitable<bool> campaign::exchange(std::uint64_t messages) {
-  stage_.judge().mark();
-  auto enough = [this, messages] { return all_running() && stage_.judge().past_mark(messages); };
+  supervisor_.checks().mark();
+  auto enough = [this, messages] {
+    return all_running() && supervisor_.checks().past_mark(messages);
+  };
   std::string otherwise = "nothing gets through any more";
-  co_return co_await stage_.until(enough, otherwise);
+  co_return co_await supervisor_.until(enough, otherwise);
 }
 
 /// Whether both sides of each pair reported that the store of `a` was put back: the other one as
 /// such or, if `a` found it out first and was a new incarnation by then, as a reset.
-bool campaign::told(actor& a) {
-  for (actor& other : stage_.actors()) {
+bool campaign::rollback_reported(supervised_peer& a) {
+  for (supervised_peer& other : supervisor_.peers()) {
     if (&other == &a) continue;
-    bool here = a.told.contains({"rolled_back", other.name});
-    bool there = other.told.contains({"peer_reset", a.name});
+    bool here = a.rollback_events.contains({"rolled_back", other.name});
+    bool there = other.rollback_events.contains({"peer_reset", a.name});
     if (!here || !there) return false;
   }
   return true;
@@ -171,62 +196,65 @@ bool campaign::told(actor& a) {
 // --- the end ------------------------------------------------------------------------------------
 
 asio::awaitable<void> campaign::calm() {
-  stage_.note("calm");
-  for (actor& a : stage_.actors()) {
-    for (proxy& way : a.ways) way.calm();
+  supervisor_.note("calm");
+  for (supervised_peer& a : supervisor_.peers()) {
+    for (proxy& route : a.proxies) route.calm();
   }
   auto running = [this] { return all_running(); };
-  std::string otherwise = "not all peers get to work";
-  if (!co_await stage_.until(running, otherwise)) co_return;
-  for (actor& a : stage_.actors()) a.process->command('q');
+  std::string otherwise = "not all peers start to work";
+  if (!co_await supervisor_.until(running, otherwise)) co_return;
+  for (supervised_peer& a : supervisor_.peers()) a.process->command('q');
   auto drained = [this] {
-    const auto& all = stage_.actors();
-    return std::all_of(all.begin(), all.end(), [&](const actor& a) {
+    const auto& all = supervisor_.peers();
+    return std::all_of(all.begin(), all.end(), [&](const supervised_peer& a) {
       return a.last.at_rest() && a.last.connected == all.size() - 1;
     });
   };
   otherwise = "not all comes to rest";
-  if (co_await stage_.until(drained, otherwise)) co_return;
-  for (actor& a : stage_.actors()) {
-    stage_.complain(a.name + ": " + std::to_string(a.last.open_sends) + " sends open, outbox " +
-                    std::to_string(a.last.outbox) + ", inbox " + std::to_string(a.last.inbox) +
-                    ", sessions " + std::to_string(a.last.connected));
+  if (co_await supervisor_.until(drained, otherwise)) co_return;
+  for (supervised_peer& a : supervisor_.peers()) {
+    supervisor_.complain(a.name + ": " + std::to_string(a.last.open_sends) +
+                         " sends open, outbox " + std::to_string(a.last.outbox) + ", inbox " +
+                         std::to_string(a.last.inbox) + ", sessions " +
+                         std::to_string(a.last.connected));
   }
 }
 
 asio::awaitable<void> campaign::close() {
-  stage_.close_after_end();
-  for (actor& a : stage_.actors()) stage_.end(a, 's');
+  supervisor_.close_after_end();
+  for (supervised_peer& a : supervisor_.peers()) supervisor_.end(a, 's');
   auto ended = [this] {
-    const auto& all = stage_.actors();
-    return std::none_of(all.begin(), all.end(), [](const actor& a) { return a.alive(); });
+    const auto& all = supervisor_.peers();
+    return std::none_of(all.begin(), all.end(), [](const supervised_peer& a) { return a.alive(); });
   };
   std::string otherwise = "not all peers shut down";
-  if (!co_await stage_.until(ended, otherwise)) co_return;
-  for (actor& a : stage_.actors()) {
+  if (!co_await supervisor_.until(ended, otherwise)) co_return;
+  for (supervised_peer& a : supervisor_.peers()) {
     if (a.end.undelivered + a.end.unread == 0) continue;
-    stage_.complain(a.name + " reports " + std::to_string(a.end.undelivered) +
-                    " undelivered, and " + std::to_string(a.end.unread) + " unread");
+    supervisor_.complain(a.name + " reports " + std::to_string(a.end.undelivered) +
+                         " undelivered, and " + std::to_string(a.end.unread) + " unread");
   }
 }
 
-/// A sanitizer that found something may not have had the time to end its process.
+/// A sanitizer may have reported an error without ending its process.
 void campaign::read_errors() {
-  for (actor& a : stage_.actors()) {
-    std::filesystem::path errors = stage_.errors_of(a);
+  for (supervised_peer& a : supervisor_.peers()) {
+    std::filesystem::path errors = supervisor_.errors_of(a);
     std::error_code never_started;
     std::uintmax_t size = std::filesystem::file_size(errors, never_started);
-    if (!never_started && size > 0) stage_.complain(a.name + " wrote to " + errors.string());
+    if (!never_started && size > 0) supervisor_.complain(a.name + " wrote to " + errors.string());
   }
 }
 
 void campaign::inspect() {
-  for (actor& a : stage_.actors()) {
-    store_file store(stage_.store_of(a));
-    if (store.integrity != "ok") stage_.complain("the store of " + a.name + ": " + store.integrity);
+  for (supervised_peer& a : supervisor_.peers()) {
+    store_file store(supervisor_.store_of(a));
+    if (store.integrity != "ok")
+      supervisor_.complain("the store of " + a.name + ": " + store.integrity);
     if (store.outbox + store.inbox == 0) continue;
-    stage_.complain("the store of " + a.name + " still holds " + std::to_string(store.outbox) +
-                    " messages in outboxes and " + std::to_string(store.inbox) + " in inboxes");
+    supervisor_.complain("the store of " + a.name + " still holds " + std::to_string(store.outbox) +
+                         " messages in outboxes and " + std::to_string(store.inbox) +
+                         " in inboxes");
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "stage.hpp"
+#include "supervisor.hpp"
 
 #include <asio/awaitable.hpp>
 
@@ -8,17 +8,17 @@
 
 namespace torture {
 
-/// What happens on the stage: incidents, then calm, then the end.
+/// The course of a run: incidents, then calm, then the end.
 class campaign {
  public:
-  explicit campaign(stage& on) : stage_(on) {}
+  explicit campaign(supervisor& on) : supervisor_(on) {}
 
   asio::awaitable<void> run();
 
  private:
   // Incidents.
 
-  asio::awaitable<void> trouble(std::uint64_t kills);
+  asio::awaitable<void> cause_incidents(std::uint64_t kills);
   asio::awaitable<void> incident();
   asio::awaitable<void> kill_one();
   asio::awaitable<void> kill_at_start();
@@ -26,12 +26,12 @@ class campaign {
   asio::awaitable<void> kill_at_end();
   void cut_one();
 
-  // A store that goes back.
+  // A store that is put back.
 
   asio::awaitable<void> put_back();
-  asio::awaitable<void> rest(actor& a);
+  asio::awaitable<void> hold(supervised_peer& a);
   asio::awaitable<bool> exchange(std::uint64_t messages);
-  bool told(actor& a);
+  bool rollback_reported(supervised_peer& a);
 
   // The end.
 
@@ -41,10 +41,12 @@ class campaign {
   void read_errors();
 
   bool out_of_time() const;
-  actor& any() { return stage_.actors()[stage_.draw(stage_.actors().size())]; }
+  supervised_peer& any() {
+    return supervisor_.peers()[supervisor_.draw(supervisor_.peers().size())];
+  }
   bool all_running();
 
-  stage& stage_;
+  supervisor& supervisor_;
 };
 
 }  // namespace torture

@@ -1,6 +1,6 @@
 #include "child.hpp"
 
-#include "diary.hpp"
+#include "journal.hpp"
 #include "peer_arguments.hpp"
 
 #include <asio/read_until.hpp>
@@ -95,7 +95,7 @@ asio::awaitable<int> child::follow(std::function<void(const std::string&)> handl
     std::size_t size =
         co_await asio::async_read_until(report_, asio::dynamic_buffer(text), '\n',
                                         asio::redirect_error(asio::use_awaitable, ended));
-    // Nobody else has the other end: it is closed by the end of the process, and not before.
+    // The process alone has the other end: its end closes the pipe.
     if (ended) break;
     handle_line(text.substr(0, size - 1));
     text.erase(0, size);

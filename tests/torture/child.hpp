@@ -15,17 +15,18 @@ namespace torture {
 /// A process that the driver started. Destroying it kills it.
 class child {
  public:
-  /// `words` are the program and its arguments; its stderr is appended to `errors`.
+  /// `words` are the program and its arguments; its stderr is appended to the file `errors`.
   child(asio::io_context& context, const std::vector<std::string>& words,
         const std::filesystem::path& errors);
   child(const child&) = delete;
   child& operator=(const child&) = delete;
   ~child();
 
-  /// Hands every line of its report over, until it has ended; then its status, as of waitpid.
+  /// Calls `handle_line` with each line that it reports, until it has ended; returns its status, as
+  /// waitpid does.
   asio::awaitable<int> follow(std::function<void(const std::string&)> handle_line);
 
-  /// Once it was waited for, its number may be somebody else's: then this does nothing.
+  /// Has no effect after `follow` has returned: another process may have its id by then.
   void kill();
   /// One letter; lost if it has ended.
   void command(char letter);

@@ -1,10 +1,10 @@
 // Kills processes, cuts connections, puts old stores back, and checks that no message was lost,
-// repeated or overtaken: see `usage` in orders.cpp.
+// repeated or overtaken: see `usage` in driver_options.cpp.
 
 #include "campaign.hpp"
-#include "orders.hpp"
-#include "stage.hpp"
-#include "tally.hpp"
+#include "driver_options.hpp"
+#include "summary.hpp"
+#include "supervisor.hpp"
 
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
@@ -21,12 +21,12 @@
 
 namespace {
 
-using torture::orders;
+using torture::driver_options;
 
-std::filesystem::path make_directory(const orders& given) {
-  if (!given.keep.empty()) {
-    std::filesystem::create_directories(given.keep);
-    return given.keep;
+std::filesystem::path make_directory(const driver_options& options) {
+  if (!options.keep.empty()) {
+    std::filesystem::create_directories(options.keep);
+    return options.keep;
   }
   std::string name = (std::filesystem::temp_directory_path() / "ilm_torture.XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) torture::throw_errno(name);
@@ -41,10 +41,10 @@ std::filesystem::path beside(const char* self) {
 }
 
 /// False if something failed.
-bool play(const orders& given, const std::filesystem::path& directory) {
+bool play(const driver_options& options, const std::filesystem::path& directory) {
   asio::io_context context(1);
-  torture::stage stage(context, given, directory);
-  torture::campaign campaign(stage);
+  torture::supervisor supervisor(context, options, directory);
+  torture::campaign campaign(supervisor);
   std::exception_ptr failed;
   auto done = [&](std::exception_ptr e) {
     failed = e;
@@ -53,28 +53,28 @@ bool play(const orders& given, const std::filesystem::path& directory) {
   asio::co_spawn(context, campaign.run(), done);
   context.run();
   if (failed) std::rethrow_exception(failed);
-  if (stage.failed()) {
-    // Where they stand in the midst of it; what is under way is not lost.
-    stage.judge().follow();
+  if (supervisor.failed()) {
+    // The counts of an unfinished run: messages under way are not lost.
+    supervisor.checks().follow();
   } else {
-    stage.judge().finish();
+    supervisor.checks().finish();
   }
-  stage.counts().messages = stage.judge().counts();
-  print_verdict(std::cout, stage.counts());
-  return stage.counts().well();
+  supervisor.counts().messages = supervisor.checks().counts();
+  print_summary(std::cout, supervisor.counts());
+  return supervisor.counts().well();
 }
 
-int run(const orders& given) {
-  std::filesystem::path directory = make_directory(given);
-  std::cout << given.repeat() << "\nin " << directory.string() << std::endl;
-  bool well = play(given, directory);
-  bool as_expected = well == (given.sabotage == "none");
-  if (as_expected && given.keep.empty()) std::filesystem::remove_all(directory);
+int run(const driver_options& options) {
+  std::filesystem::path directory = make_directory(options);
+  std::cout << options.replay_command() << "\nin " << directory.string() << std::endl;
+  bool well = play(options, directory);
+  bool as_expected = well == (options.sabotage == "none");
+  if (as_expected && options.keep.empty()) std::filesystem::remove_all(directory);
   if (!as_expected) {
-    std::cout << "\nStores, diaries and logs are in " << directory.string()
-              << "\nTo repeat it as far as timing lets you: " << given.repeat() << '\n';
+    std::cout << "\nStores, journals and logs are in " << directory.string()
+              << "\nTo repeat it as far as timing lets you: " << options.replay_command() << '\n';
   }
-  if (given.sabotage != "none") {
+  if (options.sabotage != "none") {
     std::cout << (well ? "\nFAILED: the sabotage was not found\n"
                        : "\nok: the sabotage was found\n");
   } else {
@@ -89,13 +89,14 @@ int main(int count, char** words) {
   // A peer that was killed reads no commands.
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    orders given = orders::parse(std::vector<std::string>(words + 1, words + count));
-    if (given.help) {
+    driver_options options =
+        driver_options::parse(std::vector<std::string>(words + 1, words + count));
+    if (options.help) {
       std::cout << torture::usage;
       return 0;
     }
-    if (given.peer_program.empty()) given.peer_program = beside(words[0]);
-    return run(given);
+    if (options.peer_program.empty()) options.peer_program = beside(words[0]);
+    return run(options);
   } catch (const std::invalid_argument& e) {
     std::cerr << "ilm_torture: " << e.what() << '\n';
     return 2;

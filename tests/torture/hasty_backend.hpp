@@ -19,8 +19,8 @@
 
 namespace torture {
 
-/// Sabotage: a store that says "durable" a while before it is, as one that forgets to sync does.
-/// Shows that the torture would find it.
+/// Sabotage: a store whose commits complete a while before they are durable, as without a sync. The
+/// checker must find it.
 template <class Backend>
 class hasty_backend {
  public:
@@ -42,16 +42,19 @@ class hasty_backend {
   asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box which, const std::string& peer,
                                                          std::uint64_t from,
                                                          ilm::page_limit limit) {
-    co_await settle();
+    co_await wait_until_stored();
     co_return co_await shared_->inner.read(which, peer, from, limit);
   }
 
   asio::awaitable<void> close() {
-    co_await settle();
+    co_await wait_until_stored();
     co_await shared_->inner.close();
   }
 
  private:
+  /// From the completion of a commit until it is stored.
+  static constexpr std::chrono::milliseconds delay{30};
+
   struct shared {
     explicit shared(Backend b) : inner(std::move(b)) {}
     Backend inner;
@@ -60,8 +63,8 @@ class hasty_backend {
     bool busy = false;
   };
 
-  /// Who asks finds everything, as in a page cache.
-  asio::awaitable<void> settle() {
+  /// Reads see all commits, as in a page cache.
+  asio::awaitable<void> wait_until_stored() {
     auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer(executor);
     for (std::uint64_t wanted = shared_->taken; shared_->stored < wanted;) {
@@ -73,7 +76,7 @@ class hasty_backend {
   static asio::awaitable<void> catch_up(std::shared_ptr<shared> s) {
     auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer(executor);
-    timer.expires_after(std::chrono::milliseconds(30));
+    timer.expires_after(delay);
     co_await timer.async_wait(asio::use_awaitable);
     for (; !s->late.empty(); s->late.pop_front(), ++s->stored) {
       co_await s->inner.commit(s->late.front());

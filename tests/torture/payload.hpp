@@ -9,8 +9,8 @@
 
 namespace torture {
 
-/// SplitMix64: a number that looks drawn, from one that does not.
-constexpr std::uint64_t scatter(std::uint64_t x) noexcept {
+/// SplitMix64: scatters numbers that are close to each other.
+constexpr std::uint64_t mixed(std::uint64_t x) noexcept {
   x += 0x9e3779b97f4a7c15;
   x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
   x = (x ^ x >> 27) * 0x94d049bb133111eb;
@@ -22,7 +22,7 @@ constexpr std::uint64_t scatter(std::uint64_t x) noexcept {
 class payload {
  public:
   payload(std::uint8_t from, std::uint8_t to, std::uint64_t id)
-      : id_(id), key_(scatter(id * 256 + from * 16u + to)) {}
+      : id_(id), key_(mixed(id * 256 + from * 16u + to)) {}
 
   std::vector<std::byte> contents() const {
     std::vector<std::byte> out(sizeof id_ + size());
@@ -48,13 +48,13 @@ class payload {
   std::size_t size() const noexcept {
     std::uint64_t kind = key_ % 300;
     std::uint64_t bound = kind == 0 ? 120'000 : kind < 10 ? 16'000 : kind < 80 ? 1500 : 64;
-    return scatter(key_) % bound;
+    return mixed(key_) % bound;
   }
 
   void fill(std::span<std::byte> out) const noexcept {
     std::uint64_t word = key_;
     for (std::size_t at = 0; at < out.size(); at += sizeof word) {
-      word = scatter(word);
+      word = mixed(word);
       std::memcpy(out.data() + at, &word, std::min(sizeof word, out.size() - at));
     }
   }

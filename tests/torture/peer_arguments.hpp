@@ -11,26 +11,27 @@
 
 namespace torture {
 
-/// The end of the pipe to the driver, and what the exit codes of a peer mean besides 0.
+/// The end of the pipe to the driver, and the exit codes of a peer besides 0.
 inline constexpr int report_descriptor = 3;
 inline constexpr int exit_failed = 2;
 inline constexpr int exit_orphan = 3;
 
-/// Peers are "a", "b" and so on; in diaries they go by number.
+/// Peers are "a", "b" and so on; in journals they go by number.
 inline std::uint8_t number_of(std::string_view name) {
   return static_cast<std::uint8_t>(name.at(0) - 'a');
 }
 
 struct peer_address {
-  peer_address(std::string whom, std::string where)
-      : name(std::move(whom)), number(number_of(name)), address(std::move(where)) {}
+  peer_address(std::string peer_name, std::string peer_host)
+      : name(std::move(peer_name)), number(number_of(name)), address(std::move(peer_host)) {}
 
   std::string name;
   std::uint8_t number;
   std::string address;
 };
 
-/// How the driver starts a peer: DIRECTORY NAME LEVEL LIFE GENERATION SEED SABOTAGE NAME=ADDRESS...
+/// The command line of a peer: DIRECTORY NAME LEVEL PROCESS GENERATION SEED SABOTAGE
+/// NAME=ADDRESS...
 struct peer_arguments {
   explicit peer_arguments(const std::vector<std::string>& words) {
     if (words.size() < 8) {
@@ -40,7 +41,7 @@ struct peer_arguments {
     name = words[1];
     number = number_of(name);
     level = words[2];
-    life = static_cast<std::uint32_t>(to_number(words[3]));
+    process_number = static_cast<std::uint32_t>(to_number(words[3]));
     generation = static_cast<std::uint16_t>(to_number(words[4]));
     seed = to_number(words[5]);
     sabotage = words[6];
@@ -64,7 +65,7 @@ struct peer_arguments {
   std::string name;
   std::uint8_t number = 0;
   std::string level;
-  std::uint32_t life = 0;
+  std::uint32_t process_number = 0;
   std::uint16_t generation = 0;
   std::uint64_t seed = 0;
   std::string sabotage;

@@ -36,7 +36,7 @@ struct proxied_connection {
   std::size_t trickling = 0;  ///< how many bytes are yet to go slowly
   std::size_t lifetime = std::numeric_limits<std::size_t>::max();  ///< bytes before a reset
 
-  /// SO_LINGER 0: the other side gets a reset, and loses what it has not read.
+  /// SO_LINGER 0: the other side gets a reset, and loses unread bytes.
   void reset() {
     for (tcp::socket* s : {&client, &server}) {
       std::error_code ignored;

@@ -13,9 +13,9 @@
 
 namespace torture {
 
-/// What a proxy does to a connection.
+/// A fault that a proxy causes in a connection.
 enum class cut : std::uint8_t {
-  reset,       ///< ends it by a reset; what is under way is lost
+  reset,       ///< ends it by a reset; bytes under way are lost
   early,       ///< resets the next one within its first bytes
   half_close,  ///< ends one direction only
   stall,       ///< holds everything back for a while
@@ -28,7 +28,7 @@ std::string_view name_of(cut kind) noexcept;
 
 struct proxied_connection;
 
-/// Passes on what comes to a port of its own to where its peer listens at the time.
+/// Forwards connections from a port of its own to the present port of its peer.
 class proxy {
  public:
   proxy(asio::io_context& context, std::uint64_t seed);
@@ -37,12 +37,12 @@ class proxy {
   ~proxy();
 
   std::uint16_t port() const { return port_; }
-  /// 0: nobody listens.
+  /// 0: the peer does not listen.
   void forward_to(std::uint16_t target) noexcept { target_ = target; }
 
-  /// False if there is no connection to do it to.
+  /// False if there is no connection.
   bool apply(cut kind);
-  /// Connections that were held back to the end are reset, and what comes is passed on.
+  /// Resets connections that are still held back, and forwards all later ones without faults.
   void calm();
 
  private:

@@ -44,7 +44,7 @@ void copy_store(const std::filesystem::path& from, const std::filesystem::path& 
     std::filesystem::remove(target);
     if (std::filesystem::exists(source)) std::filesystem::copy_file(source, target);
   }
-  // What is in shared memory is made anew from the rest.
+  // SQLite rebuilds its shared memory from the other files.
   std::filesystem::remove(to.string() + "-shm");
 }
 

@@ -42,7 +42,7 @@ struct rig {
   std::vector<stored_message> stage() {
     riding = cursors();
     r.write(riding);
-    return r.stage();
+    return r.begin_commit();
   }
   void committed(const std::vector<stored_message>& batch) {
     for (const stored_message& m : batch) {
@@ -51,7 +51,7 @@ struct rig {
     }
     stored = riding;
     box.erase(box.begin(), box.lower_bound(stored.inbox_first));
-    r.handle_committed();
+    r.complete_commit();
   }
   void commit() { committed(stage()); }
   void write() { r.write(stored); }
@@ -76,7 +76,7 @@ struct rig {
       const stored_message* m = r.next_delivery();
       if (m == nullptr) break;
       texts.push_back(std::to_string(m->sequence) + std::string(m->contents.text()));
-      r.handle_taken();
+      r.handle_consumed();
     }
     return texts;
   }
@@ -96,15 +96,15 @@ TEST_CASE("messages in order are accepted, stored and handed over in order") {
   CHECK_FALSE(g.feed(1, "a"));
   CHECK_FALSE(g.feed(2, "b"));
   CHECK(g.r.accepted() == 2);
-  CHECK(g.r.has_unstaged());
+  CHECK(g.r.has_uncommitted());
   g.commit();
-  CHECK_FALSE(g.r.has_unstaged());
+  CHECK_FALSE(g.r.has_uncommitted());
   CHECK(g.stored.received() == 2);
   CHECK(g.take() == texts{"1a", "2b"});
-  CHECK(g.r.has_untold_taken(g.stored));
+  CHECK(g.r.has_unreported_consumed(g.stored));
   g.commit();
   CHECK(g.stored.delivered() == 2);
-  CHECK_FALSE(g.r.has_untold_taken(g.stored));
+  CHECK_FALSE(g.r.has_unreported_consumed(g.stored));
 }
 
 TEST_CASE("nothing is handed over before it is in the store") {
@@ -137,11 +137,11 @@ TEST_CASE("the second before the first waits for it") {
   CHECK_FALSE(g.feed(2, "b"));
   CHECK(g.r.accepted() == 0);
   CHECK(g.r.has_gap());
-  CHECK_FALSE(g.r.has_unstaged());
-  CHECK(g.r.held() == std::vector<sequence_range>{{2, 2}});
+  CHECK_FALSE(g.r.has_uncommitted());
+  CHECK(g.r.sacked() == std::vector<sequence_range>{{2, 2}});
   CHECK_FALSE(g.feed(1, "a"));
   CHECK_FALSE(g.r.has_gap());
-  CHECK(g.r.held().empty());
+  CHECK(g.r.sacked().empty());
   g.commit();
   CHECK(g.take() == texts{"1a", "2b"});
 }
@@ -149,12 +149,12 @@ TEST_CASE("the second before the first waits for it") {
 TEST_CASE("held ranges name what is here out of order") {
   rig g;
   for (std::uint64_t s : {3U, 4U, 6U, 9U, 8U}) g.feed(s);
-  CHECK(g.r.held() == std::vector<sequence_range>{{3, 4}, {6, 6}, {8, 9}});
+  CHECK(g.r.sacked() == std::vector<sequence_range>{{3, 4}, {6, 6}, {8, 9}});
   g.feed(1);
-  CHECK(g.r.held() == std::vector<sequence_range>{{3, 4}, {6, 6}, {8, 9}});
+  CHECK(g.r.sacked() == std::vector<sequence_range>{{3, 4}, {6, 6}, {8, 9}});
   g.feed(2);
   CHECK(g.r.accepted() == 4);
-  CHECK(g.r.held() == std::vector<sequence_range>{{6, 6}, {8, 9}});
+  CHECK(g.r.sacked() == std::vector<sequence_range>{{6, 6}, {8, 9}});
 }
 
 TEST_CASE("no more ranges are named than an ack holds") {
@@ -162,7 +162,7 @@ TEST_CASE("no more ranges are named than an ack holds") {
   o.credit_messages = 1000;
   rig g(o);
   for (std::uint64_t s = 2; s < 400; s += 2) g.feed(s);
-  auto held = g.r.held();
+  auto held = g.r.sacked();
   REQUIRE(held.size() == maximum_ack_ranges);
   CHECK(held.front().first == 2);
 }
@@ -203,8 +203,8 @@ TEST_CASE("a batch that failed is staged again with what came since") {
   g.feed(1, "a");
   CHECK(g.stage().size() == 1);
   g.feed(2, "b");
-  g.r.handle_commit_failed();
-  CHECK(g.r.has_unstaged());
+  g.r.fail_commit();
+  CHECK(g.r.has_uncommitted());
   CHECK(g.r.next_delivery() == nullptr);
   auto again = g.stage();
   REQUIRE(again.size() == 2);
@@ -221,7 +221,7 @@ TEST_CASE("a failed batch keeps back nothing that was stored before") {
   g.feed(2, "b");
   g.stage();
   CHECK(g.take() == texts{"1a"});
-  g.r.handle_commit_failed();
+  g.r.fail_commit();
   CHECK(g.take().empty());
   g.commit();
   CHECK(g.take() == texts{"2b"});
@@ -486,7 +486,7 @@ TEST_CASE("whatever the order, repetition and failing of commits, each comes onc
         case 2: {
           auto batch = g->stage();
           if (chance.below(3) == 0) {
-            g->r.handle_commit_failed();
+            g->r.fail_commit();
           } else {
             g->committed(batch);
           }

@@ -2,6 +2,8 @@
 
 // The one place that knows which Asio this is. Its names differ between 1.22 and today.
 
+#include <ilm/detail/co_await.hpp>
+
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>

@@ -5,12 +5,9 @@
 #include <ilm/detail/check_peer_id.hpp>
 #include <ilm/network.hpp>
 
-#include <asio/awaitable.hpp>
-
 #include <compare>
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -118,52 +115,34 @@ template <class Backend, network Network, class Delivery>
 inline constexpr bool parts_fit<Backend, Network, Delivery> = peer_identity<peer_id_of<Network>>&&
     backend<Backend, peer_id_of<Network>>&& delivery<Delivery, peer_id_of<Network>>;
 
-/// Stands for each part, and for the peer id, of a messenger whose parts do not fit: then nothing
-/// that the messenger does with them gives errors beside the one that says why.
-struct stand_in {
-  static constexpr durability durable_to = durability::process;
-  static constexpr bool reliable = true;
-
-  stand_in() = default;
+/// The peer id of a messenger whose parts do not fit. Any id converts to it, so that the use of
+/// such a messenger gives no errors beside those of assert_parts.
+struct any_peer_id {
+  any_peer_id() = default;
   template <class T>
-  requires(!std::same_as<std::decay_t<T>, stand_in>) stand_in(T&&)
+  requires(!std::same_as<std::decay_t<T>, any_peer_id>) any_peer_id(T&&)
   noexcept {}
 
-  asio::awaitable<store_state<stand_in>> open();
-  asio::awaitable<void> commit(const batch<stand_in>&);
-  asio::awaitable<std::vector<stored_message>> read(box, const stand_in&, std::uint64_t,
-                                                    page_limit);
-  asio::awaitable<void> close();
-
-  stand_in local_id();
-  std::size_t maximum_frame_size();
-  asio::awaitable<void> send(const stand_in&, std::vector<std::byte>);
-  asio::awaitable<network_event<stand_in>> receive();
-
-  void operator()(const message<stand_in>&);
-
-  friend auto operator<=>(const stand_in&, const stand_in&) = default;
+  friend auto operator<=>(const any_peer_id&, const any_peer_id&) = default;
 };
+
+template <bool Fit, class Network>
+struct peer_id_if {
+  using type = any_peer_id;
+};
+template <class Network>
+struct peer_id_if<true, Network> {
+  using type = local_id_of<Network>;
+};
+
+/// The peer id of a messenger with these parts.
+template <class Backend, class Network, class Delivery>
+using checked_peer_id = typename peer_id_if<parts_fit<Backend, Network, Delivery>, Network>::type;
 
 }  // namespace ilm::detail
 
 template <>
-struct ilm::codec<ilm::detail::stand_in> {
-  static void encode(const detail::stand_in&, std::vector<std::byte>&);
-  static detail::stand_in decode(std::span<const std::byte>);
+struct ilm::codec<ilm::detail::any_peer_id> {
+  static void encode(const detail::any_peer_id&, std::vector<std::byte>&) {}
+  static detail::any_peer_id decode(std::span<const std::byte>) { return {}; }
 };
-
-namespace ilm::detail {
-
-/// The parts of a messenger and its peer id, or stand-ins if the parts do not fit. The messenger's
-/// constructor then says why, by assert_parts.
-template <class Backend, class Network, class Delivery>
-struct fitting_parts {
-  static constexpr bool fit = parts_fit<Backend, Network, Delivery>;
-  using backend = std::conditional_t<fit, Backend, stand_in>;
-  using network = std::conditional_t<fit, Network, stand_in>;
-  using delivery = std::conditional_t<fit, Delivery, stand_in>;
-  using peer_id = local_id_of<network>;
-};
-
-}  // namespace ilm::detail

@@ -21,6 +21,14 @@ class completion {
       : held_(std::make_unique<holder<std::decay_t<Handler>, Executor>>(
             std::forward<Handler>(handler), fallback)) {}
 
+  /// A completion that calls `function` at once: for one that passes the result on to another.
+  template <class Function>
+  static completion pass_to(Function function) {
+    completion made;
+    made.held_ = std::make_unique<relay<Function>>(std::move(function));
+    return made;
+  }
+
   explicit operator bool() const noexcept { return held_ != nullptr; }
 
   void operator()(Args... args) {
@@ -56,43 +64,15 @@ class completion {
     work_type work;
   };
 
-  std::unique_ptr<base> held_;
-};
+  template <class Function>
+  struct relay final : base {
+    explicit relay(Function f) : function(std::move(f)) {}
+    void post(Args... args) override { function(std::move(args)...); }
 
-/// A flag that one coroutine waits for. All members run on one strand.
-class wakeup {
- public:
-  explicit wakeup(asio::any_io_executor executor) : executor_(std::move(executor)) {}
-
-  /// Completes when `notify` was called since the last wait; at once if it already was.
-  asio::awaitable<void> wait() {
-    if (!notified_) {
-      co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(initiate{this},
-                                                                            asio::use_awaitable);
-    }
-    notified_ = false;
-  }
-
-  void notify() {
-    notified_ = true;
-    if (waiter_) waiter_();
-  }
-
-  /// Destroys whoever waits.
-  void abandon() { completion<> gone = std::move(waiter_); }
-
- private:
-  struct initiate {
-    wakeup* self;
-    template <class Handler>
-    void operator()(Handler&& handler) const {
-      self->waiter_ = completion<>(std::forward<Handler>(handler), self->executor_);
-    }
+    Function function;
   };
 
-  asio::any_io_executor executor_;
-  completion<> waiter_;
-  bool notified_ = false;
+  std::unique_ptr<base> held_;
 };
 
 }  // namespace ilm::detail

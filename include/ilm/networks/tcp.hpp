@@ -1,20 +1,22 @@
 #pragma once
 
-#include <ilm/detail/asio.hpp>
-#include <ilm/error.hpp>
+#include <ilm/message.hpp>
 #include <ilm/network.hpp>
-#include <ilm/networks/tcp/address.hpp>
-#include <ilm/networks/tcp/core.hpp>
 #include <ilm/networks/tcp/error.hpp>
-#include <ilm/networks/tcp/mailbox.hpp>
+#include <ilm/networks/tcp/interface.hpp>
 #include <ilm/networks/tcp/options.hpp>
 
-#include <asio/ip/tcp.hpp>
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/ip/basic_endpoint.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -37,43 +39,33 @@ class tcp_control {
   ///
   /// Throws std::system_error: tcp_error::bad_address with a text that says what is wrong,
   /// tcp_error::own_id, error::invalid_peer_id.
-  void add_peer(PeerId id, std::string_view address) {
-    detail::tcp::address where = detail::tcp::parse_destination(address);
-    if (id == mail_->local_id) throw std::system_error(tcp_error::own_id);
-    check(id);
-    put(command::type::add, std::move(id), std::move(where));
+  void add_peer(const PeerId& id, std::string_view address) {
+    control_->add_peer(encode(id), address);
   }
 
   /// Takes a peer out of the address book and ends its session. It is let in if it dials.
-  void remove_peer(PeerId id) { put(command::type::remove, std::move(id)); }
+  void remove_peer(const PeerId& id) { control_->remove_peer(encode(id)); }
 
   /// A hint that the peer may be reachable now: dials it at once, and gives up an attempt that is
   /// under way. Without effect if there is a session, or no address.
-  void reconnect(PeerId id) { put(command::type::reconnect, std::move(id)); }
+  void reconnect(const PeerId& id) { control_->reconnect(encode(id)); }
 
   /// The port on which the network listens; 0 if it does not.
-  std::uint16_t port() const noexcept { return mail_->port; }
+  std::uint16_t port() const noexcept { return control_->port(); }
 
  private:
-  friend tcp_network<PeerId>;
-  using command = detail::tcp::command<PeerId>;
-  using mailbox = detail::tcp::mailbox<PeerId>;
+  friend class tcp_network<PeerId>;
 
-  explicit tcp_control(std::shared_ptr<mailbox> mail) : mail_(std::move(mail)) {}
+  explicit tcp_control(std::shared_ptr<detail::tcp::encoded_control> control)
+      : control_(std::move(control)) {}
 
-  static void check(const PeerId& id) {
+  static std::vector<std::byte> encode(const PeerId& id) {
     std::vector<std::byte> encoded;
     codec<PeerId>::encode(id, encoded);
-    if (encoded.empty() || encoded.size() > detail::tcp::maximum_id_size) {
-      throw std::system_error(error::invalid_peer_id);
-    }
+    return encoded;
   }
 
-  void put(typename command::type what, PeerId whom, detail::tcp::address where = {}) {
-    mail_->put(command(what, std::move(whom), std::move(where)));
-  }
-
-  std::shared_ptr<mailbox> mail_;
+  std::shared_ptr<detail::tcp::encoded_control> control_;
 };
 
 /// Peers over TCP: those in the address book are dialed, others may dial. Two peers have one
@@ -82,9 +74,9 @@ class tcp_control {
 /// A peer's id is a claim over plain TCP: whoever can connect can take any name. With
 /// tcp_options::prove set, as `pre_shared_key` of ilm/networks/tcp_psk.hpp does, it is a proof that
 /// the peer held the key when it connected. That neither encrypts nor protects what is sent then:
-/// where the path is not trusted, use a VPN, or TLS. A newcomer that fails is refused and told as
-/// a problem on both sides, and never disturbs a session; one that proves to be the peer takes over
-/// from its former connection.
+/// where the path is not trusted, use a VPN, or TLS. A connection that fails is refused and
+/// reported as a problem on both sides, and never disturbs a session; one that proves to be the
+/// peer takes over from its former connection.
 ///
 /// It runs on the strand on which `receive` is first awaited, from then on, and must not outlive
 /// that strand's context. Destroying it, on that strand or while nothing runs there, closes its
@@ -99,7 +91,9 @@ class tcp_network {
   /// Throws std::system_error: error::invalid_options with a text that says which options
   /// contradict one another, error::invalid_peer_id.
   tcp_network(asio::any_io_executor executor, PeerId local_id, tcp_options o = {})
-      : core_(std::make_shared<core>(std::move(executor), std::move(local_id), std::move(o))) {}
+      : local_id_(std::move(local_id)),
+        network_(detail::tcp::make_encoded_network(std::move(executor), encode(local_id_),
+                                                   std::move(o), is_peer_id)) {}
 
   template <class Context>
   requires std::convertible_to<Context&, asio::execution_context&> tcp_network(Context& context,
@@ -111,7 +105,8 @@ class tcp_network {
   tcp_network(tcp_network&&) noexcept = default;
   tcp_network& operator=(tcp_network&& other) noexcept {
     leave();
-    core_ = std::move(other.core_);
+    local_id_ = std::move(other.local_id_);
+    network_ = std::move(other.network_);
     return *this;
   }
   ~tcp_network() { leave(); }
@@ -119,50 +114,86 @@ class tcp_network {
   /// Listens on `address`, such as `0.0.0.0:4711` or `[::]:4711`; port 0 takes a free one. The
   /// system keeps who connects until the first `receive`. Throws std::system_error:
   /// tcp_error::bad_address, or the system's error, such as std::errc::address_in_use.
-  void listen(std::string_view address) { core_->listen(address); }
+  void listen(std::string_view address) { network_->listen(address); }
 
-  /// Where it listens. Throws std::system_error if it does not.
-  asio::ip::tcp::endpoint local_endpoint() const { return core_->local_endpoint(); }
-  std::uint16_t port() const noexcept { return core_->mail->port; }
+  /// Where it listens, as an asio::ip::tcp::endpoint. Throws std::system_error if it does not.
+  asio::ip::basic_endpoint<asio::ip::tcp> local_endpoint() const {
+    return network_->local_endpoint();
+  }
+  std::uint16_t port() const noexcept { return network_->control()->port(); }
 
   /// As those of tcp_control.
-  void add_peer(PeerId id, std::string_view address) { control().add_peer(std::move(id), address); }
-  void remove_peer(PeerId id) { control().remove_peer(std::move(id)); }
-  void reconnect(PeerId id) { control().reconnect(std::move(id)); }
+  void add_peer(const PeerId& id, std::string_view address) { control().add_peer(id, address); }
+  void remove_peer(const PeerId& id) { control().remove_peer(id); }
+  void reconnect(const PeerId& id) { control().reconnect(id); }
 
   /// A handle that goes on working when a messenger owns the network.
-  tcp_control<PeerId> control() const { return tcp_control<PeerId>(core_->mail); }
+  tcp_control<PeerId> control() const { return tcp_control<PeerId>(network_->control()); }
 
-  PeerId local_id() const { return core_->local_id; }
-  std::size_t maximum_frame_size() const { return core_->options.maximum_frame_size; }
+  PeerId local_id() const { return local_id_; }
+  std::size_t maximum_frame_size() const { return network_->maximum_frame_size(); }
 
   /// Completes when: less than tcp_options::send_buffer waits for the peer, or its session has
   ///   ended. A frame is dropped if there is no session of which `receive` gave the `up`.
   /// Errors: error::frame_too_large.
   /// Cancelling: ends the wait; the frame is sent all the same.
   asio::awaitable<void> send(const PeerId& to, std::vector<std::byte> frame) {
-    std::shared_ptr<core> c = core_;
-    co_await c->send(to, std::move(frame));
+    std::shared_ptr<encoded_network> network = network_;
+    std::vector<std::byte> peer = encode(to);
+    co_await network->send(peer, std::move(frame));
   }
 
   /// Completes with: the next event. `up` and `down` alternate for a peer, its frames come between
-  ///   them, and peers take turns. A dial that fails is told as a problem once until it fails for
-  ///   another reason; of newcomers that are refused, 16 at once and then one a second.
+  ///   them, and peers take turns. A dial that fails is reported as a problem once until it fails
+  ///   for another reason; of refused connections, 16 are reported at once and then one a second.
   /// Errors: error::network_ended if the network was destroyed meanwhile.
   /// Cancelling: ends the wait; no event is lost.
   asio::awaitable<event> receive() {
-    std::shared_ptr<core> c = core_;
-    co_return co_await c->receive();
+    std::shared_ptr<encoded_network> network = network_;
+    encoded_event next = co_await network->receive();
+    co_return decoded(std::move(next));
   }
 
  private:
-  using core = detail::tcp::core<PeerId>;
+  using encoded_network = detail::tcp::encoded_network;
+  using encoded_event = detail::tcp::encoded_event;
 
-  void leave() {
-    if (core_) core_->close();
+  static std::vector<std::byte> encode(const PeerId& id) { return tcp_control<PeerId>::encode(id); }
+
+  static bool is_peer_id(std::span<const std::byte> encoded) {
+    try {
+      return std::ranges::equal(encode(codec<PeerId>::decode(encoded)), encoded);
+    } catch (...) {
+      return false;
+    }
   }
 
-  std::shared_ptr<core> core_;
+  static event decoded(encoded_event e) {
+    std::optional<PeerId> peer;
+    if (e.peer) peer.emplace(codec<PeerId>::decode(*e.peer));
+    switch (e.kind) {
+      case encoded_event::type::up:
+        return event::up(std::move(*peer));
+      case encoded_event::type::down:
+        return event::down(std::move(*peer));
+      case encoded_event::type::frame:
+        return event::frame(std::move(*peer), std::move(e.frame));
+      case encoded_event::type::problem:
+        break;
+    }
+    return event::problem(std::move(peer), e.error);
+  }
+
+  void leave() {
+    if (network_) network_->close();
+  }
+
+  PeerId local_id_;
+  std::shared_ptr<encoded_network> network_;
 };
 
 }  // namespace ilm
+
+#ifndef ILM_COMPILED
+#include <ilm/networks/tcp/node.hpp>
+#endif

@@ -3,6 +3,7 @@
 #include <ilm/error.hpp>
 #include <ilm/message.hpp>
 #include <ilm/options.hpp>
+#include <ilm/protocol/bounds.hpp>
 #include <ilm/protocol/crc32c.hpp>
 #include <ilm/protocol/wire.hpp>
 
@@ -29,10 +30,6 @@ inline constexpr std::size_t data_record_size = 21;
 inline constexpr std::size_t data_item_size = 4;
 inline constexpr std::size_t ack_record_size = 51;
 inline constexpr std::size_t ack_range_size = 16;
-inline constexpr std::size_t maximum_ack_ranges = 32;
-inline constexpr std::size_t maximum_peer_id_size = 255;
-/// Sequences end here, far from where arithmetic on them could overflow.
-inline constexpr std::uint64_t maximum_sequence = ~std::uint64_t{0} - (std::uint64_t{1} << 32);
 
 /// What a frame needs besides the contents of a single message.
 inline constexpr std::size_t frame_overhead =

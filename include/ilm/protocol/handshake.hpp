@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/options.hpp>
+#include <ilm/protocol/bounds.hpp>
 #include <ilm/protocol/frame.hpp>
 #include <ilm/protocol/random.hpp>
 #include <ilm/protocol/time.hpp>
@@ -13,8 +14,8 @@ namespace ilm::protocol {
 
 /// Proves that a hello is fresh. Hand it session events and hellos; ask it which hello to send.
 ///
-/// A *candidate* is a nonce of ours that waits to be echoed. A hello that echoes it was made after
-/// we minted it, so its cursors are no older than that moment. The pair (candidate, the hello's
+/// A *candidate* is a nonce of ours that waits to be echoed. A hello that echoes it is younger
+/// than it, so its cursors are no older than that moment. The pair (candidate, the hello's
 /// nonce) then becomes the session, whose tag every other frame must carry. A hello with an unknown
 /// nonce is answered with a candidate of ours and changes nothing else, so a late or repeated one
 /// never ends a session by itself.
@@ -113,7 +114,7 @@ class handshake {
   std::uint64_t peer_nonce_ = 0;
   std::uint32_t session_tag_ = 0;
   bool answer_ = false;
-  std::array<std::uint64_t, 16> retired_{};
+  std::array<std::uint64_t, retired_nonces> retired_{};
   std::size_t retired_at_ = 0;
 };
 

@@ -1,14 +1,18 @@
 #pragma once
 
+#include <ilm/error.hpp>
+#include <ilm/event.hpp>
 #include <ilm/options.hpp>
 #include <ilm/protocol/page.hpp>
 #include <ilm/protocol/retry.hpp>
 #include <ilm/protocol/time.hpp>
+#include <ilm/stored.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -28,11 +32,19 @@ class page_schedule {
     at(r.purpose).work.handle_done();
     at(r.purpose).reported = {std::error_code(), r.from};
   }
-  /// True if the failure is news.
-  bool handle_failure(const page_request& r, std::error_code reason, timestamp now) noexcept {
+  /// The event to report, if the failure is news. If a message is damaged, it is named.
+  std::optional<event_record> handle_failure(const page_request& r, std::error_code reason,
+                                             timestamp now, const cursors& stored) noexcept {
     at(r.purpose).work.handle_failed(now);
     std::pair<std::error_code, std::uint64_t> failure(reason, r.from);
-    return std::exchange(at(r.purpose).reported, failure) != failure;
+    if (std::exchange(at(r.purpose).reported, failure) == failure) return std::nullopt;
+    event_record e(event_kind::store_failed, reason);
+    if (reason != error::store_corrupt) return e;
+    bool inbox = r.source() == box::inbox;
+    bool offset = inbox && r.from >= stored.stream_start;
+    std::uint64_t sequence = r.from + (offset ? stored.stream_offset : 0);
+    (inbox ? e.inbound : e.outbound) = sequence_range{sequence, sequence};
+    return e;
   }
   void handle_timeout(timestamp now) noexcept {
     for (slot& s : slots_) s.work.handle_timeout(now);

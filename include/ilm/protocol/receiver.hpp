@@ -19,40 +19,40 @@
 
 namespace ilm::protocol {
 
-/// The receiving half of a stream: puts messages in order, has them stored, hands them over.
+/// The receiving half of a stream: puts messages in order, has them stored, delivers them.
 ///
-/// A message gets an index when everything before it is here: it is *accepted*. It may be handed
-/// over once the store has it, and is *taken* when the application has. Indices go on when the peer
-/// starts a new stream, so what an old incarnation left comes first without further ado.
+/// A message gets an index when everything before it is here: it is *accepted*. It may be delivered
+/// once the store has it, and is *consumed* when the application is done with it. Indices go on
+/// when the peer starts a new stream, so messages of an old incarnation come first.
 class receiver {
  public:
   explicit receiver(const options& o) : options_(o) {}
 
   void restore(const cursors& c) {
-    taken_ = c.inbox_first;
-    accepted_next_ = committed_next_ = staged_next_ = c.inbox_next;
+    consumed_next_ = c.inbox_first;
+    accepted_.next = committed_.next = in_commit_.next = c.inbox_next;
     start_ = c.stream_start;
     offset_ = c.stream_offset;
-    received_epoch_ = staged_epoch_ = committed_epoch_ = c.received_epoch;
+    accepted_.epoch = in_commit_.epoch = committed_.epoch = c.received_epoch;
     delivered_epoch_ = c.delivered_epoch;
   }
 
   /// Starts a new stream whose first sequence is `first`; `epoch` is that of the message before it.
   /// On a first meeting indices are made equal to sequences.
   void adopt(std::uint64_t first, std::uint64_t epoch, bool first_meeting) {
-    early_.clear();
-    early_bytes_ = 0;
-    if (first_meeting && accepted_next_ == 1) {
-      taken_ = accepted_next_ = committed_next_ = staged_next_ = first;
+    reorder_buffer_.clear();
+    reorder_bytes_ = 0;
+    if (first_meeting && accepted_.next == 1) {
+      consumed_next_ = accepted_.next = committed_.next = in_commit_.next = first;
     }
-    start_ = accepted_next_;
+    start_ = accepted_.next;
     offset_ = first - start_;
-    received_epoch_ = staged_epoch_ = committed_epoch_ = delivered_epoch_ = epoch;
+    accepted_.epoch = in_commit_.epoch = committed_.epoch = delivered_epoch_ = epoch;
   }
 
   void handle_session() {
-    early_.clear();
-    early_bytes_ = 0;
+    reorder_buffer_.clear();
+    reorder_bytes_ = 0;
   }
 
   std::error_code handle_data(const data_record& d) {
@@ -64,100 +64,94 @@ class receiver {
     return failed;
   }
 
-  // What the next batch stores.
+  // The store.
 
-  bool has_unstaged() const noexcept { return staged_next_ != accepted_next_; }
-  bool has_untold_taken(const cursors& stored) const noexcept {
-    return taken_ != stored.inbox_first;
+  bool has_uncommitted() const noexcept { return in_commit_.next != accepted_.next; }
+  bool has_unreported_consumed(const cursors& stored) const noexcept {
+    return consumed_next_ != stored.inbox_first;
   }
-  std::vector<stored_message> stage() {
-    auto count = static_cast<std::ptrdiff_t>(accepted_next_ - staged_next_);
-    staged_next_ = accepted_next_;
-    staged_bytes_ = accepted_bytes_;
-    staged_epoch_ = received_epoch_;
-    return {ready_.end() - count, ready_.end()};
+  std::vector<stored_message> begin_commit() {
+    auto count = static_cast<std::ptrdiff_t>(accepted_.next - in_commit_.next);
+    in_commit_ = accepted_;
+    return {recent_.end() - count, recent_.end()};
   }
-  /// The cursors of this half, with all that was accepted and taken.
+  /// The cursors of this half, with all that was accepted and consumed.
   void write(cursors& c) const noexcept {
-    c.inbox_first = taken_;
-    c.inbox_next = accepted_next_;
+    c.inbox_first = consumed_next_;
+    c.inbox_next = accepted_.next;
     c.stream_start = start_;
     c.stream_offset = offset_;
-    c.received_epoch = received_epoch_;
+    c.received_epoch = accepted_.epoch;
     c.delivered_epoch = delivered_epoch_;
   }
-  void handle_committed() noexcept {
-    committed_next_ = staged_next_;
-    committed_bytes_ = staged_bytes_;
-    committed_epoch_ = staged_epoch_;
-  }
-  void handle_commit_failed() noexcept { staged_next_ = committed_next_; }
+  void complete_commit() noexcept { committed_ = in_commit_; }
+  void fail_commit() noexcept { in_commit_ = committed_; }
 
   /// Whether all that was accepted is in the store.
-  bool settled() const noexcept { return committed_next_ == accepted_next_; }
-  /// Forgets what is not: nobody was told of it, and it comes again.
+  bool is_stored() const noexcept { return committed_.next == accepted_.next; }
+  /// Forgets the messages that are not stored: no ack named them, and they come again.
   void forget_unstored() {
-    ready_.resize(ready_.size() - static_cast<std::size_t>(accepted_next_ - committed_next_));
-    accepted_next_ = staged_next_ = committed_next_;
-    accepted_bytes_ = staged_bytes_ = committed_bytes_;
-    received_epoch_ = staged_epoch_ = committed_epoch_;
+    recent_.resize(recent_.size() - static_cast<std::size_t>(accepted_.next - committed_.next));
+    accepted_ = in_commit_ = committed_;
   }
 
-  // What the application gets.
+  // The application.
 
-  /// The next message to hand over: stored, and here. A look: nothing changes.
+  /// The next message to deliver: stored, and in memory. A look: nothing changes.
   const stored_message* next_delivery() const noexcept {
-    if (!paged_.empty()) return &paged_.front();
-    if (!ready_.empty() && ready_.front().index == taken_ && taken_ < committed_next_) {
-      return &ready_.front();
+    if (!page_.empty()) return &page_.front();
+    if (!recent_.empty() && recent_.front().index == consumed_next_ &&
+        consumed_next_ < committed_.next) {
+      return &recent_.front();
     }
     return nullptr;
   }
   std::optional<page_request> next_page() const noexcept {
-    std::uint64_t ready_first = accepted_next_ - ready_.size();
-    if (!paged_.empty() || taken_ >= ready_first) return std::nullopt;
+    std::uint64_t recent_first = accepted_.next - recent_.size();
+    if (!page_.empty() || consumed_next_ >= recent_first) return std::nullopt;
     page_request r;
     r.purpose = page_purpose::inbox;
-    r.from = taken_;
+    r.from = consumed_next_;
     r.messages = static_cast<std::size_t>(
-        std::min<std::uint64_t>(options_.page_messages, ready_first - taken_));
+        std::min<std::uint64_t>(options_.page_messages, recent_first - consumed_next_));
     r.bytes = options_.page_bytes;
     return r;
   }
   void handle_page(std::span<const stored_message> page) {
-    std::uint64_t next = taken_ + paged_.size();
+    std::uint64_t next = consumed_next_ + page_.size();
     for (const stored_message& m : page) {
-      if (m.index == next && next < committed_next_) {
-        paged_.push_back(m);
+      if (m.index == next && next < committed_.next) {
+        page_.push_back(m);
         ++next;
       }
     }
   }
-  void handle_taken() {
-    bool from_store = !paged_.empty();
-    std::deque<stored_message>& queue = from_store ? paged_ : ready_;
-    if (taken_ >= start_) delivered_epoch_ = queue.front().epoch;
-    if (!from_store) taken_bytes_ += queue.front().contents.size();
+  void handle_consumed() {
+    bool from_store = !page_.empty();
+    std::deque<stored_message>& queue = from_store ? page_ : recent_;
+    if (consumed_next_ >= start_) delivered_epoch_ = queue.front().epoch;
+    if (!from_store) consumed_bytes_ += queue.front().contents.size();
     queue.pop_front();
-    ++taken_;
+    ++consumed_next_;
   }
 
-  // What an acknowledgement says besides the stored cursors.
+  // Acks, besides the stored cursors.
 
-  std::uint64_t received_bytes() const noexcept { return committed_bytes_; }
+  std::uint64_t received_bytes() const noexcept { return committed_.bytes; }
   std::uint64_t credit_sequence() const noexcept {
-    std::uint64_t limit = taken_ - 1 + options_.credit_messages;
+    std::uint64_t limit = consumed_next_ - 1 + options_.credit_messages;
     return std::max(limit, start_ - 1) + offset_;
   }
-  std::uint64_t credit_bytes() const noexcept { return taken_bytes_ + options_.credit_bytes; }
-  /// What a hello may promise: less what was accepted since `received_bytes`, for the reader may
-  /// turn out to be another incarnation, which would not count that as its own.
+  std::uint64_t credit_bytes() const noexcept { return consumed_bytes_ + options_.credit_bytes; }
+  /// The credit that a hello may promise: less than an ack's by the bytes accepted beyond
+  /// `received_bytes`. Its reader may be another incarnation, which would not count them as its
+  /// own.
   std::uint64_t hello_credit_bytes() const noexcept {
-    return credit_bytes() - (accepted_bytes_ - committed_bytes_);
+    return credit_bytes() - (accepted_.bytes - committed_.bytes);
   }
-  std::vector<sequence_range> held() const {
+  std::vector<sequence_range> sacked() const {
     std::vector<sequence_range> ranges;
-    for (const auto& [sequence, early] : early_) {
+    for (const auto& [sequence, m] : reorder_buffer_) {
       if (!ranges.empty() && ranges.back().last + 1 == sequence) {
         ranges.back().last = sequence;
       } else {
@@ -169,73 +163,81 @@ class receiver {
   }
 
   std::uint64_t index_of(std::uint64_t sequence) const noexcept { return sequence - offset_; }
-  bool has_gap() const noexcept { return !early_.empty(); }
-  std::uint64_t accepted() const noexcept { return accepted_next_ - 1 + offset_; }
-  std::uint64_t unread() const noexcept { return accepted_next_ - taken_; }
+  bool has_gap() const noexcept { return !reorder_buffer_.empty(); }
+  std::uint64_t accepted() const noexcept { return accepted_.next - 1 + offset_; }
+  std::uint64_t unread() const noexcept { return accepted_.next - consumed_next_; }
   std::uint64_t duplicates() const noexcept { return duplicates_; }
 
+  bool invariants_hold() const noexcept {
+    return consumed_next_ <= committed_.next && committed_.next <= in_commit_.next &&
+           in_commit_.next <= accepted_.next && start_ <= accepted_.next &&
+           recent_.size() <= accepted_.next - consumed_next_;
+  }
+
  private:
-  struct kept {
+  /// How far the stream has come somewhere.
+  struct position {
+    std::uint64_t next = 1;   ///< the index of the first message that has not
+    std::uint64_t bytes = 0;  ///< the count of bytes in this life before it
+    std::uint64_t epoch = 0;  ///< of the last message before it
+  };
+
+  /// A message that came out of order.
+  struct early_message {
     bytes contents;
     std::uint64_t epoch = 0;
   };
 
   std::error_code handle_item(std::uint64_t sequence, std::uint64_t epoch,
                               std::span<const std::byte> item) {
-    // What is here already takes no credit a second time.
-    if (sequence <= accepted() || early_.contains(sequence)) {
+    // A repetition takes no credit a second time.
+    if (sequence <= accepted() || reorder_buffer_.contains(sequence)) {
       ++duplicates_;
       return {};
     }
     if (sequence > credit_sequence() || item.size() > options_.maximum_message_size ||
-        accepted_bytes_ - taken_bytes_ + early_bytes_ + item.size() > options_.credit_bytes) {
+        accepted_.bytes - consumed_bytes_ + reorder_bytes_ + item.size() > options_.credit_bytes) {
       return error::credit_exceeded;
     }
     if (sequence != accepted() + 1) {
-      kept& early = early_[sequence];
-      early.contents = bytes(item);
-      early.epoch = epoch;
-      early_bytes_ += item.size();
+      early_message& m = reorder_buffer_[sequence];
+      m.contents = bytes(item);
+      m.epoch = epoch;
+      reorder_bytes_ += item.size();
       return {};
     }
     accept(bytes(item), epoch);
-    while (!early_.empty() && early_.begin()->first <= accepted() + 1) {
-      kept& next = early_.begin()->second;
-      early_bytes_ -= next.contents.size();
-      if (early_.begin()->first == accepted() + 1) accept(std::move(next.contents), next.epoch);
-      early_.erase(early_.begin());
+    while (!reorder_buffer_.empty() && reorder_buffer_.begin()->first <= accepted() + 1) {
+      early_message& next = reorder_buffer_.begin()->second;
+      reorder_bytes_ -= next.contents.size();
+      if (reorder_buffer_.begin()->first == accepted() + 1)
+        accept(std::move(next.contents), next.epoch);
+      reorder_buffer_.erase(reorder_buffer_.begin());
     }
     return {};
   }
 
   void accept(bytes contents, std::uint64_t epoch) {
-    accepted_bytes_ += contents.size();
-    received_epoch_ = epoch;
-    ready_.emplace_back(accepted_next_, accepted_next_ + offset_, epoch, std::move(contents));
-    ++accepted_next_;
+    accepted_.bytes += contents.size();
+    accepted_.epoch = epoch;
+    recent_.emplace_back(accepted_.next, accepted_.next + offset_, epoch, std::move(contents));
+    ++accepted_.next;
   }
 
   const options& options_;
-  std::deque<stored_message> ready_;  ///< accepted in this life, not taken
-  std::deque<stored_message> paged_;  ///< accepted in an earlier life, read from the store
-  std::map<std::uint64_t, kept> early_;
+  std::deque<stored_message> recent_;  ///< accepted in this life, not consumed
+  std::deque<stored_message> page_;    ///< accepted in an earlier life, read from the store
+  std::map<std::uint64_t, early_message> reorder_buffer_;
 
-  std::uint64_t taken_ = 1;
-  std::uint64_t accepted_next_ = 1;
-  std::uint64_t staged_next_ = 1;
-  std::uint64_t committed_next_ = 1;
+  std::uint64_t consumed_next_ = 1;
+  std::uint64_t consumed_bytes_ = 0;
+  position accepted_;
+  position in_commit_;
+  position committed_;
   std::uint64_t start_ = 1;
   std::uint64_t offset_ = 0;
-  std::uint64_t received_epoch_ = 0;
-  std::uint64_t staged_epoch_ = 0;
-  std::uint64_t committed_epoch_ = 0;
   std::uint64_t delivered_epoch_ = 0;
-
-  std::uint64_t accepted_bytes_ = 0;
-  std::uint64_t staged_bytes_ = 0;
-  std::uint64_t committed_bytes_ = 0;
-  std::uint64_t taken_bytes_ = 0;
-  std::size_t early_bytes_ = 0;
+  std::size_t reorder_bytes_ = 0;
   std::uint64_t duplicates_ = 0;
 };
 

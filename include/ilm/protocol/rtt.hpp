@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/options.hpp>
+#include <ilm/protocol/bounds.hpp>
 #include <ilm/protocol/random.hpp>
 #include <ilm/protocol/time.hpp>
 
@@ -26,11 +27,11 @@ class round_trip {
     timeout_ = std::clamp(smoothed_ + variance_ * 4, minimum_, maximum_);
   }
 
-  void back_off() noexcept { backoff_ = std::min(backoff_ + 1, 16); }
+  void back_off() noexcept { backoff_ = std::min(backoff_ + 1, maximum_timeout_doublings); }
   void progress() noexcept { backoff_ = 0; }
 
   duration timeout(random_source& random) const noexcept {
-    return random.jitter(std::min(timeout_ * (1 << backoff_), maximum_));
+    return random.jitter(std::min(timeout_ * (1U << backoff_), maximum_));
   }
 
   /// How long after a later frame's acknowledgement a frame may still be under way: a quarter of a
@@ -40,7 +41,7 @@ class round_trip {
     return std::max<duration>(smoothed_ * quarters_ / 4, std::chrono::milliseconds(1));
   }
   /// A repair was acknowledged too soon to have been the cause of it.
-  void needless_repair() noexcept { quarters_ = std::min(quarters_ + 1, 4); }
+  void spurious_retransmission() noexcept { quarters_ = std::min(quarters_ + 1, 4); }
   /// Whether what was sent `ago` can have been acknowledged.
   bool plausible(duration ago) const noexcept { return ago >= smoothed_ / 2; }
   duration smoothed() const noexcept { return smoothed_; }
@@ -48,7 +49,7 @@ class round_trip {
  private:
   duration minimum_, maximum_, timeout_;
   duration smoothed_{}, variance_{};
-  int backoff_ = 0;
+  unsigned backoff_ = 0;
   int quarters_ = 1;
 };
 

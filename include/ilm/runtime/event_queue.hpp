@@ -3,8 +3,10 @@
 #include <ilm/detail/completion.hpp>
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
+#include <ilm/runtime/named.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -13,16 +15,15 @@
 
 namespace ilm::runtime {
 
-/// Events that nobody read yet, and readers for whom there is no event yet. When it is full the
+/// Events that nobody read yet, or readers for whom there is no event yet. When it is full the
 /// oldest event goes, and the reader is told how many went.
-template <class PeerId>
 class event_queue {
  public:
-  using handler = detail::completion<std::error_code, event<PeerId>>;
+  using handler = detail::completion<std::error_code, named_event>;
 
   explicit event_queue(std::size_t limit) : limit_(limit) {}
 
-  void put(event<PeerId> e) {
+  void put(named_event e) {
     if (!readers_.empty()) {
       handler reader = std::move(readers_.front().second);
       readers_.pop_front();
@@ -35,13 +36,14 @@ class event_queue {
       ++lost_;
     }
     events_.push_back(std::move(e));
+    assert(invariants_hold());
   }
 
   void read(std::uint64_t id, handler reader) {
     if (lost_unread_ > 0) {
-      event_record n(event_kind::events_lost);
-      n.outbound.last = std::exchange(lost_unread_, 0);
-      reader({}, event<PeerId>({}, n));
+      event_record r(event_kind::events_lost);
+      r.outbound.last = std::exchange(lost_unread_, 0);
+      reader({}, named_event(nullptr, r));
     } else if (!events_.empty()) {
       reader({}, std::move(events_.front()));
       events_.pop_front();
@@ -50,42 +52,48 @@ class event_queue {
     } else {
       readers_.emplace_back(id, std::move(reader));
     }
+    assert(invariants_hold());
   }
 
-  bool cancel(std::uint64_t id, std::error_code why) {
-    for (auto at = readers_.begin(); at != readers_.end(); ++at) {
-      if (at->first != id) continue;
-      handler reader = std::move(at->second);
-      readers_.erase(at);
-      reader(why, {});
-      return true;
-    }
-    return false;
+  bool cancel(std::uint64_t id, std::error_code reason) {
+    auto at = std::find_if(readers_.begin(), readers_.end(),
+                           [id](const auto& entry) { return entry.first == id; });
+    if (at == readers_.end()) return false;
+    handler reader = std::move(at->second);
+    readers_.erase(at);
+    reader(reason, {});
+    return true;
   }
 
-  /// What is in the queue can still be read; then reading fails.
-  void close(std::error_code why) {
+  /// The events in the queue can still be read; then reading fails.
+  void close(std::error_code reason) {
     closed_ = true;
-    for (auto& [id, reader] : std::exchange(readers_, {})) reader(why, {});
+    for (auto& [id, reader] : std::exchange(readers_, {})) reader(reason, {});
   }
 
-  /// Destroys those who wait.
+  /// Destroys the readers.
   void abandon() { std::exchange(readers_, {}).clear(); }
 
   std::uint64_t lost() const noexcept { return lost_; }
 
  private:
-  /// What a hostile peer or a failing handler can repeat at will goes before what is told once.
+  /// An event that a hostile peer or a failing handler can repeat at will goes before one that
+  /// comes once.
   void make_room() {
-    auto cheap = std::find_if(events_.begin(), events_.end(), [](const event<PeerId>& e) {
-      return e.kind == event_kind::frame_rejected || e.kind == event_kind::delivery_failed ||
-             e.kind == event_kind::network_problem;
+    auto cheap = std::find_if(events_.begin(), events_.end(), [](const named_event& e) {
+      return e.record.kind == event_kind::frame_rejected ||
+             e.record.kind == event_kind::delivery_failed ||
+             e.record.kind == event_kind::network_problem;
     });
     events_.erase(cheap != events_.end() ? cheap : events_.begin());
   }
 
+  bool invariants_hold() const noexcept {
+    return events_.size() <= limit_ && (events_.empty() || readers_.empty());
+  }
+
   std::size_t limit_;
-  std::deque<event<PeerId>> events_;
+  std::deque<named_event> events_;
   std::deque<std::pair<std::uint64_t, handler>> readers_;
   std::uint64_t lost_unread_ = 0;
   std::uint64_t lost_ = 0;

@@ -1,86 +1,54 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
-#include <ilm/detail/completion.hpp>
+#include <ilm/detail/async_event.hpp>
 #include <ilm/protocol/association.hpp>
-#include <ilm/runtime/age.hpp>
+#include <ilm/runtime/oldest_age.hpp>
+#include <ilm/runtime/requests.hpp>
+#include <ilm/runtime/statistics_board.hpp>
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
-#include <optional>
-#include <system_error>
 #include <utility>
 
 namespace ilm::runtime {
 
-/// A send on its way from its caller to the store.
-template <class PeerId>
-struct send_operation {
-  using handler = detail::completion<std::error_code, std::uint64_t>;
-
-  send_operation(PeerId whom, bytes what, bool may_wait, std::uint64_t name, handler h)
-      : peer(std::move(whom)),
-        contents(std::move(what)),
-        wait(may_wait),
-        id(name),
-        done(std::move(h)) {}
-
-  PeerId peer;
-  bytes contents;
-  bool wait;
-  std::uint64_t id;  ///< names it for cancellation; 0 if it cannot be cancelled
-  handler done;
-  send_operation* next = nullptr;
-};
-
-/// Somebody who waits until the peer's application has a message.
-struct receipt {
-  receipt(std::uint64_t name, detail::completion<std::error_code> h)
-      : id(name), done(std::move(h)) {}
-
-  std::uint64_t id;
-  detail::completion<std::error_code> done;
-};
-
-/// What the shell keeps for a peer: the core, and who waits for it.
-template <class PeerId>
+/// What the engine keeps for a peer: its core, who waits for it, and one coroutine each that writes
+/// its frames and delivers its messages.
 struct peer {
-  using operation = std::unique_ptr<send_operation<PeerId>>;
-
-  peer(PeerId whom, const options& o, protocol::association_setup setup, const cursors& stored,
-       const asio::any_io_executor& executor, protocol::timestamp now)
-      : id(std::move(whom)),
+  peer(std::shared_ptr<const peer_name> of, const options& o, protocol::association_setup setup,
+       const cursors& stored, const asio::any_io_executor& strand)
+      : name(std::move(of)),
         core(o, std::move(setup), stored),
         delivered_at_open(stored.outbox_first - 1),
-        write(executor),
-        handover(executor) {
-    if (stored.outbox_next > stored.outbox_first) ages.add(stored.outbox_next - 1, now);
-  }
+        write(strand),
+        deliver(strand) {}
 
-  PeerId id;
+  std::shared_ptr<const peer_name> name;
   protocol::association core;
-  std::deque<operation> accepted_sends;  ///< in the order in which the core accepted them
-  std::multimap<std::uint64_t, receipt> receipts;
-  age_marks ages;
+  std::multimap<std::uint64_t, std::unique_ptr<delivered_request>> receipts;
+  oldest_age ages;
+  statistics_board::entry* published = nullptr;
+
   std::uint64_t delivered_at_open;
   std::uint64_t accepted = 0;
-  std::uint64_t taken = 0;
-  std::uint64_t sessions = 0;  ///< how often the network said that one began or ended
+  std::uint64_t consumed = 0;
+  std::uint64_t session_changes = 0;  ///< how often the network said that one began or ended
   std::uint64_t frames_sent = 0;
   std::uint64_t frames_received = 0;
 
-  detail::wakeup write;
-  detail::wakeup handover;
+  detail::async_event write;    ///< there may be a frame
+  detail::async_event deliver;  ///< there is a message for the application
   asio::cancellation_signal stop_writing;
-  asio::cancellation_signal stop_handover;
+  asio::cancellation_signal stop_delivering;
+
   protocol::timestamp armed = protocol::never;
-  std::uint64_t armed_as = 0;  ///< the entry for `armed`
-  bool dirty = false;      ///< is in the engine's list of peers that may have something to store
-  bool committed = false;  ///< is in its list of peers that may have something new to send
-  bool writing = false;    ///< a frame is with the network
-  bool handing = false;    ///< a message is with the application
+  std::uint64_t armed_as = 0;  ///< the entry for `armed` among the deadlines
+  bool changed = false;        ///< is listed as one that may have a change to store
+  bool unflushed = false;      ///< is listed as one whose frames wait for more messages
+  bool writing = false;        ///< a frame is with the network
+  bool delivering = false;     ///< a message is with the application
 };
 
 }  // namespace ilm::runtime

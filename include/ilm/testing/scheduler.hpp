@@ -16,10 +16,10 @@
 
 namespace ilm::testing {
 
-/// An execution context for simulations: runs what is posted to it first in, first out, in the
-/// thread that calls `poll`, and in that thread alone may anything be posted. It has no reactor, no
-/// locks and no clock of its own, so that the same program runs the same way each time; waiting is
-/// what simulated_clock is for, whose `run_until` and `run_for` take one.
+/// An execution context for simulations: runs posted handlers first in, first out, in the thread
+/// that calls `poll`; only that thread may post. It has no reactor, no locks and no clock of its
+/// own, so that the same program runs the same way each time; timers belong to simulated_clock, and
+/// its `run_until` and `run_for` take a scheduler.
 ///
 /// ~~~
 /// ilm::testing::scheduler scheduler;
@@ -31,7 +31,7 @@ namespace ilm::testing {
 /// own takes the place of simulated_network or simulated_store, as long as it waits with
 /// simulated_timer; its `clock_type`, if it is a network, makes the messenger do so too.
 ///
-/// What is still queued when it is destroyed is destroyed unrun, as with asio::io_context.
+/// Handlers still queued when it is destroyed are destroyed unrun, as with asio::io_context.
 class scheduler : public asio::execution_context {
  public:
   class executor_type;
@@ -39,7 +39,7 @@ class scheduler : public asio::execution_context {
   scheduler() = default;
   ~scheduler() {
     shutdown();
-    // What a handler owns may post again when it goes.
+    // The destructor of a handler may post again.
     while (operation* next = pop()) next->act(*this, next, false);
     while (spare_ != nullptr) ::operator delete(std::exchange(spare_, spare_->next));
   }
@@ -59,7 +59,8 @@ class scheduler : public asio::execution_context {
     while (poll_one() != 0) ++count;
     return count;
   }
-  /// Nothing: it never stops. Here for whoever drives an asio::io_context as well.
+  /// Has no effect: a scheduler never stops. Lets code drive a scheduler as it drives an
+  /// asio::io_context.
   void restart() noexcept {}
 
  private:
@@ -72,7 +73,7 @@ class scheduler : public asio::execution_context {
     block* next;
   };
 
-  /// Most handlers are small and short-lived, so their memory goes round.
+  /// Most handlers are small and short-lived: their memory is reused.
   static constexpr std::size_t block_size = 128;
 
   template <class Function>
@@ -141,7 +142,7 @@ class scheduler::executor_type {
   static constexpr asio::execution::mapping_t query(asio::execution::mapping_t) noexcept {
     return asio::execution::mapping.thread;
   }
-  /// What it does anyway. Other wishes are not met: there is no work to track, and nothing blocks.
+  /// Always so. Other properties are not supported: there is no work to track, and nothing blocks.
   executor_type require(asio::execution::blocking_t::never_t) const noexcept { return *this; }
   executor_type require(asio::execution::outstanding_work_t::untracked_t) const noexcept {
     return *this;

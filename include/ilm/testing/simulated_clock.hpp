@@ -28,14 +28,15 @@ class simulated_clock {
 
   static time_point now() noexcept { return state().now; }
 
-  /// Sets the clock to 0 and destroys whoever waits for it. Call it before their context goes.
+  /// Sets the clock to 0 and destroys the handlers that wait for it. Call it before their context
+  /// is destroyed.
   static void reset() {
     all old = std::exchange(state(), all{});
     old.waits.clear();
   }
 
-  /// Moves the clock forward with nothing run meanwhile, as a computer that slept does. What was
-  /// due in that time is late, and happens in order at the next run.
+  /// Moves the clock forward without running anything, as when a computer sleeps. Waits due in that
+  /// time end late, and in order, at the next run.
   static void jump(duration span) noexcept { state().now += span; }
 
   /// Runs `context` until `done()` holds, or `limit` of simulated time has passed, or nothing is

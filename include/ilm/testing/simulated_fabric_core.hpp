@@ -52,7 +52,7 @@ struct simulated_endpoint : arrival_waiter {
   std::vector<simulated_arrival<PeerId>> queue;  ///< a heap
 };
 
-/// One direction between two peers.
+/// The link from one peer to another.
 template <class PeerId>
 struct simulated_link {
   link_faults rules;

@@ -28,22 +28,23 @@ struct disk_behaviour {
   std::error_code open_error;
   std::error_code commit_error;
   std::error_code read_error;
-  /// How long each operation takes: a commit before it has its effect, and then until it completes.
+  /// The duration of each operation: `commit_time` until a commit has its effect, then
+  /// `answer_time` until it completes.
   std::chrono::nanoseconds open_time{};
   std::chrono::nanoseconds commit_time{};
   std::chrono::nanoseconds answer_time{};
   std::chrono::nanoseconds read_time{};
   /// A commit that would leave more messages than this fails with no_space_on_device.
   std::size_t capacity = std::numeric_limits<std::size_t>::max();
-  /// Whether a completed commit survives a power cut. A store whose durability is `os` or `process`
-  /// does not sync, and so behaves like a disk that lies about it.
+  /// Whether a completed commit survives a power cut. A store of durability `os` or `process` does
+  /// not sync, and so behaves like a disk that lies about syncing.
   bool syncs = true;
 };
 
-/// All that a simulated disk holds.
+/// The content of a simulated disk.
 template <class PeerId>
 struct disk_image {
-  struct shelf {
+  struct peer_record {
     const std::deque<stored_message>& of(box which) const {
       return which == box::outbox ? outbox : inbox;
     }
@@ -56,7 +57,7 @@ struct disk_image {
   void apply(const batch<PeerId>& change) {
     if (change.minted) local = *change.minted;
     for (const peer_change<PeerId>& c : change.changes) {
-      shelf& s = shelves[c.peer];
+      peer_record& s = peers[c.peer];
       s.outbox.insert(s.outbox.end(), c.outbox.begin(), c.outbox.end());
       s.inbox.insert(s.inbox.end(), c.inbox.begin(), c.inbox.end());
       erase_below(s.outbox, c.next.outbox_first);
@@ -66,12 +67,12 @@ struct disk_image {
   }
   std::size_t messages() const {
     std::size_t sum = 0;
-    for (const auto& [peer, s] : shelves) sum += s.outbox.size() + s.inbox.size();
+    for (const auto& [peer, s] : peers) sum += s.outbox.size() + s.inbox.size();
     return sum;
   }
 
   incarnation local;
-  std::map<PeerId, shelf> shelves;
+  std::map<PeerId, peer_record> peers;
 
  private:
   static void erase_below(std::deque<stored_message>& messages, std::uint64_t first) {
@@ -79,8 +80,8 @@ struct disk_image {
   }
 };
 
-/// A disk for simulations: outlives the messengers whose store is on it, and can be slow, fail, be
-/// full, go bad, lose what was not synced, be lost, or be put back to an older copy. Copies are
+/// A disk for simulations: outlives the messengers that store on it, and can be slow, fail, be
+/// full, go bad, lose unsynced commits, be lost, or be put back to an older copy. Copies are
 /// handles to one disk. It lives in one thread and in simulated time.
 template <class PeerId>
 class simulated_disk {
@@ -90,14 +91,14 @@ class simulated_disk {
   simulated_disk() : core_(std::make_shared<core>()) {}
 
   disk_behaviour& behaviour() noexcept { return core_->how; }
-  /// What it holds now, synced or not.
+  /// The present content, synced or not.
   const image& content() const noexcept { return core_->live; }
 
-  /// The end of the process that uses it: whatever that still tries has no effect. A commit under
-  /// way has happened, wholly, if `lands`, or not at all.
+  /// The end of the process that uses it: later operations of that process have no effect. A commit
+  /// under way has happened, wholly, if `lands`, or not at all.
   void crash(bool lands = false) {
-    if (lands && core_->riding != nullptr) core_->apply(*core_->riding);
-    core_->riding = nullptr;
+    if (lands && core_->in_commit != nullptr) core_->apply(*core_->in_commit);
+    core_->in_commit = nullptr;
     ++core_->holder;
     core_->in_use = false;
   }
@@ -111,12 +112,12 @@ class simulated_disk {
   }
   /// How many commits a power cut can take back.
   std::size_t unsynced() const noexcept { return core_->log.size(); }
-  /// What a background writer does from time to time.
+  /// Syncs all commits, as a background writer does from time to time.
   void sync() {
     for (const batch<PeerId>& b : std::exchange(core_->log, {})) core_->synced.apply(b);
   }
 
-  /// Puts other content in place of what it holds, with no trace of what was; nobody may use it.
+  /// Replaces the content without a trace of the old one; the disk must not be in use.
   void put_back(image older) {
     core_->live = std::move(older);
     core_->synced = core_->tracks ? core_->live : image();
@@ -169,7 +170,7 @@ class simulated_disk {
     bool tracks = false;
     std::deque<batch<PeerId>> log;
     std::set<place> bad;
-    const batch<PeerId>* riding = nullptr;
+    const batch<PeerId>* in_commit = nullptr;
     std::uint64_t holder = 0;
     bool in_use = false;
     std::uint64_t commits = 0;
@@ -208,17 +209,17 @@ class simulated_store {
     holder_ = ++c->holder;
     store_state<PeerId> state;
     state.local = c->live.local;
-    for (const auto& [peer, s] : c->live.shelves) state.peers.emplace_back(peer, s.where);
+    for (const auto& [peer, s] : c->live.peers) state.peers.emplace_back(peer, s.where);
     co_return state;
   }
 
   asio::awaitable<void> commit(const batch<PeerId>& change) {
     std::shared_ptr<core> c = core_;
     require_open(*c);
-    c->riding = &change;
+    c->in_commit = &change;
     co_await pause(c->how.commit_time);
     require_open(*c);
-    c->riding = nullptr;
+    c->in_commit = nullptr;
     if (c->how.commit_error) fail(*c, c->how.commit_error);
     if (is_full(*c, change)) fail(*c, std::make_error_code(std::errc::no_space_on_device));
     c->apply(change);
@@ -233,8 +234,8 @@ class simulated_store {
     require_open(*c);
     if (c->how.read_error) fail(*c, c->how.read_error);
     std::vector<stored_message> page;
-    auto at = c->live.shelves.find(peer);
-    if (at == c->live.shelves.end()) co_return page;
+    auto at = c->live.peers.find(peer);
+    if (at == c->live.peers.end()) co_return page;
     const std::deque<stored_message>& messages = at->second.of(which);
     if (messages.empty() || from < messages.front().index) co_return page;
     std::size_t size = 0;
@@ -265,7 +266,7 @@ class simulated_store {
     throw std::system_error(why);
   }
 
-  /// A crash takes the disk from whoever has it.
+  /// A crash takes the disk from the store that has it open.
   void require_open(const core& c) const {
     if (holder_ == 0 || holder_ != c.holder) throw std::system_error(error::store_closed);
   }

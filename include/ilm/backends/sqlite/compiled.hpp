@@ -2,4 +2,4 @@
 
 // What of the SQLite store is compiled once: see ilm/compiled.hpp.
 
-#include <ilm/backends/sqlite/store.hpp>
+#include <ilm/backends/sqlite/threaded_store.hpp>

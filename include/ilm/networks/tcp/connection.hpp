@@ -1,9 +1,10 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
-#include <ilm/networks/tcp/bell.hpp>
-#include <ilm/networks/tcp/frames.hpp>
 #include <ilm/networks/tcp/handshake.hpp>
+#include <ilm/networks/tcp/limits.hpp>
+#include <ilm/networks/tcp/options.hpp>
+#include <ilm/networks/tcp/types.hpp>
 
 #include <asio/buffer.hpp>
 #include <asio/ip/tcp.hpp>
@@ -13,8 +14,8 @@
 #include <asio/write.hpp>
 
 #include <array>
-#include <cstddef>
-#include <deque>
+#include <cassert>
+#include <chrono>
 #include <memory>
 #include <span>
 #include <system_error>
@@ -22,180 +23,99 @@
 
 namespace ilm::detail::tcp {
 
-/// Asio has a category of its own for the system's errors, whose codes equal no std::errc.
-inline std::error_code of_the_system(std::error_code e) {
-  if (e.category() != asio::error::get_system_category()) return e;
-  return {e.value(), std::system_category()};
+inline clock::duration to_ticks(tcp_options::duration d) {
+  return std::chrono::duration_cast<clock::duration>(d);
 }
 
-/// One TCP connection, from its first byte to its last: the messages of the handshake, and then the
-/// frames that wait to be written. Its coroutines are awaited by one that owns the connection.
+/// A TCP socket, the messages of the handshake over it, and the time that they may take.
 class connection : public std::enable_shared_from_this<connection> {
  public:
-  connection(asio::ip::tcp::socket s, bool by_this_side)
-      : socket(std::move(s)),
-        dialed(by_this_side),
-        room_to_send(socket.get_executor()),
-        room_to_read(socket.get_executor()),
-        tick(socket.get_executor()),
-        deadline_(socket.get_executor()),
-        work_(socket.get_executor()) {}
+  connection(asio::ip::tcp::socket socket, bool dialed)
+      : socket_(std::move(socket)), dialed_(dialed), deadline_(socket_.get_executor()) {}
 
-  asio::ip::tcp::socket socket;
-  const bool dialed;
-  /// Counts among the unauthenticated.
-  bool newcomer = false;
-  bool in_session = false;
-  bool timed_out = false;
-  /// The other side said refusal.
-  bool refused = false;
-  /// The frames that come are wanted.
-  bool reading = true;
-  std::array<std::byte, 16> instance{};
-  clock::time_point heard = clock::now();
-  clock::time_point sent = clock::now();
-  bell room_to_send;
-  bell room_to_read;
-  bell tick;
-
-  bool open() const noexcept { return open_; }
+  asio::ip::tcp::socket& socket() noexcept { return socket_; }
+  /// Whether this side dialed.
+  bool dialed() const noexcept { return dialed_; }
+  bool is_open() const noexcept { return open_; }
+  bool timed_out() const noexcept { return timed_out_; }
+  /// Whether the other side sent a refusal.
+  bool refused() const noexcept { return refused_; }
 
   void close() {
     if (!std::exchange(open_, false)) return;
     std::error_code ignored;
-    socket.close(ignored);
+    socket_.close(ignored);
     deadline_.cancel();
-    for (bell* b : {&room_to_send, &room_to_read, &tick, &work_}) b->ring();
   }
 
-  /// Call it once the socket is connected.
+  /// To be called once the socket is connected.
   void prepare() {
     std::error_code ignored;
-    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-    socket.non_blocking(true, ignored);
+    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    socket_.non_blocking(true, ignored);
   }
 
-  // The handshake.
-
-  /// Closes the connection unless it is in a session by then.
+  /// Closes the connection at the end of `limit`, unless the deadline was cleared by then.
   void set_deadline(tcp_options::duration limit) {
-    deadline_.expires_after(std::chrono::duration_cast<clock::duration>(limit));
+    deadline_set_ = true;
+    deadline_.expires_after(to_ticks(limit));
     deadline_.async_wait([weak = weak_from_this()](std::error_code cancelled) {
-      auto self = weak.lock();
-      if (cancelled || !self || self->in_session || !self->open_) return;
-      self->timed_out = true;
+      std::shared_ptr<connection> self = weak.lock();
+      if (cancelled || !self || !self->deadline_set_ || !self->open_) return;
+      self->timed_out_ = true;
       self->close();
     });
   }
 
-  void enter_session() {
-    in_session = true;
+  void clear_deadline() {
+    deadline_set_ = false;
     deadline_.cancel();
-    heard = sent = clock::now();
   }
 
   asio::awaitable<std::error_code> write_message(byte_view message) {
+    assert(message.size() >= header_size);
     std::error_code failed;
-    co_await asio::async_write(socket, asio::buffer(message.data(), message.size()),
+    co_await asio::async_write(socket_, asio::buffer(message.data(), message.size()),
                                asio::redirect_error(asio::use_awaitable, failed));
-    co_return in_handshake(failed);
+    co_return handshake_error(failed);
   }
 
   /// Reads no byte more than the message has.
   asio::awaitable<std::error_code> read_message(message_header& header, byte_string& message) {
     std::error_code failed;
     message.resize(header_size);
-    co_await asio::async_read(socket, asio::buffer(message),
+    co_await asio::async_read(socket_, asio::buffer(message),
                               asio::redirect_error(asio::use_awaitable, failed));
-    if (failed) co_return in_handshake(failed);
+    if (failed) co_return handshake_error(failed);
     failed = read_header(std::span(message).first<header_size>(), header);
     if (failed) co_return failed;
     message.resize(header_size + header.body_size);
-    co_await asio::async_read(socket, asio::buffer(message) + header_size,
+    co_await asio::async_read(socket_, asio::buffer(message) + header_size,
                               asio::redirect_error(asio::use_awaitable, failed));
-    if (failed) co_return in_handshake(failed);
+    if (failed) co_return handshake_error(failed);
     if (header.type != message_type::refusal) co_return failed;
-    refused = true;
+    refused_ = true;
     co_return read_refusal(byte_view(message).subspan(header_size));
   }
 
-  /// Says why, and waits until the other side has gone: a socket that is closed with bytes unread
-  /// takes back what it said last.
-  asio::awaitable<void> refuse(std::error_code why) {
-    byte_string refusal = make_refusal(static_cast<tcp_error>(why.value()));
+  /// Sends a refusal and waits until the other side has gone: a socket that is closed with bytes
+  /// unread takes back what it sent last.
+  asio::awaitable<void> refuse(tcp_error reason) {
+    byte_string refusal = make_refusal(reason);
     std::error_code failed = co_await write_message(refusal);
     if (failed) co_return;
-    socket.shutdown(asio::ip::tcp::socket::shutdown_send, failed);
+    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, failed);
     std::array<std::byte, maximum_message_size> ignored;
-    for (int reads = 0; !failed && reads < 16; ++reads) {
-      co_await socket.async_read_some(asio::buffer(ignored),
-                                      asio::redirect_error(asio::use_awaitable, failed));
+    for (int reads = 0; !failed && reads < reads_after_refusal; ++reads) {
+      co_await socket_.async_read_some(asio::buffer(ignored),
+                                       asio::redirect_error(asio::use_awaitable, failed));
     }
-  }
-
-  // Frames.
-
-  std::size_t queued() const noexcept { return queued_; }
-
-  /// Writes at once what the socket takes, and keeps the rest for `write_queue`.
-  std::error_code put(byte_view head, byte_string body = {}) {
-    std::size_t size = head.size() + body.size();
-    std::size_t written = 0;
-    if (queue_.empty()) {
-      std::array<asio::const_buffer, 2> parts{asio::buffer(head.data(), head.size()),
-                                              asio::buffer(body)};
-      std::error_code failed;
-      written = socket.write_some(parts, failed);
-      if (failed && failed != asio::error::would_block && failed != asio::error::try_again) {
-        return failed;
-      }
-      sent = clock::now();
-      if (written == size) return {};
-      front_written_ = written;
-    }
-    queue_.emplace_back(head, std::move(body));
-    queued_ += size - written;
-    work_.ring();
-    return {};
-  }
-  std::error_code put_frame(byte_string frame) {
-    std::array<std::byte, frame_prefix_size> prefix = frame_prefix(frame.size());
-    return put(prefix, std::move(frame));
-  }
-
-  /// Writes the queue until the connection is closed or fails.
-  asio::awaitable<std::error_code> write_queue() {
-    std::array<asio::const_buffer, 64> parts;
-    std::error_code failed;
-    while (open_ && !failed) {
-      if (queue_.empty()) {
-        co_await work_.wait();
-        continue;
-      }
-      std::span<const asio::const_buffer> gathered = gather(parts);
-      std::size_t written = co_await socket.async_write_some(
-          gathered, asio::redirect_error(asio::use_awaitable, failed));
-      consume(written);
-      sent = clock::now();
-      room_to_send.ring();
-    }
-    co_return failed;
   }
 
  private:
-  struct outgoing {
-    outgoing(byte_view h, byte_string b) : head_size(h.size()), body(std::move(b)) {
-      std::ranges::copy(h, head.begin());
-    }
-    std::size_t size() const noexcept { return head_size + body.size(); }
-
-    std::array<std::byte, header_size> head{};
-    std::size_t head_size;
-    byte_string body;
-  };
-
-  std::error_code in_handshake(std::error_code failed) const {
-    if (timed_out) return tcp_error::handshake_timeout;
+  /// An error of the socket, as the handshake reports it.
+  std::error_code handshake_error(std::error_code failed) const {
+    if (timed_out_) return tcp_error::handshake_timeout;
     if (!open_) return asio::error::operation_aborted;
     if (failed == asio::error::eof || failed == asio::error::connection_reset ||
         failed == asio::error::broken_pipe) {
@@ -204,34 +124,13 @@ class connection : public std::enable_shared_from_this<connection> {
     return failed;
   }
 
-  std::span<const asio::const_buffer> gather(std::span<asio::const_buffer> parts) const {
-    std::size_t count = 0;
-    std::size_t skip = front_written_;
-    for (const outgoing& o : queue_) {
-      if (count + 2 > parts.size()) break;
-      asio::const_buffer head = asio::buffer(o.head.data(), o.head_size);
-      parts[count++] = head + skip;
-      parts[count++] = asio::buffer(o.body) + (skip - std::min(skip, o.head_size));
-      skip = 0;
-    }
-    return parts.first(count);
-  }
-
-  void consume(std::size_t written) {
-    queued_ -= written;
-    front_written_ += written;
-    while (!queue_.empty() && front_written_ >= queue_.front().size()) {
-      front_written_ -= queue_.front().size();
-      queue_.pop_front();
-    }
-  }
-
-  bool open_ = true;
+  asio::ip::tcp::socket socket_;
+  const bool dialed_;
   asio::steady_timer deadline_;
-  bell work_;
-  std::deque<outgoing> queue_;
-  std::size_t queued_ = 0;         ///< bytes in the queue that are not written
-  std::size_t front_written_ = 0;  ///< bytes of its first that are
+  bool open_ = true;
+  bool deadline_set_ = false;
+  bool timed_out_ = false;
+  bool refused_ = false;
 };
 
 }  // namespace ilm::detail::tcp

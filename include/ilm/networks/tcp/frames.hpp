@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ilm/networks/tcp/limits.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -25,14 +27,14 @@ inline std::array<std::byte, frame_prefix_size> frame_prefix(std::size_t size) n
 /// none. Small frames are cut out of one buffer; a frame that is not all there is read in place.
 class frame_splitter {
  public:
-  explicit frame_splitter(std::size_t maximum) : maximum_(maximum), buffer_(buffer_size) {}
+  explicit frame_splitter(std::size_t maximum) : maximum_(maximum), buffer_(read_buffer_size) {}
 
   /// Where the next bytes go; never empty.
   std::span<std::byte> space() {
     if (!partial_) return std::span(buffer_).subspan(end_);
     // A length alone must not make this side set memory aside: it grows with what arrives.
     if (frame_filled_ == frame_.size()) {
-      frame_.resize(std::min(frame_size_, std::max(2 * frame_filled_, first_part)));
+      frame_.resize(std::min(frame_size_, std::max(2 * frame_filled_, first_part_size)));
     }
     return std::span(frame_).subspan(frame_filled_);
   }
@@ -73,9 +75,6 @@ class frame_splitter {
   bool too_large() const noexcept { return too_large_; }
 
  private:
-  static constexpr std::size_t buffer_size = 16 << 10;
-  static constexpr std::size_t first_part = 64 << 10;
-
   void compact() noexcept {
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
     end_ -= std::exchange(begin_, 0);

@@ -30,7 +30,9 @@
 // what it read says refusal instead of its next message, and closes.
 
 #include <ilm/networks/tcp/error.hpp>
+#include <ilm/networks/tcp/limits.hpp>
 #include <ilm/networks/tcp/options.hpp>
+#include <ilm/networks/tcp/types.hpp>
 
 #include <algorithm>
 #include <array>
@@ -45,13 +47,8 @@
 
 namespace ilm::detail::tcp {
 
-using byte_view = std::span<const std::byte>;
-using byte_string = std::vector<std::byte>;
-
 inline constexpr std::uint8_t wire_version = 1;
 inline constexpr std::size_t header_size = 8;
-inline constexpr std::size_t maximum_message_size = 1024;
-inline constexpr std::size_t maximum_id_size = 255;
 
 enum class message_type : std::uint8_t { hello = 1, proof, go, refusal };
 
@@ -191,7 +188,6 @@ class handshake {
     return tcp_error::malformed_handshake;
   }
 
-  bool greeted() const noexcept { return state_ != state::hello; }
   bool proven() const noexcept { return state_ == state::proven; }
 
   /// What the other side says of itself, once it is known, even if it is not proven.
@@ -205,7 +201,7 @@ class handshake {
 
   std::error_code handle_hello(byte_view message, byte_string& out) {
     if (!theirs_.decode(message.subspan(header_size))) return tcp_error::malformed_handshake;
-    if (std::error_code wrong = disagreement()) return wrong;
+    if (std::error_code wrong = check_hello()) return wrong;
     their_hello_.assign(message.begin(), message.end());
     state_ = state::proof;
     if (dialed_) return {};
@@ -215,7 +211,7 @@ class handshake {
     return append_proof(out);
   }
 
-  std::error_code disagreement() const {
+  std::error_code check_hello() const {
     if (same(theirs_.sender, mine_.sender)) return tcp_error::own_id;
     if (!same(theirs_.destination, mine_.sender)) return tcp_error::wrong_destination;
     if (dialed_ && !same(theirs_.sender, mine_.destination)) return tcp_error::wrong_destination;

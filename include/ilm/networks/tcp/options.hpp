@@ -46,7 +46,7 @@ struct tcp_options {
   /// How long connecting, and then the handshake, may take.
   duration handshake_timeout = std::chrono::seconds(5);
 
-  /// How many peers may have a session here before newcomers are refused.
+  /// How many peers may have a session here before further ones are refused.
   std::size_t maximum_connections = 1024;
   /// How many incoming connections may be in the handshake; those beyond it are closed.
   std::size_t maximum_unauthenticated = 64;
@@ -60,8 +60,8 @@ struct tcp_options {
       prove;
 };
 
-/// What is wrong with `o`; empty if nothing is.
-inline std::string contradiction(const tcp_options& o) {
+/// Says which option of `o` is wrong; empty if none is.
+inline std::string validation_error(const tcp_options& o) {
   if (o.maximum_frame_size < minimum_frame_size) {
     return "maximum_frame_size (" + std::to_string(o.maximum_frame_size) +
            ") is less than the least that ILM needs (" + std::to_string(minimum_frame_size) + ")";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/error.hpp>
+#include <ilm/testing/kit/limits.hpp>
 #include <ilm/testing/kit/store_under_test.hpp>
 
 #include <cstdint>
@@ -243,7 +244,7 @@ class backend_faults {
   void crash_within() {
     if (Fixture::one_handle) throw cannot_try{"not tried: the store is in the handle (one_handle)"};
     // While the commit's coroutine waits for something.
-    for (unsigned turns = 0; turns < 12; ++turns) {
+    for (unsigned turns = 0; turns < limits::crash_handlers; ++turns) {
       store s(fixture_);
       fill(s);
       store_model<peer_id> after = s.model;
@@ -262,7 +263,7 @@ class backend_faults {
 
   /// Within the commit, at each step that the factory knows.
   void crash_at_each_step() {
-    for (unsigned step = 0; step < 500; ++step) {
+    for (unsigned step = 0; step < limits::crash_steps; ++step) {
       store s(fixture_);
       fill(s);
       store_model<peer_id> after = s.model;

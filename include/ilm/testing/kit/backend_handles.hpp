@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/error.hpp>
+#include <ilm/testing/kit/limits.hpp>
 #include <ilm/testing/kit/store_under_test.hpp>
 
 #include <chrono>
@@ -136,7 +137,7 @@ class backend_handles {
     if (!is(r->failed, error::store_in_use)) {
       throw found{c, when + "a second handle gets another error: " + describe(r->failed)};
     }
-    if (std::chrono::steady_clock::now() - began > std::chrono::seconds(1)) {
+    if (std::chrono::steady_clock::now() - began > limits::refusal_time) {
       throw found{c, when + "a second handle gets its error after more than a second"};
     }
   }

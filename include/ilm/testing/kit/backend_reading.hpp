@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/testing/kit/limits.hpp>
 #include <ilm/testing/kit/store_under_test.hpp>
 
 #include <cstddef>
@@ -205,7 +206,7 @@ class backend_reading {
     store s(fixture_);
     fill(s);
     s.commit(s.compose().peer(b_).append(box::outbox, 5).append(box::inbox, 5).done());
-    for (unsigned round = 0; round < 40; ++round) {
+    for (unsigned round = 0; round < limits::reads_beside_commits; ++round) {
       box which = round % 4 < 2 ? box::outbox : box::inbox;
       auto next = s.compose();
       for (const peer_id& id : {a_, b_}) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/testing/kit/limits.hpp>
 #include <ilm/testing/kit/report.hpp>
 
 #include <asio/executor_work_guard.hpp>
@@ -118,7 +119,7 @@ class fixture {
       // A context that is always busy would keep the clock from moving for ever.
       auto over = [&] {
         if (Clock::now() != std::exchange(now, Clock::now())) ran = 0;
-        return done() || (busy = ++ran > 1'000'000);
+        return done() || (busy = ++ran > limits::handlers_at_once);
       };
       return Clock::run_until(context_, over, limit) && !busy;
     } else {
@@ -127,12 +128,12 @@ class fixture {
         context_.restart();
         // A few at a time: a context that is always busy must not keep the kit from the clock.
         int ran = 0;
-        while (ran < 64 && context_.poll_one() != 0) {
+        while (ran < limits::handlers_per_look && context_.poll_one() != 0) {
           ++ran;
           if (done()) return true;
         }
         if (Clock::now() >= end) return false;
-        if (ran == 0) context_.run_one_for(std::chrono::milliseconds(2));
+        if (ran == 0) context_.run_one_for(limits::look_interval);
       }
       return true;
     }
@@ -145,17 +146,16 @@ class fixture {
     until([] { return false; }, time);
   }
 
-  /// How many handlers run within 100 ms.
+  /// The number of handlers that run within limits::idle_time.
   std::size_t idle_handlers() {
-    constexpr std::chrono::milliseconds span(100);
     std::size_t ran = 0;
     if constexpr (simulated) {
       // Asks once before each, and once when it has nothing left.
       Clock::run_until(
-          context_, [&] { return ++ran > 1000; }, span);
+          context_, [&] { return ++ran > limits::idle_handlers_counted; }, limits::idle_time);
       return ran - 1;
     } else {
-      auto end = std::chrono::steady_clock::now() + span;
+      auto end = std::chrono::steady_clock::now() + limits::idle_time;
       while (std::chrono::steady_clock::now() < end) {
         context_.restart();
         ran += context_.run_one_for(std::chrono::milliseconds(10));
@@ -220,7 +220,8 @@ class examiner {
       results_.skipped(c, c_t.why);
     } catch (const stuck& s) {
       results_.broken(c, s.what + " has not completed in time");
-      if (++stuck_ == 3) end("not tried: too many operations have never completed");
+      if (++stuck_ == limits::stuck_operations)
+        end("not tried: too many operations have never completed");
     } catch (...) {
       results_.broken(c, "there was an error: " + describe(std::current_exception()));
     }

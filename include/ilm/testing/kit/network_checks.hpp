@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/options.hpp>
+#include <ilm/testing/kit/limits.hpp>
 #include <ilm/testing/kit/peer_group.hpp>
 
 #include <algorithm>
@@ -133,14 +134,14 @@ class network_checks {
     pointer a = g.join(), b = g.join();
     g.await_sessions();
     std::size_t largest = a->net->maximum_frame_size();
-    if (largest > (std::size_t{64} << 20)) throw cannot_try{"frames of more than 64 MiB"};
+    if (largest > limits::largest_frame) throw cannot_try{"frames of more than 64 MiB"};
     for (std::size_t size : {std::size_t{1}, std::size_t{2}, std::size_t{16}}) {
       bool came = false;
-      for (int attempt = 0; attempt < (Fixture::reliable ? 1 : 300) && !came; ++attempt) {
+      for (int attempt = 0; attempt < (Fixture::reliable ? 1 : limits::attempts) && !came;
+           ++attempt) {
         g.complete("send", g.send(a, b, 1, size));
-        came = fixture_.wait_until(
-            [&] { return b->small.contains(size); },
-            Fixture::reliable ? fixture_.limit() / 4 : std::chrono::milliseconds(20));
+        came = fixture_.wait_until([&] { return b->small.contains(size); },
+                                   Fixture::reliable ? fixture_.limit() / 4 : limits::attempt_time);
       }
       if (!came) {
         throw found{clause::frame_sizes,
@@ -231,15 +232,17 @@ class network_checks {
     }
   }
 
-  /// Sends to a peer that does not receive, until the send waits or 24 MiB are under way.
+  /// Sends to a peer that does not receive, until the send waits or limits::unreceived_bytes are
+  /// under way.
   void slow_peer(bool cancels) {
     group g(fixture_);
     pointer a = g.join(), slow = g.join(), c = g.join();
     g.await_sessions();
     slow->paused = true;
-    std::size_t size = std::min<std::size_t>(a->net->maximum_frame_size(), 256U << 10);
-    auto count = static_cast<std::uint32_t>((std::size_t{24} << 20) / size);
-    auto sending = g.send(a, slow, std::min<std::uint32_t>(count, 4000), size);
+    std::size_t size = std::min(a->net->maximum_frame_size(), limits::unreceived_frame);
+    auto count = static_cast<std::uint32_t>(
+        std::min(limits::unreceived_bytes / size, limits::unreceived_frames));
+    auto sending = g.send(a, slow, count, size);
     if (cancels) return cancel_send(sending);
     fixture_.wait_until([&] { return sending->done; }, std::chrono::milliseconds(30));
     try {

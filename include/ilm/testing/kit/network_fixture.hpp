@@ -2,6 +2,7 @@
 
 #include <ilm/network.hpp>
 #include <ilm/testing/kit/fixture.hpp>
+#include <ilm/testing/kit/limits.hpp>
 #include <ilm/testing/kit/network_clause.hpp>
 
 #include <chrono>
@@ -69,7 +70,7 @@ class network_fixture : public fixture<Clock>, public examiner<network_clause> {
   }
   /// Waits a moment in which no violation may be reported.
   void expect_quiet() {
-    wait_until([] { return false; }, std::chrono::milliseconds(15));
+    wait_until([] { return false; }, limits::quiet_time);
   }
 
  private:

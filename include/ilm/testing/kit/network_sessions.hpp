@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/testing/kit/limits.hpp>
 #include <ilm/testing/kit/peer_group.hpp>
 
 #include <chrono>
@@ -59,9 +60,10 @@ class network_sessions {
     g.await_sessions();
     fixture_.expect_quiet();
     std::size_t ran = fixture_.idle_handlers();
-    if (ran <= 40) return;
-    throw found{clause::receive_waits,
-                std::to_string(ran) + " handlers ran within 100 ms in which nothing happened"};
+    if (ran <= limits::idle_handlers) return;
+    throw found{clause::receive_waits, std::to_string(ran) + " handlers ran within " +
+                                           std::to_string(limits::idle_time.count()) +
+                                           " ms in which nothing happened"};
   }
 
   void receive_cancelled() {

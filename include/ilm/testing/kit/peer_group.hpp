@@ -2,6 +2,7 @@
 
 #include <ilm/testing/kit/fixture.hpp>
 #include <ilm/testing/kit/frames.hpp>
+#include <ilm/testing/kit/limits.hpp>
 #include <ilm/testing/kit/network_clause.hpp>
 #include <ilm/testing/kit/test_peer.hpp>
 
@@ -101,12 +102,12 @@ class peer_group {
     auto arrived = [&] { return to->frames[from->id].size() - before; };
     complete("send", send(from, to, count, size));
     if (Fixture::reliable) return expect_all(*to, from->id, before + count);
-    for (int attempt = 0; attempt < 300; ++attempt) {
-      if (fixture_.wait_until([&] { return arrived() > 0; }, std::chrono::milliseconds(20))) return;
+    for (int attempt = 0; attempt < limits::attempts; ++attempt) {
+      if (fixture_.wait_until([&] { return arrived() > 0; }, limits::attempt_time)) return;
       complete("send", send(from, to, 1, size));
     }
-    throw found{clause::frame_arrives,
-                "of 300 frames of " + std::to_string(size) + " bytes none arrives"};
+    throw found{clause::frame_arrives, "of " + std::to_string(limits::attempts) + " frames of " +
+                                           std::to_string(size) + " bytes none arrives"};
   }
 
   void expect_all(peer_type& to, const typename Fixture::peer_id& from, std::size_t count) {

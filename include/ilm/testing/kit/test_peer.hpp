@@ -3,6 +3,7 @@
 #include <ilm/network.hpp>
 #include <ilm/testing/kit/fixture.hpp>
 #include <ilm/testing/kit/frames.hpp>
+#include <ilm/testing/kit/limits.hpp>
 #include <ilm/testing/kit/network_clause.hpp>
 
 #include <chrono>
@@ -71,7 +72,7 @@ class test_peer : public std::enable_shared_from_this<test_peer<Fixture>> {
     }
     if (receiver && !receiver->done) fixture.cancel(receiver);
     // A network cannot be destroyed while one of its coroutines runs.
-    if (!fixture.until(ended, std::chrono::milliseconds(500))) return false;
+    if (!fixture.until(ended, limits::leave_time)) return false;
     net.reset();
     return true;
   }

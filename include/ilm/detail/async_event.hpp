@@ -1,0 +1,51 @@
+#pragma once
+
+#include <ilm/detail/asio.hpp>
+#include <ilm/detail/completion.hpp>
+
+#include <cassert>
+#include <utility>
+
+namespace ilm::detail {
+
+/// A flag that one coroutine waits for. All members run on one strand. The event owns the coroutine
+/// that waits: a context that is destroyed does not end the wait, `abandon` does.
+class async_event {
+ public:
+  explicit async_event(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  async_event(const async_event&) = delete;
+  async_event& operator=(const async_event&) = delete;
+
+  /// Completes when `notify` was called since the last wait; at once if it already was.
+  asio::awaitable<void> wait() {
+    assert(!waiter_);
+    if (!notified_) {
+      co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(initiate{this},
+                                                                            asio::use_awaitable);
+    }
+    notified_ = false;
+  }
+
+  void notify() {
+    notified_ = true;
+    if (waiter_) waiter_();
+  }
+
+  /// Destroys the coroutine that waits, if any.
+  void abandon() { completion<> gone = std::move(waiter_); }
+
+ private:
+  struct initiate {
+    async_event* self;
+    template <class Handler>
+    void operator()(Handler&& handler) const {
+      self->waiter_ = completion<>(std::forward<Handler>(handler), self->executor_);
+    }
+  };
+
+  asio::any_io_executor executor_;
+  completion<> waiter_;
+  bool notified_ = false;
+};
+
+}  // namespace ilm::detail

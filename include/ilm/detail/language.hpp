@@ -1,0 +1,11 @@
+#pragma once
+
+// The include that follows an error does not exist: it stops the compiler, which otherwise adds a
+// thousand errors of its own to this one.
+#if !defined(__cpp_concepts) || __cpp_concepts < 201907L
+#error "ILM needs C++20: compile with -std=c++20, or link the CMake target ilm::ilm"
+#include <see_the_error_above>
+#elif !defined(__cpp_impl_coroutine)
+#error "ILM needs the coroutines of C++20: g++ 12, clang 14 or later, and none switched off"
+#include <see_the_error_above>
+#endif

@@ -1,0 +1,134 @@
+#pragma once
+
+#include <ilm/networks/tcp/async_condition.hpp>
+#include <ilm/networks/tcp/interface.hpp>
+#include <ilm/networks/tcp/limits.hpp>
+#include <ilm/networks/tcp/pending_events.hpp>
+#include <ilm/networks/tcp/refusal_limit.hpp>
+#include <ilm/networks/tcp/types.hpp>
+
+#include <asio/error.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace ilm::detail::tcp {
+
+/// Asio has a category of its own for the system's errors, whose codes equal no std::errc.
+inline std::error_code with_system_category(std::error_code e) {
+  if (e.category() != asio::error::get_system_category()) return e;
+  return {e.value(), std::system_category()};
+}
+
+/// The events for `receive`: of each peer in order, of the peers in turn, problems first.
+class event_source {
+ public:
+  event_source(asio::any_io_executor executor, std::size_t receive_buffer)
+      : executor_(executor), receive_buffer_(receive_buffer), available_(std::move(executor)) {}
+
+  /// The events of a peer whose session begins.
+  std::shared_ptr<pending_events> begin_session(const byte_string& peer) {
+    std::shared_ptr<pending_events>& p = peers_[peer];
+    if (!p) p = std::make_shared<pending_events>(peer, executor_);
+    p->begin_session();
+    mark_ready(p);
+    check_invariants();
+    return p;
+  }
+
+  void end_session(const std::shared_ptr<pending_events>& p) {
+    p->end_session();
+    p->room().notify_all();
+    if (!p->empty()) {
+      mark_ready(p);
+    } else {
+      // Any number of peers may come and go under new names while nothing is received.
+      if (std::exchange(p->is_ready, false)) std::erase(ready_, p);
+      peers_.erase(p->peer());
+    }
+    check_invariants();
+  }
+
+  /// Whether a reader of the peer's socket has to wait for `p.room()`.
+  bool is_full(const pending_events& p) const noexcept { return p.bytes() >= receive_buffer_; }
+
+  void mark_ready(const std::shared_ptr<pending_events>& p) {
+    assert(!p->empty());
+    if (std::exchange(p->is_ready, true)) return;
+    ready_.push_back(p);
+    available_.notify_all();
+  }
+
+  /// Why there is no session, with whom if `peer` names it. Beyond a limit, problems are dropped.
+  void add_problem(const std::optional<byte_string>& peer, std::error_code why) {
+    if (problems_.size() >= problem_limit) return;
+    std::shared_ptr<const byte_string> named;
+    if (peer) named = std::make_shared<const byte_string>(*peer);
+    problems_.emplace_back(encoded_event::type::problem, std::move(named), byte_string(),
+                           with_system_category(why));
+    available_.notify_all();
+    check_invariants();
+  }
+
+  /// As add_problem, for connections that this side did not ask for: reported at a limited rate.
+  void add_refusal(const std::optional<byte_string>& peer, std::error_code why) {
+    if (refusals_.allow(clock::now())) add_problem(peer, why);
+  }
+
+  /// The next event, unless there is none.
+  std::optional<encoded_event> poll() {
+    if (!problems_.empty()) {
+      encoded_event next = std::move(problems_.front());
+      problems_.pop_front();
+      return next;
+    }
+    if (ready_.empty()) return std::nullopt;
+    std::shared_ptr<pending_events> p = std::move(ready_.front());
+    ready_.pop_front();
+    p->is_ready = false;
+    bool was_full = is_full(*p);
+    encoded_event next = p->take();
+    if (was_full && !is_full(*p)) p->room().notify_all();
+    if (!p->empty()) {
+      p->is_ready = true;
+      ready_.push_back(std::move(p));
+    } else if (!p->in_session()) {
+      peers_.erase(p->peer());
+    }
+    check_invariants();
+    return next;
+  }
+
+  /// Until `poll` may have an event, or until the end.
+  asio::awaitable<void> wait() { return available_.wait(); }
+
+  void close() {
+    ready_.clear();
+    peers_.clear();
+    available_.notify_all();
+  }
+
+ private:
+  void check_invariants() const {
+    assert(ready_.size() <= peers_.size());
+    assert(problems_.size() <= problem_limit);
+    assert(ready_.empty() || (ready_.front()->is_ready && !ready_.front()->empty()));
+  }
+
+  asio::any_io_executor executor_;
+  std::size_t receive_buffer_;
+  async_condition available_;
+  std::map<byte_string, std::shared_ptr<pending_events>> peers_;
+  std::deque<std::shared_ptr<pending_events>> ready_;
+  std::deque<encoded_event> problems_;
+  refusal_limit refusals_{clock::now()};
+};
+
+}  // namespace ilm::detail::tcp

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <ilm/detail/compiled.hpp>
+#include <ilm/networks/tcp/limits.hpp>
+#include <ilm/networks/tcp/options.hpp>
+#include <ilm/networks/tcp/types.hpp>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/ip/basic_endpoint.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace asio::ip {
+class tcp;  // <asio/ip/tcp.hpp> takes a compiler longer than all that is declared here
+}
+
+// The network over TCP on encoded peer ids. tcp_network and tcp_control put a user's type of peer
+// id in front of it; node.hpp implements it.
+
+namespace ilm::detail::tcp {
+
+/// A network_event whose peer is encoded.
+struct encoded_event {
+  enum class type : std::uint8_t { up, down, frame, problem };
+
+  encoded_event() = default;
+  encoded_event(type kind_, std::shared_ptr<const byte_string> peer_, byte_string frame_ = {},
+                std::error_code error_ = {})
+      : kind(kind_), peer(std::move(peer_)), frame(std::move(frame_)), error(error_) {}
+
+  type kind{};
+  /// None for a problem with a connection that named no peer.
+  std::shared_ptr<const byte_string> peer;
+  byte_string frame;
+  std::error_code error;
+};
+
+/// See tcp_control.
+class encoded_control {
+ public:
+  virtual ~encoded_control() = default;
+  virtual void add_peer(byte_string id, std::string_view address) = 0;
+  virtual void remove_peer(byte_string id) = 0;
+  virtual void reconnect(byte_string id) = 0;
+  virtual std::uint16_t port() const noexcept = 0;
+};
+
+/// See tcp_network.
+class encoded_network {
+ public:
+  virtual ~encoded_network() = default;
+  virtual void listen(std::string_view address) = 0;
+  virtual asio::ip::basic_endpoint<asio::ip::tcp> local_endpoint() const = 0;
+  virtual std::size_t maximum_frame_size() const noexcept = 0;
+  virtual const std::shared_ptr<encoded_control>& control() const noexcept = 0;
+  /// `peer` lives until the operation completes.
+  virtual asio::awaitable<void> send(const byte_string& peer, byte_string frame) = 0;
+  virtual asio::awaitable<encoded_event> receive() = 0;
+  /// Ends everything at once.
+  virtual void close() = 0;
+};
+
+/// Whether an encoded id has a size that the wire can carry.
+inline bool has_id_size(byte_view encoded) noexcept {
+  return !encoded.empty() && encoded.size() <= maximum_id_size;
+}
+
+/// Whether bytes of such a size are an encoded peer id, and its only encoding: two spellings of one
+/// id would be two identities to a check of keys.
+using peer_id_check = std::function<bool(byte_view encoded)>;
+
+/// Throws std::system_error: error::invalid_options, error::invalid_peer_id.
+ILM_INLINE std::shared_ptr<encoded_network> make_encoded_network(asio::any_io_executor executor,
+                                                                 byte_string local_id,
+                                                                 tcp_options options,
+                                                                 peer_id_check is_peer_id);
+
+}  // namespace ilm::detail::tcp

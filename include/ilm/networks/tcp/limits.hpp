@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+// Every bound of the network over TCP that is no option; tcp_options has the others.
+
+namespace ilm::detail::tcp {
+
+/// An encoded peer id: its size is one byte on the wire.
+inline constexpr std::size_t maximum_id_size = 255;
+/// A whole message of the handshake, its header included.
+inline constexpr std::size_t maximum_message_size = 1024;
+/// tcp_options::maximum_frame_size may not exceed it.
+inline constexpr std::size_t frame_size_limit = std::numeric_limits<std::int32_t>::max();
+
+/// A connection dialed by the other side within this time of one dialed by this side collides with
+/// it; later, it succeeds it.
+inline constexpr auto collision_window = std::chrono::seconds(1);
+/// How long to wait after a failure to accept, such as too many open files.
+inline constexpr auto accept_pause = std::chrono::milliseconds(20);
+/// How many of the addresses of a name are dialed.
+inline constexpr std::size_t endpoint_limit = 8;
+/// How many reads a refused peer may take to close its side.
+inline constexpr int reads_after_refusal = 16;
+
+/// How many problems wait to be received.
+inline constexpr std::size_t problem_limit = 64;
+/// How many refusals are reported at once, and how long until one more is.
+inline constexpr unsigned refusal_burst = 16;
+inline constexpr auto refusal_interval = std::chrono::seconds(1);
+/// The memory that a frame takes here besides its bytes.
+inline constexpr std::size_t frame_overhead = 64;
+
+/// The buffer from which small frames are cut, and the first part of a larger one.
+inline constexpr std::size_t read_buffer_size = 16 << 10;
+inline constexpr std::size_t first_part_size = 64 << 10;
+/// How many buffers one write gathers.
+inline constexpr std::size_t gathered_buffers = 64;
+
+}  // namespace ilm::detail::tcp

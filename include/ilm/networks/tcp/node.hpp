@@ -1,0 +1,158 @@
+#pragma once
+
+#include <ilm/detail/asio.hpp>
+#include <ilm/error.hpp>
+#include <ilm/networks/tcp/acceptor.hpp>
+#include <ilm/networks/tcp/async_condition.hpp>
+#include <ilm/networks/tcp/command_queue.hpp>
+#include <ilm/networks/tcp/dialer.hpp>
+#include <ilm/networks/tcp/event_source.hpp>
+#include <ilm/networks/tcp/interface.hpp>
+#include <ilm/networks/tcp/session_builder.hpp>
+#include <ilm/networks/tcp/sessions.hpp>
+
+#include <cassert>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace ilm::detail::tcp {
+
+/// Owns the parts of a network and wires them. They run on the strand of the first `receive`. Every
+/// coroutine owns its part, each part those that it uses; all end by themselves after `close`.
+class node final : public encoded_network, public std::enable_shared_from_this<node> {
+ public:
+  node(const asio::any_io_executor& executor, std::shared_ptr<const configuration> c)
+      : configuration_(std::move(c)),
+        commands_(std::make_shared<command_queue>(configuration_->local_id)),
+        control_(commands_),
+        acceptor_(std::make_shared<acceptor>(executor, configuration_)) {}
+
+  void listen(std::string_view address) override {
+    acceptor_->listen(address);
+    commands_->set_port(acceptor_->local_endpoint().port());
+  }
+  asio::ip::tcp::endpoint local_endpoint() const override { return acceptor_->local_endpoint(); }
+  std::size_t maximum_frame_size() const noexcept override {
+    return configuration_->options.maximum_frame_size;
+  }
+  const std::shared_ptr<encoded_control>& control() const noexcept override { return control_; }
+
+  asio::awaitable<void> send(const byte_string& peer, byte_string frame) override {
+    if (frame.size() > maximum_frame_size()) throw std::system_error(error::frame_too_large);
+    if (!running_ || closed_) co_return;
+    std::shared_ptr<session> full = running_->all_sessions->send(peer, std::move(frame));
+    if (full) co_await full->wait_for_room_to_send();
+  }
+
+  asio::awaitable<encoded_event> receive() override {
+    if (!running_ && !closed_) start(co_await asio::this_coro::executor);
+    for (;;) {
+      if (closed_) throw std::system_error(error::network_ended);
+      std::optional<encoded_event> next = running_->events->poll();
+      if (next) co_return std::move(*next);
+      co_await running_->events->wait();
+    }
+  }
+
+  void close() override {
+    if (std::exchange(closed_, true)) return;
+    commands_->close();
+    acceptor_->close();
+    if (!running_) return;
+    running_->contacts->close();
+    running_->builder->close();
+    running_->all_sessions->close();
+    running_->events->close();
+    running_->ended.notify_all();
+  }
+
+ private:
+  /// The parts that need the strand.
+  struct parts {
+    parts(const asio::any_io_executor& executor, const std::shared_ptr<const configuration>& c)
+        : events(std::make_shared<event_source>(executor, c->options.receive_buffer)),
+          all_sessions(std::make_shared<sessions>(executor, c, events)),
+          builder(std::make_shared<session_builder>(c, all_sessions)),
+          contacts(std::make_shared<dialer>(executor, c, events, all_sessions, builder)),
+          ended(executor) {
+      all_sessions->observe(contacts);
+    }
+
+    std::shared_ptr<event_source> events;
+    std::shared_ptr<sessions> all_sessions;
+    std::shared_ptr<session_builder> builder;
+    std::shared_ptr<dialer> contacts;
+    async_condition ended;
+  };
+
+  void start(const asio::any_io_executor& executor) {
+    assert(!running_);
+    running_.emplace(executor, configuration_);
+    asio::co_spawn(executor, hold_commands(shared_from_this(), executor), asio::detached);
+    acceptor_->start(executor, running_->events, running_->builder);
+  }
+
+  /// Closes the queue of commands when its frame goes: where a context is destroyed before the
+  /// network, nothing may be posted to it from then on.
+  struct command_scope {
+    command_scope(std::shared_ptr<command_queue> q, const asio::any_io_executor& executor,
+                  std::function<void()> available)
+        : queue(std::move(q)) {
+      queue->open(executor, std::move(available));
+    }
+    command_scope(const command_scope&) = delete;
+    command_scope& operator=(const command_scope&) = delete;
+    ~command_scope() { queue->close(); }
+
+    std::shared_ptr<command_queue> queue;
+  };
+
+  static asio::awaitable<void> hold_commands(std::shared_ptr<node> self,
+                                             asio::any_io_executor executor) {
+    std::function<void()> available = [weak = self->weak_from_this()] {
+      if (std::shared_ptr<node> alive = weak.lock()) alive->run_commands();
+    };
+    command_scope scope(self->commands_, executor, std::move(available));
+    // Commands from before are not announced.
+    self->run_commands();
+    while (!self->closed_) co_await self->running_->ended.wait();
+  }
+
+  void run_commands() {
+    for (command& c : commands_->take()) {
+      if (closed_) return;
+      switch (c.kind) {
+        case command::type::add:
+          running_->contacts->add_peer(c.peer, std::move(c.where));
+          break;
+        case command::type::remove:
+          running_->contacts->remove_peer(c.peer);
+          running_->all_sessions->end(c.peer);
+          break;
+        case command::type::reconnect:
+          running_->contacts->reconnect(c.peer);
+          break;
+      }
+    }
+  }
+
+  std::shared_ptr<const configuration> configuration_;
+  std::shared_ptr<command_queue> commands_;
+  std::shared_ptr<encoded_control> control_;
+  std::shared_ptr<acceptor> acceptor_;
+  std::optional<parts> running_;  ///< from the first `receive` on
+  bool closed_ = false;
+};
+
+ILM_INLINE std::shared_ptr<encoded_network> make_encoded_network(asio::any_io_executor executor,
+                                                                 byte_string local_id,
+                                                                 tcp_options options,
+                                                                 peer_id_check is_peer_id) {
+  auto c = std::make_shared<const configuration>(std::move(local_id), std::move(options),
+                                                 std::move(is_peer_id));
+  return std::make_shared<node>(executor, std::move(c));
+}
+
+}  // namespace ilm::detail::tcp

@@ -1,0 +1,183 @@
+#pragma once
+
+#include <ilm/networks/tcp/async_condition.hpp>
+#include <ilm/networks/tcp/configuration.hpp>
+#include <ilm/networks/tcp/connection.hpp>
+#include <ilm/networks/tcp/event_source.hpp>
+#include <ilm/networks/tcp/frames.hpp>
+#include <ilm/networks/tcp/output_queue.hpp>
+
+#include <asio/redirect_error.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <memory>
+#include <new>
+#include <span>
+#include <system_error>
+#include <utility>
+
+namespace ilm::detail::tcp {
+
+/// A proven connection that carries frames. `read_frames`, `write_frames` and `watch` run at once
+/// from `begin` on; each completes with the reason why the session has to end.
+class session {
+ public:
+  using instance_id = std::array<std::byte, 16>;
+
+  session(std::shared_ptr<const configuration> c, std::shared_ptr<event_source> events,
+          std::shared_ptr<connection> over, const instance_id& peer_instance)
+      : configuration_(std::move(c)),
+        events_(std::move(events)),
+        connection_(std::move(over)),
+        peer_instance_(peer_instance),
+        output_ready_(connection_->socket().get_executor()),
+        room_to_send_(connection_->socket().get_executor()),
+        tick_(connection_->socket().get_executor()) {}
+
+  const connection& over() const noexcept { return *connection_; }
+  const instance_id& peer_instance() const noexcept { return peer_instance_; }
+  clock::time_point began_at() const noexcept { return began_at_; }
+  bool is_open() const noexcept { return connection_->is_open(); }
+  /// Whether `receive` gave its `up`.
+  bool announced() const noexcept { return pending_ != nullptr && pending_->announced(); }
+
+  void begin(const byte_string& peer) {
+    assert(!pending_);
+    connection_->clear_deadline();
+    began_at_ = heard_at_ = sent_at_ = clock::now();
+    pending_ = events_->begin_session(peer);
+  }
+
+  void close() {
+    if (!is_open()) return;
+    connection_->close();
+    if (pending_) events_->end_session(pending_);
+    for (async_condition* e : {&output_ready_, &room_to_send_, &tick_}) e->notify_all();
+  }
+
+  /// Gives the socket at once what it takes, and queues the rest.
+  std::error_code send(byte_view head, byte_string body = {}) {
+    assert(is_open());
+    std::size_t written = 0;
+    if (output_.empty()) {
+      std::array<asio::const_buffer, 2> parts{asio::buffer(head.data(), head.size()),
+                                              asio::buffer(body)};
+      std::error_code failed;
+      written = connection_->socket().write_some(parts, failed);
+      if (failed && failed != asio::error::would_block && failed != asio::error::try_again) {
+        return failed;
+      }
+      sent_at_ = clock::now();
+      if (written == head.size() + body.size()) return {};
+    }
+    output_.push(head, std::move(body), written);
+    output_ready_.notify_all();
+    return {};
+  }
+  std::error_code send_frame(byte_string frame) {
+    assert(frame.size() <= configuration_->options.maximum_frame_size);
+    std::array<std::byte, frame_prefix_size> prefix = frame_prefix(frame.size());
+    return send(prefix, std::move(frame));
+  }
+
+  bool has_room_to_send() const noexcept {
+    return !is_open() || output_.size() <= configuration_->options.send_buffer;
+  }
+  asio::awaitable<void> wait_for_room_to_send() {
+    while (!has_room_to_send()) co_await room_to_send_.wait();
+  }
+
+  asio::awaitable<std::error_code> read_frames() {
+    std::error_code failed;
+    try {
+      frame_splitter splitter(configuration_->options.maximum_frame_size);
+      while (is_open() && !failed) {
+        if (events_->is_full(*pending_)) {
+          reading_ = false;
+          co_await pending_->room().wait();
+          continue;
+        }
+        // Silence of a peer that was not read is not its own.
+        if (!std::exchange(reading_, true)) heard_at_ = clock::now();
+        std::span<std::byte> space = splitter.space();
+        std::size_t size = co_await connection_->socket().async_read_some(
+            asio::buffer(space.data(), space.size()),
+            asio::redirect_error(asio::use_awaitable, failed));
+        if (failed || !is_open()) break;
+        heard_at_ = clock::now();
+        splitter.filled(size);
+        take_frames(splitter);
+        if (splitter.too_large()) failed = tcp_error::frame_too_large;
+      }
+    } catch (const std::bad_alloc&) {
+      failed = std::make_error_code(std::errc::not_enough_memory);
+    }
+    co_return failed;
+  }
+
+  asio::awaitable<std::error_code> write_frames() {
+    std::array<asio::const_buffer, gathered_buffers> buffers;
+    std::error_code failed;
+    while (is_open() && !failed) {
+      if (output_.empty()) {
+        co_await output_ready_.wait();
+        continue;
+      }
+      std::span<const asio::const_buffer> gathered = output_.gather(buffers);
+      std::size_t written = co_await connection_->socket().async_write_some(
+          gathered, asio::redirect_error(asio::use_awaitable, failed));
+      output_.consume(written);
+      sent_at_ = clock::now();
+      room_to_send_.notify_all();
+    }
+    co_return failed;
+  }
+
+  /// Keeps the connection alive, and completes when the peer is silent.
+  asio::awaitable<std::error_code> watch() {
+    clock::duration interval = to_ticks(configuration_->options.keepalive_interval);
+    clock::duration timeout = to_ticks(configuration_->options.keepalive_timeout);
+    std::error_code failed;
+    while (is_open() && !failed) {
+      clock::time_point now = clock::now();
+      if (!reading_) heard_at_ = now;
+      if (now - heard_at_ >= timeout) {
+        failed = tcp_error::peer_silent;
+      } else if (!output_.empty()) {
+        co_await tick_.wait_until(std::min(now + interval, heard_at_ + timeout));
+      } else if (now - sent_at_ >= interval) {
+        failed = send_frame({});
+      } else {
+        co_await tick_.wait_until(std::min(sent_at_ + interval, heard_at_ + timeout));
+      }
+    }
+    co_return failed;
+  }
+
+ private:
+  void take_frames(frame_splitter& splitter) {
+    byte_string frame;
+    while (splitter.poll(frame)) {
+      if (!frame.empty()) pending_->add_frame(std::move(frame));
+    }
+    if (!pending_->empty()) events_->mark_ready(pending_);
+  }
+
+  std::shared_ptr<const configuration> configuration_;
+  std::shared_ptr<event_source> events_;
+  std::shared_ptr<connection> connection_;
+  instance_id peer_instance_;
+  std::shared_ptr<pending_events> pending_;  ///< from `begin` on
+  output_queue output_;
+  async_condition output_ready_;
+  async_condition room_to_send_;
+  async_condition tick_;  ///< of `watch`
+  clock::time_point began_at_{};
+  clock::time_point heard_at_{};
+  clock::time_point sent_at_{};
+  bool reading_ = true;  ///< the frames of the peer are wanted
+};
+
+}  // namespace ilm::detail::tcp

@@ -1,0 +1,134 @@
+#pragma once
+
+#include <ilm/networks/tcp/handshake.hpp>
+#include <ilm/networks/tcp/sessions.hpp>
+
+#include <asio/error.hpp>
+
+#include <cassert>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <system_error>
+#include <utility>
+
+namespace ilm::detail::tcp {
+
+/// Turns connections into sessions by the handshake, or rejects them.
+class session_builder {
+ public:
+  session_builder(std::shared_ptr<const configuration> c, std::shared_ptr<sessions> s)
+      : configuration_(std::move(c)), sessions_(std::move(s)) {}
+
+  /// From the first byte to a session. `peer` names the peer that was dialed; otherwise it becomes
+  /// the claimed id. A connection that fails is to be rejected.
+  asio::awaitable<std::error_code> establish(std::shared_ptr<connection> c,
+                                             std::optional<byte_string>& peer) {
+    assert(c->dialed() == peer.has_value());
+    connections_.insert(c);
+    std::error_code failed;
+    try {
+      failed = co_await negotiate(c, peer);
+    } catch (const std::system_error& e) {
+      failed = e.code();
+    } catch (...) {
+      failed = std::make_error_code(std::errc::not_enough_memory);
+    }
+    if (!failed) connections_.erase(c);
+    co_return failed;
+  }
+
+  /// Closes a connection after telling the other side why, if it can be told.
+  asio::awaitable<void> reject(std::shared_ptr<connection> c, std::error_code why) {
+    bool cannot_read_refusal = c->refused() || why == tcp_error::not_ilm;
+    if (!cannot_read_refusal && c->is_open() && is_reason(why)) {
+      co_await c->refuse(static_cast<tcp_error>(why.value()));
+    }
+    c->close();
+    connections_.erase(c);
+  }
+
+  void close() {
+    closed_ = true;
+    for (const auto& c : std::exchange(connections_, {})) c->close();
+  }
+
+ private:
+  asio::awaitable<std::error_code> negotiate(const std::shared_ptr<connection>& c,
+                                             std::optional<byte_string>& peer) {
+    c->set_deadline(configuration_->options.handshake_timeout);
+    handshake h(c->dialed(), make_hello(peer), configuration_->options.prove);
+    std::error_code failed = co_await exchange_messages(*c, h, peer);
+    if (failed) co_return failed;
+    if (!h.leads()) {
+      message_header header;
+      byte_string message;
+      failed = co_await c->read_message(header, message);
+      if (failed) co_return failed;
+      if (header.type != message_type::go) co_return tcp_error::malformed_handshake;
+    }
+    if (closed_ || !c->is_open()) co_return asio::error::operation_aborted;
+    byte_string first;
+    if (h.leads()) {
+      if (sessions_->collides(*peer, *c, h.theirs().instance)) {
+        co_return tcp_error::already_connected;
+      }
+      first = make_message(message_type::go);
+    }
+    co_return sessions_->begin(*peer, c, h.theirs().instance, first);
+  }
+
+  hello make_hello(const std::optional<byte_string>& destination) const {
+    hello mine;
+    mine.keyed = configuration_->options.prove != nullptr;
+    mine.maximum_frame_size =
+        static_cast<std::uint32_t>(configuration_->options.maximum_frame_size);
+    mine.instance = configuration_->instance;
+    mine.nonce = random_bytes<32>();
+    mine.sender = configuration_->local_id;
+    if (destination) mine.destination = *destination;
+    return mine;
+  }
+
+  /// Until the handshake is proven or has failed.
+  asio::awaitable<std::error_code> exchange_messages(connection& c, handshake& h,
+                                                     std::optional<byte_string>& peer) {
+    byte_string answer = h.begin();
+    for (;;) {
+      if (!answer.empty()) {
+        std::error_code failed = co_await c.write_message(answer);
+        if (failed) co_return failed;
+      }
+      if (h.proven()) co_return std::error_code();
+      message_header header;
+      byte_string message;
+      std::error_code failed = co_await c.read_message(header, message);
+      if (failed) co_return failed;
+      answer.clear();
+      failed = handle_message(h, header.type, message, answer);
+      const byte_string& claimed = h.theirs().sender;
+      if (!c.dialed() && !peer && configuration_->is_valid_id(claimed)) peer = claimed;
+      if (failed) co_return failed;
+      if (!peer) co_return tcp_error::malformed_handshake;
+      if (!c.dialed() && sessions_->is_full_for(*peer)) co_return tcp_error::too_many_connections;
+    }
+  }
+
+  static std::error_code handle_message(handshake& h, message_type type, byte_view message,
+                                        byte_string& answer) {
+    try {
+      return h.handle(type, message, answer);
+    } catch (...) {
+      return tcp_error::no_key_for_peer;  // tcp_options::prove threw
+    }
+  }
+
+  std::shared_ptr<const configuration> configuration_;
+  std::shared_ptr<sessions> sessions_;
+  /// From their first byte to their session, or until they are rejected.
+  std::set<std::shared_ptr<connection>> connections_;
+  bool closed_ = false;
+};
+
+}  // namespace ilm::detail::tcp

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <ilm/detail/asio.hpp>
+#include <ilm/networks/tcp/session.hpp>
+
+#include <cassert>
+#include <map>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace ilm::detail::tcp {
+
+/// Hears of sessions, so that a peer with one is not dialed.
+class session_observer {
+ public:
+  virtual void handle_session_began(const byte_string& peer, const connection& over) = 0;
+  virtual void handle_session_ended(const byte_string& peer, clock::duration lasted) = 0;
+
+ protected:
+  ~session_observer() = default;
+};
+
+/// The sessions, at most one a peer.
+class sessions : public std::enable_shared_from_this<sessions> {
+ public:
+  sessions(asio::any_io_executor executor, std::shared_ptr<const configuration> c,
+           std::shared_ptr<event_source> events)
+      : executor_(std::move(executor)), configuration_(std::move(c)), events_(std::move(events)) {}
+
+  void observe(std::weak_ptr<session_observer> o) { observer_ = std::move(o); }
+
+  bool connected(const byte_string& peer) const { return sessions_.contains(peer); }
+
+  /// Whether there is no room for a session with `peer`. A peer with a session takes its own place.
+  bool is_full_for(const byte_string& peer) const {
+    return sessions_.size() >= configuration_->options.maximum_connections && !connected(peer);
+  }
+
+  /// Whether both sides dialed at once and `c` is the second of two connections (RFC 4271, 6.8).
+  bool collides(const byte_string& peer, const connection& c,
+                const session::instance_id& peer_instance) const {
+    auto at = sessions_.find(peer);
+    if (at == sessions_.end()) return false;
+    const session& s = *at->second;
+    return s.over().dialed() != c.dialed() && s.peer_instance() == peer_instance &&
+           clock::now() - s.began_at() < collision_window;
+  }
+
+  /// Begins a session over a proven connection, in place of an earlier one. `first_message` goes
+  /// ahead of its frames; if that fails, nothing has changed.
+  std::error_code begin(const byte_string& peer, std::shared_ptr<connection> c,
+                        const session::instance_id& peer_instance, byte_view first_message) {
+    assert(!closed_ && c->is_open());
+    auto made = std::make_shared<session>(configuration_, events_, c, peer_instance);
+    if (!first_message.empty()) {
+      if (std::error_code failed = made->send(first_message)) return failed;
+    }
+    std::shared_ptr<session>& place = sessions_[peer];
+    if (place) place->close();
+    place = made;
+    if (auto observer = observer_.lock()) observer->handle_session_began(peer, *c);
+    made->begin(peer);
+    spawn(peer, made, made->read_frames());
+    spawn(peer, made, made->write_frames());
+    if (configuration_->options.keepalive_interval > tcp_options::duration::zero()) {
+      spawn(peer, made, made->watch());
+    }
+    return {};
+  }
+
+  /// Ends the session with `peer`, if there is one.
+  void end(const byte_string& peer) {
+    auto at = sessions_.find(peer);
+    if (at != sessions_.end()) end(peer, at->second, {});
+  }
+
+  /// Sends a frame, or drops it if `receive` has not given the `up` of the session: then it belongs
+  /// to an earlier one. Returns the session if its queue is full.
+  std::shared_ptr<session> send(const byte_string& peer, byte_string frame) {
+    auto at = sessions_.find(peer);
+    if (frame.empty() || at == sessions_.end() || !at->second->announced()) return nullptr;
+    std::shared_ptr<session> s = at->second;
+    if (std::error_code failed = s->send_frame(std::move(frame))) {
+      end(peer, s, failed);
+      return nullptr;
+    }
+    return s->has_room_to_send() ? nullptr : s;
+  }
+
+  void close() {
+    closed_ = true;
+    for (auto& [peer, s] : std::exchange(sessions_, {})) s->close();
+  }
+
+ private:
+  using sessions_pointer = std::shared_ptr<sessions>;
+  using session_pointer = std::shared_ptr<session>;
+
+  void spawn(const byte_string& peer, const session_pointer& s,
+             asio::awaitable<std::error_code> loop) {
+    asio::co_spawn(executor_, run(shared_from_this(), peer, s, std::move(loop)), asio::detached);
+  }
+
+  /// `loop` is one of the session's; its end ends the session.
+  static asio::awaitable<void> run(sessions_pointer self, byte_string peer, session_pointer s,
+                                   asio::awaitable<std::error_code> loop) {
+    std::error_code why = co_await std::move(loop);
+    self->end(peer, s, why);
+  }
+
+  /// Without effect if the session has been ended or replaced.
+  void end(const byte_string& peer, session_pointer s, std::error_code why) {
+    auto at = sessions_.find(peer);
+    if (closed_ || at == sessions_.end() || at->second != s) return;
+    sessions_.erase(at);
+    s->close();
+    if (why.category() == tcp_category()) events_->add_problem(peer, why);
+    if (auto observer = observer_.lock()) {
+      observer->handle_session_ended(peer, clock::now() - s->began_at());
+    }
+  }
+
+  asio::any_io_executor executor_;
+  std::shared_ptr<const configuration> configuration_;
+  std::shared_ptr<event_source> events_;
+  std::weak_ptr<session_observer> observer_;
+  std::map<byte_string, session_pointer> sessions_;
+  bool closed_ = false;
+};
+
+}  // namespace ilm::detail::tcp

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <ilm/bytes.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ilm::protocol {
+
+/// What never changes in the life of an association.
+struct association_setup {
+  bytes local_id;
+  bytes peer_id;
+  std::uint64_t epoch = 0;  ///< names this start of the messenger in every message it accepts
+  std::uint64_t seed = 0;
+  std::size_t frame_limit = 0;
+  std::size_t maximum_message = 0;
+  bool reliable = false;  ///< the network loses and reorders nothing within a session
+};
+
+}  // namespace ilm::protocol

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ilm::protocol {
+
+// Every bound of the protocol that no option sets.
+
+/// Sequences end here, far from where arithmetic on them could overflow.
+inline constexpr std::uint64_t maximum_sequence = ~std::uint64_t{0} - (std::uint64_t{1} << 32);
+
+/// A peer may grant so much beyond what it has received. More is an error of its sender.
+inline constexpr std::uint64_t maximum_credit_messages = std::uint64_t{1} << 30;
+inline constexpr std::uint64_t maximum_credit_bytes = std::uint64_t{1} << 46;
+
+/// How many ranges of messages received out of order an ack names.
+inline constexpr std::size_t maximum_ack_ranges = 32;
+
+/// The longest encoded peer id, in bytes.
+inline constexpr std::size_t maximum_peer_id_size = 255;
+
+/// How many nonces of former sessions are remembered, so that their hellos are ignored.
+inline constexpr std::size_t retired_nonces = 16;
+
+/// How often in a row the retransmission timeout doubles.
+inline constexpr unsigned maximum_timeout_doublings = 16;
+
+/// Whether credit is within the bounds, relative to what was received.
+constexpr bool credit_in_range(std::uint64_t credit_sequence, std::uint64_t received,
+                               std::uint64_t credit_bytes, std::uint64_t received_bytes) noexcept {
+  return credit_sequence <= received + maximum_credit_messages &&
+         credit_bytes <= received_bytes + maximum_credit_bytes;
+}
+
+}  // namespace ilm::protocol

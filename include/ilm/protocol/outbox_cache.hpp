@@ -1,0 +1,93 @@
+#pragma once
+
+#include <ilm/bytes.hpp>
+#include <ilm/protocol/time.hpp>
+
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <utility>
+
+namespace ilm::protocol {
+
+/// A message of the outbox that is in memory, and how it was sent last.
+struct outgoing_message {
+  outgoing_message(bytes contents_, std::uint64_t epoch_)
+      : contents(std::move(contents_)), epoch(epoch_) {}
+
+  bytes contents;
+  std::uint64_t epoch;
+  timestamp sent_at{};
+  std::uint64_t transmit_serial = 0;  ///< the frame, in order of sending, that carried it last
+  std::uint8_t transmissions = 0;
+  bool sacked = false;  ///< the peer has it out of order
+  bool lost = false;    ///< to be sent again
+};
+
+/// The run of the outbox that is in memory: contiguous sequences, `first()` to `next() - 1`.
+class outbox_cache {
+ public:
+  std::uint64_t first() const noexcept { return first_; }
+  std::uint64_t next() const noexcept { return next_; }
+  std::size_t size() const noexcept { return messages_.size(); }
+  std::size_t bytes() const noexcept { return bytes_; }
+  bool contains(std::uint64_t s) const noexcept { return s >= first_ && s < next_; }
+
+  outgoing_message& at(std::uint64_t s) noexcept {
+    assert(contains(s));
+    return messages_[static_cast<std::size_t>(s - first_)];
+  }
+  const outgoing_message& at(std::uint64_t s) const noexcept {
+    assert(contains(s));
+    return messages_[static_cast<std::size_t>(s - first_)];
+  }
+
+  void append(ilm::bytes contents, std::uint64_t epoch) {
+    bytes_ += contents.size();
+    messages_.emplace_back(std::move(contents), epoch);
+    ++next_;
+  }
+  std::size_t lost() const noexcept { return lost_; }
+  void mark_lost(std::uint64_t s) noexcept {
+    if (!std::exchange(at(s).lost, true)) ++lost_;
+  }
+  /// The message was sent again, or arrived after all.
+  void clear_lost(std::uint64_t s) noexcept {
+    if (std::exchange(at(s).lost, false)) --lost_;
+  }
+
+  /// Forgets the first message.
+  void pop() noexcept {
+    clear_lost(first_);
+    bytes_ -= messages_.front().contents.size();
+    messages_.pop_front();
+    ++first_;
+  }
+  /// Forgets all, and goes on at `restart`.
+  void clear(std::uint64_t restart) noexcept {
+    messages_.clear();
+    bytes_ = lost_ = 0;
+    first_ = next_ = restart;
+  }
+  /// Forgets how the messages were sent.
+  void reset_transmissions() noexcept {
+    for (outgoing_message& m : messages_) {
+      m = outgoing_message(std::move(m.contents), m.epoch);
+    }
+    lost_ = 0;
+  }
+
+  bool invariants_hold() const noexcept {
+    return next_ - first_ == messages_.size() && lost_ <= messages_.size();
+  }
+
+ private:
+  std::deque<outgoing_message> messages_;
+  std::uint64_t first_ = 1;
+  std::uint64_t next_ = 1;
+  std::size_t bytes_ = 0;
+  std::size_t lost_ = 0;  ///< how many are lost
+};
+
+}  // namespace ilm::protocol

@@ -1,0 +1,244 @@
+#pragma once
+
+#include <ilm/options.hpp>
+#include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/handshake.hpp>
+#include <ilm/protocol/random.hpp>
+#include <ilm/protocol/reconcile.hpp>
+#include <ilm/protocol/time.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace ilm::protocol {
+
+/// Where the session with a peer stands.
+enum class phase : std::uint8_t {
+  absent,                ///< the network has no session with the peer
+  handshaking,           ///< hellos are exchanged; freshness is not proven
+  verifying,             ///< the peer's last message is looked up: do both mean the same one?
+  established,           ///< data flows
+  refused,               ///< the peer was rolled back; nothing flows until it is a new incarnation
+  renewing_incarnation,  ///< this side was rolled back; its new incarnation is being stored
+  closed,                ///< this side has ended the session for good
+};
+
+/// The handshake with a peer, and where the session stands: one state, each with its own data.
+/// Inputs return their consequences; the caller brings them about.
+class session {
+ public:
+  struct verifying {
+    hello_record hello;  ///< the proven one, without names
+    reconciliation agreed;
+    bool reopens = false;      ///< a session was established before, and was not reported to end
+    bool ack_ignored = false;  ///< an ack came that could not be believed yet
+  };
+
+  explicit session(const options& o) noexcept
+      : handshake_(o),
+        keepalive_interval_(o.keepalive_interval),
+        keepalive_timeout_(o.keepalive_timeout) {}
+
+  phase state() const noexcept { return static_cast<phase>(state_.index()); }
+  /// Whether a proven session is open.
+  bool is_open() const noexcept {
+    return state() == phase::established || state() == phase::verifying;
+  }
+  bool is_closed() const noexcept { return state() == phase::closed; }
+  /// Whether frames are read: not after the close, nor after the network said that it has none.
+  bool listens() const noexcept { return !is_closed() && presence_ != presence::down; }
+  /// Whether a nonce of this side waits for its echo. The hello under way promises the cursors as
+  /// they were, so acks and data of the session before are ignored meanwhile.
+  bool proof_pending() const noexcept { return handshake_.pending(); }
+  std::uint32_t tag() const noexcept { return handshake_.session_tag(); }
+  const watermarks& at_nonce() const noexcept { return at_nonce_; }
+  /// The hello to verify; only in that phase.
+  const verifying& verification() const noexcept { return std::get<verifying>(state_); }
+
+  /// Whether a frame belongs to the session.
+  bool owns(const frame_header& h, const incarnation& local,
+            const incarnation& peer) const noexcept {
+    return handshake_.established() && state() != phase::absent && h.source_tag == tag_of(peer) &&
+           h.destination_tag == tag_of(local) && h.session_tag == handshake_.session_tag();
+  }
+
+  // Inputs. After one that ends a session comes the next one that begins one: `end` first.
+
+  /// Ends the session, if there is one. True if it had been established: then report its end.
+  bool end() noexcept {
+    bool had_session = was_established();
+    handshake_.end();
+    ack_due_ = ping_due_ = false;
+    final_hello_.clear();
+    if (is_closed()) {
+      state_ = closed{};
+    } else if (state() != phase::renewing_incarnation) {
+      state_ = absent{};
+    }
+    return had_session;
+  }
+  void handle_up(timestamp now, random_source& random, const watermarks& here) noexcept {
+    presence_ = presence::up;
+    if (!is_closed() && state() != phase::renewing_incarnation) start_handshake(now, random, here);
+  }
+  void handle_down() noexcept { presence_ = presence::down; }
+
+  void start_handshake(timestamp now, random_source& random, const watermarks& here) noexcept {
+    assert(!is_closed());
+    presence_ = presence::up;
+    state_ = handshaking{};
+    handshake_.begin(now, random);
+    at_nonce_ = here;
+  }
+
+  handshake::result handle_hello(const hello_record& h, timestamp now, random_source& random,
+                                 const watermarks& here) noexcept {
+    if (state() == phase::renewing_incarnation) return handshake::result::ignored;
+    if (state() == phase::absent) start_handshake(now, random, here);
+    bool was_pending = handshake_.pending();
+    handshake::result r = handshake_.handle_hello(h, now, random);
+    if (!was_pending && r == handshake::result::challenged) at_nonce_ = here;
+    return r;
+  }
+
+  /// A frame of the session arrived.
+  void handle_heard(timestamp now) noexcept { heard_at_ = now; }
+
+  /// A proven hello opened a session, which carries data once the peer's last message is verified.
+  void handle_reconciled(const hello_record& hello, const reconciliation& agreed) {
+    assert(agreed.opens_session());
+    state_ = verifying{hello, agreed, was_established(), false};
+    ack_due_ = true;
+  }
+  /// True if the session is new: report it.
+  bool handle_verified(timestamp now) noexcept {
+    const verifying& v = verification();
+    bool reopens = v.reopens;
+    // An ack that could not be believed before is asked for again.
+    ping_due_ = v.ack_ignored;
+    pinged_at_ = now;
+    state_ = established{};
+    return !reopens;
+  }
+  /// The peer was rolled back. True if a session had been established: then report its end.
+  bool handle_peer_rolled_back() noexcept {
+    bool had_session = was_established();
+    state_ = refused{};
+    return had_session;
+  }
+  /// This side was rolled back: after `end`, nothing but this last hello of the ended session goes
+  /// out before the new incarnation is stored. From it the peer learns of the rollback.
+  void handle_rolled_back(std::vector<std::byte> final_hello) noexcept {
+    state_ = renewing{};
+    final_hello_ = std::move(final_hello);
+  }
+  /// The store has the new incarnation. True if a handshake should start.
+  bool handle_renewed() noexcept {
+    if (state() != phase::renewing_incarnation) return false;
+    state_ = absent{};
+    return presence_ == presence::up;
+  }
+  /// The cursors in the store moved. True if a handshake should start: a peer that seemed to have
+  /// forgotten messages that were not stored yet deserves a second look.
+  bool handle_acks_changed() noexcept {
+    ack_due_ = true;
+    return state() == phase::refused && presence_ == presence::up;
+  }
+
+  void handle_close() noexcept { state_ = closed{handshake_.established(), was_established()}; }
+
+  /// False if the peer has been silent for too long: end the session, and start a handshake.
+  bool handle_timeout(timestamp now) noexcept {
+    if (!is_open() || keepalive_interval_ == duration::zero()) return true;
+    if (now >= after(heard_at_, keepalive_timeout_)) return false;
+    if (now >= keepalive_at()) {
+      pinged_at_ = now;
+      ping_due_ = true;
+    }
+    return true;
+  }
+
+  void require_ack() noexcept { ack_due_ = true; }
+  void handle_ignored_ack() noexcept {
+    if (verifying* v = std::get_if<verifying>(&state_)) v->ack_ignored = true;
+  }
+
+  /// Messages received above this were forgotten since.
+  void lower_received(std::uint64_t received) noexcept {
+    at_nonce_.received = std::min(at_nonce_.received, received);
+  }
+
+  // Outputs.
+
+  /// A hello of the session before, which a rollback ended. It goes first.
+  bool poll_final_hello(std::vector<std::byte>& out) noexcept {
+    if (final_hello_.empty()) return false;
+    out = std::exchange(final_hello_, {});
+    return true;
+  }
+  bool poll_hello(hello_record& h, timestamp now, random_source& random) noexcept {
+    return handshake_.poll_hello(h, now, random);
+  }
+  bool poll_bye() noexcept {
+    closed* c = std::get_if<closed>(&state_);
+    return c != nullptr && std::exchange(c->bye_due, false);
+  }
+  bool ack_due() const noexcept { return ack_due_; }
+  void handle_ack_sent() noexcept { ack_due_ = false; }
+  bool poll_ping() noexcept { return std::exchange(ping_due_, false); }
+
+  timestamp hello_deadline() const noexcept { return handshake_.deadline(); }
+  timestamp deadline() const noexcept {
+    return is_open() && keepalive_interval_ != duration::zero() ? keepalive_at() : never;
+  }
+
+  bool invariants_hold() const noexcept {
+    if (is_open()) return handshake_.established() && presence_ == presence::up;
+    if (state() == phase::handshaking) return handshake_.pending() && presence_ == presence::up;
+    return state() != phase::absent || !handshake_.established();
+  }
+
+ private:
+  struct absent {};
+  struct handshaking {};
+  struct established {};
+  struct refused {};
+  struct renewing {};
+  struct closed {
+    bool bye_due = false;
+    bool had_session = false;  ///< its end is not reported yet
+  };
+
+  /// What the network said last.
+  enum class presence : std::uint8_t { unknown, up, down };
+
+  bool was_established() const noexcept {
+    if (const verifying* v = std::get_if<verifying>(&state_)) return v->reopens;
+    if (const closed* c = std::get_if<closed>(&state_)) return c->had_session;
+    return state() == phase::established;
+  }
+  timestamp keepalive_at() const noexcept {
+    return after(std::max(heard_at_, pinged_at_), keepalive_interval_);
+  }
+
+  /// In the order of `phase`.
+  std::variant<absent, handshaking, verifying, established, refused, renewing, closed> state_;
+  presence presence_ = presence::unknown;
+  handshake handshake_;
+  watermarks at_nonce_;
+  std::vector<std::byte> final_hello_;
+  duration keepalive_interval_, keepalive_timeout_;
+  timestamp heard_at_{};
+  timestamp pinged_at_{};
+  bool ack_due_ = false;
+  bool ping_due_ = false;
+};
+
+}  // namespace ilm::protocol

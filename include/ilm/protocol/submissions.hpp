@@ -1,0 +1,63 @@
+#pragma once
+
+#include <ilm/bytes.hpp>
+#include <ilm/protocol/store_change.hpp>
+#include <ilm/stored.hpp>
+
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::protocol {
+
+/// The sends from their acceptance to their end: accepted, in commit, ended.
+class submissions {
+ public:
+  void handle_send(send_id id, bytes contents) { accepted_.emplace_back(id, std::move(contents)); }
+
+  bool empty() const noexcept { return accepted_.empty(); }
+  std::size_t size() const noexcept { return accepted_.size(); }
+
+  /// Gives all that was accepted its sequences, from `first` on.
+  std::vector<stored_message> begin_commit(std::uint64_t first, std::uint64_t epoch) {
+    assert(in_commit_.empty());
+    in_commit_.swap(accepted_);
+    std::vector<stored_message> batch;
+    batch.reserve(in_commit_.size());
+    for (const submission& s : in_commit_) {
+      batch.emplace_back(first, first, epoch, s.contents);
+      ++first;
+    }
+    return batch;
+  }
+  /// The sends of the change, which now end. They stay valid until `forget_committed`.
+  std::span<submission> complete_commit(std::uint64_t first) {
+    for (const submission& s : in_commit_) ended_.push_back(send_result{s.id, first++, {}});
+    return in_commit_;
+  }
+  void forget_committed() noexcept { in_commit_.clear(); }
+  void fail_commit(std::error_code reason) {
+    for (const submission& s : in_commit_) ended_.push_back(send_result{s.id, 0, reason});
+    in_commit_.clear();
+  }
+
+  std::optional<send_result> poll_result() {
+    if (ended_.empty()) return std::nullopt;
+    send_result r = ended_.front();
+    ended_.pop_front();
+    return r;
+  }
+
+ private:
+  std::vector<submission> accepted_;  ///< for the next change
+  std::vector<submission> in_commit_;
+  std::deque<send_result> ended_;
+};
+
+}  // namespace ilm::protocol

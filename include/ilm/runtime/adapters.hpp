@@ -1,0 +1,156 @@
+#pragma once
+
+#include <ilm/backend.hpp>
+#include <ilm/delivery.hpp>
+#include <ilm/network.hpp>
+#include <ilm/runtime/names.hpp>
+#include <ilm/runtime/ports.hpp>
+
+#include <asio/awaitable.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+// What turns a user's parts into ports: all of the runtime that depends on their types. No adapter
+// decides anything.
+
+namespace ilm::runtime {
+
+/// The error for a peer whose id has no name, from inside a handler of the codec's exception.
+inline std::error_code current_error() noexcept {
+  try {
+    throw;
+  } catch (const std::system_error& e) {
+    return e.code();
+  } catch (...) {
+    return std::make_error_code(std::errc::io_error);
+  }
+}
+
+template <class PeerId, class Backend>
+class store_adapter final : public store_port {
+ public:
+  store_adapter(std::shared_ptr<name_table<PeerId>> names, Backend backend)
+      : names_(std::move(names)), backend_(std::move(backend)) {}
+
+  asio::awaitable<opened_store> open() override {
+    store_state<PeerId> state = co_await backend_.open();
+    opened_store found;
+    found.local = state.local;
+    for (const auto& [id, stored] : state.peers) {
+      try {
+        found.peers.emplace_back(&names_->add(id), stored);
+      } catch (...) {
+        found.unusable.push_back(current_error());
+      }
+    }
+    co_return found;
+  }
+
+  void append(const peer_name& peer, const cursors& next, std::vector<stored_message> outbox,
+              std::vector<stored_message> inbox) override {
+    peer_change<PeerId>& entry = batch_.changes.emplace_back(id_of<PeerId>(peer), next);
+    entry.outbox = std::move(outbox);
+    entry.inbox = std::move(inbox);
+  }
+  void append_incarnation(const incarnation& created) override { batch_.minted = created; }
+  asio::awaitable<void> commit() override { return backend_.commit(std::as_const(batch_)); }
+  void clear() noexcept override {
+    batch_.minted.reset();
+    batch_.changes.clear();
+  }
+
+  asio::awaitable<std::vector<stored_message>> read(box source, const peer_name& peer,
+                                                    std::uint64_t from, page_limit limit) override {
+    return backend_.read(source, id_of<PeerId>(peer), from, limit);
+  }
+  asio::awaitable<void> close() override { return backend_.close(); }
+
+ private:
+  std::shared_ptr<name_table<PeerId>> names_;
+  Backend backend_;
+  batch<PeerId> batch_;
+};
+
+template <class PeerId, class Network>
+class network_adapter final : public network_port {
+ public:
+  network_adapter(std::shared_ptr<name_table<PeerId>> names, Network network)
+      : names_(std::move(names)), network_(std::move(network)) {}
+
+  bool reliable() const noexcept override { return Network::reliable; }
+  std::size_t maximum_frame_size() const override { return network_.maximum_frame_size(); }
+
+  asio::awaitable<void> send(const peer_name& peer, std::vector<std::byte> frame) override {
+    return network_.send(id_of<PeerId>(peer), std::move(frame));
+  }
+
+  asio::awaitable<void> receive(network_sink& sink) override {
+    for (bool more = true; more;) {
+      network_event<PeerId> e = co_await network_.receive();
+      more = pass(e, sink);
+    }
+  }
+
+ private:
+  using report = network_report::type;
+
+  bool pass(const network_event<PeerId>& e, network_sink& sink) {
+    using type = typename network_event<PeerId>::type;
+    if (e.kind == type::problem) {
+      std::shared_ptr<peer_name> name;
+      if (e.named) name = names_->mention(e.peer);
+      return sink.handle_report(network_report(report::problem, name.get(), {}, e.error));
+    }
+    peer_name* name = nullptr;
+    try {
+      name = e.kind == type::down ? names_->find(e.peer) : &names_->add(e.peer);
+    } catch (...) {
+      return sink.handle_report(network_report(report::unusable, nullptr, {}, current_error()));
+    }
+    if (name == nullptr) return true;
+    report kind = e.kind == type::up     ? report::up
+                  : e.kind == type::down ? report::down
+                                         : report::frame;
+    return sink.handle_report(network_report(kind, name, e.bytes));
+  }
+
+  std::shared_ptr<name_table<PeerId>> names_;
+  Network network_;
+};
+
+template <class PeerId, class Delivery>
+class delivery_adapter final : public delivery_port {
+ public:
+  explicit delivery_adapter(Delivery delivery) : delivery_(std::move(delivery)) {}
+
+  bool waits_for_reader() const noexcept override {
+    if constexpr (requires { Delivery::waits_for_reader; }) {
+      return Delivery::waits_for_reader;
+    } else {
+      return false;
+    }
+  }
+
+  std::optional<asio::awaitable<void>> deliver(const peer_name& from,
+                                               const stored_message& m) override {
+    message<PeerId> received(id_of<PeerId>(from), m.sequence, m.contents, m.index);
+    if constexpr (std::is_void_v<std::invoke_result_t<Delivery&, message<PeerId>>>) {
+      delivery_(std::move(received));
+      return std::nullopt;
+    } else {
+      return delivery_(std::move(received));
+    }
+  }
+
+ private:
+  Delivery delivery_;
+};
+
+}  // namespace ilm::runtime

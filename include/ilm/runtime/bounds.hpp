@@ -1,0 +1,36 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace ilm::runtime {
+
+// The bounds that are no options: each is a matter of turns on the strand, or of courtesy at the
+// end.
+
+/// For how many turns frames wait after a commit. A sender that awaits each send needs a few turns
+/// for its next one; messages that come in them share a frame.
+inline constexpr unsigned coalescing_turns = 4;
+
+/// How many commits may follow one another before frames go all the same.
+inline constexpr unsigned commits_before_flush = 64;
+
+/// How many deliveries to one peer's application may follow one another before others have a turn.
+inline constexpr unsigned deliveries_before_yield = 64;
+
+/// How many reports of the network may follow one another before others have a turn.
+inline constexpr unsigned reports_before_yield = 8;
+
+/// How long a shutdown waits for calls of the application that ignore their cancellation.
+inline constexpr std::chrono::milliseconds delivery_grace{200};
+
+/// How long a shutdown waits for the last frames to leave.
+inline constexpr std::chrono::milliseconds bye_grace{200};
+
+/// What is due already waits for a driver that is busy: look again that soon, but do not spin.
+inline constexpr std::chrono::milliseconds timer_granularity{1};
+
+/// How many points in time an outbox keeps to tell its oldest age.
+inline constexpr std::size_t age_marks = 256;
+
+}  // namespace ilm::runtime

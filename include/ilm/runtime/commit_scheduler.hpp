@@ -1,0 +1,95 @@
+#pragma once
+
+#include <ilm/options.hpp>
+#include <ilm/protocol/time.hpp>
+#include <ilm/runtime/bounds.hpp>
+#include <ilm/runtime/commit_backoff.hpp>
+
+#include <cassert>
+#include <cstddef>
+
+namespace ilm::runtime {
+
+/// Decides when to commit, and when the frames that commits enabled go. What is due to be stored
+/// goes at once, one batch at a time. Frames wait a few turns for more messages to share them.
+class commit_scheduler {
+ public:
+  enum class step {
+    commit,  ///< commit what is due, then take a turn
+    gather,  ///< take a turn
+    flush,   ///< let the frames go
+    wait,    ///< nothing is to be done before the next input
+  };
+
+  explicit commit_scheduler(const options& o) : options_(o) {}
+
+  /// The next step; `due` says whether a change is due.
+  step next(bool due, protocol::timestamp now) {
+    assert(!committing_);
+    if (due && backoff_.open(now)) return step::commit;
+    if (!unflushed_) return step::wait;
+    if (idle_turns_ == coalescing_turns) return step::flush;
+    ++idle_turns_;
+    assert(invariants_hold());
+    return step::gather;
+  }
+
+  void handle_commit_started() noexcept {
+    assert(!committing_);
+    committing_ = true;
+  }
+
+  /// True if the commit before it had failed.
+  bool handle_committed() noexcept {
+    end_commit();
+    return backoff_.handle_committed();
+  }
+  /// True for the first failure in a row.
+  bool handle_commit_failed(protocol::timestamp now) noexcept {
+    end_commit();
+    return backoff_.handle_failed(now, options_);
+  }
+
+  /// Whether frames go although more messages may come. `unsent_bytes`: the most that waits for
+  /// one peer's frames.
+  bool flush_due(std::size_t unsent_bytes) const noexcept {
+    if (!unflushed_) return false;
+    return unsent_bytes >= options_.frame_fill || commits_ % commits_before_flush == 0;
+  }
+
+  void handle_flushed() noexcept { unflushed_ = false; }
+  void handle_send() noexcept { backoff_.handle_send(); }
+
+  /// True if a commit that was held back may be tried again.
+  bool handle_time(protocol::timestamp now) noexcept { return backoff_.handle_time(now); }
+
+  /// When to call `handle_time`.
+  protocol::timestamp deadline() const noexcept { return backoff_.until(); }
+
+  /// Whether a batch is with the store. Frames then wait for nothing: the store may take its time.
+  bool committing() const noexcept { return committing_; }
+  bool has_unflushed() const noexcept { return unflushed_; }
+
+ private:
+  bool invariants_hold() const noexcept {
+    return idle_turns_ <= coalescing_turns && (!unflushed_ || commits_ > 0);
+  }
+
+  void end_commit() noexcept {
+    assert(committing_);
+    committing_ = false;
+    unflushed_ = true;
+    idle_turns_ = 0;
+    ++commits_;
+    assert(invariants_hold());
+  }
+
+  const options& options_;
+  commit_backoff backoff_;
+  unsigned idle_turns_ = 0;
+  unsigned commits_ = 0;
+  bool committing_ = false;
+  bool unflushed_ = false;
+};
+
+}  // namespace ilm::runtime

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <ilm/detail/asio.hpp>
+#include <ilm/detail/async_event.hpp>
+#include <ilm/event.hpp>
+#include <ilm/options.hpp>
+#include <ilm/runtime/commit_scheduler.hpp>
+#include <ilm/runtime/event_queue.hpp>
+#include <ilm/runtime/lifecycle.hpp>
+#include <ilm/runtime/ports.hpp>
+#include <ilm/runtime/send_queue.hpp>
+#include <ilm/runtime/statistics_board.hpp>
+
+#include <exception>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+namespace ilm::runtime {
+
+/// The error of an exception; std::errc::io_error where it has none.
+inline std::error_code code_of(std::exception_ptr failed) {
+  if (!failed) return {};
+  try {
+    std::rethrow_exception(std::move(failed));
+  } catch (const std::system_error& e) {
+    return e.code();
+  } catch (...) {
+    return std::make_error_code(std::errc::io_error);
+  }
+}
+
+/// What all drivers use. The drivers do not call one another: they notify an event here, and the
+/// driver concerned looks at the state that changed.
+struct context {
+  context(asio::any_io_executor executor, options o, std::unique_ptr<clock_port> time)
+      : strand(asio::make_strand(std::move(executor))),
+        settings(std::move(o)),
+        clock(std::move(time)),
+        scheduler(settings),
+        sends(settings),
+        events(settings.event_limit),
+        store_wake(strand),
+        progress(strand) {}
+
+  protocol::timestamp now() const noexcept { return clock->now(); }
+
+  /// Lets the others have a turn.
+  auto yield() const { return asio::post(strand, asio::use_awaitable); }
+
+  void report(event_kind kind, std::error_code reason = {}) {
+    events.put(named_event(nullptr, event_record(kind, reason)));
+  }
+
+  /// Has the clock's wait end by `at`.
+  void wake_by(protocol::timestamp at) {
+    if (at < timer_at) clock->wake();
+  }
+
+  asio::strand<asio::any_io_executor> strand;
+  options settings;
+  std::unique_ptr<clock_port> clock;
+  protocol::timestamp timer_at = protocol::never;  ///< the end of the clock's wait
+  lifecycle life;
+  commit_scheduler scheduler;
+  send_queue sends;
+  event_queue events;
+  statistics_board board;
+  detail::async_event store_wake;  ///< for the store driver: something may be due
+  detail::async_event progress;    ///< for the shutdown driver: something came to its end
+};
+
+}  // namespace ilm::runtime

@@ -1,0 +1,185 @@
+#pragma once
+
+#include <ilm/runtime/bounds.hpp>
+#include <ilm/runtime/context.hpp>
+#include <ilm/runtime/peers.hpp>
+#include <ilm/runtime/requests.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::runtime {
+
+/// Drains the outputs of a peer's core after every input, and wakes the drivers concerned.
+class dispatcher {
+ public:
+  dispatcher(context& c, peers& all) : context_(c), peers_(all) {}
+
+  void service(peer& p) {
+    protocol::timestamp now = context_.now();
+    report_events(p);
+    complete_receipts(p);
+    if (!p.writing && !p.unflushed) p.write.notify();
+    if (p.core.has_delivery(now)) p.deliver.notify();
+    while (std::optional<protocol::page_request> r = p.core.poll_page(now)) {
+      pages_.emplace_back(&p, *r);
+    }
+    peers_.list_changed(p);
+    if (!pages_.empty() || p.core.has_due_change(now)) context_.store_wake.notify();
+    arm(p, now);
+    publish(p, now);
+    if (context_.life.shutting_down()) context_.progress.notify();
+  }
+
+  /// Lets the frames go that wait for more messages.
+  void flush() {
+    context_.scheduler.handle_flushed();
+    peers_.drain_unflushed([this](peer& p) { service(p); });
+  }
+
+  /// Hands the core the time that its deadline named.
+  void handle_time(protocol::timestamp now) {
+    while (peer* p = peers_.timers().take_due(now)) {
+      p->core.handle_timeout(now);
+      service(*p);
+    }
+  }
+
+  void report_events(peer& p) {
+    while (std::optional<event_record> e = p.core.poll_event()) {
+      if (e->kind == event_kind::peer_connected) complete_connected(p);
+      context_.events.put(named_event(p.name, *e));
+    }
+  }
+
+  void arm(peer& p) { arm(p, context_.now()); }
+  void publish(const peer& p) { publish(p, context_.now()); }
+  void publish_totals() { context_.board.publish(totals()); }
+
+  /// The pages to read, in the order in which they were asked for.
+  std::vector<std::pair<peer*, protocol::page_request>> take_pages() {
+    return std::exchange(pages_, {});
+  }
+
+  // Waiting callers.
+
+  void wait_delivered(std::unique_ptr<delivered_request> r) {
+    peer_name* name = r->find_name();
+    peer* p = name != nullptr ? name->state : nullptr;
+    if (p == nullptr || r->sequence == 0 || r->sequence >= p->core.stored().outbox_next) {
+      return r->done(error::unknown_sequence);
+    }
+    if (r->sequence <= p->core.delivered_by_peer()) return r->done({});
+    std::uint64_t sequence = r->sequence;
+    p->receipts.emplace(sequence, std::move(r));
+  }
+
+  void wait_connected(std::unique_ptr<connected_request> r) {
+    peer_name* name = r->find_name();
+    bool open = name != nullptr && name->state != nullptr &&
+                name->state->core.state() == protocol::phase::established;
+    if (open) return r->done({});
+    std::shared_ptr<const peer_name> mentioned = r->mention_name();
+    connecting_.emplace_back(std::move(mentioned), std::move(r));
+  }
+
+  bool cancel(std::uint64_t id, std::error_code reason) {
+    for (auto& [name, p] : peers_) {
+      auto at = std::find_if(p->receipts.begin(), p->receipts.end(),
+                             [id](const auto& entry) { return entry.second->id == id; });
+      if (at == p->receipts.end()) continue;
+      std::unique_ptr<delivered_request> r = std::move(at->second);
+      p->receipts.erase(at);
+      r->done(reason);
+      return true;
+    }
+    auto at = std::find_if(connecting_.begin(), connecting_.end(),
+                           [id](const auto& entry) { return entry.second->id == id; });
+    if (at == connecting_.end()) return false;
+    std::unique_ptr<connected_request> r = std::move(at->second);
+    connecting_.erase(at);
+    r->done(reason);
+    return true;
+  }
+
+  void fail_all(std::error_code reason) {
+    for (auto& [name, p] : peers_) {
+      for (auto& [sequence, r] : std::exchange(p->receipts, {})) r->done(reason);
+    }
+    for (auto& [name, r] : std::exchange(connecting_, {})) r->done(reason);
+  }
+  /// Destroys the callers that wait.
+  void abandon() {
+    for (auto& [name, p] : peers_) std::exchange(p->receipts, {}).clear();
+    std::exchange(connecting_, {}).clear();
+  }
+
+ private:
+  void complete_receipts(peer& p) {
+    std::uint64_t delivered = p.core.delivered_by_peer();
+    p.ages.erase_to(delivered);
+    while (!p.receipts.empty() && p.receipts.begin()->first <= delivered) {
+      p.receipts.begin()->second->done({});
+      p.receipts.erase(p.receipts.begin());
+    }
+  }
+
+  void complete_connected(peer& p) {
+    auto is_other = [&p](const auto& entry) {
+      return entry.first->precedes(*p.name) || p.name->precedes(*entry.first);
+    };
+    auto first = std::stable_partition(connecting_.begin(), connecting_.end(), is_other);
+    for (auto at = first; at != connecting_.end(); ++at) at->second->done({});
+    connecting_.erase(first, connecting_.end());
+  }
+
+  void arm(peer& p, protocol::timestamp now) {
+    protocol::timestamp at = p.core.deadline();
+    if (at == protocol::never) return;
+    at = std::max(at, now + timer_granularity);
+    peers_.timers().arm(p, at);
+    context_.wake_by(at);
+  }
+
+  void publish(const peer& p, protocol::timestamp now) {
+    const protocol::association& core = p.core;
+    peer_figures f;
+    f.connected = core.state() == protocol::phase::established;
+    f.outbox_depth = core.outbox_depth();
+    f.inbox_depth = core.inbox_depth();
+    f.in_flight = core.in_flight();
+    f.round_trip = core.rtt();
+    f.accepted = p.accepted;
+    f.delivered = core.delivered_by_peer() - p.delivered_at_open;
+    f.received = p.consumed;
+    f.resent = core.resent();
+    f.duplicates_dropped = core.duplicates();
+    f.frames_sent = p.frames_sent;
+    f.frames_received = p.frames_received;
+    f.frames_stale = core.stale_frames();
+    f.frames_rejected = core.rejected_frames();
+    context_.board.publish(*p.published, f, now - p.ages.at(now), totals());
+  }
+
+  messenger_totals totals() const {
+    messenger_totals t;
+    t.uncommitted_messages = context_.sends.messages();
+    t.uncommitted_bytes = context_.sends.bytes();
+    t.events_lost = context_.events.lost();
+    return t;
+  }
+
+  context& context_;
+  peers& peers_;
+  std::vector<std::pair<peer*, protocol::page_request>> pages_;
+  std::vector<std::pair<std::shared_ptr<const peer_name>, std::unique_ptr<connected_request>>>
+      connecting_;
+};
+
+}  // namespace ilm::runtime

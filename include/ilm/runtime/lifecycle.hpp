@@ -1,0 +1,210 @@
+#pragma once
+
+#include <ilm/error.hpp>
+#include <ilm/protocol/time.hpp>
+#include <ilm/runtime/bounds.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <cstdint>
+#include <system_error>
+
+namespace ilm::runtime {
+
+/// Where a messenger stands between its construction and its end.
+///
+/// | state               | until                                                          | then |
+/// |---------------------|----------------------------------------------------------------|---------------------|
+/// | opening             | the store opened; a shutdown was asked for                     |
+/// running; giving_up  | | giving_up           | the store opened; it failed again, or the deadline
+/// | draining; ended     | | running             | a shutdown was asked for | draining            |
+/// | draining            | everything is delivered, or the deadline                       |
+/// stopping_commits    | | stopping_commits    | no commit is under way | stopping_deliveries | |
+/// stopping_deliveries | no call of the application runs, or delivery_grace is over     |
+/// last_commit         | | last_commit         | the last batch is stored, or failed | last_stored
+/// | | last_stored         | at once                                                        |
+/// saying_bye          | | saying_bye          | no frame is with the network, or bye_grace is over
+/// | closing             | | closing             | the store is closed, or failed to close | ended
+/// |
+///
+/// From each, a messenger that is destroyed goes to ended.
+class lifecycle {
+ public:
+  enum class state : std::uint8_t {
+    opening,
+    giving_up,
+    running,
+    draining,
+    stopping_commits,
+    stopping_deliveries,
+    last_commit,
+    last_stored,
+    saying_bye,
+    closing,
+    ended,
+  };
+
+  /// What is under way.
+  struct activity {
+    bool drained = false;     ///< nothing waits that could still be delivered
+    bool committing = false;  ///< a batch is with the store
+    bool delivering = false;  ///< a message is with the application
+    bool writing = false;     ///< a frame is with the network
+  };
+
+  /// What a shutdown has to do next.
+  enum class step {
+    wait,             ///< for any change of the activity, or the deadline
+    stop_deliveries,  ///< cancel the calls of the application
+    store_last,       ///< commit what is left; then `handle_last_commit`
+    say_bye,          ///< send the last frames
+    close_store,      ///< then `handle_closed`
+    finish,           ///< report
+    leave,            ///< it is over
+  };
+
+  // Inputs.
+
+  void handle_opened() {
+    assert(opening());
+    state_ = state_ == state::opening ? state::running : state::draining;
+    open_error_ = {};
+    assert(invariants_hold());
+  }
+
+  /// True if the error is another one than before.
+  bool handle_open_failed(std::error_code reason) {
+    assert(opening() && reason);
+    bool news = reason != open_error_;
+    open_error_ = reason;
+    if (state_ == state::giving_up) deadline_ = protocol::timestamp::min();
+    assert(invariants_hold());
+    return news;
+  }
+
+  /// A shutdown by `at`. Asked again, the earlier deadline holds.
+  void handle_shutdown(protocol::timestamp at) {
+    if (state_ == state::opening) state_ = state::giving_up;
+    if (state_ == state::running) state_ = state::draining;
+    if (state_ == state::giving_up || state_ == state::draining) {
+      deadline_ = std::min(deadline_, at);
+    }
+    assert(invariants_hold());
+  }
+
+  void handle_last_commit() {
+    assert(state_ == state::last_commit);
+    enter(state::last_stored, protocol::never);
+  }
+
+  void handle_closed(std::error_code failed) {
+    assert(state_ == state::closing);
+    end(error::shut_down, failed);
+  }
+
+  /// The messenger is destroyed: `reason` is told to whoever waits.
+  void handle_stopped(std::error_code reason) {
+    if (state_ != state::ended) end(reason, {});
+  }
+
+  /// The next step of a shutdown: to be asked after each change of `now_active`.
+  step next(const activity& now_active, protocol::timestamp now) {
+    step s = advance(now_active, now);
+    assert(invariants_hold());
+    return s;
+  }
+
+  // What holds.
+
+  state current() const noexcept { return state_; }
+  bool opening() const noexcept { return state_ == state::opening || state_ == state::giving_up; }
+  bool accepts_sends() const noexcept {
+    return state_ == state::opening || state_ == state::running;
+  }
+  bool delivers() const noexcept { return state_ <= state::draining; }
+  bool commits() const noexcept { return state_ == state::running || state_ == state::draining; }
+  bool shutting_down() const noexcept {
+    return state_ != state::opening && state_ != state::running && state_ != state::ended;
+  }
+  bool ended() const noexcept { return state_ == state::ended; }
+
+  /// Why a send is refused now.
+  std::error_code refusal() const noexcept {
+    return ended() ? end_reason_ : make_error_code(error::shut_down);
+  }
+  /// Why the store could not be opened, if it could not.
+  std::error_code open_error() const noexcept { return open_error_; }
+  /// What a shutdown failed with.
+  std::error_code shutdown_error() const noexcept { return shutdown_error_; }
+
+  /// When to call `next` at the latest.
+  protocol::timestamp deadline() const noexcept { return deadline_; }
+
+ private:
+  step advance(const activity& a, protocol::timestamp now) {
+    switch (state_) {
+      case state::opening:
+      case state::running:
+        return step::wait;
+      case state::giving_up:
+        if (now < deadline_) return step::wait;
+        end(error::shut_down,
+            open_error_ ? open_error_ : std::make_error_code(std::errc::timed_out));
+        return step::finish;
+      case state::draining:
+        if (!a.drained && now < deadline_) return step::wait;
+        enter(state::stopping_commits, protocol::never);
+        [[fallthrough]];
+      case state::stopping_commits:
+        if (a.committing) return step::wait;
+        // A message that is consumed after the last batch would be delivered again.
+        enter(state::stopping_deliveries, now + delivery_grace);
+        return step::stop_deliveries;
+      case state::stopping_deliveries:
+        if (a.delivering && now < deadline_) return step::wait;
+        enter(state::last_commit, protocol::never);
+        return step::store_last;
+      case state::last_commit:
+        return step::wait;
+      case state::last_stored:
+        enter(state::saying_bye, now + bye_grace);
+        return step::say_bye;
+      case state::saying_bye:
+        if (a.writing && now < deadline_) return step::wait;
+        enter(state::closing, protocol::never);
+        return step::close_store;
+      case state::closing:
+        return step::wait;
+      case state::ended:
+        return step::leave;
+    }
+    return step::leave;
+  }
+
+  void enter(state next, protocol::timestamp deadline) noexcept {
+    state_ = next;
+    deadline_ = deadline;
+  }
+
+  void end(std::error_code reason, std::error_code failed) noexcept {
+    enter(state::ended, protocol::never);
+    end_reason_ = reason;
+    shutdown_error_ = failed;
+  }
+
+  bool invariants_hold() const noexcept {
+    bool timed = state_ == state::giving_up || state_ == state::draining ||
+                 state_ == state::stopping_deliveries || state_ == state::saying_bye;
+    if (!timed && deadline_ != protocol::never) return false;
+    if (open_error_ && !opening() && !ended()) return false;
+    return ended() == static_cast<bool>(end_reason_);
+  }
+
+  state state_ = state::opening;
+  protocol::timestamp deadline_ = protocol::never;
+  std::error_code open_error_;
+  std::error_code end_reason_;
+  std::error_code shutdown_error_;
+};
+
+}  // namespace ilm::runtime

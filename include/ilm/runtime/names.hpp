@@ -1,0 +1,106 @@
+#pragma once
+
+#include <ilm/codecs/bytes.hpp>
+#include <ilm/error.hpp>
+#include <ilm/message.hpp>
+
+#include <cassert>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+namespace ilm::runtime {
+
+struct peer;
+
+/// The largest form of a peer id, in bytes.
+inline constexpr std::size_t maximum_id_size = 255;
+
+/// A peer id without its type. The plain code carries a name instead of an id: neither encoding nor
+/// a second look-up is due for a message.
+class peer_name : public std::enable_shared_from_this<peer_name> {
+ public:
+  explicit peer_name(bytes encoded) : encoded_(std::move(encoded)) {}
+  peer_name(const peer_name&) = delete;
+  peer_name& operator=(const peer_name&) = delete;
+  virtual ~peer_name() = default;
+
+  /// The id in the form of its codec; empty in a name that only an event carries.
+  const bytes& encoded() const noexcept { return encoded_; }
+
+  /// Whether this id comes before `other`, a name of the same type.
+  virtual bool precedes(const peer_name& other) const = 0;
+
+  /// The engine's state of the peer, once it has one.
+  peer* state = nullptr;
+
+ private:
+  bytes encoded_;
+};
+
+/// Sorts names as their ids are sorted.
+struct name_order {
+  bool operator()(const peer_name* a, const peer_name* b) const { return a->precedes(*b); }
+};
+
+template <class PeerId>
+class typed_name final : public peer_name {
+ public:
+  typed_name(PeerId peer, bytes encoded) : peer_name(std::move(encoded)), id(std::move(peer)) {}
+
+  bool precedes(const peer_name& other) const override {
+    return id < static_cast<const typed_name&>(other).id;
+  }
+
+  const PeerId id;
+};
+
+/// The id of a name that comes from a table of this type.
+template <class PeerId>
+const PeerId& id_of(const peer_name& name) noexcept {
+  return static_cast<const typed_name<PeerId>&>(name).id;
+}
+
+/// The names of one messenger. After construction it is used on the messenger's strand only.
+template <class PeerId>
+class name_table {
+ public:
+  /// Throws what the codec throws for the messenger's own id, or error::invalid_peer_id.
+  explicit name_table(const PeerId& local) : local_(&add(local)) {}
+  name_table(const name_table&) = delete;
+  name_table& operator=(const name_table&) = delete;
+
+  peer_name& local() const noexcept { return *local_; }
+  const PeerId& local_id() const noexcept { return id_of<PeerId>(*local_); }
+
+  /// Null if there is none.
+  peer_name* find(const PeerId& id) const {
+    auto at = names_.find(id);
+    return at == names_.end() ? nullptr : at->second.get();
+  }
+
+  /// The name of `id`, made if need be. Throws what the codec throws, or error::invalid_peer_id.
+  peer_name& add(const PeerId& id) {
+    if (peer_name* known = find(id)) return *known;
+    bytes encoded = encode(id);
+    if (encoded.empty() || encoded.size() > maximum_id_size) {
+      throw std::system_error(error::invalid_peer_id);
+    }
+    auto made = std::make_shared<typed_name<PeerId>>(id, std::move(encoded));
+    return *names_.emplace(id, std::move(made)).first->second;
+  }
+
+  /// A name for an event: the table does not grow by it.
+  std::shared_ptr<peer_name> mention(const PeerId& id) const {
+    if (peer_name* known = find(id)) return known->shared_from_this();
+    return std::make_shared<typed_name<PeerId>>(id, bytes());
+  }
+
+ private:
+  std::map<PeerId, std::shared_ptr<peer_name>> names_;
+  peer_name* local_;
+};
+
+}  // namespace ilm::runtime

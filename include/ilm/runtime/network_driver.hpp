@@ -1,0 +1,176 @@
+#pragma once
+
+#include <ilm/detail/asio.hpp>
+#include <ilm/runtime/context.hpp>
+#include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/part.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace ilm::runtime {
+
+/// Hands the cores what the network reports, and the network their frames: one coroutine that
+/// receives, and one for each peer that writes.
+class network_driver final : network_sink {
+ public:
+  using owner = std::shared_ptr<const void>;
+
+  network_driver(context& c, peers& all, dispatcher& d, const peer_name& local,
+                 std::unique_ptr<network_port> port)
+      : context_(c),
+        peers_(all),
+        dispatcher_(d),
+        local_(local),
+        reliable_(port->reliable()),
+        port_(std::move(port)) {}
+
+  void start(owner keep) {
+    asio::co_spawn(context_.strand, receive_loop(std::move(keep)),
+                   asio::bind_cancellation_slot(stop_receiving_.slot(), asio::detached));
+  }
+  void start(peer& p, owner keep) {
+    asio::co_spawn(context_.strand, write_loop(std::move(keep), p),
+                   asio::bind_cancellation_slot(p.stop_writing.slot(), asio::detached));
+  }
+
+  /// Whether a frame is with the network.
+  bool writing() const {
+    return std::any_of(peers_.begin(), peers_.end(),
+                       [](const auto& entry) { return entry.second->writing; });
+  }
+
+  /// Has every core send its last frame.
+  void say_bye() {
+    for (auto& [name, p] : peers_) {
+      p->core.handle_close();
+      p->write.notify();
+    }
+  }
+
+  void stop() {
+    for (auto& [name, p] : peers_) {
+      p->write.notify();
+      p->stop_writing.emit(asio::cancellation_type::terminal);
+    }
+    stop_receiving_.emit(asio::cancellation_type::terminal);
+    port_.release();
+  }
+  /// Destroys the network, and the coroutines that wait.
+  void abandon() {
+    port_.abandon();
+    for (auto& [name, p] : peers_) p->write.abandon();
+  }
+
+ private:
+  asio::awaitable<void> receive_loop(owner) {
+    std::exception_ptr failed;
+    {
+      part<network_port>::use network(port_);
+      try {
+        while (!context_.life.ended()) {
+          reports_ = 0;
+          co_await network->receive(*this);
+          // A network that always has something must not starve the rest.
+          if (!context_.life.ended()) co_await context_.yield();
+        }
+      } catch (...) {
+        failed = std::current_exception();
+      }
+    }
+    if (context_.life.ended() || !failed) co_return;
+    context_.report(event_kind::network_ended, code_of(failed));
+    for (auto& [name, p] : peers_) {
+      p->core.handle_session_down();
+      dispatcher_.service(*p);
+    }
+  }
+
+  bool handle_report(const network_report& r) override {
+    if (!context_.life.ended()) handle(r);
+    return !context_.life.ended() && ++reports_ < reports_before_yield;
+  }
+
+  void handle(const network_report& r) {
+    using type = network_report::type;
+    if (r.kind == type::problem) {
+      std::shared_ptr<const peer_name> name;
+      if (r.peer != nullptr) name = r.peer->shared_from_this();
+      event_record problem(event_kind::network_problem, r.error);
+      return context_.events.put(named_event(std::move(name), problem));
+    }
+    if (r.kind == type::unusable) return context_.report(event_kind::frame_rejected, r.error);
+    if (r.peer == &local_ || (r.kind == type::down && r.peer->state == nullptr)) return;
+    peer& p = peers_.of(*r.peer);
+    switch (r.kind) {
+      case type::up:
+        ++p.session_changes;
+        p.core.handle_session_up(context_.now());
+        break;
+      case type::down:
+        ++p.session_changes;
+        p.core.handle_session_down();
+        break;
+      case type::frame:
+        ++p.frames_received;
+        p.core.handle_frame(r.frame, context_.now());
+        break;
+      case type::problem:
+      case type::unusable:
+        break;
+    }
+    dispatcher_.service(p);
+  }
+
+  asio::awaitable<void> write_loop(owner, peer& p) {
+    std::size_t usual = 0;
+    while (!context_.life.ended()) {
+      std::vector<std::byte> frame;
+      frame.reserve(usual);
+      if (!p.core.poll_frame(frame, context_.now())) {
+        dispatcher_.report_events(p);
+        dispatcher_.publish(p);
+        context_.progress.notify();
+        co_await p.write.wait();
+        continue;
+      }
+      usual = frame.size();
+      ++p.frames_sent;
+      p.writing = true;
+      dispatcher_.arm(p);
+      bool failed = false;
+      std::uint64_t session = p.session_changes;
+      {
+        part<network_port>::use network(port_);
+        try {
+          co_await network->send(*p.name, std::move(frame));
+        } catch (...) {
+          failed = true;
+        }
+      }
+      p.writing = false;
+      if (context_.life.ended()) break;
+      // The frame that failed may belong to a session that the network has replaced meanwhile.
+      if (failed && reliable_ && session == p.session_changes) {
+        p.core.handle_session_down();
+        dispatcher_.service(p);
+      }
+    }
+  }
+
+  context& context_;
+  peers& peers_;
+  dispatcher& dispatcher_;
+  const peer_name& local_;
+  bool reliable_;
+  part<network_port> port_;
+  asio::cancellation_signal stop_receiving_;
+  unsigned reports_ = 0;  ///< since others had a turn
+};
+
+}  // namespace ilm::runtime

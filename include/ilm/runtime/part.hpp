@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cassert>
+#include <memory>
+#include <utility>
+
+namespace ilm::runtime {
+
+/// A part of the messenger, and who uses it. After `release` it is destroyed with the last use, so
+/// that its store or its place in the network is free for a successor.
+template <class Port>
+class part {
+ public:
+  explicit part(std::unique_ptr<Port> port) : port_(std::move(port)) { assert(port_); }
+  part(const part&) = delete;
+  part& operator=(const part&) = delete;
+
+  class use {
+   public:
+    explicit use(part& owner) : owner_(owner) {
+      assert(owner.port_);
+      ++owner_.users_;
+    }
+    use(const use&) = delete;
+    use& operator=(const use&) = delete;
+    ~use() {
+      --owner_.users_;
+      owner_.destroy_unused();
+    }
+
+    Port* operator->() const noexcept { return owner_.port_.get(); }
+
+   private:
+    part& owner_;
+  };
+
+  void release() {
+    released_ = true;
+    destroy_unused();
+  }
+  /// Destroys it even where it is in use: no use will ever go on.
+  void abandon() { port_.reset(); }
+
+ private:
+  void destroy_unused() {
+    if (released_ && users_ == 0) port_.reset();
+  }
+
+  std::unique_ptr<Port> port_;
+  unsigned users_ = 0;
+  bool released_ = false;
+};
+
+}  // namespace ilm::runtime

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <ilm/options.hpp>
+#include <ilm/protocol/association.hpp>
+#include <ilm/protocol/random.hpp>
+#include <ilm/runtime/deadlines.hpp>
+#include <ilm/runtime/peer.hpp>
+
+#include <cassert>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace ilm::runtime {
+
+/// The table of peers, in the order of their ids, and which of them has something to do.
+class peers {
+ public:
+  using table = std::map<const peer_name*, std::unique_ptr<peer>, name_order>;
+
+  /// `common`: the setup of every peer but for its name and seed. `added` is called with each new
+  /// peer.
+  peers(const options& o, asio::any_io_executor strand, protocol::association_setup common,
+        protocol::random_source& random, statistics_board& board, std::function<void(peer&)> added)
+      : options_(o),
+        strand_(std::move(strand)),
+        common_(std::move(common)),
+        random_(random),
+        board_(board),
+        added_(std::move(added)) {}
+
+  /// The incarnation of this side for a peer that was never met.
+  void set_incarnation(const incarnation& local) noexcept { stranger_.local = local; }
+  incarnation create_incarnation() noexcept { return random_.create_incarnation(); }
+
+  /// The peer, made if need be.
+  peer& of(peer_name& name) { return name.state != nullptr ? *name.state : add(name, stranger_); }
+
+  peer& add(peer_name& name, const cursors& stored) {
+    assert(name.state == nullptr && stranger_.local);
+    protocol::association_setup setup = common_;
+    setup.peer_id = name.encoded();
+    setup.seed = random_.next();
+    auto made = std::make_unique<peer>(name.shared_from_this(), options_, std::move(setup), stored,
+                                       strand_);
+    peer& p = *made;
+    p.published = &board_.add(p.name);
+    table_.emplace(p.name.get(), std::move(made));
+    name.state = &p;
+    assert(invariants_hold());
+    added_(p);
+    return p;
+  }
+
+  /// The peer may have a change to store.
+  void list_changed(peer& p) {
+    if (!std::exchange(p.changed, true)) changed_.push_back(&p);
+    assert(invariants_hold());
+  }
+  const std::vector<peer*>& changed() const noexcept { return changed_; }
+  /// `function(peer&)` with each, once; it must list none.
+  template <class Function>
+  void drain_changed(Function function) {
+    drain(changed_, &peer::changed, std::move(function));
+  }
+
+  /// The peer's frames wait for more messages.
+  void list_unflushed(peer& p) {
+    if (!std::exchange(p.unflushed, true)) unflushed_.push_back(&p);
+    assert(invariants_hold());
+  }
+  /// `function(peer&)` with each, once; it must list none.
+  template <class Function>
+  void drain_unflushed(Function function) {
+    drain(unflushed_, &peer::unflushed, std::move(function));
+  }
+
+  deadlines<peer>& timers() noexcept { return timers_; }
+  const deadlines<peer>& timers() const noexcept { return timers_; }
+
+  table::const_iterator begin() const noexcept { return table_.begin(); }
+  table::const_iterator end() const noexcept { return table_.end(); }
+
+ private:
+  bool invariants_hold() const noexcept {
+    return changed_.size() <= table_.size() && unflushed_.size() <= table_.size();
+  }
+
+  template <class Function>
+  static void drain(std::vector<peer*>& list, bool peer::*listed, Function function) {
+    [[maybe_unused]] std::size_t count = list.size();
+    for (peer* p : list) {
+      p->*listed = false;
+      function(*p);
+    }
+    assert(list.size() == count);
+    list.clear();
+  }
+
+  const options& options_;
+  asio::any_io_executor strand_;
+  protocol::association_setup common_;
+  protocol::random_source& random_;
+  statistics_board& board_;
+  std::function<void(peer&)> added_;
+  cursors stranger_;
+
+  table table_;
+  std::vector<peer*> changed_;
+  std::vector<peer*> unflushed_;
+  deadlines<peer> timers_;
+};
+
+}  // namespace ilm::runtime

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <ilm/backend.hpp>
+#include <ilm/message.hpp>
+#include <ilm/protocol/time.hpp>
+#include <ilm/runtime/names.hpp>
+
+#include <asio/awaitable.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+// The three parts of a messenger and its clock, without their types: the engine is compiled once
+// for all of them. All members are called on the engine's strand.
+
+namespace ilm::runtime {
+
+/// What a store held when it was opened.
+struct opened_store {
+  opened_store() = default;
+
+  incarnation local;
+  std::vector<std::pair<peer_name*, cursors>> peers;
+  /// One for each peer whose stored id has no name.
+  std::vector<std::error_code> unusable;
+};
+
+/// A backend. It gathers one batch, which lives until `clear`.
+class store_port {
+ public:
+  virtual ~store_port() = default;
+
+  virtual asio::awaitable<opened_store> open() = 0;
+
+  /// Adds to the batch. At most one entry a peer.
+  virtual void append(const peer_name& peer, const cursors& next,
+                      std::vector<stored_message> outbox, std::vector<stored_message> inbox) = 0;
+  /// Makes the batch the first one of a new store.
+  virtual void append_incarnation(const incarnation& created) = 0;
+  /// Makes the batch durable.
+  virtual asio::awaitable<void> commit() = 0;
+  virtual void clear() noexcept = 0;
+
+  virtual asio::awaitable<std::vector<stored_message>> read(box source, const peer_name& peer,
+                                                            std::uint64_t from,
+                                                            page_limit limit) = 0;
+  virtual asio::awaitable<void> close() = 0;
+};
+
+/// What a network reported.
+struct network_report {
+  enum class type : std::uint8_t {
+    up,
+    down,
+    frame,
+    problem,   ///< `error` says why; `peer` may be null
+    unusable,  ///< from a peer whose id has no name: `error` says why
+  };
+
+  network_report(type k, peer_name* p, std::span<const std::byte> b = {}, std::error_code e = {})
+      : kind(k), peer(p), frame(b), error(e) {}
+
+  type kind;
+  peer_name* peer;
+  std::span<const std::byte> frame;
+  std::error_code error;
+};
+
+/// Takes what a network reports.
+class network_sink {
+ public:
+  /// False if the network shall not go on for now.
+  virtual bool handle_report(const network_report& report) = 0;
+
+ protected:
+  ~network_sink() = default;
+};
+
+class network_port {
+ public:
+  virtual ~network_port() = default;
+
+  virtual bool reliable() const noexcept = 0;
+  virtual std::size_t maximum_frame_size() const = 0;
+  virtual asio::awaitable<void> send(const peer_name& peer, std::vector<std::byte> frame) = 0;
+  /// Reports to `sink` until that says to stop. A throw means that the network has ended.
+  virtual asio::awaitable<void> receive(network_sink& sink) = 0;
+};
+
+class delivery_port {
+ public:
+  virtual ~delivery_port() = default;
+
+  virtual bool waits_for_reader() const noexcept = 0;
+  /// Calls the application. What it returns has to be awaited; none if the application is done.
+  virtual std::optional<asio::awaitable<void>> deliver(const peer_name& from,
+                                                       const stored_message& m) = 0;
+};
+
+/// The time, and one timer.
+class clock_port {
+ public:
+  virtual ~clock_port() = default;
+
+  virtual protocol::timestamp now() const noexcept = 0;
+  /// Completes at that time, or at `wake`. One wait runs at a time.
+  virtual asio::awaitable<void> wait_until(protocol::timestamp at) = 0;
+  virtual void wake() = 0;
+  /// Destroys the timer and the coroutine that waits for it.
+  virtual void abandon() noexcept = 0;
+};
+
+}  // namespace ilm::runtime

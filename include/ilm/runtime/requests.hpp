@@ -1,0 +1,91 @@
+#pragma once
+
+#include <ilm/detail/completion.hpp>
+#include <ilm/message.hpp>
+#include <ilm/runtime/names.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+namespace ilm::runtime {
+
+/// Something asked of the engine about a peer, on its way to the strand. The name is looked up
+/// there, because the names belong to it.
+class peer_request {
+ public:
+  virtual ~peer_request() = default;
+
+  /// Null if nothing is known of the peer.
+  virtual peer_name* find_name() const = 0;
+  /// Throws if the id cannot be one.
+  virtual peer_name& add_name() const = 0;
+  /// The peer's name for an event, whether it is known or not.
+  virtual std::shared_ptr<peer_name> mention_name() const = 0;
+};
+
+/// A send between its caller and the store.
+struct send_request : peer_request {
+  using handler = detail::completion<std::error_code, std::uint64_t>;
+
+  send_request(bytes message, bool wait, std::uint64_t operation, handler h)
+      : contents(std::move(message)), may_wait(wait), id(operation), done(std::move(h)) {}
+
+  bytes contents;
+  bool may_wait;
+  std::uint64_t id;  ///< names it for cancellation; 0 if it cannot be cancelled
+  handler done;
+  peer_name* name = nullptr;  ///< once it was looked up
+  send_request* next = nullptr;
+};
+
+/// Waits until the peer's application is done with a message.
+struct delivered_request : peer_request {
+  using handler = detail::completion<std::error_code>;
+
+  delivered_request(std::uint64_t message, std::uint64_t operation, handler h)
+      : sequence(message), id(operation), done(std::move(h)) {}
+
+  std::uint64_t sequence;
+  std::uint64_t id;
+  handler done;
+};
+
+/// Asks for the sequences in an outbox.
+struct undelivered_request : peer_request {
+  using handler = detail::completion<std::error_code, sequence_range>;
+
+  explicit undelivered_request(handler h) : done(std::move(h)) {}
+
+  handler done;
+};
+
+/// Waits for an open session.
+struct connected_request : peer_request {
+  using handler = detail::completion<std::error_code>;
+
+  connected_request(std::uint64_t operation, handler h) : id(operation), done(std::move(h)) {}
+
+  std::uint64_t id;
+  handler done;
+};
+
+/// A request that knows the type of the peer's id.
+template <class PeerId, class Request>
+class addressed final : public Request {
+ public:
+  template <class... Args>
+  addressed(name_table<PeerId>& names, PeerId peer, Args&&... args)
+      : Request(std::forward<Args>(args)...), names_(&names), peer_(std::move(peer)) {}
+
+  peer_name* find_name() const override { return names_->find(peer_); }
+  peer_name& add_name() const override { return names_->add(peer_); }
+  std::shared_ptr<peer_name> mention_name() const override { return names_->mention(peer_); }
+
+ private:
+  name_table<PeerId>* names_;
+  PeerId peer_;
+};
+
+}  // namespace ilm::runtime

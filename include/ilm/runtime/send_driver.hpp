@@ -1,0 +1,118 @@
+#pragma once
+
+#include <ilm/detail/submission_queue.hpp>
+#include <ilm/runtime/context.hpp>
+#include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/send_table.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace ilm::runtime {
+
+/// Brings sends from their callers to the cores, and their results back.
+class send_driver {
+ public:
+  send_driver(context& c, peers& all, dispatcher& d, const peer_name& local, std::size_t largest)
+      : context_(c), peers_(all), dispatcher_(d), local_(local), maximum_message_(largest) {}
+
+  /// From any thread. True if `accept_submitted` has to be called on the strand.
+  bool submit(std::unique_ptr<send_request> r) noexcept { return submitted_.push(r.release()); }
+
+  void accept_submitted() {
+    send_request* next = nullptr;
+    for (send_request* r = submitted_.take_all(); r != nullptr; r = next) {
+      next = r->next;
+      accept(std::unique_ptr<send_request>(r));
+    }
+    dispatcher_.publish_totals();
+  }
+
+  /// Goes on with sends that waited for room, or for the store to open.
+  void admit_waiting() {
+    while (std::unique_ptr<send_request> r = context_.sends.pop()) pass_on(std::move(r));
+  }
+
+  /// Completes the sends of a commit that ended.
+  void complete(peer& p, protocol::timestamp now) {
+    std::uint64_t last = 0;
+    while (std::optional<protocol::send_result> result = p.core.poll_send_result()) {
+      std::unique_ptr<send_request> r = table_.take(result->id);
+      context_.sends.handle_ended(r->contents.size());
+      if (!result->error) {
+        ++p.accepted;
+        last = result->sequence;
+      }
+      r->done(result->error, result->sequence);
+    }
+    if (last != 0) p.ages.add(last, now);
+  }
+
+  /// Whether a core has a send whose end is open.
+  bool idle() const noexcept { return table_.empty(); }
+
+  void fail_all(std::error_code reason) {
+    context_.sends.fail_all(reason);
+    table_.fail_all(reason);
+  }
+  /// Destroys the callers that wait.
+  void abandon() {
+    submitted_.clear();
+    context_.sends.abandon();
+    table_.abandon();
+  }
+
+ private:
+  void accept(std::unique_ptr<send_request> r) {
+    r->name = r->find_name();
+    const lifecycle& life = context_.life;
+    if (!life.accepts_sends()) {
+      r->done(life.refusal(), 0);
+    } else if (life.open_error()) {
+      r->done(life.open_error(), 0);
+    } else if (r->name == &local_) {
+      r->done(error::send_to_self, 0);
+    } else if (r->contents.size() > maximum_message_) {
+      r->done(error::message_too_large, 0);
+    } else if (!life.opening() && context_.sends.has_room(r->contents.size())) {
+      pass_on(std::move(r));
+    } else if (!r->may_wait) {
+      r->done(error::would_block, 0);
+    } else {
+      context_.sends.push(std::move(r));
+    }
+  }
+
+  void pass_on(std::unique_ptr<send_request> r) {
+    peer* p = nullptr;
+    try {
+      p = &peers_.of(r->name != nullptr ? *r->name : r->add_name());
+    } catch (...) {
+      return r->done(code_of(std::current_exception()), 0);
+    }
+    if (std::error_code refused = p->core.handle_send(table_.next_id(), r->contents)) {
+      return r->done(refused, 0);
+    }
+    context_.sends.handle_accepted(r->contents.size());
+    table_.add(std::move(r));
+    context_.scheduler.handle_send();
+    peers_.list_changed(*p);
+    context_.store_wake.notify();
+  }
+
+  context& context_;
+  peers& peers_;
+  dispatcher& dispatcher_;
+  const peer_name& local_;
+  std::size_t maximum_message_;
+  detail::submission_queue<send_request> submitted_;
+  send_table table_;
+};
+
+}  // namespace ilm::runtime

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <ilm/options.hpp>
+#include <ilm/runtime/requests.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+namespace ilm::runtime {
+
+/// Bounds the messages that wait for the store: a send beyond the bound waits here, in order of
+/// arrival.
+class send_queue {
+ public:
+  using request = std::unique_ptr<send_request>;
+
+  explicit send_queue(const options& o) : options_(o) {}
+
+  /// Whether a send may go on now; none overtakes those that wait.
+  bool has_room(std::size_t bytes) const noexcept { return waiting_.empty() && fits(bytes); }
+  void push(request r) { waiting_.push_back(std::move(r)); }
+
+  /// The next send that waited and may go on now; null if none may.
+  request pop() {
+    if (waiting_.empty() || !fits(waiting_.front()->contents.size())) return nullptr;
+    request r = std::move(waiting_.front());
+    waiting_.pop_front();
+    return r;
+  }
+
+  void handle_accepted(std::size_t bytes) noexcept {
+    ++messages_;
+    bytes_ += bytes;
+    assert(invariants_hold());
+  }
+  void handle_ended(std::size_t bytes) noexcept {
+    assert(messages_ > 0 && bytes_ >= bytes);
+    --messages_;
+    bytes_ -= bytes;
+    assert(invariants_hold());
+  }
+
+  bool cancel(std::uint64_t id, std::error_code reason) {
+    auto at = std::find_if(waiting_.begin(), waiting_.end(),
+                           [id](const request& r) { return r->id == id; });
+    if (at == waiting_.end()) return false;
+    request r = std::move(*at);
+    waiting_.erase(at);
+    r->done(reason, 0);
+    return true;
+  }
+  void fail_all(std::error_code reason) {
+    for (request& r : std::exchange(waiting_, {})) r->done(reason, 0);
+  }
+  /// Destroys the callers that wait.
+  void abandon() { std::exchange(waiting_, {}).clear(); }
+
+  /// Accepted by a peer's core, and not ended.
+  std::size_t messages() const noexcept { return messages_; }
+  std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  bool invariants_hold() const noexcept {
+    return messages_ <= options_.uncommitted_messages && bytes_ <= options_.uncommitted_bytes &&
+           (messages_ > 0 || bytes_ == 0);
+  }
+
+  bool fits(std::size_t bytes) const noexcept {
+    return messages_ < options_.uncommitted_messages &&
+           bytes_ + bytes <= options_.uncommitted_bytes;
+  }
+
+  const options& options_;
+  std::deque<request> waiting_;
+  std::size_t messages_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace ilm::runtime

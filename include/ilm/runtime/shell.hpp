@@ -1,0 +1,287 @@
+#pragma once
+
+#include <ilm/detail/asio.hpp>
+#include <ilm/detail/compiled.hpp>
+#include <ilm/error.hpp>
+#include <ilm/options.hpp>
+#include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/random.hpp>
+#include <ilm/runtime/clock_adapter.hpp>
+#include <ilm/runtime/context.hpp>
+#include <ilm/runtime/delivery_driver.hpp>
+#include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/engine.hpp>
+#include <ilm/runtime/network_driver.hpp>
+#include <ilm/runtime/peers.hpp>
+#include <ilm/runtime/send_driver.hpp>
+#include <ilm/runtime/shutdown_driver.hpp>
+#include <ilm/runtime/store_driver.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::runtime {
+
+static_assert(maximum_id_size == protocol::maximum_peer_id_size);
+
+/// The engine: the coroutines around the protocol's core, on one strand. Each is a loop that does
+/// the I/O for decisions of the core, the lifecycle and the commit scheduler:
+///
+/// - store_driver: opens the store; core to store, one batch at a time; store to core, in pages
+/// - network_driver: network to core; core to network
+/// - delivery_driver: core to application
+/// - shutdown_driver: the end
+///
+/// The shell owns and wires them, and tells them the time. Every coroutine keeps it alive.
+class shell final : public engine, public std::enable_shared_from_this<shell> {
+ public:
+  /// The settings must have been checked.
+  explicit shell(engine_parts parts) : shell(std::move(parts), protocol::association_setup()) {}
+
+  void start() override {
+    store_.start(shared_from_this());
+    asio::co_spawn(context_.strand, timer_loop(shared_from_this()), asio::detached);
+  }
+
+  void send(std::unique_ptr<send_request> request) override {
+    if (!sends_.submit(std::move(request))) return;
+    asio::dispatch(context_.strand,
+                   [self = shared_from_this()] { self->sends_.accept_submitted(); });
+  }
+
+  void wait_delivered(std::unique_ptr<delivered_request> request) override {
+    asio::post(context_.strand, [self = shared_from_this(), r = std::move(request)]() mutable {
+      self->answer(std::move(r));
+    });
+  }
+
+  void undelivered(std::unique_ptr<undelivered_request> request) override {
+    asio::post(context_.strand, [self = shared_from_this(), r = std::move(request)]() mutable {
+      self->answer(std::move(r));
+    });
+  }
+
+  void connected(std::unique_ptr<connected_request> request) override {
+    asio::post(context_.strand, [self = shared_from_this(), r = std::move(request)]() mutable {
+      if (self->context_.life.ended()) return r->done(error::shut_down);
+      self->dispatcher_.wait_connected(std::move(r));
+    });
+  }
+
+  void next_event(std::uint64_t operation, event_queue::handler done) override {
+    asio::post(context_.strand,
+               [self = shared_from_this(), operation, d = std::move(done)]() mutable {
+                 self->context_.events.read(operation, std::move(d));
+               });
+  }
+
+  void shutdown(std::chrono::nanoseconds timeout, shutdown_driver::handler done) override {
+    asio::post(context_.strand,
+               [self = shared_from_this(), timeout, d = std::move(done)]() mutable {
+                 self->shutdown_.start(timeout, std::move(d), self);
+               });
+  }
+
+  void cancel(std::uint64_t operation) override {
+    asio::post(context_.strand, [self = shared_from_this(), operation] {
+      std::error_code aborted = asio::error::operation_aborted;
+      context& c = self->context_;
+      if (c.sends.cancel(operation, aborted) || c.events.cancel(operation, aborted)) return;
+      self->dispatcher_.cancel(operation, aborted);
+    });
+  }
+
+  named_statistics statistics() const override { return context_.board.read(context_.now()); }
+
+  void stop() override { asio::post(context_.strand, stopper(shared_from_this())); }
+
+  const asio::any_io_executor& executor() const noexcept override { return executor_; }
+  std::uint64_t next_operation() noexcept override { return ++operations_; }
+
+ private:
+  /// Posted to the strand when the messenger is destroyed. If no context will ever run it, then its
+  /// own destruction ends the engine.
+  class stopper {
+   public:
+    explicit stopper(std::shared_ptr<shell> s) : shell_(std::move(s)) {}
+    stopper(stopper&&) noexcept = default;
+    ~stopper() {
+      if (shell_) shell_->abandon();
+    }
+    void operator()() {
+      std::shared_ptr<shell> s = std::exchange(shell_, nullptr);
+      s->end(asio::error::operation_aborted);
+    }
+
+   private:
+    std::shared_ptr<shell> shell_;
+  };
+
+  /// Lies in the frame of a coroutine that waits for its context. A context that is destroyed
+  /// destroys that frame, and tells nobody else.
+  class lookout {
+   public:
+    explicit lookout(shell& s) : shell_(s) {}
+    lookout(const lookout&) = delete;
+    lookout& operator=(const lookout&) = delete;
+    ~lookout() {
+      if (!shell_.context_.life.ended()) shell_.abandon();
+    }
+
+   private:
+    shell& shell_;
+  };
+
+  shell(engine_parts parts, protocol::association_setup setup)
+      : names_(std::move(parts.names)),
+        random_(parts.settings.seed ? *parts.settings.seed : random_seed()),
+        context_(parts.executor, std::move(parts.settings), clock_of(parts)),
+        executor_(context_.strand),
+        peers_(context_.settings, executor_, complete(std::move(setup), parts), random_,
+               context_.board, [this](peer& p) { start(p); }),
+        dispatcher_(context_, peers_),
+        sends_(context_, peers_, dispatcher_, *parts.local,
+               maximum_message(*parts.network, context_.settings)),
+        store_(context_, peers_, dispatcher_, sends_, std::move(parts.store),
+               [this] { handle_opened(); }),
+        network_(context_, peers_, dispatcher_, *parts.local, std::move(parts.network)),
+        delivery_(context_, peers_, dispatcher_, std::move(parts.delivery)),
+        shutdown_(context_, peers_, dispatcher_, sends_, store_, network_, delivery_,
+                  [this] { end(error::shut_down); }) {}
+
+  static std::uint64_t random_seed() {
+    std::random_device device;
+    return static_cast<std::uint64_t>(device()) << 32 | device();
+  }
+
+  static std::unique_ptr<clock_port> clock_of(engine_parts& parts) {
+    if (parts.clock) return std::move(parts.clock);
+    return std::make_unique<clock_adapter<std::chrono::steady_clock>>(parts.executor);
+  }
+
+  static std::size_t maximum_message(const network_port& network, const options& o) {
+    return std::min(o.maximum_message_size,
+                    network.maximum_frame_size() - protocol::frame_overhead);
+  }
+
+  protocol::association_setup complete(protocol::association_setup setup,
+                                       const engine_parts& parts) {
+    setup.local_id = parts.local->encoded();
+    setup.epoch = random_.next_nonzero();
+    setup.frame_limit = parts.network->maximum_frame_size();
+    setup.maximum_message = maximum_message(*parts.network, context_.settings);
+    setup.reliable = parts.network->reliable();
+    return setup;
+  }
+
+  void start(peer& p) {
+    network_.start(p, shared_from_this());
+    delivery_.start(p, shared_from_this());
+    dispatcher_.publish(p);
+  }
+
+  void handle_opened() {
+    network_.start(shared_from_this());
+    for (const auto& [name, p] : peers_) dispatcher_.service(*p);
+    for (auto& r : std::exchange(delivered_before_open_, {})) answer(std::move(r));
+    for (auto& r : std::exchange(undelivered_before_open_, {})) answer(std::move(r));
+    sends_.admit_waiting();
+    context_.progress.notify();
+  }
+
+  // The answers to these two are in the store.
+
+  void answer(std::unique_ptr<delivered_request> r) {
+    if (context_.life.ended()) return r->done(error::shut_down);
+    if (context_.life.opening()) return delivered_before_open_.push_back(std::move(r));
+    dispatcher_.wait_delivered(std::move(r));
+  }
+
+  void answer(std::unique_ptr<undelivered_request> r) {
+    if (context_.life.ended()) return r->done(error::shut_down, {});
+    if (context_.life.opening()) return undelivered_before_open_.push_back(std::move(r));
+    peer_name* name = r->find_name();
+    if (name == nullptr || name->state == nullptr) return r->done({}, {});
+    const protocol::association& core = name->state->core;
+    r->done({}, {core.delivered_by_peer() + 1, core.stored().outbox_next - 1});
+  }
+
+  asio::awaitable<void> timer_loop(std::shared_ptr<const void>) {
+    lookout here(*this);
+    while (!context_.life.ended()) {
+      context_.timer_at =
+          std::min({peers_.timers().earliest(), store_.deadline(), context_.life.deadline()});
+      co_await context_.clock->wait_until(context_.timer_at);
+      if (context_.life.ended()) break;
+      protocol::timestamp now = context_.now();
+      dispatcher_.handle_time(now);
+      store_.handle_time(now);
+      shutdown_.handle_time(now);
+    }
+  }
+
+  /// Ends everything at once. The callers that wait get `reason`.
+  void end(std::error_code reason) {
+    context_.life.handle_stopped(reason);
+    sends_.fail_all(reason);
+    dispatcher_.fail_all(reason);
+    for (auto& r : std::exchange(delivered_before_open_, {})) r->done(error::shut_down);
+    for (auto& r : std::exchange(undelivered_before_open_, {})) r->done(error::shut_down, {});
+    shutdown_.fail_all(reason);
+    context_.events.close(reason);
+    context_.board.handle_end();
+    context_.clock->wake();
+    context_.progress.notify();
+    network_.stop();
+    delivery_.stop();
+    store_.stop();
+  }
+
+  /// Destroys the coroutines and the callers that wait inside, where no context will ever run them
+  /// again: a caller that waits for an answer keeps the engine alive that would give it.
+  void abandon() {
+    context_.life.handle_stopped(asio::error::operation_aborted);
+    network_.abandon();
+    context_.clock->abandon();
+    context_.store_wake.abandon();
+    context_.progress.abandon();
+    delivery_.abandon();
+    std::exchange(delivered_before_open_, {}).clear();
+    std::exchange(undelivered_before_open_, {}).clear();
+    shutdown_.abandon();
+    context_.events.abandon();
+    sends_.abandon();
+    dispatcher_.abandon();
+  }
+
+  std::shared_ptr<const void> names_;
+  protocol::random_source random_;
+  context context_;
+  asio::any_io_executor executor_;  ///< the strand
+  peers peers_;
+  dispatcher dispatcher_;
+  send_driver sends_;
+  store_driver store_;
+  network_driver network_;
+  delivery_driver delivery_;
+  shutdown_driver shutdown_;
+  std::vector<std::unique_ptr<delivered_request>> delivered_before_open_;
+  std::vector<std::unique_ptr<undelivered_request>> undelivered_before_open_;
+  std::atomic<std::uint64_t> operations_{0};
+};
+
+ILM_INLINE std::shared_ptr<engine> make_engine(engine_parts parts) {
+  std::string wrong = validation_error(parts.settings, parts.network->maximum_frame_size());
+  if (!wrong.empty()) throw std::system_error(make_error_code(error::invalid_options), wrong);
+  return std::make_shared<shell>(std::move(parts));
+}
+
+}  // namespace ilm::runtime

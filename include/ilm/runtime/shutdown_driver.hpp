@@ -1,0 +1,150 @@
+#pragma once
+
+#include <ilm/detail/asio.hpp>
+#include <ilm/runtime/context.hpp>
+#include <ilm/runtime/delivery_driver.hpp>
+#include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/network_driver.hpp>
+#include <ilm/runtime/send_driver.hpp>
+#include <ilm/runtime/store_driver.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::runtime {
+
+/// Ends a messenger in good order: does what its lifecycle says, and reports what is left.
+class shutdown_driver {
+ public:
+  using owner = std::shared_ptr<const void>;
+  using handler = detail::completion<std::error_code, named_report>;
+
+  /// `finished` is called at the end.
+  shutdown_driver(context& c, peers& all, dispatcher& d, send_driver& sends, store_driver& store,
+                  network_driver& network, delivery_driver& delivery,
+                  std::function<void()> finished)
+      : context_(c),
+        peers_(all),
+        dispatcher_(d),
+        sends_(sends),
+        store_(store),
+        network_(network),
+        delivery_(delivery),
+        finished_(std::move(finished)) {}
+
+  void start(protocol::duration timeout, handler done, owner keep) {
+    lifecycle& life = context_.life;
+    if (life.ended()) return done(life.shutdown_error(), report_);
+    waiting_.push_back(std::move(done));
+    bool first = !life.shutting_down();
+    protocol::duration limit = std::max(timeout, protocol::duration::zero());
+    life.handle_shutdown(protocol::after(context_.now(), limit));
+    context_.wake_by(life.deadline());
+    if (!first) return context_.progress.notify();
+    context_.sends.fail_all(error::shut_down);
+    context_.store_wake.notify();
+    asio::co_spawn(context_.strand, run(std::move(keep)), asio::detached);
+  }
+
+  void handle_time(protocol::timestamp now) {
+    if (context_.life.deadline() <= now) context_.progress.notify();
+  }
+
+  void fail_all(std::error_code reason) {
+    for (handler& done : std::exchange(waiting_, {})) done(reason, report_);
+  }
+  /// Destroys the callers that wait.
+  void abandon() { std::exchange(waiting_, {}).clear(); }
+
+ private:
+  asio::awaitable<void> run(owner) {
+    using step = lifecycle::step;
+    for (;;) {
+      step next = context_.life.next(activity(), context_.now());
+      context_.wake_by(context_.life.deadline());
+      switch (next) {
+        case step::wait:
+          co_await context_.progress.wait();
+          break;
+        case step::stop_deliveries:
+          dispatcher_.flush();
+          delivery_.cancel();
+          break;
+        case step::store_last:
+          context_.store_wake.notify();
+          break;
+        case step::say_bye:
+          network_.say_bye();
+          co_await context_.yield();
+          break;
+        case step::close_store: {
+          std::error_code failed = co_await store_.close();
+          if (context_.life.ended()) co_return;
+          context_.life.handle_closed(failed);
+          finish();
+          co_return;
+        }
+        case step::finish:
+          finish();
+          co_return;
+        case step::leave:
+          co_return;
+      }
+    }
+  }
+
+  lifecycle::activity activity() const {
+    lifecycle::activity a;
+    a.drained = drained();
+    a.committing = context_.scheduler.committing();
+    a.delivering = delivery_.delivering();
+    a.writing = network_.writing();
+    return a;
+  }
+
+  /// Whether nothing is left that a peer who is there could still confirm.
+  bool drained() const {
+    if (!sends_.idle()) return false;
+    if (delivery_.ends_by_itself() && delivery_.delivering()) return false;
+    return std::all_of(peers_.begin(), peers_.end(), [](const auto& entry) {
+      const protocol::association& core = entry.second->core;
+      return core.state() == protocol::phase::absent || core.state() == protocol::phase::refused ||
+             core.outbox_depth() == 0;
+    });
+  }
+
+  void finish() {
+    for (const auto& [name, p] : peers_) {
+      shutdown_counts counts;
+      counts.delivered = p->core.delivered_by_peer() - p->delivered_at_open;
+      counts.undelivered = p->core.outbox_depth();
+      // What arrived after the last batch was gathered is not in the store: the peer sends it
+      // again.
+      const cursors& stored = p->core.stored();
+      counts.unread = stored.inbox_next - stored.inbox_first;
+      report_.totals.delivered += counts.delivered;
+      report_.totals.undelivered += counts.undelivered;
+      report_.totals.unread += counts.unread;
+      report_.peers.emplace_back(p->name, counts);
+    }
+    fail_all(context_.life.shutdown_error());
+    finished_();
+  }
+
+  context& context_;
+  peers& peers_;
+  dispatcher& dispatcher_;
+  send_driver& sends_;
+  store_driver& store_;
+  network_driver& network_;
+  delivery_driver& delivery_;
+  std::function<void()> finished_;
+  std::vector<handler> waiting_;
+  named_report report_;
+};
+
+}  // namespace ilm::runtime

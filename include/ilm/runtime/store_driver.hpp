@@ -1,0 +1,293 @@
+#pragma once
+
+#include <ilm/detail/asio.hpp>
+#include <ilm/runtime/context.hpp>
+#include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/part.hpp>
+#include <ilm/runtime/send_driver.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::runtime {
+
+/// Opens the store, commits one batch at a time (the changes that gather meanwhile are the next
+/// one), and reads pages.
+class store_driver {
+ public:
+  using owner = std::shared_ptr<const void>;
+
+  /// `opened` is called once the peers in the store are known.
+  store_driver(context& c, peers& all, dispatcher& d, send_driver& sends,
+               std::unique_ptr<store_port> port, std::function<void()> opened)
+      : context_(c),
+        peers_(all),
+        dispatcher_(d),
+        sends_(sends),
+        port_(std::move(port)),
+        opened_(std::move(opened)) {}
+
+  void start(owner keep) {
+    asio::co_spawn(context_.strand, open_loop(std::move(keep)),
+                   asio::bind_cancellation_slot(stop_opening_.slot(), asio::detached));
+  }
+
+  asio::awaitable<std::error_code> close() {
+    std::exception_ptr failed;
+    {
+      part<store_port>::use store(port_);
+      try {
+        co_await store->close();
+      } catch (...) {
+        failed = std::current_exception();
+      }
+    }
+    co_return code_of(failed);
+  }
+
+  void handle_time(protocol::timestamp now) {
+    if (context_.scheduler.handle_time(now) || retry_at_ <= now) context_.store_wake.notify();
+  }
+  protocol::timestamp deadline() const noexcept {
+    return std::min(retry_at_, context_.scheduler.deadline());
+  }
+
+  void stop() {
+    context_.store_wake.notify();
+    stop_opening_.emit(asio::cancellation_type::terminal);
+    port_.release();
+  }
+
+ private:
+  /// Opens the store, again and again where that fails, and then starts the commits.
+  asio::awaitable<void> open_loop(owner keep) {
+    protocol::duration wait = context_.settings.minimum_store_retry;
+    while (!context_.life.ended()) {
+      opened_store found;
+      std::exception_ptr failed;
+      {
+        part<store_port>::use store(port_);
+        try {
+          found = co_await store->open();
+        } catch (...) {
+          failed = std::current_exception();
+        }
+        if (!failed && !found.local) failed = co_await create_incarnation(found);
+      }
+      if (context_.life.ended()) co_return;
+      if (!failed) {
+        handle_opened(found);
+        co_return asio::co_spawn(context_.strand, commit_loop(std::move(keep)), asio::detached);
+      }
+      bool last = context_.life.current() == lifecycle::state::giving_up;
+      handle_open_failed(code_of(failed));
+      if (last) co_return;
+      retry_at_ = protocol::after(context_.now(), wait);
+      context_.wake_by(retry_at_);
+      while (context_.life.current() == lifecycle::state::opening && context_.now() < retry_at_) {
+        co_await context_.store_wake.wait();
+      }
+      retry_at_ = protocol::never;
+      wait = std::min(wait * 2, context_.settings.maximum_store_retry);
+    }
+  }
+
+  /// Gives a new store its incarnation; closes it again if it does not take it.
+  asio::awaitable<std::exception_ptr> create_incarnation(opened_store& found) {
+    part<store_port>::use store(port_);
+    std::exception_ptr failed;
+    incarnation created = peers_.create_incarnation();
+    store->append_incarnation(created);
+    try {
+      co_await store->commit();
+      found.local = created;
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    store->clear();
+    if (!failed) co_return failed;
+    try {
+      co_await store->close();
+    } catch (...) {
+      // The caller has to hear of the failure to store, not of this one.
+    }
+    co_return failed;
+  }
+
+  void handle_opened(const opened_store& found) {
+    bool failed = static_cast<bool>(context_.life.open_error());
+    context_.life.handle_opened();
+    if (failed) context_.report(event_kind::store_recovered);
+    for (std::error_code reason : found.unusable) {
+      context_.report(event_kind::store_failed, reason);
+    }
+    peers_.set_incarnation(found.local);
+    protocol::timestamp now = context_.now();
+    for (const auto& [name, stored] : found.peers) {
+      peer& p = peers_.add(*name, stored);
+      if (stored.outbox_next > stored.outbox_first) p.ages.add(stored.outbox_next - 1, now);
+      dispatcher_.publish(p);
+    }
+    opened_();
+  }
+
+  void handle_open_failed(std::error_code reason) {
+    if (context_.life.handle_open_failed(reason)) {
+      context_.report(event_kind::store_failed, reason);
+    }
+    context_.sends.fail_all(reason);
+    context_.progress.notify();
+  }
+
+  asio::awaitable<void> commit_loop(owner keep) {
+    while (!context_.life.ended()) {
+      start_pages(keep);
+      commit_scheduler::step next = next_step();
+      if (next == commit_scheduler::step::wait) {
+        co_await context_.store_wake.wait();
+        continue;
+      }
+      if (next == commit_scheduler::step::flush) {
+        dispatcher_.flush();
+        continue;
+      }
+      if (next == commit_scheduler::step::commit && collect()) {
+        std::exception_ptr failed;
+        begin_commit(keep);
+        {
+          part<store_port>::use store(port_);
+          try {
+            co_await store->commit();
+          } catch (...) {
+            failed = std::current_exception();
+          }
+          store->clear();
+        }
+        if (context_.life.ended()) co_return;
+        end_commit(code_of(failed));
+      }
+      if (context_.life.current() == lifecycle::state::last_commit) {
+        context_.life.handle_last_commit();
+      }
+      if (context_.life.shutting_down()) context_.progress.notify();
+      co_await context_.yield();
+    }
+  }
+
+  commit_scheduler::step next_step() {
+    using step = commit_scheduler::step;
+    if (context_.life.current() == lifecycle::state::last_commit) return step::commit;
+    if (!context_.life.commits()) return step::wait;
+    protocol::timestamp now = context_.now();
+    const std::vector<peer*>& changed = peers_.changed();
+    bool due = std::any_of(changed.begin(), changed.end(),
+                           [now](const peer* p) { return p->core.has_due_change(now); });
+    return context_.scheduler.next(due, now);
+  }
+
+  /// Gathers the changes of all peers that have any.
+  bool collect() {
+    protocol::timestamp now = context_.now();
+    assert(in_commit_.empty());
+    part<store_port>::use store(port_);
+    peers_.drain_changed([&](peer& p) {
+      std::optional<protocol::store_change> change = p.core.poll_change(now);
+      if (!change) return;
+      store->append(*p.name, change->next, std::move(change->outbox), std::move(change->inbox));
+      in_commit_.push_back(&p);
+    });
+    return !in_commit_.empty();
+  }
+
+  void begin_commit(const owner& keep) {
+    assert(!in_commit_.empty());
+    context_.scheduler.handle_commit_started();
+    if (!context_.scheduler.has_unflushed()) return;
+    // Do not delay coalesced frames behind a slow commit.
+    asio::post(context_.strand, [this, keep] {
+      if (context_.scheduler.committing() && !context_.life.ended()) dispatcher_.flush();
+    });
+  }
+
+  void end_commit(std::error_code failed) {
+    assert(!in_commit_.empty());
+    protocol::timestamp now = context_.now();
+    handle_commit_ended(failed, now);
+    for (peer* p : in_commit_) {
+      if (failed) {
+        p->core.handle_commit_failed(failed, now);
+      } else {
+        p->core.handle_committed(now);
+      }
+      sends_.complete(*p, now);
+    }
+    sends_.admit_waiting();
+    std::size_t unsent = 0;
+    for (peer* p : in_commit_) {
+      peers_.list_unflushed(*p);
+      unsent = std::max(unsent, p->core.unsent_bytes());
+    }
+    in_commit_.clear();
+    if (context_.scheduler.flush_due(unsent)) dispatcher_.flush();
+  }
+
+  void handle_commit_ended(std::error_code failed, protocol::timestamp now) {
+    context_.board.count_commit(static_cast<bool>(failed));
+    commit_scheduler& scheduler = context_.scheduler;
+    if (!failed) {
+      if (scheduler.handle_committed()) context_.report(event_kind::store_recovered);
+      return;
+    }
+    if (scheduler.handle_commit_failed(now)) context_.report(event_kind::store_failed, failed);
+    context_.wake_by(scheduler.deadline());
+  }
+
+  /// A slow read delays no other peer, and no commit.
+  void start_pages(const owner& keep) {
+    for (auto& [p, request] : dispatcher_.take_pages()) {
+      asio::co_spawn(context_.strand, read_page(keep, *p, request), asio::detached);
+    }
+  }
+
+  asio::awaitable<void> read_page(owner, peer& p, protocol::page_request request) {
+    if (context_.life.ended()) co_return;
+    std::vector<stored_message> page;
+    std::exception_ptr failed;
+    {
+      part<store_port>::use store(port_);
+      page_limit limit(request.messages, request.bytes);
+      try {
+        page = co_await store->read(request.source(), *p.name, request.from, limit);
+      } catch (...) {
+        failed = std::current_exception();
+      }
+    }
+    if (context_.life.ended()) co_return;
+    if (failed) {
+      p.core.handle_page_failed(request, code_of(failed), context_.now());
+    } else {
+      p.core.handle_page(request, page, context_.now());
+    }
+    dispatcher_.service(p);
+  }
+
+  context& context_;
+  peers& peers_;
+  dispatcher& dispatcher_;
+  send_driver& sends_;
+  part<store_port> port_;
+  std::function<void()> opened_;
+  asio::cancellation_signal stop_opening_;
+  std::vector<peer*> in_commit_;
+  protocol::timestamp retry_at_ = protocol::never;  ///< of opening
+};
+
+}  // namespace ilm::runtime

@@ -1,0 +1,134 @@
+#pragma once
+
+#include <ilm/bytes.hpp>
+
+#include <algorithm>
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+namespace ilm {
+
+/// The identity of a durable history: 128 random bits, created with a store, and again when the
+/// history turns out to have been rolled back. All zero means "none".
+struct incarnation {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+
+  explicit operator bool() const noexcept { return (high | low) != 0; }
+  friend auto operator<=>(const incarnation&, const incarnation&) = default;
+};
+
+/// The two queues that a store holds for each peer.
+enum class box : std::uint8_t { outbox, inbox };
+
+/// One message as a backend stores it. An outbox is keyed by the sequence; an inbox by an index of
+/// this side's, which goes on where a peer that lost its store starts its sequence anew.
+struct stored_message {
+  stored_message() = default;
+  stored_message(std::uint64_t index_, std::uint64_t sequence_, std::uint64_t epoch_,
+                 bytes contents_)
+      : index(index_), sequence(sequence_), epoch(epoch_), contents(std::move(contents_)) {}
+
+  std::uint64_t index = 0;
+  std::uint64_t sequence = 0;
+  /// Which start of the sending messenger accepted it: tells two histories apart that gave one
+  /// number to two messages.
+  std::uint64_t epoch = 0;
+  bytes contents;
+};
+
+/// Where this side stands with one peer: all that a store keeps for the peer besides messages.
+/// A backend stores it as it is (see `encode` and `decode`) and reads nothing in it but
+/// `outbox_first` and `inbox_first`, below which it erases.
+struct cursors {
+  /// The incarnation that this side shows the peer.
+  incarnation local;
+  /// The peer's incarnation; none before the first meeting.
+  incarnation peer;
+  /// The incarnation that this one replaced, and what was received of it, until the peer is known
+  /// to have been told that it lost its store.
+  incarnation former_peer;
+  std::uint64_t former_received = 0;
+
+  /// The first sequence that the peer has not confirmed as delivered; what is below is erased.
+  std::uint64_t outbox_first = 1;
+  /// The sequence that the next message to the peer gets.
+  std::uint64_t outbox_next = 1;
+  /// The highest `received` that this incarnation of the peer ever acknowledged.
+  std::uint64_t acknowledged = 0;
+  /// The epoch of message `outbox_first - 1`.
+  std::uint64_t erased_epoch = 0;
+
+  /// The index of the first message that the application has not taken; what is below is erased.
+  std::uint64_t inbox_first = 1;
+  /// The index that the next message from the peer gets.
+  std::uint64_t inbox_next = 1;
+  /// The index at which the stream of the peer's present incarnation begins.
+  std::uint64_t stream_start = 1;
+  /// A message's sequence minus its index, modulo 2^64, in the peer's present stream.
+  std::uint64_t stream_offset = 0;
+  /// The epoch of the last message received, and of the last one delivered.
+  std::uint64_t received_epoch = 0;
+  std::uint64_t delivered_epoch = 0;
+
+  /// `inbox_first` and `delivered_epoch` as the peer may know them. They may be behind: what the
+  /// application took since the last session is a repetition if this store is an old copy. And they
+  /// may be ahead, if it was found to be one: what the lost history had confirmed stays confirmed.
+  std::uint64_t shown_first = 1;
+  std::uint64_t shown_epoch = 0;
+  /// 1 once the peer has shown that its store has `local`, else 0.
+  std::uint64_t introduced = 0;
+
+  /// The cumulative cursor `received`, as a sequence.
+  std::uint64_t received() const noexcept { return inbox_next - 1 + stream_offset; }
+  /// The cumulative cursor `delivered`, as a sequence.
+  std::uint64_t delivered() const noexcept {
+    return std::max(inbox_first, stream_start) - 1 + stream_offset;
+  }
+
+  friend bool operator==(const cursors&, const cursors&) = default;
+
+  static constexpr std::size_t encoded_size = 20 * 8;
+  using encoded = std::array<std::byte, encoded_size>;
+
+  /// Twenty 64-bit numbers, big-endian, in the order of the members.
+  encoded encode() const noexcept {
+    encoded out{};
+    std::size_t at = 0;
+    for (std::uint64_t value :
+         {local.high,      local.low,       peer.high,    peer.low,     former_peer.high,
+          former_peer.low, former_received, outbox_first, outbox_next,  acknowledged,
+          erased_epoch,    inbox_first,     inbox_next,   stream_start, stream_offset,
+          received_epoch,  delivered_epoch, shown_first,  shown_epoch,  introduced}) {
+      for (int shift = 56; shift >= 0; shift -= 8) {
+        out[at++] = static_cast<std::byte>(value >> shift);
+      }
+    }
+    return out;
+  }
+
+  static cursors decode(std::span<const std::byte, encoded_size> in) noexcept {
+    std::size_t at = 0;
+    auto next = [&] {
+      std::uint64_t value = 0;
+      for (int i = 0; i < 8; ++i) value = value << 8 | std::to_integer<std::uint64_t>(in[at++]);
+      return value;
+    };
+    cursors c;
+    for (std::uint64_t* field :
+         {&c.local.high,       &c.local.low,       &c.peer.high,       &c.peer.low,
+          &c.former_peer.high, &c.former_peer.low, &c.former_received, &c.outbox_first,
+          &c.outbox_next,      &c.acknowledged,    &c.erased_epoch,    &c.inbox_first,
+          &c.inbox_next,       &c.stream_start,    &c.stream_offset,   &c.received_epoch,
+          &c.delivered_epoch,  &c.shown_first,     &c.shown_epoch,     &c.introduced}) {
+      *field = next();
+    }
+    return c;
+  }
+};
+
+}  // namespace ilm

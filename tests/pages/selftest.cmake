@@ -1,0 +1,78 @@
+# A check that never fails checks nothing: each of these wrong pages has to be found, and no right one.
+#   cmake -DWORK_DIR=<scratch folder> -P selftest.cmake
+cmake_minimum_required(VERSION 3.25)
+
+set(root "${WORK_DIR}/case")
+string(CONCAT source "int before;\n" "  // [shown]\n" "  int a[2] = {1, 2};\n" "\n" "  if (a[0]) {\n"
+       "    ++a[1];  // \${x} \\n\n" "  }\n" "  // [shown]\n" "int between;\n" "// [pieces]\n" "int one;\n"
+       "// [pieces]\n" "int hidden;\n" "  // [pieces]\n" "  int two;\n" "  // [pieces]\n" "// [endless]\n")
+string(CONCAT shown "int a[2] = {1, 2};\n" "\n" "if (a[0]) {\n" "  ++a[1];  // \${x} \\n\n" "}\n")
+
+# expect(<pass|text of the finding> <page>)
+function(expect outcome page)
+  file(REMOVE_RECURSE "${root}")
+  file(WRITE "${root}/README.md" "${page}")
+  file(WRITE "${root}/examples/first.cpp" "${source}")
+  file(WRITE "${root}/examples/README.md" "# Examples\n\n## `one` or *two*, \"three\"\n")
+  file(WRITE "${root}/tests/CMakeLists.txt" "add_executable(ilm_simulate a.cpp)\nset(x LABELS long)\n")
+  file(WRITE "${root}/tests/unit/a.cpp" "")
+  file(WRITE "${root}/tests/mutation/run" "")
+  file(WRITE "${root}/cmake/demo.cmake" "")
+  file(WRITE "${root}/CMakePresets.json"
+       "{\"configurePresets\": [{\"name\": \"asan\"}], \"testPresets\": [{\"name\": \"asan\"}]}")
+  execute_process(
+    COMMAND "${CMAKE_COMMAND}" "-DROOT=${root}" -P "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/check.cmake"
+    RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE output)
+  if(outcome STREQUAL "pass" AND NOT status EQUAL 0)
+    message(SEND_ERROR "this page is right:\n${page}\nbut: ${output}")
+  elseif(NOT outcome STREQUAL "pass" AND NOT output MATCHES "README.md:[0-9]+: [^\n]*${outcome}")
+    message(SEND_ERROR "this page is wrong (${outcome}):\n${page}\nbut the check says: ${output}")
+  endif()
+endfunction()
+
+# snippet(<variable> <region> <text> [<language>]): a marker and a fence.
+function(snippet variable region text)
+  set(${variable} "Text.\n\n<!-- snippet: ${region} -->\n```cpp\n${text}```\n\nMore.\n" PARENT_SCOPE)
+endfunction()
+
+snippet(page "examples/first.cpp#shown" "${shown}")
+expect(pass "${page}")
+snippet(page "examples/first.cpp#shown" "  int a[2] = {1, 2};\n")
+expect("differs from" "${page}")
+string(REPLACE "++a" "--a" changed "${shown}")
+snippet(page "examples/first.cpp#shown" "${changed}")
+expect("differs from `  --a\\[1\\];" "${page}")
+snippet(page "examples/first.cpp#shown" "${shown}int more;\n")
+expect("differs from `int more;`" "${page}")
+snippet(page "examples/first.cpp#pieces" "int one;\nint two;\n")
+expect(pass "${page}")
+snippet(page "examples/first.cpp#nowhere" "int one;\n")
+expect("has no region nowhere" "${page}")
+snippet(page "examples/first.cpp#endless" "int one;\n")
+expect("does not end" "${page}")
+snippet(page "examples/second.cpp#shown" "${shown}")
+expect("there is no examples/second.cpp" "${page}")
+expect("no fence follows" "<!-- snippet: examples/first.cpp#shown -->\nText.\n")
+expect("a fence of cpp without a marker" "```cpp\nint a;\n```\n")
+expect("a fence of cmake without a marker" "```cmake\nset(a b)\n```\n")
+expect("does not end" "```\ntext\n")
+expect(pass "```\nany text, [and](nowhere)\n```\n")
+
+expect(pass "See [the examples](examples/README.md#one-or-two-three), [one](examples/first.cpp) and `[](x)`.\n")
+expect(pass "# A heading, and more\n\n[Up](#a-heading-and-more), [out](https://example.com/nowhere)\n")
+expect("the link second.md leads nowhere" "See [it](second.md).\n")
+expect("the link #below leads to no heading" "See [it](#below).\n")
+expect("leads to no heading" "See [it](examples/README.md#three).\n")
+
+expect(pass "```sh\ncmake -P cmake/demo.cmake\ncmake --preset asan && ctest --preset asan\n```\n")
+expect(pass "`build/test/tests/simulation/ilm_simulate`, `build/test/tests/unit/ilm_unit_tests`, `tests/mutation/run`\n")
+expect(pass "`build/test/examples/first`, `ctest -L unit`, `ctest -L '^long$'`\n")
+expect("names cmake/nothing.cmake" "```sh\ncmake -P cmake/nothing.cmake\n```\n")
+expect("names .ci/run" "`bash .ci/run`\n")
+expect("no preset tsan to configure" "`cmake --preset tsan`\n")
+expect("no preset asan to build" "`cmake --build --preset asan`\n")
+expect("no preset asan to workflow" "`cmake --workflow --preset asan`\n")
+expect("names format, which is no target" "`cmake --build build --target format`\n")
+expect("names short, which no test has as a label" "`ctest -L short`\n")
+expect("names examples/second.cpp" "`build/test/examples/second`\n")
+expect("names ilm_torture, which is no program" "`build/test/tests/torture/ilm_torture`\n")

@@ -1,0 +1,362 @@
+#include "support/catch.hpp"
+#include "support/tcp.hpp"
+
+#include <ilm/networks/tcp/frames.hpp>
+#include <ilm/networks/tcp/handshake.hpp>
+
+#include <algorithm>
+
+using namespace test::tcp;
+using ilm::tcp_error;
+namespace wire = ilm::detail::tcp;
+
+// A connection is unauthenticated until it is proven. One that fails is refused and reported, and
+// never disturbs a session.
+
+namespace {
+
+/// Stands for an HMAC where no OpenSSL is: tells keys and transcripts apart, and no more.
+auto toy_key(std::uint64_t key) {
+  return [key](std::span<const std::byte>, std::span<const std::byte> transcript) {
+    std::uint64_t state = key;
+    for (std::byte b : transcript) {
+      state = (state ^ std::to_integer<std::uint64_t>(b)) * 0x100000001b3;
+      state ^= state >> 29;
+    }
+    ilm::tcp_proof proof{};
+    for (std::size_t i = 0; i < 8; ++i) proof[i] = static_cast<std::byte>(state >> (8 * i));
+    return std::optional(proof);
+  };
+}
+
+options keyed(std::uint64_t key) {
+  options o = quick();
+  o.prove = toy_key(key);
+  return o;
+}
+
+wire::hello hello_of(const std::string& from, const std::string& to, bool with_key = false) {
+  wire::hello h;
+  h.sender = to_bytes(from);
+  h.destination = to_bytes(to);
+  h.maximum_frame_size = static_cast<std::uint32_t>(options().maximum_frame_size);
+  h.keyed = with_key;
+  return h;
+}
+
+/// The reason in the refusal that a socket heard, wherever it stands.
+std::error_code refusal_in(plain_socket& s) {
+  wire::byte_view heard = s.heard();
+  while (heard.size() >= wire::header_size) {
+    wire::message_header header;
+    if (std::error_code wrong = wire::read_header(heard.first<wire::header_size>(), header)) {
+      return wrong;
+    }
+    wire::byte_view body = heard.subspan(wire::header_size).first(header.body_size);
+    if (header.type == wire::message_type::refusal) return wire::read_refusal(body);
+    heard = heard.subspan(wire::header_size + header.body_size);
+  }
+  return {};
+}
+
+/// Two with a session between them, which a test then tries to disturb.
+struct pair {
+  explicit pair(loop& l, const options& o = quick()) : loop_(l), a(l, "a", o), b(l, "b", o) {
+    b.dial(a);
+    REQUIRE(joined(l, a, b));
+  }
+  /// Whether the session is still the one that it was, and works.
+  bool undisturbed() {
+    ++said;
+    a.send("b", "still here");
+    b.send("a", "here too");
+    return loop_.until([&] { return a.frames("b") == said && b.frames("a") == said; }) &&
+           a.ups("b") == 1 && b.ups("a") == 1 && a.downs("b") + b.downs("a") == 0;
+  }
+
+  loop& loop_;
+  node a, b;
+  std::size_t said = 0;
+};
+
+}  // namespace
+
+TEST_CASE("what is no ILM is told, and does not disturb a session", "[tcp]") {
+  loop l;
+  pair p(l);
+  plain_socket browser(l, p.a.address());
+  browser.say("GET / HTTP/1.1\r\nHost: example\r\n\r\n");
+  REQUIRE(l.until([&] { return browser.closed(); }));
+  CHECK(browser.heard().empty());
+  CHECK(l.until([&] { return p.a.told(std::nullopt, tcp_error::not_ilm); }));
+  for (int round = 0; round < 20; ++round) {
+    plain_socket noise(l, p.a.address());
+    noise.say(std::string(static_cast<std::size_t>(round * 13), static_cast<char>(round * 37)));
+    noise.close();
+  }
+  CHECK(p.undisturbed());
+}
+
+TEST_CASE("an unauthenticated connection that is silent, or slow, is closed in time", "[tcp]") {
+  loop l;
+  options o = quick();
+  o.handshake_timeout = 100ms;
+  pair p(l, o);
+  plain_socket silent(l, p.a.address()), slow(l, p.a.address());
+  wire::byte_string hello = hello_of("c", "a").encode();
+  std::size_t said = 0;
+  REQUIRE(l.until([&] {
+    if (said < hello.size()) slow.say(bytes_vector(1, hello[said++]));
+    l.run_for(5ms);
+    return slow.closed() && silent.closed();
+  }));
+  CHECK(said < hello.size());
+  CHECK(l.until([&] { return p.a.told(std::nullopt, tcp_error::handshake_timeout); }));
+  CHECK(p.undisturbed());
+}
+
+TEST_CASE("a hello is checked before anything is said of this side", "[tcp]") {
+  loop l;
+  node a(l, "a");
+  wire::hello h = hello_of("c", "a");
+  wire::byte_string message;
+  tcp_error reason{};
+  bool named = true;
+  SECTION("another destination") {
+    h.destination = to_bytes("somebody else");
+    reason = tcp_error::wrong_destination;
+    message = h.encode();
+  }
+  SECTION("this side's own id") {
+    h.sender = to_bytes("a");
+    reason = tcp_error::own_id;
+    message = h.encode();
+  }
+  SECTION("another frame size") {
+    h.maximum_frame_size = 4096;
+    reason = tcp_error::frame_size_mismatch;
+    message = h.encode();
+  }
+  SECTION("a key where there is none") {
+    h.keyed = true;
+    reason = tcp_error::key_not_expected;
+    message = h.encode();
+  }
+  SECTION("another version") {
+    message = h.encode();
+    message[4] = std::byte{2};
+    reason = tcp_error::unsupported_version;
+    named = false;
+  }
+  SECTION("a size beyond the limit") {
+    message = h.encode();
+    message[6] = std::byte{0xff};
+    reason = tcp_error::malformed_handshake;
+    named = false;
+  }
+  SECTION("something else first") {
+    message = wire::make_message(wire::message_type::go);
+    reason = tcp_error::malformed_handshake;
+    named = false;
+  }
+  plain_socket s(l, a.address());
+  s.say(message);
+  REQUIRE(l.until([&] { return s.closed(); }));
+  CHECK(refusal_in(s) == reason);
+  CHECK(s.heard().size() == wire::header_size + 1);
+  std::optional<std::string> who;
+  if (named) who = to_text(h.sender);
+  CHECK(l.until([&] { return a.told(who, reason); }));
+  CHECK(a.ups("c") == 0);
+}
+
+TEST_CASE("a peer without the key, or with another one, is refused and both are told", "[tcp]") {
+  loop l;
+  pair p(l, keyed(1));
+  bool dials = GENERATE(true, false);
+  auto meet = [&](options o, tcp_error why) {
+    node imposter(l, "b", std::move(o));
+    dials ? imposter.dial(p.a) : p.a.control().add_peer("c", imposter.address());
+    if (!dials) {
+      // There is a session with b; the book says that c is where the imposter is.
+      CHECK(l.until([&] { return p.a.told("c", tcp_error::wrong_destination); }));
+      return;
+    }
+    CHECK(l.until([&] { return p.a.told("b", why); }));
+    CHECK(l.until([&] { return imposter.told("a", why); }));
+    CHECK(imposter.ups("a") == 0);
+  };
+  meet(quick(), tcp_error::key_required);
+  meet(keyed(2), tcp_error::wrong_key);
+  CHECK(p.undisturbed());
+}
+
+TEST_CASE("a peer for whom there is no key is refused", "[tcp]") {
+  loop l;
+  options choosy = keyed(1);
+  choosy.prove = [toy = toy_key(1)](std::span<const std::byte> who, std::span<const std::byte> t) {
+    return to_text(who) == "b" ? toy(who, t) : std::nullopt;
+  };
+  node a(l, "a", choosy), b(l, "b", keyed(1)), c(l, "c", keyed(1));
+  b.dial(a);
+  c.dial(a);
+  REQUIRE(joined(l, a, b));
+  CHECK(l.until([&] { return a.told("c", tcp_error::no_key_for_peer); }));
+  CHECK(l.until([&] { return c.told("a", tcp_error::no_key_for_peer); }));
+  CHECK(a.ups("c") == 0);
+}
+
+TEST_CASE("a key hook that throws refuses the peer", "[tcp]") {
+  loop l;
+  options broken = keyed(1);
+  broken.prove = [](std::span<const std::byte>,
+                    std::span<const std::byte>) -> std::optional<ilm::tcp_proof> {
+    throw std::runtime_error("no keys today");
+  };
+  node a(l, "a", broken), b(l, "b", keyed(1));
+  b.dial(a);
+  CHECK(l.until([&] { return b.told("a", tcp_error::no_key_for_peer); }));
+  CHECK(a.ups("b") == 0);
+}
+
+TEST_CASE("a proof that is sent back, or was seen before, proves nothing", "[tcp]") {
+  loop l;
+  pair p(l, keyed(1));
+  wire::hello h = hello_of("b", "a", true);
+  plain_socket s(l, p.a.address());
+  s.say(h.encode());
+  REQUIRE(l.until([&] { return s.heard().size() > 100; }));
+  // What a said: its hello, and its proof, the last forty bytes.
+  bytes_vector proof(s.heard().end() - 40, s.heard().end());
+  SECTION("a's own proof sent back") { s.say(proof); }
+  SECTION("a proof of zeros") {
+    s.say(wire::make_message(wire::message_type::proof, ilm::tcp_proof{}));
+  }
+  SECTION("no proof") { s.say(wire::make_message(wire::message_type::proof)); }
+  SECTION("go without proof") { s.say(wire::make_message(wire::message_type::go)); }
+  SECTION("the dialer's proof of another connection") {
+    ilm::tcp_proof old = *toy_key(1)({}, h.encode());
+    s.say(wire::make_message(wire::message_type::proof, old));
+  }
+  REQUIRE(l.until([&] { return s.closed(); }));
+  CHECK(refusal_in(s));
+  CHECK(p.a.problems() == 1);
+  CHECK(p.undisturbed());
+}
+
+TEST_CASE("whoever claims a name without keys takes it, and the claim of a name is no more",
+          "[tcp]") {
+  // Plain TCP: this is what the documentation warns of.
+  loop l;
+  node a(l, "a"), b(l, "b");
+  b.dial(a);
+  REQUIRE(joined(l, a, b));
+  plain_socket s(l, a.address());
+  s.say(hello_of("b", "a").encode());
+  s.say(wire::make_message(wire::message_type::proof));
+  CHECK(l.until([&] { return a.ups("b") >= 2; }));
+  CHECK(a.orderly());
+}
+
+TEST_CASE("an id that its codec would write otherwise is none", "[tcp]") {
+  loop l;
+  ilm::tcp_network<std::uint32_t> a(l.context, 1, quick());
+  a.listen("127.0.0.1:0");
+  bool told = false;
+  asio::co_spawn(l.context, a.receive(),
+                 [&](std::exception_ptr, auto e) { told = !e.named && e.error; });
+  plain_socket s(l, "127.0.0.1:" + std::to_string(a.port()));
+  wire::hello h = hello_of("12345", "");
+  h.destination = {std::byte{}, std::byte{}, std::byte{}, std::byte{1}};
+  s.say(h.encode());
+  REQUIRE(l.until([&] { return s.closed() && told; }));
+}
+
+TEST_CASE("unauthenticated connections beyond the limit are closed, and room comes back", "[tcp]") {
+  loop l;
+  options o = quick();
+  o.maximum_unauthenticated = 3;
+  pair p(l, o);
+  std::vector<std::unique_ptr<plain_socket>> crowd;
+  for (int i = 0; i < 6; ++i) crowd.push_back(std::make_unique<plain_socket>(l, p.a.address()));
+  auto closed = [&] {
+    return std::count_if(crowd.begin(), crowd.end(), [](auto& s) { return s->closed(); });
+  };
+  REQUIRE(l.until([&] { return closed() == 3; }));
+  CHECK(l.until([&] { return p.a.told(std::nullopt, tcp_error::too_many_connections); }));
+  CHECK(p.undisturbed());
+  crowd.clear();
+  node c(l, "c");
+  c.dial(p.a);
+  CHECK(joined(l, p.a, c));
+}
+
+TEST_CASE("peers beyond the limit are refused; one that has a session may take it over", "[tcp]") {
+  loop l;
+  options o = quick();
+  o.maximum_connections = 2;
+  node a(l, "a", o);
+  auto b = std::make_unique<node>(l, "b");
+  node c(l, "c"), d(l, "d");
+  b->dial(a);
+  c.dial(a);
+  REQUIRE(joined(l, a, *b));
+  REQUIRE(joined(l, a, c));
+  d.dial(a);
+  CHECK(l.until([&] { return d.told("a", tcp_error::too_many_connections); }));
+  node again(l, "b");
+  again.dial(a);
+  CHECK(l.until([&] { return again.up("a"); }));
+  b->leave();
+  again.leave();
+  CHECK(l.until([&] { return d.up("a"); }));
+}
+
+TEST_CASE("of a flood of refusals no more than a few are told", "[tcp]") {
+  loop l;
+  pair p(l);
+  for (int round = 0; round < 100; ++round) {
+    plain_socket s(l, p.a.address());
+    s.say("SSH-2.0-none\r\n");
+    REQUIRE(l.until([&] { return s.closed(); }));
+  }
+  CHECK(p.a.problems() >= 16);
+  CHECK(p.a.problems() < 60);
+  CHECK(p.undisturbed());
+}
+
+TEST_CASE("a frame above the limit ends the session, and says why", "[tcp]") {
+  loop l;
+  node b(l, "b");
+  plain_socket s(l, b.address());
+  s.say(hello_of("a", "b").encode());
+  s.say(wire::make_message(wire::message_type::proof));
+  s.say(wire::make_message(wire::message_type::go));
+  s.say(std::string("\0\0\0\5hello", 9));
+  s.say(std::string("\0\x10\4\1", 4));
+  REQUIRE(l.until([&] { return s.closed(); }));
+  CHECK(l.until([&] { return b.told("a", tcp_error::frame_too_large); }));
+  CHECK(b.texts("a") == std::vector<std::string>{"hello"});
+  CHECK(b.downs("a") == 1);
+  CHECK(b.orderly());
+}
+
+TEST_CASE("a handshake in single bytes is one all the same", "[tcp]") {
+  loop l;
+  node b(l, "b");
+  plain_socket s(l, b.address());
+  wire::byte_string all = hello_of("a", "b").encode();
+  for (auto type : {wire::message_type::proof, wire::message_type::go}) {
+    wire::byte_string m = wire::make_message(type);
+    all.insert(all.end(), m.begin(), m.end());
+  }
+  for (std::byte x : wire::frame_prefix(2)) all.push_back(x);
+  for (char c : {'h', 'i'}) all.push_back(static_cast<std::byte>(c));
+  for (std::byte x : all) {
+    s.say(bytes_vector(1, x));
+    l.context.restart();
+    l.context.poll();
+  }
+  REQUIRE(l.until([&] { return b.frames("a") == 1; }));
+  CHECK(b.texts("a") == std::vector<std::string>{"hi"});
+}

@@ -1,0 +1,46 @@
+#include "support/catch.hpp"
+
+#include <ilm/codecs/bytes.hpp>
+#include <ilm/error.hpp>
+#include <ilm/event.hpp>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+using namespace ilm;
+
+namespace {
+
+template <class PeerId>
+std::string described(PeerId peer, event_kind kind) {
+  return describe(event<PeerId>(std::move(peer), event_record(kind)));
+}
+
+}  // namespace
+
+TEST_CASE("a description names the peer, the event, the ranges and the reason") {
+  event_record r(event_kind::stream_blocked, error::message_too_large);
+  r.outbound = sequence_range{3, 3};
+  std::string text = describe(event<std::string>("bob", r));
+  CHECK(text.starts_with("bob: stream_blocked outbound 3..3: "));
+  CHECK(text.find("maximum_message_size") != std::string::npos);
+}
+
+TEST_CASE("a description of an event that concerns no peer names none") {
+  CHECK(describe(event<std::string>(std::nullopt, event_record(event_kind::store_recovered))) ==
+        "store_recovered");
+}
+
+TEST_CASE("a peer id of any type has a description") {
+  CHECK(described(std::uint16_t{7}, event_kind::peer_connected) == "7: peer_connected");
+  std::array<unsigned char, 3> id{0x00, 0x1f, 0xff};
+  CHECK(described(id, event_kind::gap) == "001fff: gap");
+}
+
+TEST_CASE("a range without an end is described without one") {
+  event_record r(event_kind::peer_reset);
+  r.inbound = sequence_range{5, ~std::uint64_t{0}};
+  CHECK(describe(r) == "peer_reset inbound 5..");
+}

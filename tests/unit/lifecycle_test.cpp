@@ -1,0 +1,175 @@
+#include "support/catch.hpp"
+
+#include <ilm/runtime/lifecycle.hpp>
+
+#include <system_error>
+
+using ilm::error;
+using ilm::runtime::lifecycle;
+using namespace std::chrono_literals;
+
+namespace {
+
+using state = lifecycle::state;
+using step = lifecycle::step;
+
+const std::error_code aborted = std::make_error_code(std::errc::operation_canceled);
+const std::error_code full = std::make_error_code(std::errc::no_space_on_device);
+
+lifecycle::activity nothing() {
+  lifecycle::activity a;
+  a.drained = true;
+  return a;
+}
+
+lifecycle opened() {
+  lifecycle l;
+  l.handle_opened();
+  return l;
+}
+
+}  // namespace
+
+TEST_CASE("a lifecycle accepts sends from the beginning, and commits once the store is open") {
+  lifecycle l;
+  CHECK(l.current() == state::opening);
+  CHECK(l.accepts_sends());
+  CHECK_FALSE(l.commits());
+  CHECK(l.next(nothing(), 0s) == step::wait);
+  l.handle_opened();
+  CHECK(l.current() == state::running);
+  CHECK(l.accepts_sends());
+  CHECK(l.commits());
+  CHECK(l.delivers());
+  CHECK_FALSE(l.shutting_down());
+  CHECK(l.deadline() == ilm::protocol::never);
+}
+
+TEST_CASE("a lifecycle reports an error of opening once, and forgets it when the store opens") {
+  lifecycle l;
+  CHECK(l.handle_open_failed(full));
+  CHECK_FALSE(l.handle_open_failed(full));
+  CHECK(l.handle_open_failed(aborted));
+  CHECK(l.open_error() == aborted);
+  CHECK(l.accepts_sends());
+  l.handle_opened();
+  CHECK_FALSE(l.open_error());
+}
+
+TEST_CASE("a shutdown takes its steps in order, each when the one before has ended") {
+  lifecycle l = opened();
+  l.handle_shutdown(10s);
+  CHECK_FALSE(l.accepts_sends());
+  CHECK(l.refusal() == error::shut_down);
+  CHECK(l.deadline() == 10s);
+
+  lifecycle::activity busy;
+  busy.committing = busy.delivering = busy.writing = true;
+  CHECK(l.next(busy, 1s) == step::wait);
+  CHECK(l.current() == state::draining);
+
+  busy.drained = true;
+  CHECK(l.next(busy, 1s) == step::wait);
+  CHECK(l.current() == state::stopping_commits);
+  CHECK_FALSE(l.commits());
+  CHECK_FALSE(l.delivers());
+  CHECK(l.deadline() == ilm::protocol::never);
+
+  busy.committing = false;
+  CHECK(l.next(busy, 1s) == step::stop_deliveries);
+  CHECK(l.deadline() == 1s + ilm::runtime::delivery_grace);
+  CHECK(l.next(busy, 1s) == step::wait);
+
+  busy.delivering = false;
+  CHECK(l.next(busy, 1s) == step::store_last);
+  CHECK(l.next(busy, 100s) == step::wait);
+  l.handle_last_commit();
+
+  CHECK(l.next(busy, 2s) == step::say_bye);
+  CHECK(l.deadline() == 2s + ilm::runtime::bye_grace);
+  CHECK(l.next(busy, 2s) == step::wait);
+  busy.writing = false;
+  CHECK(l.next(busy, 2s) == step::close_store);
+  CHECK(l.next(busy, 100s) == step::wait);
+  CHECK_FALSE(l.ended());
+
+  l.handle_closed({});
+  CHECK(l.ended());
+  CHECK_FALSE(l.shutdown_error());
+  CHECK(l.refusal() == error::shut_down);
+  CHECK(l.next(busy, 100s) == step::leave);
+}
+
+TEST_CASE("a shutdown waits for peers until its deadline, and for those who are slow a moment") {
+  lifecycle l = opened();
+  l.handle_shutdown(10s);
+  lifecycle::activity stuck;
+  stuck.delivering = stuck.writing = true;
+  CHECK(l.next(stuck, 10s - 1ns) == step::wait);
+  CHECK(l.next(stuck, 10s) == step::stop_deliveries);
+  CHECK(l.next(stuck, l.deadline() - 1ns) == step::wait);
+  CHECK(l.next(stuck, l.deadline()) == step::store_last);
+  l.handle_last_commit();
+  CHECK(l.next(stuck, 20s) == step::say_bye);
+  CHECK(l.next(stuck, l.deadline() - 1ns) == step::wait);
+  CHECK(l.next(stuck, l.deadline()) == step::close_store);
+}
+
+TEST_CASE("a second shutdown can bring the deadline forward, and not put it off") {
+  lifecycle l = opened();
+  l.handle_shutdown(10s);
+  l.handle_shutdown(20s);
+  CHECK(l.deadline() == 10s);
+  l.handle_shutdown(5s);
+  CHECK(l.deadline() == 5s);
+}
+
+TEST_CASE("a shutdown before the store is open gives up at its deadline") {
+  lifecycle l;
+  l.handle_shutdown(10s);
+  CHECK(l.current() == state::giving_up);
+  CHECK(l.opening());
+  CHECK_FALSE(l.accepts_sends());
+  CHECK(l.next(nothing(), 10s - 1ns) == step::wait);
+  CHECK(l.next(nothing(), 10s) == step::finish);
+  CHECK(l.ended());
+  CHECK(l.shutdown_error() == std::errc::timed_out);
+}
+
+TEST_CASE("a shutdown before the store is open ends with the error of the attempt under way") {
+  lifecycle l;
+  l.handle_shutdown(10s);
+  CHECK(l.handle_open_failed(full));
+  CHECK(l.next(nothing(), 0s) == step::finish);
+  CHECK(l.shutdown_error() == full);
+}
+
+TEST_CASE("a shutdown before the store is open drains it if it opens in time") {
+  lifecycle l;
+  l.handle_shutdown(10s);
+  l.handle_opened();
+  CHECK(l.current() == state::draining);
+  CHECK(l.deadline() == 10s);
+}
+
+TEST_CASE("a messenger that is destroyed is at its end in whatever state it was") {
+  lifecycle fresh;
+  lifecycle running = opened();
+  lifecycle draining = opened();
+  draining.handle_shutdown(10s);
+  for (lifecycle l : {fresh, running, draining}) {
+    l.handle_stopped(aborted);
+    CHECK(l.ended());
+    CHECK(l.refusal() == aborted);
+    CHECK(l.deadline() == ilm::protocol::never);
+    CHECK(l.next(nothing(), 1h) == step::leave);
+  }
+}
+
+TEST_CASE("a messenger that is destroyed after its shutdown is told the reason of the shutdown") {
+  lifecycle l;
+  l.handle_shutdown(0s);
+  CHECK(l.next(nothing(), 0s) == step::finish);
+  l.handle_stopped(aborted);
+  CHECK(l.refusal() == error::shut_down);
+}

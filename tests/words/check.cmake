@@ -1,0 +1,121 @@
+# Checks the words of code, comments and pages.
+#   cmake -DROOT=<repository> -P check.cmake
+#
+# - A comment's subject is the thing that it speaks of. Where a tree has many sentences whose subject is a
+#   clause ("what ...", "who ..."), it has 10 and more of what, who and whom in 1,000 words; fewer than
+#   `limit` are plain English. Counted over comments, and over pages, each as a whole.
+# - One thing has one name: the words of words.txt are names of former days, and each has another now.
+cmake_minimum_required(VERSION 3.25)
+
+set(limit 3) # per 1,000 words
+set(findings "")
+
+# count_words(<variable> <regular expression of a word> <text>)
+function(count_words variable word text)
+  string(REGEX MATCHALL "${word}" found "${text}")
+  list(LENGTH found count)
+  set(${variable} ${count} PARENT_SCOPE)
+endfunction()
+
+# tally(<kind> <file> <prose>): adds a file's prose to what is counted of its kind.
+function(tally kind file prose)
+  string(TOLOWER " ${prose} " prose)
+  string(REGEX REPLACE "[^a-z']+" "  " prose "${prose}")
+  count_words(all "[a-z']+" "${prose}")
+  count_words(clauses " (what|who|whom) " "${prose}")
+  set_property(GLOBAL APPEND PROPERTY ${kind}_words ${all})
+  set_property(GLOBAL APPEND PROPERTY ${kind}_clauses ${clauses})
+  if(clauses GREATER 0)
+    set_property(GLOBAL APPEND PROPERTY ${kind}_files "${clauses} ${file}")
+  endif()
+endfunction()
+
+# comments_of(<variable> <text> <regular expression of a comment's beginning>)
+function(comments_of variable text begin)
+  string(REGEX MATCHALL "${begin}[^\n]*" comments "\n${text}")
+  set(${variable} "${comments}" PARENT_SCOPE)
+endfunction()
+
+# sum(<variable> <number>...)
+function(sum variable)
+  set(result 0)
+  foreach(number IN LISTS ARGN)
+    math(EXPR result "${result} + ${number}")
+  endforeach()
+  set(${variable} ${result} PARENT_SCOPE)
+endfunction()
+
+# judge(<kind>): the share of what, who and whom in all that was counted of the kind.
+macro(judge kind)
+  get_property(numbers GLOBAL PROPERTY ${kind}_words)
+  sum(all ${numbers})
+  get_property(numbers GLOBAL PROPERTY ${kind}_clauses)
+  sum(clauses ${numbers})
+  math(EXPR tenths "(${clauses} * 10000 + ${all} / 2) / (${all} + 1)")
+  math(EXPR whole "${tenths} / 10")
+  math(EXPR tenth "${tenths} % 10")
+  set(share "${clauses} of what, who and whom in ${all} words of ${kind}: ${whole}.${tenth} in 1,000")
+  message("${share}")
+  math(EXPR allowed "${limit} * 10")
+  if(NOT tenths LESS allowed)
+    string(APPEND findings "  ${share}, and ${limit} are too many; most of them are in\n")
+    get_property(files GLOBAL PROPERTY ${kind}_files)
+    list(SORT files COMPARE NATURAL ORDER DESCENDING)
+    list(SUBLIST files 0 12 files)
+    foreach(file IN LISTS files)
+      string(APPEND findings "    ${file}\n")
+    endforeach()
+  endif()
+endmacro()
+
+# check_names(<file> <text>): none of words.txt, as a whole word.
+macro(check_names file text)
+  string(REGEX MATCHALL "(^|[^A-Za-z0-9_])(${former_names})([^A-Za-z0-9_]|$)" found "${text}")
+  list(TRANSFORM found REPLACE "[^A-Za-z0-9_]" "")
+  list(REMOVE_DUPLICATES found)
+  foreach(name IN LISTS found)
+    string(APPEND findings "  ${file} says ${name}: say ${say_${name}}\n")
+  endforeach()
+endmacro()
+
+file(STRINGS "${CMAKE_CURRENT_LIST_DIR}/words.txt" lines REGEX "^[^#]")
+set(former_names "")
+foreach(line IN LISTS lines)
+  string(REGEX MATCH "^([A-Za-z0-9_]+) +(.*)$" line "${line}")
+  list(APPEND former_names "${CMAKE_MATCH_1}")
+  set(say_${CMAKE_MATCH_1} "${CMAKE_MATCH_2}")
+endforeach()
+list(JOIN former_names "|" former_names)
+
+file(GLOB files RELATIVE "${ROOT}" "${ROOT}/*.md" "${ROOT}/.github/*.md" "${ROOT}/CMakeLists.txt"
+     "${ROOT}/.ci/run")
+foreach(folder IN ITEMS include tests examples cmake)
+  file(GLOB_RECURSE more RELATIVE "${ROOT}" "${ROOT}/${folder}/*")
+  list(APPEND files ${more})
+endforeach()
+list(FILTER files EXCLUDE REGEX "^tests/(words|fuzz/corpus)/")
+
+foreach(file IN LISTS files)
+  if(NOT file MATCHES "\\.([hci]pp|md|cmake|cmake\\.in|txt|pml)$|/run$")
+    continue()
+  endif()
+  file(READ "${ROOT}/${file}" text)
+  string(REGEX REPLACE "[][;$\\]" " " text "${text}")
+  check_names("${file}" "${text}")
+  if(file MATCHES "\\.[hci]pp$")
+    comments_of(prose "${text}" "//")
+    tally(comments "${file}" "${prose}")
+  elseif(file MATCHES "\\.md$")
+    string(REGEX REPLACE "```[^`]*```|`[^`]*`" " " prose "${text}")
+    tally(pages "${file}" "${prose}")
+  elseif(file MATCHES "CMakeLists\\.txt$|\\.cmake(\\.in)?$|/run$")
+    comments_of(prose "${text}" "[ \n]#")
+    tally(comments "${file}" "${prose}")
+  endif()
+endforeach()
+judge(comments)
+judge(pages)
+
+if(findings)
+  message(FATAL_ERROR "The words are not the ones to use:\n${findings}")
+endif()
