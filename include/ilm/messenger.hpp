@@ -4,6 +4,7 @@
 #include <ilm/codecs/bytes.hpp>
 #include <ilm/delivery.hpp>
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/check_parts.hpp>
 #include <ilm/detail/completion.hpp>
 #include <ilm/event.hpp>
 #include <ilm/network.hpp>
@@ -49,12 +50,10 @@ struct clock_of<Network> {
 /// Every asynchronous member takes an Asio completion token, `use_awaitable` by default. Errors are
 /// of ilm::error_category() or the backend's; `asio::error::operation_aborted` means that the
 /// messenger was destroyed meanwhile, and that a send may or may not have been stored.
-template <class Backend, network Network, class Delivery>
-requires peer_identity<peer_id_of<Network>> && backend<Backend, peer_id_of<Network>> &&
-    delivery<Delivery, peer_id_of<Network>>
+template <class Backend, class Network, class Delivery>
 class messenger {
  public:
-  using peer_id = peer_id_of<Network>;
+  using peer_id = detail::checked_peer_id<Backend, Network, Delivery>;
   using event_type = event<peer_id>;
   using statistics_type = messenger_statistics<peer_id>;
   using report_type = shutdown_report<peer_id>;
@@ -63,20 +62,23 @@ class messenger {
   /// Starts on `executor`. Throws std::system_error: error::invalid_options with a text that says
   /// which options contradict one another, error::invalid_peer_id.
   messenger(asio::any_io_executor executor, Backend store, Network net, Delivery deliver,
-            options o = {})
-      : names_(std::make_shared<names_type>(net.local_id())) {
-    using namespace runtime;
-    engine_parts parts;
-    parts.executor = std::move(executor);
-    parts.clock = make_clock(parts.executor);
-    parts.local = &names_->local();
-    parts.names = names_;
-    parts.settings = std::move(o);
-    parts.store = std::make_unique<store_adapter<peer_id, Backend>>(names_, std::move(store));
-    parts.network = std::make_unique<network_adapter<peer_id, Network>>(names_, std::move(net));
-    parts.delivery = std::make_unique<delivery_adapter<peer_id, Delivery>>(std::move(deliver));
-    engine_ = make_engine(std::move(parts));
-    engine_->start();
+            options o = {}) {
+    detail::assert_parts<Backend, Network, Delivery>();
+    if constexpr (detail::parts_fit<Backend, Network, Delivery>) {
+      names_ = std::make_shared<names_type>(net.local_id());
+      using namespace runtime;
+      engine_parts parts;
+      parts.executor = std::move(executor);
+      parts.clock = make_clock(parts.executor);
+      parts.local = &names_->local();
+      parts.names = names_;
+      parts.settings = std::move(o);
+      parts.store = std::make_unique<store_adapter<peer_id, Backend>>(names_, std::move(store));
+      parts.network = std::make_unique<network_adapter<peer_id, Network>>(names_, std::move(net));
+      parts.delivery = std::make_unique<delivery_adapter<peer_id, Delivery>>(std::move(deliver));
+      engine_ = make_engine(std::move(parts));
+      engine_->start();
+    }
   }
 
   template <class Context>

@@ -1,4 +1,5 @@
-// expect: b[.]commit[(]change[)]' (is|would be) invalid
+// expect: no ilm::backend: it lacks `asio::awaitable<void> commit
+// lines: 25
 #include <ilm/ilm.hpp>
 
 #include <string>
@@ -15,7 +16,7 @@ struct store {
   asio::awaitable<void> close();
 };
 
-using network = ilm::memory_network<std::string>;
-using inbox = ilm::inbox<std::string>;
-
-ilm::messenger<store, network, inbox>* use;
+void use(asio::any_io_executor executor, ilm::memory_network<std::string> network,
+         ilm::inbox<std::string> inbox) {
+  ilm::messenger m(executor, store(), std::move(network), inbox);
+}

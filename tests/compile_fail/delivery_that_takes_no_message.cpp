@@ -1,4 +1,5 @@
-// expect: d[(]std::move[(]m[)][)]' (is|would be) invalid
+// expect: no ilm::delivery: it cannot be called with an ilm::message<PeerId>
+// lines: 25
 #include <ilm/ilm.hpp>
 
 #include <string>
@@ -11,4 +12,6 @@ struct handler {
 #endif
 };
 
-ilm::messenger<ilm::memory_backend<std::string>, ilm::memory_network<std::string>, handler>* use;
+void use(asio::any_io_executor executor, ilm::memory_network<std::string> network) {
+  ilm::messenger m(executor, ilm::memory_backend<std::string>(), std::move(network), handler());
+}

@@ -1,4 +1,5 @@
-// expect: codec<T>::encode[(]value, out[)]' (is|would be) invalid
+// expect: the peer id type lacks a codec
+// lines: 25
 #include <ilm/ilm.hpp>
 
 #include <compare>
@@ -18,4 +19,11 @@ struct ilm::codec<id> {
 };
 #endif
 
-ilm::messenger<ilm::memory_backend<id>, ilm::memory_network<id>, ilm::inbox<id>>* use;
+asio::awaitable<void> use(asio::any_io_executor executor) {
+  ilm::memory_fabric<id> fabric;
+  ilm::inbox<id> inbox;
+  ilm::messenger m(executor, ilm::memory_backend<id>(), fabric.join(id{1}), inbox);
+  co_await m.send_to(id{2}, "text");
+  ilm::message<id> got = co_await inbox.receive();
+  co_await m.send_to(got.from, "text");
+}

@@ -1,6 +1,6 @@
-// expect: __t < __u[)]?' (is|would be) invalid
-#include <ilm/codecs/bytes.hpp>
-#include <ilm/network.hpp>
+// expect: the peer id type lacks operator<
+// lines: 25
+#include <ilm/ilm.hpp>
 
 #include <compare>
 
@@ -21,4 +21,11 @@ struct ilm::codec<id> {
   static id decode(std::span<const std::byte> in) { return {codec<int>::decode(in)}; }
 };
 
-static_assert(ilm::peer_identity<id>);
+asio::awaitable<void> use(asio::any_io_executor executor) {
+  ilm::memory_fabric<id> fabric;
+  ilm::inbox<id> inbox;
+  ilm::messenger m(executor, ilm::memory_backend<id>(), fabric.join(id{1}), inbox);
+  co_await m.send_to(id{2}, "text");
+  ilm::message<id> got = co_await inbox.receive();
+  co_await m.send_to(got.from, "text");
+}

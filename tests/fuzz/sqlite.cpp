@@ -5,6 +5,8 @@
 #include "fuzz/input.hpp"
 
 #include <ilm/backends/sqlite.hpp>
+#include <ilm/backends/sqlite/store.hpp>
+#include <ilm/error.hpp>
 
 #include <sqlite3.h>
 

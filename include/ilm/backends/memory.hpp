@@ -22,7 +22,7 @@ class memory_backend {
  public:
   static constexpr durability durable_to = durability::process;
 
-  memory_backend() : store_(detail::make_memory_store(detail::id_type_of<PeerId>())) {}
+  memory_backend() : store_(detail::make_memory_store(detail::id_functions<PeerId>::type)) {}
   memory_backend(const memory_backend& other) : store_(other.store_) {}
   memory_backend(memory_backend&& other) noexcept
       : store_(other.store_), open_(std::exchange(other.open_, false)) {}

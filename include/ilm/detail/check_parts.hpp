@@ -5,130 +5,144 @@
 #include <ilm/detail/check_peer_id.hpp>
 #include <ilm/network.hpp>
 
+#include <compare>
 #include <concepts>
 #include <cstddef>
+#include <span>
 #include <type_traits>
+#include <vector>
 
 // The parts of a messenger are checked one operation at a time, so that a compiler says in one line
 // what a part lacks. The conditions are constants, for a compiler explains a concept in many lines
-// more. A check that fails keeps the checks that build on it quiet.
+// more.
 
 namespace ilm::detail {
 
-template <class N>
-struct check_network {
-  static constexpr bool moves = std::move_constructible<N>;
-  static constexpr bool has_reliable = network_reliability<N>;
-  static constexpr bool has_local_id = network_local_id<N>;
-  static constexpr bool has_frame_size = network_frame_size<N>;
-  static constexpr bool sends = network_send<N>;
-  static constexpr bool receives = network_receive<N>;
+template <class T>
+inline constexpr bool moves = std::move_constructible<T>;
 
-  static_assert(moves, "this is no ilm::network: it cannot be moved");
-  static_assert(has_reliable, "this is no ilm::network: it lacks `static constexpr bool reliable`");
-  static_assert(has_local_id, "this is no ilm::network: it lacks `PeerId local_id()`");
-  static_assert(has_frame_size,
+template <class N>
+inline constexpr bool has_reliable = network_reliability<N>;
+template <class N>
+inline constexpr bool has_local_id = network_local_id<N>;
+template <class N>
+inline constexpr bool has_frame_size = network_frame_size<N>;
+template <class N>
+inline constexpr bool has_send = !has_local_id<N> || network_send<N>;
+template <class N>
+inline constexpr bool has_receive = !has_local_id<N> || network_receive<N>;
+
+template <class N>
+struct assert_network {
+  static_assert(moves<N>, "this is no ilm::network: it cannot be moved");
+  static_assert(has_reliable<N>,
+                "this is no ilm::network: it lacks `static constexpr bool reliable`");
+  static_assert(has_local_id<N>, "this is no ilm::network: it lacks `PeerId local_id()`");
+  static_assert(has_frame_size<N>,
                 "this is no ilm::network: it lacks `std::size_t maximum_frame_size()`");
-  static_assert(!has_local_id || sends,
+  static_assert(has_send<N>,
                 "this is no ilm::network: it lacks `asio::awaitable<void> send(const PeerId&, "
                 "std::vector<std::byte>)`");
-  static_assert(!has_local_id || receives,
+  static_assert(has_receive<N>,
                 "this is no ilm::network: it lacks `asio::awaitable<ilm::network_event<PeerId>> "
                 "receive()`, where PeerId is the type that local_id() returns");
-
-  static constexpr bool holds = network<N>;
 };
 
+template <class B>
+inline constexpr bool has_durability = backend_durability<B>;
 template <class B, class PeerId>
-struct check_backend {
-  static constexpr bool moves = std::move_constructible<B>;
-  static constexpr bool has_durability = backend_durability<B>;
-  static constexpr bool opens = backend_open<B, PeerId>;
-  static constexpr bool commits = backend_commit<B, PeerId>;
-  static constexpr bool reads = backend_read<B, PeerId>;
-  static constexpr bool closes = backend_close<B>;
+inline constexpr bool has_open = backend_open<B, PeerId>;
+template <class B, class PeerId>
+inline constexpr bool has_commit = !has_open<B, PeerId> || backend_commit<B, PeerId>;
+template <class B, class PeerId>
+inline constexpr bool has_read = !has_open<B, PeerId> || backend_read<B, PeerId>;
+template <class B>
+inline constexpr bool has_close = backend_close<B>;
 
-  static_assert(moves, "this is no ilm::backend: it cannot be moved");
-  static_assert(has_durability,
+template <class B, class PeerId>
+struct assert_backend {
+  static_assert(moves<B>, "this is no ilm::backend: it cannot be moved");
+  static_assert(has_durability<B>,
                 "this is no ilm::backend: it lacks `static constexpr ilm::durability durable_to`");
-  static_assert(opens,
+  static_assert(has_open<B, PeerId>,
                 "this is no ilm::backend: it lacks `asio::awaitable<ilm::store_state<PeerId>> "
                 "open()`, where PeerId is the network's");
-  static_assert(!opens || commits,
+  static_assert(has_commit<B, PeerId>,
                 "this is no ilm::backend: it lacks `asio::awaitable<void> commit(const "
                 "ilm::batch<PeerId>&)`");
-  static_assert(!opens || reads,
+  static_assert(has_read<B, PeerId>,
                 "this is no ilm::backend: it lacks `asio::awaitable<std::vector<"
                 "ilm::stored_message>> read(ilm::box, const PeerId&, std::uint64_t, "
                 "ilm::page_limit)`");
-  static_assert(closes, "this is no ilm::backend: it lacks `asio::awaitable<void> close()`");
-
-  static constexpr bool holds = backend<B, PeerId>;
+  static_assert(has_close<B>, "this is no ilm::backend: it lacks `asio::awaitable<void> close()`");
 };
 
 template <class D, class PeerId>
-struct check_delivery {
-  static constexpr bool moves = std::move_constructible<D>;
-  static constexpr bool takes_a_message = delivery_call<D, PeerId>;
+inline constexpr bool takes_a_message = delivery_call<D, PeerId>;
+template <class D, class PeerId>
+inline constexpr bool returns_nothing = true;
+template <class D, class PeerId>
+requires delivery_call<D, PeerId>
+inline constexpr bool returns_nothing<D, PeerId> = delivery_result<D, PeerId>;
 
-  template <bool Callable>
-  static constexpr bool result_holds() {
-    if constexpr (Callable) return delivery_result<D, PeerId>;
-    return true;
-  }
-  static constexpr bool returns_nothing = result_holds<takes_a_message>();
-
-  static_assert(moves, "this is no ilm::delivery: it cannot be moved");
-  static_assert(takes_a_message,
+template <class D, class PeerId>
+struct assert_delivery {
+  static_assert(moves<D>, "this is no ilm::delivery: it cannot be moved");
+  static_assert(takes_a_message<D, PeerId>,
                 "this is no ilm::delivery: it cannot be called with an ilm::message<PeerId>, where "
                 "PeerId is the network's");
-  static_assert(returns_nothing,
+  static_assert(returns_nothing<D, PeerId>,
                 "this is no ilm::delivery: it returns neither void nor asio::awaitable<void>");
-
-  static constexpr bool holds = delivery<D, PeerId>;
 };
 
-/// Stands for the peer id of a messenger whose parts do not fit, so that its use gives no errors
-/// that hide the first one.
+/// Asserts what is wrong with the network; if nothing is, with its peer id; if nothing is, with the
+/// other parts.
+template <class Backend, class Network, class Delivery>
+constexpr void assert_parts() {
+  if constexpr (!network<Network>) {
+    assert_network<Network>();
+  } else if constexpr (!is_ordered_id<local_id_of<Network>> || !has_codec<local_id_of<Network>>) {
+    assert_peer_id<local_id_of<Network>>();
+  } else {
+    assert_backend<Backend, local_id_of<Network>>();
+    assert_delivery<Delivery, local_id_of<Network>>();
+  }
+}
+
+template <class Backend, class Network, class Delivery>
+inline constexpr bool parts_fit = false;
+template <class Backend, network Network, class Delivery>
+inline constexpr bool parts_fit<Backend, Network, Delivery> = peer_identity<peer_id_of<Network>>&&
+    backend<Backend, peer_id_of<Network>>&& delivery<Delivery, peer_id_of<Network>>;
+
+/// The peer id of a messenger whose parts do not fit. Any id converts to it, so that the use of
+/// such a messenger gives no errors beside those of assert_parts.
 struct any_peer_id {
   any_peer_id() = default;
   template <class T>
   requires(!std::same_as<std::decay_t<T>, any_peer_id>) any_peer_id(T&&)
   noexcept {}
+
   friend auto operator<=>(const any_peer_id&, const any_peer_id&) = default;
 };
 
-/// Checks the network, then its peer id, then the other parts. `holds` says whether all fit.
-template <class Backend, class Network, class Delivery>
-struct check_parts {
- private:
-  struct misfit {
-    using peer_id = any_peer_id;
-    static constexpr bool holds = false;
-  };
-  template <class PeerId>
-  struct fit {
-    using peer_id = PeerId;
-    static constexpr bool holds =
-        check_backend<Backend, PeerId>::holds & check_delivery<Delivery, PeerId>::holds;
-  };
-
-  static constexpr auto check() {
-    if constexpr (check_network<Network>::holds) {
-      if constexpr (check_peer_id<local_id_of<Network>>::holds) {
-        return std::type_identity<fit<local_id_of<Network>>>();
-      } else {
-        return std::type_identity<misfit>();
-      }
-    } else {
-      return std::type_identity<misfit>();
-    }
-  }
-  using result = typename decltype(check())::type;
-
- public:
-  static constexpr bool holds = result::holds;
-  using peer_id = std::conditional_t<holds, typename result::peer_id, any_peer_id>;
+template <bool Fit, class Network>
+struct peer_id_if {
+  using type = any_peer_id;
+};
+template <class Network>
+struct peer_id_if<true, Network> {
+  using type = local_id_of<Network>;
 };
 
+/// The peer id of a messenger with these parts.
+template <class Backend, class Network, class Delivery>
+using checked_peer_id = typename peer_id_if<parts_fit<Backend, Network, Delivery>, Network>::type;
+
 }  // namespace ilm::detail
+
+template <>
+struct ilm::codec<ilm::detail::any_peer_id> {
+  static void encode(const detail::any_peer_id&, std::vector<std::byte>&) {}
+  static detail::any_peer_id decode(std::span<const std::byte>) { return {}; }
+};

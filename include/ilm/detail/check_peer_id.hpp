@@ -4,27 +4,40 @@
 
 #include <concepts>
 
+// How a type falls short of ilm::peer_identity, each in one line, and once however many parts use
+// the type. The conditions are constants, for a compiler explains a concept in many lines more.
+
 namespace ilm::detail {
 
-/// Says in one line how a type falls short of ilm::peer_identity, once however many parts use it.
-/// The conditions are constants, for a compiler explains a concept in many lines more.
 template <class PeerId>
-struct check_peer_id {
-  static constexpr bool is_a_value = std::semiregular<PeerId>;
-  static constexpr bool has_equality = std::equality_comparable<PeerId>;
-  static constexpr bool has_order = std::totally_ordered<PeerId>;
-  static constexpr bool has_codec = encodable<PeerId>;
+inline constexpr bool is_a_value = std::semiregular<PeerId>;
+template <class PeerId>
+inline constexpr bool has_equality = !is_a_value<PeerId> || std::equality_comparable<PeerId>;
+template <class PeerId>
+inline constexpr bool has_order = !has_equality<PeerId> || std::totally_ordered<PeerId>;
+template <class PeerId>
+inline constexpr bool has_codec = encodable<PeerId>;
 
-  static_assert(is_a_value, "the peer id type must have a default constructor and be copyable");
-  static_assert(!is_a_value || has_equality,
+/// The values of a peer id can be kept and ordered.
+template <class PeerId>
+inline constexpr bool is_ordered_id = std::semiregular<PeerId>&& std::totally_ordered<PeerId>;
+
+template <class PeerId>
+struct assert_ordered_id {
+  static_assert(is_a_value<PeerId>,
+                "the peer id type must have a default constructor and be copyable");
+  static_assert(has_equality<PeerId>,
                 "the peer id type lacks operator==; define it, or default operator<=>");
-  static_assert(!is_a_value || !has_equality || has_order,
+  static_assert(has_order<PeerId>,
                 "the peer id type lacks operator<; define <, <=, > and >=, or default operator<=>");
-  static_assert(!is_a_value || !has_order || has_codec,
+};
+
+/// A peer id that can also travel.
+template <class PeerId>
+struct assert_peer_id : assert_ordered_id<PeerId> {
+  static_assert(has_codec<PeerId>,
                 "the peer id type lacks a codec; include <ilm/codecs/bytes.hpp> for strings, "
                 "integers and byte arrays, or specialise ilm::codec");
-
-  static constexpr bool holds = is_a_value && has_order && has_codec;
 };
 
 }  // namespace ilm::detail

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <compare>
+#include <ilm/detail/check_peer_id.hpp>
+
 #include <map>
 #include <memory>
 
@@ -13,16 +14,24 @@ struct id_type {
 };
 
 template <class PeerId>
-const id_type& id_type_of() noexcept {
-  static constexpr id_type type{
-      [](const void* a, const void* b) {
-        return *static_cast<const PeerId*>(a) < *static_cast<const PeerId*>(b);
-      },
-      [](const void* id) -> std::shared_ptr<const void> {
-        return std::make_shared<const PeerId>(*static_cast<const PeerId*>(id));
-      }};
-  return type;
-}
+struct id_functions {
+  static bool less(const void* a, const void* b) {
+    if constexpr (is_ordered_id<PeerId>) {
+      return *static_cast<const PeerId*>(a) < *static_cast<const PeerId*>(b);
+    } else {
+      return assert_ordered_id<PeerId>(), false;
+    }
+  }
+  static std::shared_ptr<const void> copy(const void* id) {
+    if constexpr (is_ordered_id<PeerId>) {
+      return std::make_shared<const PeerId>(*static_cast<const PeerId*>(id));
+    } else {
+      return assert_ordered_id<PeerId>(), nullptr;
+    }
+  }
+
+  static constexpr id_type type{&less, &copy};
+};
 
 /// Orders ids of one type, owned (as keys of a map) and borrowed (to look for).
 class id_less {

@@ -25,8 +25,8 @@ class memory_fabric {
   using network_type = memory_network<PeerId, Clock, Reliable>;
 
   explicit memory_fabric(std::uint64_t seed = 1, std::size_t maximum_frame_size = (1 << 20) + 1024)
-      : fabric_(
-            detail::make_fabric(detail::id_type_of<PeerId>(), clock(), seed, maximum_frame_size)) {}
+      : fabric_(detail::make_fabric(detail::id_functions<PeerId>::type, clock(), seed,
+                                    maximum_frame_size)) {}
 
   /// Takes the name `id` in the fabric, from its last holder if there is one.
   network_type join(const PeerId& id) { return network_type(fabric_->join(&id)); }
