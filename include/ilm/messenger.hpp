@@ -256,11 +256,11 @@ class messenger {
   template <class Contents, class Token>
   auto async_send(const peer_id& to, const Contents& contents, bool wait, Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::uint64_t)>(
-        [engine = engine_, names = names_.get()](auto&& handler, peer_id peer, bytes message,
+        [engine = engine_, names = names_.get()](auto&& handler, peer_id peer, bytes encoded,
                                                  bool may_wait) {
           std::uint64_t id = connect_cancellation(engine, handler);
           engine->send(std::make_unique<request<runtime::send_request>>(
-              *names, std::move(peer), std::move(message), may_wait, id,
+              *names, std::move(peer), std::move(encoded), may_wait, id,
               completion<std::uint64_t>(std::forward<decltype(handler)>(handler),
                                         engine->executor())));
         },
