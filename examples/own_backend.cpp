@@ -170,9 +170,9 @@ class journal {
 
   static std::string record_of(const ilm::batch<peer_id>& change) {
     std::string out;
-    ilm::incarnation minted = change.minted.value_or(ilm::incarnation());
-    put(out, minted.high);
-    put(out, minted.low);
+    ilm::incarnation created = change.new_incarnation.value_or(ilm::incarnation());
+    put(out, created.high);
+    put(out, created.low);
     for (const auto& c : change.changes) {
       put(out, c.peer);
       auto where = c.next.encode();
@@ -192,10 +192,10 @@ class journal {
 
   /// Reads a record of record_of: the same code after a restart as for each commit.
   void apply(std::string_view in) {
-    ilm::incarnation minted;
-    minted.high = take_number(in);
-    minted.low = take_number(in);
-    if (minted) local_ = minted;
+    ilm::incarnation created;
+    created.high = take_number(in);
+    created.low = take_number(in);
+    if (created) local_ = created;
     while (!in.empty()) {
       peer_record& s = peers_[peer_id(take_text(in))];
       auto where = std::as_bytes(std::span(take(in, ilm::cursors::encoded_size)));

@@ -18,7 +18,7 @@ namespace ilm {
 /// The checksum of frames, for a store to guard its records with.
 using protocol::crc32c;
 
-/// What a completed commit survives.
+/// The worst failure that a completed commit survives.
 enum class durability : std::uint8_t {
   process,  ///< the end of the messenger, as long as the store's memory lives
   os,       ///< the end of the process, kill -9 included
@@ -46,12 +46,12 @@ struct batch {
   batch() = default;
 
   /// Set in the first batch of a new store, and then only.
-  std::optional<incarnation> minted;
+  std::optional<incarnation> new_incarnation;
   /// At most one entry a peer.
   std::vector<peer_change<PeerId>> changes;
 };
 
-/// What a store knows when it is opened: cursors, no messages.
+/// The state of a store when it is opened: cursors, no messages.
 template <class PeerId>
 struct store_state {
   store_state() = default;
@@ -71,7 +71,7 @@ struct page_limit {
 
 namespace detail {
 
-// The concept `backend`, an operation each: what fails has a name.
+// The concept `backend`, one for each operation: a failure has a name.
 
 template <class B>
 concept backend_durability = requires {
@@ -109,7 +109,7 @@ concept backend_close = requires(B b) {
 /// | `b.read(box, peer, from, limit)` | `awaitable<vector<stored_message>>` |
 /// | `b.close()`                      | `awaitable<void>`                   |
 ///
-/// `durable_to`: what a completed commit survives.
+/// `durable_to`: the worst failure that a completed commit survives.
 ///
 /// `open`: Takes the store for this object alone. Throws std::system_error: `error::store_in_use`
 /// if another has it, or the store's own error. Called again after it failed. Costs time by peers,

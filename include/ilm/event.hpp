@@ -110,7 +110,7 @@ struct event_record {
   sequence_range inbound;
 };
 
-/// An event of a messenger; see event_kind for what the fields mean.
+/// An event of a messenger; see event_kind for the meaning of the fields.
 template <class PeerId>
 struct event : event_record {
   event() = default;

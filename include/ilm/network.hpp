@@ -50,7 +50,7 @@ struct network_event {
 
 namespace detail {
 
-// The concept `network`, an operation each: what fails has a name.
+// The concept `network`, one for each operation: a failure has a name.
 
 template <class N>
 concept network_local_id = requires(N n) {
@@ -119,7 +119,7 @@ concept network =
 template <network N>
 using peer_id_of = detail::local_id_of<N>;
 
-/// What a peer id must be: regular, ordered, and with a codec that gives 1 to 255 bytes.
+/// A peer id must be regular, ordered, and with a codec that gives 1 to 255 bytes.
 template <class P>
 concept peer_identity = std::regular<P> && std::totally_ordered<P> && encodable<P>;
 

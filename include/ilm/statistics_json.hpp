@@ -7,7 +7,7 @@
 
 #include <string>
 
-// JSON forms of what a messenger tells about itself, for logs and dashboards. Times are in
+// JSON forms of a messenger's statistics and events, for logs and dashboards. Times are in
 // nanoseconds. The peer id type must convert to JSON.
 
 namespace ilm {

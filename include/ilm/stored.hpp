@@ -78,10 +78,10 @@ struct cursors {
   /// `inbox_first` and `delivered_epoch` as the peer may know them. They may be behind: what the
   /// application took since the last session is a repetition if this store is an old copy. And they
   /// may be ahead, if it was found to be one: what the lost history had confirmed stays confirmed.
-  std::uint64_t shown_first = 1;
-  std::uint64_t shown_epoch = 0;
+  std::uint64_t advertised_first = 1;
+  std::uint64_t advertised_epoch = 0;
   /// 1 once the peer has shown that its store has `local`, else 0.
-  std::uint64_t introduced = 0;
+  std::uint64_t peer_confirmed_incarnation = 0;
 
   /// The cumulative cursor `received`, as a sequence.
   std::uint64_t received() const noexcept { return inbox_next - 1 + stream_offset; }
@@ -100,10 +100,11 @@ struct cursors {
     encoded out{};
     std::size_t at = 0;
     for (std::uint64_t value :
-         {local.high,      local.low,       peer.high,    peer.low,     former_peer.high,
-          former_peer.low, former_received, outbox_first, outbox_next,  acknowledged,
-          erased_epoch,    inbox_first,     inbox_next,   stream_start, stream_offset,
-          received_epoch,  delivered_epoch, shown_first,  shown_epoch,  introduced}) {
+         {local.high,       local.low,        peer.high,        peer.low,
+          former_peer.high, former_peer.low,  former_received,  outbox_first,
+          outbox_next,      acknowledged,     erased_epoch,     inbox_first,
+          inbox_next,       stream_start,     stream_offset,    received_epoch,
+          delivered_epoch,  advertised_first, advertised_epoch, peer_confirmed_incarnation}) {
       for (int shift = 56; shift >= 0; shift -= 8) {
         out[at++] = static_cast<std::byte>(value >> shift);
       }
@@ -119,12 +120,16 @@ struct cursors {
       return value;
     };
     cursors c;
-    for (std::uint64_t* field :
-         {&c.local.high,       &c.local.low,       &c.peer.high,       &c.peer.low,
-          &c.former_peer.high, &c.former_peer.low, &c.former_received, &c.outbox_first,
-          &c.outbox_next,      &c.acknowledged,    &c.erased_epoch,    &c.inbox_first,
-          &c.inbox_next,       &c.stream_start,    &c.stream_offset,   &c.received_epoch,
-          &c.delivered_epoch,  &c.shown_first,     &c.shown_epoch,     &c.introduced}) {
+    for (std::uint64_t* field : {&c.local.high,       &c.local.low,
+                                 &c.peer.high,        &c.peer.low,
+                                 &c.former_peer.high, &c.former_peer.low,
+                                 &c.former_received,  &c.outbox_first,
+                                 &c.outbox_next,      &c.acknowledged,
+                                 &c.erased_epoch,     &c.inbox_first,
+                                 &c.inbox_next,       &c.stream_start,
+                                 &c.stream_offset,    &c.received_epoch,
+                                 &c.delivered_epoch,  &c.advertised_first,
+                                 &c.advertised_epoch, &c.peer_confirmed_incarnation}) {
       *field = next();
     }
     return c;

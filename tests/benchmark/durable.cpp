@@ -3,7 +3,7 @@
 //
 //   durable [--level os|media] [--messages N] [--senders N] [--rounds N] [--dir DIR] [--smoke]
 //
-// Before it measures, it tells how long this disk takes to sync 4 KiB: what `media` is made of.
+// Before it measures, it tells how long this disk takes to sync 4 KiB: the cost of `media`.
 
 #include "process.hpp"
 

@@ -1,4 +1,4 @@
-// A million messages for a peer that is away, in SQLite: what they cost the process that has them.
+// A million messages for a peer that is away, in SQLite: their cost to the process that has them.
 // POSIX; the figures of memory need Linux.
 //
 //   pending [--messages N] [--dir DIR] [--smoke]

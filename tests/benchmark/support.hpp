@@ -1,6 +1,6 @@
 #pragma once
 
-// What the benchmarks share.
+// Shared by the benchmarks.
 
 #include <chrono>
 #include <cstdint>
@@ -30,7 +30,7 @@ inline long memory(std::string_view line) {
   return 0;
 }
 
-/// What the command line says.
+/// The options on the command line.
 class arguments {
  public:
   arguments(int count, char** values) : count_(count), values_(values) {}

@@ -29,7 +29,7 @@ struct disk {
   }
 
   void apply(const batch& change) {
-    if (change.minted) local = *change.minted;
+    if (change.new_incarnation) local = *change.new_incarnation;
     for (const ilm::peer_change<std::string>& c : change.changes) {
       has_peer = true;
       append(outbox, c.outbox);

@@ -586,7 +586,7 @@ class run {
   std::uint64_t epoch_ = 0;
   std::uint64_t next_index_ = 1;  ///< of the message to hand over next
 
-  // What the liar knows and said.
+  // The liar's knowledge and claims.
   hello_record heard_;
   std::set<std::uint64_t> nonces_;  ///< of this life
   incarnation identity_;

@@ -46,7 +46,7 @@ struct stream {
     bool forgotten;  ///< the store that accepted it was lost, or went back to before it
   };
   std::map<std::uint64_t, record> accepted;  ///< by number
-  /// What the application took in each life of its store.
+  /// The messages that the application took in each life of its store.
   std::vector<std::vector<std::uint64_t>> taken{1};
 };
 
@@ -178,7 +178,7 @@ class run {
     }
   }
 
-  // What happens to one side.
+  // Events of one side.
 
   /// As a crash, with another store than before.
   void replace(core_side& s, const std::function<void()>& exchange) {

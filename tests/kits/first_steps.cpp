@@ -23,7 +23,7 @@ class simple_backend {
   }
 
   asio::awaitable<void> commit(const ilm::batch<PeerId>& change) {
-    if (change.minted) local_ = *change.minted;
+    if (change.new_incarnation) local_ = *change.new_incarnation;
     for (const ilm::peer_change<PeerId>& c : change.changes) {
       shelf& s = shelves_[c.peer];
       for (const ilm::stored_message& m : c.outbox) s.outbox.emplace(m.index, m);

@@ -66,7 +66,7 @@ asio::awaitable<ilm::store_state<std::string>> flawed_backend::open() {
   for (const auto& [id, peer_record] : s.now.peers) {
     ilm::cursors where = peer_record.where;
     if (is(flaw::cursors_partly_kept)) where.former_received = 0;
-    if (is(flaw::newest_cursor_lost)) where.shown_epoch = 0;
+    if (is(flaw::newest_cursor_lost)) where.advertised_epoch = 0;
     state.peers.emplace_back(id, where);
     if (is(flaw::peer_twice)) state.peers.emplace_back(id, where);
   }
@@ -108,7 +108,7 @@ asio::awaitable<void> flawed_backend::commit(const batch_type& b) {
       apply(s.now, piece);
       for (int slow = 0; slow < 8; ++slow) co_await turn();
     }
-    if (b.minted) s.now.local = *b.minted;
+    if (b.new_incarnation) s.now.local = *b.new_incarnation;
     co_return;
   }
   s.before = std::exchange(s.now, std::move(after));
@@ -167,7 +167,8 @@ asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::box which, const
 
 void flawed_backend::apply(flawed_store::content& to, const batch_type& b) const {
   if (is(flaw::new_incarnation_cleared)) to.local = {};
-  if (b.minted && !(is(flaw::new_incarnation_not_kept) && !b.changes.empty())) to.local = *b.minted;
+  if (b.new_incarnation && !(is(flaw::new_incarnation_not_kept) && !b.changes.empty()))
+    to.local = *b.new_incarnation;
   for (const auto& c : b.changes) {
     flawed_store::peer_record& s = to.peers[key(c.peer)];
     if (is(flaw::second_commit_replaces) && !c.outbox.empty()) s.outbox.clear();

@@ -1,19 +1,19 @@
 /* reconcile.hpp, and what association.hpp makes of its verdict. */
 
 inline judge(f) {
-  knows_us = (f.peer == current[me].local_);
+  has_ours = (f.peer == current[me].local_);
   known = (f.local_ == current[me].peer);
   our_delivered = (ME.session_was_open -> current[me].delivered : ME.baseline_delivered);
-  they_received = (knows_us -> f.received : 0);
+  they_received = (has_ours -> f.received : 0);
   we_received = (known -> current[me].received : 0);
-  both = knows_us && known;
+  both = has_ours && known;
   we_rolled_back = (both && f.first - 1 > our_delivered) ||
-    (knows_us && (f.received >= stored[me].outbox_next || f.acknowledged > we_received));
+    (has_ours && (f.received >= stored[me].outbox_next || f.acknowledged > we_received));
   peer_rolled_back = (both && f.delivered < ME.watermark_delivered) ||
     (known && (they_received < ME.watermark_acknowledged || f.next <= ME.watermark_received));
   peer_reset = current[me].peer != NONE && !known;
-  we_were_lost = current[me].peer == NONE &&
-    (knows_us -> f.former_peer != NONE : f.peer != NONE);
+  local_store_lost = current[me].peer == NONE &&
+    (has_ours -> f.former_peer != NONE : f.peer != NONE);
   send_from = MAX(current[me].outbox_first, they_received + 1);
   take_from = MAX(f.first, we_received + 1)
 }
@@ -27,7 +27,7 @@ inline tell_reset(f) {
     ghost[1 - me].told_peer = 1
   :: else ->
     assert(ghost[me].era_epoch || (copied == 2 && ROLLED(me)));
-    x = (knows_us -> f.former_received : f.received);
+    x = (has_ours -> f.former_received : f.received);
     name(me, 0, x + 1, MAX_SEQUENCE);
     name(1 - me, ERA_OF(1 - me, f.local_), 1, f.first - 1);
     ghost[me].told = 1
@@ -38,7 +38,7 @@ inline tell_reset(f) {
 inline adopt(f) {
   gap = known && take_from > current[me].received + 1;
   if
-  :: known && knows_us -> current[me].former_peer = NONE; current[me].former_received = 0
+  :: known && has_ours -> current[me].former_peer = NONE; current[me].former_received = 0
   :: else
   fi;
   if
@@ -80,7 +80,7 @@ inline forget_hello() {
   ME.peer_hello_received = 0; ME.peer_hello_received_epoch = 0; ME.peer_hello_delivered = 0;
   ME.peer_hello_delivered_epoch = 0; ME.peer_hello_first = 0; ME.peer_hello_first_epoch = 0;
   ME.peer_hello_acknowledged = 0;
-  ME.knows_us = 0; ME.known = 0
+  ME.has_ours = 0; ME.known = 0
 }
 
 inline handle_delivered(to, its_epoch) {
@@ -101,7 +101,7 @@ inline verified() {
   ME.phase = ESTABLISHED;
   ME.baseline_delivered = current[me].delivered;
   if
-  :: ME.knows_us ->
+  :: ME.has_ours ->
     handle_delivered(ME.peer_hello_delivered, ME.peer_hello_delivered_epoch);
     current[me].acknowledged = MAX(current[me].acknowledged, ME.peer_hello_received)
   :: else
@@ -146,7 +146,7 @@ inline roll_back(victim) {
 
 inline refuse(f) {
   assert(copied == 2 && ROLLED(1 - me));
-  x = (knows_us -> f.received : 0);
+  x = (has_ours -> f.received : 0);
   name(me, ERA_NOW(me), x + 1, ME.watermark_acknowledged);
   name(1 - me, ERA_OF(1 - me, f.local_), f.next, ME.watermark_received);
   ghost[1 - me].told_peer = 1;
@@ -163,7 +163,7 @@ inline handle_proven(f, victim) {
   ME.peer_hello_delivered = f.delivered; ME.peer_hello_delivered_epoch = f.delivered_epoch;
   ME.peer_hello_first = f.first; ME.peer_hello_first_epoch = f.first_epoch;
   ME.peer_hello_acknowledged = f.acknowledged;
-  ME.knows_us = knows_us; ME.known = known;
+  ME.has_ours = has_ours; ME.known = known;
   if
   :: we_rolled_back -> roll_back(victim)
   :: !we_rolled_back && peer_rolled_back -> refuse(f)
@@ -172,7 +172,7 @@ inline handle_proven(f, victim) {
     ME.session_was_open = 1;
     ME.baseline_delivered_epoch = 0;
     if
-    :: peer_reset || we_were_lost -> tell_reset(f)
+    :: peer_reset || local_store_lost -> tell_reset(f)
     :: else
     fi;
     adopt(f);
@@ -180,7 +180,7 @@ inline handle_proven(f, victim) {
     ME.sender_received = send_from - 1;
     ME.phase = VERIFYING;
     ME.ack_due = calm;
-    x = (knows_us -> f.received : 0);
+    x = (has_ours -> f.received : 0);
     if
     :: x == 0 || x < current[me].outbox_first - 1 -> verified()
     :: else

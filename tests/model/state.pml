@@ -77,7 +77,7 @@ typedef life {
   unsigned peer_hello_first : 3;
   unsigned peer_hello_first_epoch : 2;
   unsigned peer_hello_acknowledged : 2;
-  unsigned knows_us : 1;
+  unsigned has_ours : 1;
   unsigned known : 1;
   /* due at once, once all is calm */
   unsigned ack_due : 1;
@@ -145,7 +145,7 @@ bit calm;
 /* Scratch: dead between two steps, so not part of a state. */
 hidden byte i, j, n, s, e, x, nonce_;
 hidden int used, named_now;
-hidden byte knows_us, known, both, we_rolled_back, peer_rolled_back, peer_reset, we_were_lost, gap;
+hidden byte has_ours, known, both, we_rolled_back, peer_rolled_back, peer_reset, local_store_lost, gap;
 hidden byte repeats, moved, created_now, again;
 hidden byte they_received, we_received, our_delivered, send_from, take_from;
 

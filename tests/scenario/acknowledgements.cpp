@@ -4,7 +4,7 @@
 
 using namespace test;
 
-// What acknowledgements and repetitions do to cursors. The other side sends frames by hand.
+// The effect of acknowledgements and repetitions on cursors. The other side sends frames by hand.
 
 TEST_CASE("an old acknowledgement never moves a cursor back") {
   world w;

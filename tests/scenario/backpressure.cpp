@@ -4,7 +4,7 @@
 
 using namespace test;
 
-// What waits for the store is bounded; what waits can be withdrawn.
+// Sends that wait for the store are bounded, and can be withdrawn.
 
 namespace {
 

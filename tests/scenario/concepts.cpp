@@ -17,7 +17,7 @@ namespace {
 
 using uuid = std::array<unsigned char, 16>;
 
-// The least that models each concept, and what is short of it by one thing.
+// The least type that models each concept, and types that lack one operation of it.
 
 template <class PeerId>
 struct minimal_backend {

@@ -5,7 +5,7 @@
 
 using namespace test;
 
-// What becomes of a messenger that is destroyed, and of its successor. tests/crash_points crashes
+// A messenger that is destroyed, and its successor. tests/crash_points crashes
 // two of them at every point there is.
 
 TEST_CASE("a crash after the application took a message repeats that one alone, if any") {

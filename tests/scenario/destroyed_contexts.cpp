@@ -3,7 +3,7 @@
 
 using namespace test;
 
-// A context that ends before what runs on it: main() does that when something throws.
+// A context that ends before the messengers that run on it: main() does that when something throws.
 
 namespace {
 

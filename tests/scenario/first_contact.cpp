@@ -5,7 +5,7 @@
 
 using namespace test;
 
-// What peers do that meet for the first time, and with plain traffic.
+// Peers that meet for the first time, and plain traffic.
 
 TEST_CASE("three peers send to each other, all to all", "[predecessor]") {
   world w;

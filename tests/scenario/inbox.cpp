@@ -7,7 +7,7 @@
 
 using namespace test;
 
-// A reader who co_awaits an inbox instead of a handler that is called.
+// A reader that co_awaits an inbox instead of a handler that is called.
 
 namespace {
 

@@ -3,7 +3,7 @@
 
 using namespace test;
 
-// What lost frames cost, and that nothing waits for ever.
+// The cost of lost frames; no wait is for ever.
 
 namespace {
 

@@ -4,7 +4,7 @@
 
 using namespace test;
 
-// Memory is bounded by windows, cost by what moves: never by the backlog.
+// Memory is bounded by windows, cost by the messages that move: never by the backlog.
 
 TEST_CASE("opening a store reads no messages") {
   world w;
@@ -35,7 +35,7 @@ TEST_CASE("a hundred thousand messages wait for an absent peer in the store, not
   CHECK(a.store_faults().messages_read == 0);
   b.start();
   ilm::testing::store_faults& f = a.store_faults();
-  // What was read and not yet taken is all that can be in memory.
+  // Only messages that were read and not yet taken can be in memory.
   std::uint64_t most = 0;
   REQUIRE(w.until([&] {
     most = std::max<std::uint64_t>(most, f.messages_read - b.app().taken.size());

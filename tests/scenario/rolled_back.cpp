@@ -6,7 +6,7 @@ using ilm::event_kind;
 using ilm::sequence_range;
 
 // An old backup, a cloned machine: a store that went back in time. Both sides are told, the stream
-// stands still until the side that went back has minted a new incarnation, and goes on by itself.
+// stands still until the side that went back has created a new incarnation, and goes on by itself.
 
 namespace {
 

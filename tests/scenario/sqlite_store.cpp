@@ -33,12 +33,12 @@ TEST_CASE("sqlite: a new store knows nothing, and keeps the incarnation that it 
   ilm::store_state<std::string> fresh = s.open();
   CHECK_FALSE(fresh.local);
   CHECK(fresh.peers.empty());
-  ilm::batch<std::string> mint;
-  mint.minted = ilm::incarnation{~std::uint64_t{0}, 42};
-  s.commit(mint);
+  ilm::batch<std::string> first;
+  first.new_incarnation = ilm::incarnation{~std::uint64_t{0}, 42};
+  s.commit(first);
   s.crash();
   store_type again(place / "s.db");
-  CHECK(again.open().local == *mint.minted);
+  CHECK(again.open().local == *first.new_incarnation);
 }
 
 TEST_CASE("sqlite: a committed message is there after the end of the store, however it ended") {
@@ -108,8 +108,8 @@ TEST_CASE("sqlite: a store of the first version is upgraded when it is opened") 
            "UPDATE ilm_store SET version = 1; UPDATE ilm_peer SET cursors = "
            "substr(cursors, 1, 136), checksum = " +
                std::to_string(sum));
-  c.shown_first = 4;
-  c.shown_epoch = 7;
+  c.advertised_first = 4;
+  c.advertised_epoch = 7;
   for (int time = 0; time < 2; ++time) {
     store_type s(place / "s.db");
     auto state = s.open();
@@ -378,7 +378,7 @@ TEST_CASE("sqlite: cursors or an identity that were changed on the disk are an e
     s.open();
     ilm::cursors c;
     ilm::batch<std::string> b = append("bob", c, numbers(5));
-    b.minted = ilm::incarnation{1, 2};
+    b.new_incarnation = ilm::incarnation{1, 2};
     s.commit(b);
   }
   outsider(place / "s.db",

@@ -74,7 +74,7 @@ using texts = std::vector<std::string>;
 
 ilm::batch<std::string> append(std::uint64_t first, std::uint64_t count) {
   ilm::batch<std::string> b;
-  b.minted = ilm::incarnation{1, 2};
+  b.new_incarnation = ilm::incarnation{1, 2};
   ilm::cursors after;
   after.outbox_next = first + count;
   ilm::peer_change<std::string>& c = b.changes.emplace_back("b", after);

@@ -2,7 +2,7 @@
 
 // Two associations without Asio: each with a model of a store and an application, a way between
 // them with faults, and time. One operation at a time, so that a crash can be put between any two.
-// It knows no test framework: what must not be is a std::logic_error.
+// It knows no test framework: a violation is a std::logic_error.
 
 #include <ilm/protocol/association.hpp>
 
@@ -27,7 +27,7 @@ inline void demand(bool held, const char* what) {
   if (!held) throw std::logic_error(what);
 }
 
-/// What a backend promises, in the fewest words.
+/// A backend in the fewest words.
 struct model_store {
   cursors where;
   std::map<std::uint64_t, stored_message> outbox, inbox;
@@ -235,7 +235,7 @@ class core_side {
   timestamp done_at_{}, last_{};
 };
 
-/// What the way does to frames, in percent.
+/// The faults of the way between them, in percent.
 struct way_faults {
   std::uint64_t loss = 0, repetition = 0, corruption = 0;
   timestamp delay = 1ms, spread{};
@@ -359,7 +359,7 @@ class core_pair {
   way_faults faults;
   std::uint64_t steps = 0;
   bool shuffled = false;
-  /// What is under way: by arrival, then by number.
+  /// Frames under way: by arrival, then by number.
   std::map<std::pair<timestamp, std::uint64_t>, std::pair<bool, std::vector<std::byte>>> flight;
   /// Sees each frame that is sent; false loses it.
   std::function<bool(bool to_a, const std::vector<std::byte>&)> filter;

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the tests of the kits share.
+// Shared by the tests of the kits.
 
 #include "support/catch.hpp"
 
@@ -17,7 +17,7 @@ void tell(const ilm::testing::kit_report<Clause>& r) {
   FAIL_CHECK(r.text << "\n  found: " << r.found);
 }
 
-/// Adds what was found to be broken to `findings`.
+/// Adds a broken clause to `findings`.
 template <class Clause>
 void note(const ilm::testing::kit_report<Clause>& r, std::string& findings) {
   if (r.outcome != ilm::testing::kit_outcome::broken) return;
@@ -29,8 +29,7 @@ template <class Table, class Judge>
 void require_named(const Table& flaws, Judge judge) {
   for (auto [what, clause] : flaws) {
     auto v = judge(what);
-    INFO("flaw " << static_cast<int>(what) << ", expected: " << text_of(clause)
-                 << "\n"
+    INFO("flaw " << static_cast<int>(what) << ", expected: " << text_of(clause) << "\n"
                  << v.findings);
     CHECK_FALSE(v.summary);
     if (!v.summary) CHECK(v.summary.broken.front() == clause);

@@ -36,7 +36,7 @@ class raw_peer {
   raw_peer& operator=(const raw_peer&) = delete;
   ~raw_peer() { line_->net.reset(); }
 
-  /// What this peer's hellos say, but for nonce, echo and names.
+  /// The content of this peer's hellos, but for nonce, echo and names.
   ilm::protocol::hello_record me;
 
   /// Exchanges hellos; true once the session is open.
@@ -146,7 +146,7 @@ class raw_peer {
   ilm::protocol::hello_record theirs;
 
  private:
-  /// What the listening coroutine shares with the peer that owns it.
+  /// Shared by the listening coroutine and the peer that owns it.
   struct line {
     std::optional<network> net;
     std::vector<bytes_vector> frames;

@@ -57,7 +57,7 @@ inline asio::awaitable<ilm::store_state<std::string>> open_store(store s) {
   co_return co_await s.open();
 }
 
-/// What a copy of the store says of the peer `of`, as it is now.
+/// The state of the peer `of` in a copy of the store, as it is now.
 inline ilm::cursors cursors_of(world& w, const store& s, const std::string& of) {
   ilm::store_state<std::string> state = w.run(open_store(s.copy()));
   for (const auto& [id, cursors] : state.peers) {
@@ -74,7 +74,7 @@ inline asio::awaitable<void> open_and_commit(store s, ilm::batch<std::string> ch
 /// Makes a new store begin with these cursors for one peer.
 inline void preset(world& w, store& s, const std::string& peer, ilm::cursors where) {
   ilm::batch<std::string> first;
-  first.minted = where.local;
+  first.new_incarnation = where.local;
   first.changes.emplace_back(peer, where);
   w.run(open_and_commit(s, std::move(first)));
 }

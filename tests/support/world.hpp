@@ -76,7 +76,7 @@ class handler {
 /// The messenger under test. Complete in support/messenger.hpp, which few tests need.
 using messenger = ilm::messenger<backend, network, handler>;
 
-/// What became of a send.
+/// The result of a send.
 struct sent {
   bool done = false;
   std::error_code error;

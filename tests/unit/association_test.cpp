@@ -319,7 +319,7 @@ TEST_CASE("what a lost incarnation left in the inbox is handed over before its n
   CHECK(p.a.texts() == std::vector<std::string>{"old1", "old2", "new1", "new2"});
 }
 
-TEST_CASE("a store that went back is told on both sides, minted anew and goes on") {
+TEST_CASE("a store that went back is told on both sides, gets a new incarnation and goes on") {
   core_pair p;
   p.connect();
   send(p.a, numbered("a", 2));
@@ -364,7 +364,7 @@ TEST_CASE("the side that sees the rollback first lets nothing through") {
   p.run_for(1s);
   p.b.disk = backup;
   p.b.taken.clear();
-  p.b.commit_time = 1h;  // b cannot mint
+  p.b.commit_time = 1h;  // b cannot store a new incarnation
   p.crash(p.b);
   p.a.send("a4");
   p.run_for(30s);

@@ -51,13 +51,13 @@ TEST_CASE("jitter adds up to a quarter") {
   CHECK(random.jitter(0ns) == 0ns);
 }
 
-TEST_CASE("minted incarnations exist and differ") {
+TEST_CASE("created incarnations exist and differ") {
   random_source random(0);
   std::set<ilm::incarnation> all;
   for (int i = 0; i < 1000; ++i) {
-    ilm::incarnation minted = random.create_incarnation();
-    CHECK(minted);
-    all.insert(minted);
+    ilm::incarnation created = random.create_incarnation();
+    CHECK(created);
+    all.insert(created);
   }
   CHECK(all.size() == 1000);
 }

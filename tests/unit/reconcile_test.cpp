@@ -149,7 +149,7 @@ TEST_CASE("a side that lost its store hears of it from a peer that has adopted i
 TEST_CASE("a store older than its incarnation is found if the peer had confirmed the older one") {
   side b = make(bob, alice, 1, 2, 0, 0, 0), a = make(alice, other, 1, 1, 0, 0, 0);
   CHECK_FALSE(reconciled(b, a).we_rolled_back);
-  b.c.introduced = 1;
+  b.c.peer_confirmed_incarnation = 1;
   CHECK(reconciled(b, a).we_rolled_back);
   a.c.peer = bob;
   CHECK_FALSE(reconciled(b, a).we_rolled_back);
@@ -217,7 +217,7 @@ TEST_CASE("a new incarnation that did not store where it begins was not rolled b
   }
   CHECK(at_a.send_from == 2);
   CHECK(at_b.take_from == 2);
-  // What it acknowledged since, it has to have.
+  // It has to have the messages that it acknowledged since.
   a.c.acknowledged = 2;
   CHECK(reconciled(a, b).peer_rolled_back);
   CHECK(reconciled(b, a).we_rolled_back);

@@ -16,11 +16,13 @@ TEST_CASE("an incarnation of zeros is none") {
 TEST_CASE("every cursor comes back from its encoded form") {
   std::set<std::string> forms;
   std::vector<std::uint64_t cursors::*> fields = {
-      &cursors::outbox_first,    &cursors::outbox_next,     &cursors::acknowledged,
-      &cursors::erased_epoch,    &cursors::inbox_first,     &cursors::inbox_next,
-      &cursors::stream_start,    &cursors::stream_offset,   &cursors::received_epoch,
-      &cursors::delivered_epoch, &cursors::former_received, &cursors::shown_first,
-      &cursors::shown_epoch,     &cursors::introduced};
+      &cursors::outbox_first,     &cursors::outbox_next,
+      &cursors::acknowledged,     &cursors::erased_epoch,
+      &cursors::inbox_first,      &cursors::inbox_next,
+      &cursors::stream_start,     &cursors::stream_offset,
+      &cursors::received_epoch,   &cursors::delivered_epoch,
+      &cursors::former_received,  &cursors::advertised_first,
+      &cursors::advertised_epoch, &cursors::peer_confirmed_incarnation};
   auto check = [&](const cursors& c) {
     cursors::encoded e = c.encode();
     CHECK(cursors::decode(e) == c);
@@ -53,7 +55,8 @@ TEST_CASE("encoded cursors keep the order and width that stores rely on") {
   for (std::uint64_t* field :
        {&c.former_received, &c.outbox_first, &c.outbox_next, &c.acknowledged, &c.erased_epoch,
         &c.inbox_first, &c.inbox_next, &c.stream_start, &c.stream_offset, &c.received_epoch,
-        &c.delivered_epoch, &c.shown_first, &c.shown_epoch, &c.introduced}) {
+        &c.delivered_epoch, &c.advertised_first, &c.advertised_epoch,
+        &c.peer_confirmed_incarnation}) {
     *field = n++;
   }
   cursors::encoded e = c.encode();

@@ -104,9 +104,9 @@ cursors taken_of_ten(std::uint64_t taken) {
   cursors c;
   c.local = bob;
   c.peer = alice;
-  c.inbox_first = c.shown_first = taken + 1;
+  c.inbox_first = c.advertised_first = taken + 1;
   c.inbox_next = 11;
-  c.received_epoch = c.delivered_epoch = c.shown_epoch = 1;
+  c.received_epoch = c.delivered_epoch = c.advertised_epoch = 1;
   return c;
 }
 
@@ -341,7 +341,7 @@ TEST_CASE("who went back mints once, however often the two meet before the inbox
   cursors back = taken_of_ten(5);
   options o;
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
-  int minted = 0;
+  int renewals = 0;
   for (timestamp now = 1s; now < 10s; now += 1s) {
     meet(a, b, now);
     for (int i = 0; i < 3; ++i) {
@@ -349,11 +349,11 @@ TEST_CASE("who went back mints once, however often the two meet before the inbox
       commit(b, now);
       talk(a, b, now);
     }
-    while (auto n = b.poll_event()) minted += n->kind == event_kind::rolled_back ? 1 : 0;
+    while (auto n = b.poll_event()) renewals += n->kind == event_kind::rolled_back ? 1 : 0;
     while (a.poll_event()) {
     }
   }
-  CHECK(minted == 1);
+  CHECK(renewals == 1);
   CHECK(a.state() == phase::established);
   CHECK(b.state() == phase::established);
   // The copy hands over again what it does not know to be taken.
@@ -364,23 +364,23 @@ TEST_CASE("who went back mints once, however often the two meet before the inbox
 }
 
 TEST_CASE(
-    "a copy from before this side minted is found by a peer that had stored its incarnation") {
-  for (std::uint64_t introduced : {std::uint64_t{0}, std::uint64_t{1}}) {
-    // Bob minted since the copy was made, and Alice knows him by that.
+    "a copy from before a new incarnation is found by a peer that had stored that incarnation") {
+  for (std::uint64_t confirmed : {std::uint64_t{0}, std::uint64_t{1}}) {
+    // Bob has a new incarnation since the copy was made, and Alice has stored it.
     cursors sent = sender_at(11, 11, 0);
     sent.peer = other;
     cursors back = taken_of_ten(5);
-    back.introduced = introduced;
+    back.peer_confirmed_incarnation = confirmed;
     options o;
     association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
     meet(a, b, 1s);
     commit(a, 1s);
     commit(b, 1s);
     talk(a, b, 1s);
-    INFO(introduced);
+    INFO(confirmed);
     CHECK(heard(a, event_kind::peer_reset));
-    // Who was never introduced may have minted a moment ago.
-    CHECK(heard(b, event_kind::rolled_back) == (introduced == 1));
+    // An incarnation that the peer never confirmed may have been created a moment ago.
+    CHECK(heard(b, event_kind::rolled_back) == (confirmed == 1));
   }
 }
 

@@ -62,7 +62,7 @@ class memory_backend {
   asio::awaitable<void> commit(const batch<PeerId>& change) {
     require_open();
     auto lock = store_->lock();
-    if (change.minted) store_->set_incarnation(*change.minted);
+    if (change.new_incarnation) store_->set_incarnation(*change.new_incarnation);
     for (const peer_change<PeerId>& c : change.changes) {
       store_->apply(&c.peer, c.next, c.outbox, c.inbox);
     }

@@ -58,7 +58,7 @@ class sqlite_backend {
   }
 
   asio::awaitable<void> commit(const batch<PeerId>& change) {
-    detail::encoded_batch encoded(change.minted);
+    detail::encoded_batch encoded(change.new_incarnation);
     encoded.changes.reserve(change.changes.size());
     for (const peer_change<PeerId>& c : change.changes) {
       encoded.changes.emplace_back(encode(c.peer), c.next, c.outbox, c.inbox);

@@ -104,7 +104,7 @@ requires(!std::same_as<Integer, bool>) struct codec<Integer> {
   }
 };
 
-/// The bytes of anything that can be sent: what is bytes or text already, or has a codec.
+/// The bytes of anything that can be sent: bytes, text, or any type with a codec.
 template <class T>
 bytes encode(const T& value) {
   if constexpr (std::same_as<T, bytes>) {
@@ -121,7 +121,7 @@ bytes encode(const T& value) {
   }
 }
 
-/// What send_to accepts.
+/// The contents that send_to accepts.
 template <class T>
 concept sendable = std::convertible_to<const T&, std::string_view> ||
     std::convertible_to<const T&, std::span<const std::byte>> || encodable<T>;

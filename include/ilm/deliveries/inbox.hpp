@@ -63,7 +63,7 @@ class inbox {
     return state_->take();
   }
 
-  /// Refuses all messages from now on, and ends all waits. What was not taken stays in the store.
+  /// Refuses all messages from now on, and ends all waits. Messages not taken stay in the store.
   void close() {
     std::lock_guard lock(state_->mutex);
     state_->closed = true;

@@ -21,7 +21,7 @@
 
 namespace ilm::detail {
 
-/// A thread for what must block: it runs jobs in order, one at a time, and completes each on the
+/// A thread for calls that block: it runs jobs in order, one at a time, and completes each on the
 /// executor of whoever waits for it. A context that is destroyed with jobs under way waits for the
 /// running one and drops the others, as Asio's own services do.
 class worker {
@@ -151,7 +151,7 @@ class worker {
           next = *list_->workers.begin();
           list_->workers.erase(list_->workers.begin());
         }
-        // What the jobs own may own the worker: they go last, from here.
+        // A job may own the owner of the worker: the jobs go last, from here.
         std::deque<std::unique_ptr<job>> left = next->end(state::abandoned);
       }
     }

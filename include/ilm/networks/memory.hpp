@@ -34,7 +34,7 @@ class memory_fabric {
   void set_faults(const faults& f) requires(!Reliable) { fabric_->set_faults(f); }
   fabric_counts counts() const { return fabric_->counts(); }
 
-  /// Ends the session of two peers; both are told. What is under way is lost.
+  /// Ends the session of two peers; both are told. Frames under way are lost.
   void disconnect(const PeerId& a, const PeerId& b) { fabric_->disconnect(&a, &b); }
   /// Begins a session between two peers again; a session that is open ends first.
   void connect(const PeerId& a, const PeerId& b) { fabric_->connect(&a, &b); }

@@ -418,7 +418,7 @@ class association {
     if (opened) report(event_record(event_kind::peer_connected));
   }
 
-  /// This side's store is older than what the peer knows of it: it needs a new incarnation.
+  /// This side's store is older than the history that the peer has: it needs a new incarnation.
   void roll_back(const hello_record& theirs, const reconciliation& r, timestamp now) {
     std::vector<std::byte> final_hello;
     hello_record last;

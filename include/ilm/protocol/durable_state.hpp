@@ -17,8 +17,8 @@ namespace ilm::protocol {
 /// The cursors with `delivered` as the peer may know it. Messages consumed before a session is open
 /// do not advance it: the inbox may be a restored backup, and they repetitions.
 inline cursors advertised(cursors c) noexcept {
-  c.inbox_first = c.shown_first;
-  c.delivered_epoch = c.shown_epoch;
+  c.inbox_first = c.advertised_first;
+  c.delivered_epoch = c.advertised_epoch;
   return c;
 }
 
@@ -54,9 +54,9 @@ class durable_state {
     c.outbox_next = stored_.outbox_next;
     s.write(c);
     r.write(c);
-    if (session_was_open_ && c.inbox_first >= c.shown_first) {
-      c.shown_first = c.inbox_first;
-      c.shown_epoch = c.delivered_epoch;
+    if (session_was_open_ && c.inbox_first >= c.advertised_first) {
+      c.advertised_first = c.inbox_first;
+      c.advertised_epoch = c.delivered_epoch;
     }
     return c;
   }
@@ -72,7 +72,7 @@ class durable_state {
     memory_.acknowledged = std::max(memory_.acknowledged, received);
   }
   /// The peer has stored this side's incarnation.
-  void handle_incarnation_confirmed() noexcept { memory_.introduced = 1; }
+  void handle_incarnation_confirmed() noexcept { memory_.peer_confirmed_incarnation = 1; }
 
   /// Takes the peer's incarnation, as the reconciliation says. `accepted` is of its former stream.
   void adopt(const reconciliation& r, const hello_record& theirs, std::uint64_t accepted) noexcept {
@@ -87,7 +87,7 @@ class durable_state {
     }
     if (!r.peer_is_as_stored) {
       memory_.acknowledged = 0;
-      memory_.introduced = 0;
+      memory_.peer_confirmed_incarnation = 0;
     }
     memory_.peer = theirs.local;
     if (r.peer_has_our_incarnation) handle_incarnation_confirmed();
@@ -96,15 +96,15 @@ class durable_state {
   /// Begins a new durable history for this pair.
   void renew_incarnation(const incarnation& created) noexcept {
     memory_.local = created;
-    memory_.introduced = 0;
+    memory_.peer_confirmed_incarnation = 0;
     memory_.acknowledged = 0;
     session_was_open_ = true;
   }
   /// A lost history had confirmed all below this index: it counts as delivered. Otherwise the new
   /// incarnation would look rolled back as well.
   void advertise(std::uint64_t first_index, std::uint64_t epoch) noexcept {
-    memory_.shown_first = first_index;
-    memory_.shown_epoch = epoch;
+    memory_.advertised_first = first_index;
+    memory_.advertised_epoch = epoch;
   }
 
   // The store.
@@ -125,7 +125,7 @@ class durable_state {
     c.first_send = stored_.outbox_next;
     c.acks_changed = next.inbox_first != stored_.inbox_first ||
                      next.received() != stored_.received() ||
-                     next.shown_first != stored_.shown_first || next.peer != stored_.peer;
+                     next.advertised_first != stored_.advertised_first || next.peer != stored_.peer;
     c.incarnation_changed = next.local != stored_.local;
     stored_ = next;
     in_commit_.reset();

@@ -51,7 +51,7 @@ class frame_builder {
     h.received = stored.received();
     h.delivered = advertised(stored).delivered();
     h.received_epoch = stored.received_epoch;
-    h.delivered_epoch = stored.shown_epoch;
+    h.delivered_epoch = stored.advertised_epoch;
     h.received_bytes = receiver_.received_bytes();
     h.credit_sequence = stored.received() + options_.credit_messages -
                         std::min<std::uint64_t>(receiver_.unread(), options_.credit_messages);
@@ -69,7 +69,7 @@ class frame_builder {
     ack_record a;
     a.received = stored.received();
     a.delivered = advertised(stored).delivered();
-    a.delivered_epoch = stored.shown_epoch;
+    a.delivered_epoch = stored.advertised_epoch;
     a.received_bytes = receiver_.received_bytes();
     a.credit_sequence = receiver_.credit_sequence();
     a.credit_bytes = receiver_.credit_bytes();

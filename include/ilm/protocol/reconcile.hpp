@@ -83,7 +83,7 @@ inline bool local_rolled_back(const local_view& here, const hello_record& theirs
   if (has_ours && (theirs.received >= ours.outbox_next || theirs.acknowledged > received)) {
     return true;
   }
-  return as_stored && ours.introduced != 0 && theirs.peer && !has_ours &&
+  return as_stored && ours.peer_confirmed_incarnation != 0 && theirs.peer && !has_ours &&
          !peer_rolled_back(here, theirs);
 }
 
@@ -152,7 +152,7 @@ inline std::optional<event_record> event_of(const local_view& here, const hello_
 
 }  // namespace detail
 
-/// Compares a fresh hello with what this side holds. Pure.
+/// Compares a fresh hello with the state of this side. Pure.
 inline reconciliation reconcile(const local_view& here, const hello_record& theirs) noexcept {
   const cursors& ours = here.ours;
   reconciliation r;

@@ -59,10 +59,10 @@ class store_adapter final : public store_port {
     entry.outbox = std::move(outbox);
     entry.inbox = std::move(inbox);
   }
-  void append_incarnation(const incarnation& created) override { batch_.minted = created; }
+  void append_incarnation(const incarnation& created) override { batch_.new_incarnation = created; }
   asio::awaitable<void> commit() override { return backend_.commit(std::as_const(batch_)); }
   void clear() noexcept override {
-    batch_.minted.reset();
+    batch_.new_incarnation.reset();
     batch_.changes.clear();
   }
 
@@ -82,10 +82,12 @@ template <class PeerId, class Network>
 class network_adapter final : public network_port {
  public:
   network_adapter(std::shared_ptr<name_table<PeerId>> names, Network network)
-      : names_(std::move(names)), network_(std::move(network)) {}
+      : names_(std::move(names)),
+        network_(std::move(network)),
+        maximum_frame_size_(network_.maximum_frame_size()) {}
 
   bool reliable() const noexcept override { return Network::reliable; }
-  std::size_t maximum_frame_size() const override { return network_.maximum_frame_size(); }
+  std::size_t maximum_frame_size() const override { return maximum_frame_size_; }
 
   asio::awaitable<void> send(const peer_name& peer, std::vector<std::byte> frame) override {
     return network_.send(id_of<PeerId>(peer), std::move(frame));
@@ -123,6 +125,7 @@ class network_adapter final : public network_port {
 
   std::shared_ptr<name_table<PeerId>> names_;
   Network network_;
+  std::size_t maximum_frame_size_;
 };
 
 template <class PeerId, class Delivery>

@@ -31,6 +31,6 @@ inline constexpr std::chrono::milliseconds bye_grace{200};
 inline constexpr std::chrono::milliseconds timer_granularity{1};
 
 /// How many points in time an outbox keeps to tell its oldest age.
-inline constexpr std::size_t age_marks = 256;
+inline constexpr std::size_t most_age_marks = 256;
 
 }  // namespace ilm::runtime

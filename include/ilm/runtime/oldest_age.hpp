@@ -16,9 +16,9 @@ class oldest_age {
  public:
   void add(std::uint64_t last, protocol::timestamp now) {
     assert(marks_.empty() || last > marks_.back().last);
-    if (marks_.size() == age_marks) merge();
+    if (marks_.size() == most_age_marks) merge();
     marks_.push_back(mark{last, now});
-    assert(marks_.size() <= age_marks);
+    assert(marks_.size() <= most_age_marks);
   }
   void erase_to(std::uint64_t sequence) {
     while (!marks_.empty() && marks_.front().last <= sequence) marks_.pop_front();

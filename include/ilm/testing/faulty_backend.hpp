@@ -14,7 +14,8 @@
 
 namespace ilm::testing {
 
-/// What a faulty_backend is to do; shared by all its copies, and changed by the test at any time.
+/// The faults that a faulty_backend is to show; shared by all its copies, and changed by the test
+/// at any time.
 struct store_faults {
   enum class operation : std::uint8_t { open, commit, read, close };
 

@@ -55,7 +55,7 @@ struct disk_image {
   };
 
   void apply(const batch<PeerId>& change) {
-    if (change.minted) local = *change.minted;
+    if (change.new_incarnation) local = *change.new_incarnation;
     for (const peer_change<PeerId>& c : change.changes) {
       peer_record& s = peers[c.peer];
       s.outbox.insert(s.outbox.end(), c.outbox.begin(), c.outbox.end());

@@ -13,7 +13,7 @@
 
 namespace ilm::detail {
 
-/// What a memory_store keeps for one peer.
+/// The record of a memory_store for one peer.
 struct memory_record {
   const std::deque<stored_message>& messages(box queue) const {
     return queue == box::outbox ? outbox : inbox;

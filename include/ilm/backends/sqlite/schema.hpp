@@ -138,7 +138,7 @@ class sqlite_schema {
         .run();
   }
 
-  /// In version 1 the cursors ended before `shown_first`: all that was taken counted as shown.
+  /// In version 1 the cursors ended before `advertised_first`: all that was taken counted as shown.
   void extend_cursors() const {
     constexpr std::size_t old_size = cursors::encoded_size - 3 * 8;
     sqlite_statement peers = sql("SELECT id, name, cursors, checksum FROM $peer");
@@ -153,8 +153,8 @@ class sqlite_schema {
       cursors::encoded extended{};
       std::ranges::copy(old, extended.begin());
       cursors c = cursors::decode(extended);
-      c.shown_first = c.inbox_first;
-      c.shown_epoch = c.delivered_epoch;
+      c.advertised_first = c.inbox_first;
+      c.advertised_epoch = c.delivered_epoch;
       extended = c.encode();
       put.bind(1, id).bind(2, extended).bind(3, peer_row_checksum(id, name, extended)).run();
     }

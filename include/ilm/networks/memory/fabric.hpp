@@ -15,7 +15,7 @@
 
 namespace ilm {
 
-/// What a memory fabric does to frames. Probabilities are from 0 to 1, each drawn for each frame.
+/// The faults of a memory fabric. Probabilities are from 0 to 1, each drawn for each frame.
 struct faults {
   double loss = 0;
   double repetition = 0;
@@ -30,7 +30,7 @@ struct faults {
   bool late_frames = false;
 };
 
-/// What a memory fabric did to frames.
+/// The counts of a memory fabric's frames and faults.
 struct fabric_counts {
   std::uint64_t sent = 0;
   std::uint64_t lost = 0;

@@ -53,7 +53,7 @@ struct store_model {
   std::map<PeerId, peer_record> peers;
 
   void apply(const batch<PeerId>& b) {
-    if (b.minted) local = *b.minted;
+    if (b.new_incarnation) local = *b.new_incarnation;
     for (const peer_change<PeerId>& c : b.changes) {
       peer_record& s = peers[c.peer];
       s.where = c.next;
@@ -122,7 +122,7 @@ class composer {
   }
 
   composer& create_incarnation() {
-    batch_.minted = incarnation{random().next(), random().next()};
+    batch_.new_incarnation = incarnation{random().next(), random().next()};
     return *this;
   }
 
@@ -136,8 +136,8 @@ class composer {
     for (std::uint64_t* field :
          {&c.local.high, &c.local.low, &c.peer.high, &c.peer.low, &c.former_peer.high,
           &c.former_peer.low, &c.former_received, &c.acknowledged, &c.erased_epoch, &c.stream_start,
-          &c.stream_offset, &c.received_epoch, &c.delivered_epoch, &c.shown_first, &c.shown_epoch,
-          &c.introduced}) {
+          &c.stream_offset, &c.received_epoch, &c.delivered_epoch, &c.advertised_first,
+          &c.advertised_epoch, &c.peer_confirmed_incarnation}) {
       *field = random().next();
     }
   }

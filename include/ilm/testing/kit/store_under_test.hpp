@@ -267,10 +267,11 @@ class store_under_test {
   static std::string describe(const cursors& have, const cursors& want) {
     cursors::encoded a = have.encode(), b = want.encode();
     static constexpr const char* names[] = {
-        "local.high",      "local.low",       "peer.high",    "peer.low",     "former_peer.high",
-        "former_peer.low", "former_received", "outbox_first", "outbox_next",  "acknowledged",
-        "erased_epoch",    "inbox_first",     "inbox_next",   "stream_start", "stream_offset",
-        "received_epoch",  "delivered_epoch", "shown_first",  "shown_epoch",  "introduced"};
+        "local.high",       "local.low",        "peer.high",        "peer.low",
+        "former_peer.high", "former_peer.low",  "former_received",  "outbox_first",
+        "outbox_next",      "acknowledged",     "erased_epoch",     "inbox_first",
+        "inbox_next",       "stream_start",     "stream_offset",    "received_epoch",
+        "delivered_epoch",  "advertised_first", "advertised_epoch", "peer_confirmed_incarnation"};
     static_assert(std::size(names) * 8 == cursors::encoded_size);
     for (std::size_t i = 0; i < a.size(); ++i) {
       if (a[i] != b[i]) return std::string("another ") + names[i / 8] + " than was committed last";
