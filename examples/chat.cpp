@@ -8,8 +8,8 @@
 //
 // The store's file holds ILM's tables and one of the chat's own, the transcript, which makes the
 // effect of a message idempotent. A typed line is written there under the sequence that it will
-// get, and then sent: after a crash between the two, undelivered() shows that it was not accepted, and
-// it is sent then. A received line is written there under its index, and then shown: if it is
+// get, and then sent: after a crash between the two, undelivered() shows that it was not accepted,
+// and it is sent then. A received line is written there under its index, and then shown: if it is
 // delivered again, after a crash before ILM recorded it, the index is there already. The history
 // shown by the next start has the lines that a crash kept from the terminal.
 //

@@ -8,8 +8,8 @@
 //
 // A message must fit a frame, so a file goes in pieces: message n is piece n, and holds all that
 // the receiver needs to put it where it belongs, however often it is delivered. A restarted sender
-// asks undelivered() for the last accepted piece. A store that is slower than the disk must not hold
-// the file once more, so no piece is sent before the one 64 before it was delivered. After the
+// asks undelivered() for the last accepted piece. A store that is slower than the disk must not
+// hold the file once more, so no piece is sent before the one 64 before it was delivered. After the
 // pieces comes a message with the checksum of all, after every start of the sender; the receiver
 // answers each with its verdict, so that no crash leaves the sender waiting.
 //

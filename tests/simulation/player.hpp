@@ -153,4 +153,3 @@ class player {
 };
 
 }  // namespace simulation
-

@@ -5,13 +5,13 @@
 #include <ilm/networks/tcp/async_condition.hpp>
 #include <ilm/networks/tcp/event_source.hpp>
 #include <ilm/networks/tcp/session_builder.hpp>
+#include <ilm/networks/tcp/types.hpp>
 
 #include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
 
 #include <algorithm>
 #include <cassert>
-#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -204,7 +204,7 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
   std::shared_ptr<event_source> events_;
   std::shared_ptr<sessions> sessions_;
   std::shared_ptr<session_builder> builder_;
-  std::map<byte_string, contact_pointer> contacts_;
+  map_by_id<contact_pointer> contacts_;
   std::minstd_rand jitter_{std::random_device()()};
   bool closed_ = false;
 };

@@ -13,7 +13,6 @@
 #include <cassert>
 #include <cstddef>
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -125,7 +124,7 @@ class event_source {
   asio::any_io_executor executor_;
   std::size_t receive_buffer_;
   async_condition available_;
-  std::map<byte_string, std::shared_ptr<pending_events>> peers_;
+  map_by_id<std::shared_ptr<pending_events>> peers_;
   std::deque<std::shared_ptr<pending_events>> ready_;
   std::deque<encoded_event> problems_;
   refusal_limit refusals_{clock::now()};

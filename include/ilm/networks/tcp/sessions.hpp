@@ -2,9 +2,9 @@
 
 #include <ilm/detail/asio.hpp>
 #include <ilm/networks/tcp/session.hpp>
+#include <ilm/networks/tcp/types.hpp>
 
 #include <cassert>
-#include <map>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -126,7 +126,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
   std::shared_ptr<const configuration> configuration_;
   std::shared_ptr<event_source> events_;
   std::weak_ptr<session_observer> observer_;
-  std::map<byte_string, session_pointer> sessions_;
+  map_by_id<session_pointer> sessions_;
   bool closed_ = false;
 };
 
