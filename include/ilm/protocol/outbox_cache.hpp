@@ -59,8 +59,9 @@ class outbox_cache {
 
   /// Forgets the first message.
   void pop() noexcept {
-    clear_lost(first_);
-    bytes_ -= messages_.front().contents.size();
+    const outgoing_message& gone = messages_.front();
+    if (gone.lost) --lost_;
+    bytes_ -= gone.contents.size();
     messages_.pop_front();
     ++first_;
   }

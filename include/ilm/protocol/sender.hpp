@@ -302,8 +302,9 @@ class sender {
       losses_.times().sample(now - cache_.at(to).sent_at);
     }
     for (std::uint64_t s = acknowledged_ + 1; s <= to && s < send_next_; ++s) {
-      if (!cache_.at(s).sacked) losses_.handle_arrival(cache_.at(s), now);
-      in_flight_bytes_ -= cache_.at(s).contents.size();
+      const outgoing_message& arrived = cache_.at(s);
+      if (!arrived.sacked) losses_.handle_arrival(arrived, now);
+      in_flight_bytes_ -= arrived.contents.size();
     }
     acknowledged_ = to;
     if (to >= cache_.next()) {
