@@ -2,6 +2,11 @@
 #include "support/messenger.hpp"
 #include "support/steps.hpp"
 
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+
+#include <optional>
+
 using namespace test;
 using ilm::event_kind;
 
@@ -243,4 +248,20 @@ TEST_CASE("the age of the oldest message counts from this messenger's start at t
   w.run_for(2s);
   CHECK(a.statistics_of("b").oldest_age >= 2s);
   CHECK(a.statistics_of("b").outbox_depth == 1);
+}
+
+TEST_CASE("a wait for a receipt can be cancelled before the store is open") {
+  world w;
+  peer a = w.make("a");
+  a.store_faults().open_error = ilm::error::store_in_use;
+  a.start();
+  asio::cancellation_signal signal;
+  std::optional<std::error_code> ended;
+  auto keep = [&ended](std::error_code failed) { ended = failed; };
+  (*a).wait_delivered("b", 1, asio::bind_cancellation_slot(signal.slot(), keep));
+  w.run_for(1s);
+  CHECK_FALSE(ended);
+  signal.emit(asio::cancellation_type::terminal);
+  w.run_for(0s);
+  CHECK(ended == std::error_code(asio::error::operation_aborted));
 }

@@ -1,4 +1,5 @@
 #include "support/catch.hpp"
+#include "support/messenger.hpp"
 #include "support/steps.hpp"
 
 using namespace test;
@@ -253,4 +254,43 @@ TEST_CASE("a failed commit takes no sequence and leaves no gap") {
   a.store_faults().commit_error = {};
   REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == stored.size(); }));
   CHECK(b.app().texts() == stored);
+}
+
+TEST_CASE("a commit that throws an error of value 0 has failed") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  a.watch();
+  REQUIRE(all_stored(store_all(w, a, "b", {"0"})));
+  a.store_faults().watch = [](ilm::testing::store_faults::operation o, bool after) {
+    bool commits = o == ilm::testing::store_faults::operation::commit;
+    if (commits && !after) throw std::system_error(std::error_code());
+  };
+  auto lost = store_all(w, a, "b", {"lost"});
+  CHECK(lost[0]->done);
+  CHECK(lost[0]->error == std::errc::io_error);
+  CHECK(a.count(ilm::event_kind::store_failed) == 1);
+  a.store_faults().watch = {};
+  CHECK(a.disk().size(ilm::box::outbox) == 1);
+}
+
+TEST_CASE("a backlog is read and sent while a commit takes its time") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  w.run((*a).connected("b"));
+  w.run_for(1s);
+  w.net.disconnect("a", "b");
+  REQUIRE(all_stored(store_all(w, a, "b", numbered(20))));
+  a.crash();
+  a.start();
+  w.run_for(1s);
+  a.store_faults().commit_time = 1h;
+  auto slow = a.send("b", "slow");
+  w.run_for(1s);
+  w.net.connect("a", "b");
+  w.run_for(10s);
+  CHECK_FALSE(slow->done);
+  CHECK(b.app().texts() == numbered(20));
 }

@@ -2,6 +2,7 @@
 
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/completion.hpp>
+#include <ilm/detail/failure.hpp>
 
 #include <asio/execution/context.hpp>
 #include <asio/execution_context.hpp>
@@ -92,7 +93,7 @@ class worker {
       try {
         what.take(work);
       } catch (const std::system_error& e) {
-        what.failed = e.code();
+        what.failed = failure_of(e);
       } catch (const std::bad_alloc&) {
         what.failed = std::make_error_code(std::errc::not_enough_memory);
       } catch (...) {

@@ -2,6 +2,7 @@
 
 #include <ilm/backend.hpp>
 #include <ilm/delivery.hpp>
+#include <ilm/detail/failure.hpp>
 #include <ilm/network.hpp>
 #include <ilm/runtime/names.hpp>
 #include <ilm/runtime/ports.hpp>
@@ -27,7 +28,7 @@ inline std::error_code current_error() noexcept {
   try {
     throw;
   } catch (const std::system_error& e) {
-    return e.code();
+    return detail::failure_of(e);
   } catch (...) {
     return std::make_error_code(std::errc::io_error);
   }

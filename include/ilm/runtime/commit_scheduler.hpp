@@ -7,6 +7,7 @@
 
 #include <cassert>
 #include <cstddef>
+#include <cstdint>
 
 namespace ilm::runtime {
 
@@ -87,7 +88,7 @@ class commit_scheduler {
   const options& options_;
   commit_backoff backoff_;
   unsigned idle_turns_ = 0;
-  unsigned commits_ = 0;
+  std::uint64_t commits_ = 0;
   bool committing_ = false;
   bool unflushed_ = false;
 };

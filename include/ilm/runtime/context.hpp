@@ -2,6 +2,7 @@
 
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/async_event.hpp>
+#include <ilm/detail/failure.hpp>
 #include <ilm/event.hpp>
 #include <ilm/options.hpp>
 #include <ilm/runtime/commit_scheduler.hpp>
@@ -24,7 +25,7 @@ inline std::error_code code_of(std::exception_ptr failed) {
   try {
     std::rethrow_exception(std::move(failed));
   } catch (const std::system_error& e) {
-    return e.code();
+    return detail::failure_of(e);
   } catch (...) {
     return std::make_error_code(std::errc::io_error);
   }
@@ -41,6 +42,7 @@ struct context {
         sends(settings),
         events(settings.event_limit),
         store_wake(strand),
+        page_wake(strand),
         progress(strand) {}
 
   protocol::timestamp now() const noexcept { return clock->now(); }
@@ -67,6 +69,7 @@ struct context {
   event_queue events;
   statistics_board board;
   detail::async_event store_wake;  ///< for the store driver: something may be due
+  detail::async_event page_wake;   ///< for the store driver: a page may be asked for
   detail::async_event progress;    ///< for the shutdown driver: something came to its end
 };
 

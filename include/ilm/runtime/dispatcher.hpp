@@ -24,6 +24,7 @@ class dispatcher {
   void service(peer& p) {
     protocol::timestamp now = context_.now();
     report_events(p);
+    complete_connected(p);
     complete_receipts(p);
     if (!p.writing && !p.unflushed) p.write.notify();
     if (p.core.has_delivery(now)) p.deliver.notify();
@@ -31,7 +32,8 @@ class dispatcher {
       pages_.emplace_back(&p, *r);
     }
     peers_.list_changed(p);
-    if (!pages_.empty() || p.core.has_due_change(now)) context_.store_wake.notify();
+    if (!pages_.empty()) context_.page_wake.notify();
+    if (p.core.has_due_change(now)) context_.store_wake.notify();
     arm(p, now);
     publish(p, now);
     if (context_.life.shutting_down()) context_.progress.notify();
@@ -53,7 +55,6 @@ class dispatcher {
 
   void report_events(peer& p) {
     while (std::optional<event_record> e = p.core.poll_event()) {
-      if (e->kind == event_kind::peer_connected) complete_connected(p);
       context_.events.put(named_event(p.name, *e));
     }
   }
@@ -130,7 +131,9 @@ class dispatcher {
     }
   }
 
+  /// A look at the state: a session that is verified again reports no event.
   void complete_connected(peer& p) {
+    if (connecting_.empty() || p.core.state() != protocol::phase::established) return;
     auto is_other = [&p](const auto& entry) {
       return entry.first->precedes(*p.name) || p.name->precedes(*entry.first);
     };

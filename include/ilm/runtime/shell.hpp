@@ -96,6 +96,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
       std::error_code aborted = asio::error::operation_aborted;
       context& c = self->context_;
       if (c.sends.cancel(operation, aborted) || c.events.cancel(operation, aborted)) return;
+      if (self->cancel_early(operation, aborted)) return;
       self->dispatcher_.cancel(operation, aborted);
     });
   }
@@ -198,6 +199,17 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     context_.progress.notify();
   }
 
+  /// Ends a wait for a receipt that waits for the store to open.
+  bool cancel_early(std::uint64_t operation, std::error_code reason) {
+    auto at = std::find_if(delivered_before_open_.begin(), delivered_before_open_.end(),
+                           [operation](const auto& r) { return r->id == operation; });
+    if (at == delivered_before_open_.end()) return false;
+    std::unique_ptr<delivered_request> r = std::move(*at);
+    delivered_before_open_.erase(at);
+    r->done(reason);
+    return true;
+  }
+
   // The answers to these two are in the store.
 
   void answer(std::unique_ptr<delivered_request> r) {
@@ -234,8 +246,8 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     context_.life.handle_stopped(reason);
     sends_.fail_all(reason);
     dispatcher_.fail_all(reason);
-    for (auto& r : std::exchange(delivered_before_open_, {})) r->done(error::shut_down);
-    for (auto& r : std::exchange(undelivered_before_open_, {})) r->done(error::shut_down, {});
+    for (auto& r : std::exchange(delivered_before_open_, {})) r->done(reason);
+    for (auto& r : std::exchange(undelivered_before_open_, {})) r->done(reason, {});
     shutdown_.fail_all(reason);
     context_.events.close(reason);
     context_.board.handle_end();
@@ -253,6 +265,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     network_.abandon();
     context_.clock->abandon();
     context_.store_wake.abandon();
+    context_.page_wake.abandon();
     context_.progress.abandon();
     delivery_.abandon();
     std::exchange(delivered_before_open_, {}).clear();

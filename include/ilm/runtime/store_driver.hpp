@@ -62,6 +62,7 @@ class store_driver {
 
   void stop() {
     context_.store_wake.notify();
+    context_.page_wake.notify();
     stop_opening_.emit(asio::cancellation_type::terminal);
     port_.release();
   }
@@ -85,6 +86,7 @@ class store_driver {
       if (context_.life.ended()) co_return;
       if (!failed) {
         handle_opened(found);
+        asio::co_spawn(context_.strand, page_loop(keep), asio::detached);
         co_return asio::co_spawn(context_.strand, commit_loop(std::move(keep)), asio::detached);
       }
       bool last = context_.life.current() == lifecycle::state::giving_up;
@@ -149,7 +151,6 @@ class store_driver {
 
   asio::awaitable<void> commit_loop(owner keep) {
     while (!context_.life.ended()) {
-      start_pages(keep);
       commit_scheduler::step next = next_step();
       if (next == commit_scheduler::step::wait) {
         co_await context_.store_wake.wait();
@@ -250,15 +251,19 @@ class store_driver {
     context_.wake_by(scheduler.deadline());
   }
 
-  /// A slow read delays no other peer, and no commit.
-  void start_pages(const owner& keep) {
-    for (auto& [p, request] : dispatcher_.take_pages()) {
-      asio::co_spawn(context_.strand, read_page(keep, *p, request), asio::detached);
+  /// A slow commit delays no page; a slow page delays no other peer, and no commit.
+  asio::awaitable<void> page_loop(owner keep) {
+    while (!context_.life.ended()) {
+      for (auto& [p, request] : dispatcher_.take_pages()) {
+        asio::co_spawn(context_.strand, read_page(keep, *p, request), asio::detached);
+      }
+      co_await context_.page_wake.wait();
     }
   }
 
   asio::awaitable<void> read_page(owner, peer& p, protocol::page_request request) {
-    if (context_.life.ended()) co_return;
+    // The last commit ends the reading, for the store is closed after it.
+    if (!context_.life.commits()) co_return;
     std::vector<stored_message> page;
     std::exception_ptr failed;
     {
@@ -270,7 +275,7 @@ class store_driver {
         failed = std::current_exception();
       }
     }
-    if (context_.life.ended()) co_return;
+    if (!context_.life.commits()) co_return;
     if (failed) {
       p.core.handle_page_failed(request, code_of(failed), context_.now());
     } else {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/detail/failure.hpp>
 #include <ilm/networks/tcp/handshake.hpp>
 #include <ilm/networks/tcp/sessions.hpp>
 
@@ -31,7 +32,7 @@ class session_builder {
     try {
       failed = co_await negotiate(c, peer);
     } catch (const std::system_error& e) {
-      failed = e.code();
+      failed = failure_of(e);
     } catch (...) {
       failed = std::make_error_code(std::errc::not_enough_memory);
     }
