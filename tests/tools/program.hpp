@@ -2,6 +2,8 @@
 
 // Programs that a test starts, types to and kills, and whose output it reads. POSIX.
 
+#include <ilm/detail/asio.hpp>
+
 #include <asio/io_context.hpp>
 #include <asio/ip/address_v4.hpp>
 #include <asio/ip/tcp.hpp>

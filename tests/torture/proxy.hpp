@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ilm/detail/asio.hpp>
+
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>

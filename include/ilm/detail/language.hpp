@@ -1,5 +1,9 @@
 #pragma once
 
+// A header of the standard library goes before any of Asio: 1.22 asks a macro of libstdc++'s how
+// memory is allocated, and translation units have to agree on the answer.
+#include <cstddef>
+
 // The include that follows an error does not exist: it stops the compiler, which otherwise adds a
 // thousand errors of its own to this one.
 #if !defined(__cpp_concepts) || __cpp_concepts < 201907L
