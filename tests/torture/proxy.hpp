@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ilm/detail/asio.hpp>
+#include "asio_setup.hpp"
 
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
