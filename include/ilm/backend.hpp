@@ -32,8 +32,8 @@ struct peer_change {
   peer_change(PeerId peer_, const cursors& next_) : peer(std::move(peer_)), next(next_) {}
 
   PeerId peer{};
-  /// Replaces what is stored. Erase every outbox message whose index is below `next.outbox_first`
-  /// and every inbox message whose index is below `next.inbox_first`.
+  /// Replaces the stored cursors. Erase every outbox message whose index is below
+  /// `next.outbox_first` and every inbox message whose index is below `next.inbox_first`.
   cursors next;
   /// Appended, in order; indices follow the last one stored, or `next` says why not.
   std::vector<stored_message> outbox;

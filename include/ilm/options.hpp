@@ -156,7 +156,7 @@ inline std::string keepalive_error(const options& o) {
 
 }  // namespace detail
 
-/// Says which options contradict one another, or the network whose frames hold `frame_size` bytes;
+/// Names options that contradict one another, or a network with frames of `frame_size` bytes;
 /// empty if none do.
 inline std::string validation_error(const options& o, std::size_t frame_size) {
   if (frame_size < minimum_frame_size) {

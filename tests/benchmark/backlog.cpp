@@ -4,7 +4,7 @@
 //
 // For each size: queue that many messages of 100 bytes for a peer that is away, start again on the
 // store, then let the peer come and drain. The store is in memory, so it is measured too: the
-// resident memory that the messenger adds is what the last column shows.
+// last column shows the resident memory that the messenger adds.
 
 #include "support.hpp"
 
@@ -54,15 +54,15 @@ void measure(std::uint64_t backlog) {
   while (a.statistics().peers.empty()) context.run_one();
   double opening = seconds_since(start);
 
-  std::uint64_t taken = 0;
+  std::uint64_t consumed = 0;
   long most = before;
-  auto take = [&](ilm::message<int> m) {
-    if (m.sequence != ++taken) std::exit(1);
-    if (taken % 65'536 == 1) most = std::max(most, memory("VmRSS:"));
-    if (taken == backlog) context.stop();
+  auto consume = [&](ilm::message<int> m) {
+    if (m.sequence != ++consumed) std::exit(1);
+    if (consumed % 65'536 == 1) most = std::max(most, memory("VmRSS:"));
+    if (consumed == backlog) context.stop();
   };
   start = clock_type::now();
-  ilm::messenger b(context, ilm::memory_backend<int>(), fabric.join(2), take);
+  ilm::messenger b(context, ilm::memory_backend<int>(), fabric.join(2), consume);
   context.run();
   double draining = seconds_since(start);
 
@@ -78,7 +78,7 @@ void measure(std::uint64_t backlog) {
 int main(int count, char** values) {
   bool smoke = arguments(count, values).has("--smoke");
   std::cout << "   backlog   queue ns/msg   opening ms   drain ns/msg   added memory MiB\n";
-  for (std::uint64_t backlog : {1'000, 10'000, 100'000, 1'000'000}) {
+  for (std::uint64_t backlog : {1'000U, 10'000U, 100'000U, 1'000'000U}) {
     if (smoke && backlog > 10'000) break;
     measure(backlog);
   }

@@ -62,7 +62,7 @@ double sync_time(const work_directory& directory) {
   return median(times);
 }
 
-/// The process that receives: it answers what begins with '?', and the last of the others.
+/// The process that receives: it answers messages that begin with '?', and the last of the others.
 template <class Backend, class Tell>
 void serve(const settings& s, Tell tell) {
   asio::io_context context(1);
@@ -72,9 +72,9 @@ void serve(const settings& s, Tell tell) {
   handler answer;
   ilm::messenger m(context, Backend(s.directory / "receiver.db"), std::move(network),
                    handler([&](const message& got) { answer(got); }));
-  std::uint64_t taken = 0;
+  std::uint64_t consumed = 0;
   answer = [&](const message& got) {
-    if (!got.text().starts_with('?') && ++taken != s.messages) return;
+    if (!got.text().starts_with('?') && ++consumed != s.messages) return;
     m.send_to("sender", "!", [](std::error_code, std::uint64_t) {});
   };
   tell(port);

@@ -4,7 +4,7 @@
 //   pending [--messages N] [--dir DIR] [--smoke]
 //
 // One process queues them and is killed. The next one starts on its store; then the peer comes, in
-// a third process, and takes them.
+// a third process, and consumes them.
 
 #include "process.hpp"
 
@@ -57,23 +57,23 @@ void queue_all(const work_directory& d, std::uint64_t messages, const auto& tell
   ::kill(::getpid(), SIGKILL);
 }
 
-/// Takes what comes, and tells when all is here; then it confirms until it is killed.
+/// Consumes all messages and reports; then it confirms until it is killed.
 void receive_all(const work_directory& d, std::uint64_t messages, std::uint16_t port,
                  const auto& tell) {
   asio::io_context context(1);
   ilm::tcp_network<> network(context, "peer");
   network.add_peer("queue", "127.0.0.1:" + std::to_string(port));
   figures f;
-  std::uint64_t taken = 0;
+  std::uint64_t consumed = 0;
   auto start = clock_type::now();
-  auto take = [&](const ilm::message<std::string>& m) {
-    if (m.sequence != ++taken) ++f.wrong;
-    if (taken != messages) return;
+  auto consume = [&](const ilm::message<std::string>& m) {
+    if (m.sequence != ++consumed) ++f.wrong;
+    if (consumed != messages) return;
     f.seconds = seconds_since(start);
     f.at_most = memory("VmHWM:");
     tell(f);
   };
-  ilm::messenger m(context, backend(d / "peer.db"), std::move(network), take);
+  ilm::messenger m(context, backend(d / "peer.db"), std::move(network), consume);
   context.run();
 }
 
@@ -102,8 +102,8 @@ void reopen(const work_directory& d, const auto& tell) {
   tell(r);
 }
 
-void print(const char* what, double seconds, long kibibytes) {
-  std::cout << what << ' ' << seconds << " s, " << kibibytes / 1024
+void print(const char* step, double seconds, long kibibytes) {
+  std::cout << step << ' ' << seconds << " s, " << kibibytes / 1024
             << " MiB resident above the empty process\n"
             << std::flush;
 }

@@ -48,8 +48,8 @@ inline bool is_within_depth(const nlohmann::json& value, std::size_t levels) {
          });
 }
 
-/// Builds a value from what nlohmann's reader finds, as its own builder does, but for the bound on
-/// the depth: `false` ends the reading.
+/// Builds a value from the findings of nlohmann's reader, as its own builder does, but for the
+/// bound on the depth: `false` ends the reading.
 class json_builder {
  public:
   using json = nlohmann::json;
@@ -101,7 +101,8 @@ class json_builder {
     open_.pop_back();
     return true;
   }
-  /// Where the next value goes. What is open stays where it is: only the innermost one grows.
+  /// Where the next value goes. Open arrays and objects stay in place: only the innermost one
+  /// grows.
   json& place() {
     if (open_.empty()) return root_;
     json& around = *open_.back();

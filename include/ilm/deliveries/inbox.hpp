@@ -17,9 +17,9 @@
 
 namespace ilm {
 
-/// A delivery to wait on: `message<PeerId> m = co_await box.receive()`. A message counts as taken
-/// when a receive has it. Copies are handles to one inbox; it may serve several messengers and
-/// readers, on any threads.
+/// A delivery to wait on: `message<PeerId> m = co_await box.receive()`. A message counts as
+/// consumed when a receive has it. Copies are handles to one inbox; it may serve several messengers
+/// and readers, on any threads.
 template <class PeerId>
 class inbox {
  public:
@@ -35,7 +35,7 @@ class inbox {
         std::move(place), asio::use_awaitable);
   }
 
-  /// Completes with: the next message, of whatever peer.
+  /// Completes with: the next message, of any peer.
   /// Completes when: there is one.
   /// Errors: inbox_closed after `close`.
   /// Cancelling: ends the wait; no message is lost.
@@ -63,35 +63,36 @@ class inbox {
     return state_->take();
   }
 
-  /// Refuses all messages from now on, and ends all waits. Messages not taken stay in the store.
+  /// Refuses all messages from now on, and ends all waits. Other messages stay in the store.
   void close() {
     std::lock_guard lock(state_->mutex);
     state_->closed = true;
     for (auto& [id, r] : std::exchange(state_->readers, {})) r(error::inbox_closed, {});
-    for (offer& o : std::exchange(state_->offers, {})) o.taken(error::inbox_closed);
+    for (offer& o : std::exchange(state_->offers, {})) o.consumed(error::inbox_closed);
   }
 
  private:
   using reader = detail::completion<std::error_code, message<PeerId>>;
 
   struct offer {
-    offer(std::uint64_t name, message<PeerId> m, detail::completion<std::error_code> done)
-        : id(name), what(std::move(m)), taken(std::move(done)) {}
+    offer(std::uint64_t id_, message<PeerId> contents_,
+          detail::completion<std::error_code> consumed_)
+        : id(id_), contents(std::move(contents_)), consumed(std::move(consumed_)) {}
 
     std::uint64_t id;
-    message<PeerId> what;
-    detail::completion<std::error_code> taken;
+    message<PeerId> contents;
+    detail::completion<std::error_code> consumed;
   };
 
   struct state {
     message<PeerId> take() {
       offer o = std::move(offers.front());
       offers.pop_front();
-      o.taken({});
-      return std::move(o.what);
+      o.consumed({});
+      return std::move(o.contents);
     }
 
-    /// Lets the handler's cancellation slot withdraw what is named by the result.
+    /// Lets the handler's cancellation slot withdraw the operation named by the result.
     template <class Handler>
     std::uint64_t connect(Handler& handler, const std::shared_ptr<state>& self) {
       std::uint64_t id = ++ids;
@@ -108,7 +109,7 @@ class inbox {
       std::lock_guard lock(mutex);
       auto o = std::find_if(offers.begin(), offers.end(), [id](auto& x) { return x.id == id; });
       if (o != offers.end()) {
-        o->taken(asio::error::operation_aborted);
+        o->consumed(asio::error::operation_aborted);
         offers.erase(o);
       }
       auto r =
@@ -126,7 +127,7 @@ class inbox {
     bool closed = false;
   };
 
-  /// Starts an offer: gives the message to a reader who waits, or queues it.
+  /// Starts an offer: gives the message to a reader that waits, or queues it.
   class place_offer {
    public:
     place_offer(std::shared_ptr<state> s, asio::any_io_executor executor, message<PeerId> m)
@@ -136,9 +137,9 @@ class inbox {
     void operator()(Handler&& handler) {
       std::lock_guard lock(state_->mutex);
       std::uint64_t id = state_->connect(handler, state_);
-      detail::completion<std::error_code> taken(std::forward<Handler>(handler), executor_);
-      if (state_->closed) return taken(error::inbox_closed);
-      state_->offers.emplace_back(id, std::move(message_), std::move(taken));
+      detail::completion<std::error_code> consumed(std::forward<Handler>(handler), executor_);
+      if (state_->closed) return consumed(error::inbox_closed);
+      state_->offers.emplace_back(id, std::move(message_), std::move(consumed));
       if (state_->readers.empty()) return;
       reader r = std::move(state_->readers.front().second);
       state_->readers.pop_front();

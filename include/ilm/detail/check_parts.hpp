@@ -13,8 +13,8 @@
 #include <vector>
 
 // The parts of a messenger are checked one operation at a time, so that a compiler says in one line
-// what a part lacks. The conditions are constants, for a compiler explains a concept in many lines
-// more.
+// which member a part lacks. The conditions are constants, for a compiler explains a concept in
+// many lines more.
 
 namespace ilm::detail {
 
@@ -95,8 +95,8 @@ struct assert_delivery {
                 "this is no ilm::delivery: it returns neither void nor asio::awaitable<void>");
 };
 
-/// Asserts what is wrong with the network; if nothing is, with its peer id; if nothing is, with the
-/// other parts.
+/// Asserts about the network; if it is right, about its peer id; if that is right, about the other
+/// parts.
 template <class Backend, class Network, class Delivery>
 constexpr void assert_parts() {
   if constexpr (!network<Network>) {
@@ -115,7 +115,7 @@ template <class Backend, network Network, class Delivery>
 inline constexpr bool parts_fit<Backend, Network, Delivery> = peer_identity<peer_id_of<Network>>&&
     backend<Backend, peer_id_of<Network>>&& delivery<Delivery, peer_id_of<Network>>;
 
-/// The peer id of a messenger whose parts do not fit. Any id converts to it, so that the use of
+/// The peer id of a messenger with parts that do not fit. Any id converts to it, so that the use of
 /// such a messenger gives no errors beside those of assert_parts.
 struct any_peer_id {
   any_peer_id() = default;

@@ -17,7 +17,7 @@ namespace ilm {
 template <class PeerId, class Clock = std::chrono::steady_clock, bool Reliable = false>
 class memory_network;
 
-/// A network in memory that peers join by name, with faults drawn from a seed. All who joined have
+/// A network in memory that peers join by name, with faults drawn from a seed. All that joined have
 /// sessions with each other until `disconnect`. Thread-safe; a copy is a handle to the same fabric.
 template <class PeerId, class Clock = std::chrono::steady_clock, bool Reliable = false>
 class memory_fabric {

@@ -34,7 +34,7 @@ struct store_faults {
   std::uint64_t messages_read = 0;
 };
 
-/// A backend around another that fails, dawdles and tells, on request.
+/// A backend around another that fails, delays and reports, on request.
 template <class PeerId, class Backend, class Clock = std::chrono::steady_clock>
 class faulty_backend {
  public:
@@ -49,42 +49,42 @@ class faulty_backend {
 
   asio::awaitable<store_state<PeerId>> open() {
     std::shared_ptr<store_faults> f = faults_;
-    tell(*f, store_faults::operation::open, false);
+    report(*f, store_faults::operation::open, false);
     co_await pause(f->open_time);
     if (f->open_error) throw std::system_error(f->open_error);
     store_state<PeerId> state = co_await inner_.open();
-    tell(*f, store_faults::operation::open, true);
+    report(*f, store_faults::operation::open, true);
     co_return state;
   }
 
   asio::awaitable<void> commit(const batch<PeerId>& change) {
     std::shared_ptr<store_faults> f = faults_;
     ++f->commits;
-    tell(*f, store_faults::operation::commit, false);
+    report(*f, store_faults::operation::commit, false);
     co_await pause(f->commit_time);
     if (f->commit_error) throw std::system_error(f->commit_error);
     co_await inner_.commit(change);
-    tell(*f, store_faults::operation::commit, true);
+    report(*f, store_faults::operation::commit, true);
   }
 
   asio::awaitable<std::vector<stored_message>> read(box which, const PeerId& peer,
                                                     std::uint64_t from, page_limit limit) {
     std::shared_ptr<store_faults> f = faults_;
     ++f->reads;
-    tell(*f, store_faults::operation::read, false);
+    report(*f, store_faults::operation::read, false);
     co_await pause(f->read_time);
     if (f->read_error) throw std::system_error(f->read_error);
     std::vector<stored_message> page = co_await inner_.read(which, peer, from, limit);
     f->messages_read += page.size();
-    tell(*f, store_faults::operation::read, true);
+    report(*f, store_faults::operation::read, true);
     co_return page;
   }
 
   asio::awaitable<void> close() { return inner_.close(); }
 
  private:
-  static void tell(const store_faults& f, store_faults::operation what, bool after) {
-    if (f.watch) f.watch(what, after);
+  static void report(const store_faults& f, store_faults::operation operation, bool after) {
+    if (f.watch) f.watch(operation, after);
   }
 
   static asio::awaitable<void> pause(std::chrono::nanoseconds time) {

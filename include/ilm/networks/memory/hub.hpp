@@ -236,7 +236,7 @@ class hub final : public fabric, public std::enable_shared_from_this<hub> {
     to.wake();
   }
 
-  /// False for a frame whose session ended on its way.
+  /// False for a frame of a session that ended on its way.
   bool still_arrives(const seat& at, const seat::arrival& a) {
     if (a.session == 0) return true;
     std::uint64_t session = sessions_.find(at.number, peers_.find(a.event.peer)->second.number);
