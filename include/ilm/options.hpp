@@ -56,7 +56,7 @@ struct options {
   duration keepalive_timeout = std::chrono::seconds(16);
 
   /// How long a confirmation may wait for another commit to carry it before it gets its own.
-  duration settle_delay = std::chrono::milliseconds(5);
+  duration cursor_commit_delay = std::chrono::milliseconds(5);
 
   /// The bounds of the backoff after a delivery that failed.
   duration minimum_redelivery_delay = std::chrono::milliseconds(10);
@@ -165,8 +165,8 @@ inline std::string validation_error(const options& o, std::size_t frame_size) {
   }
   if (std::string error = detail::bound_error(o); !error.empty()) return error;
   if (std::string error = detail::backoff_error(o); !error.empty()) return error;
-  if (o.settle_delay < options::duration::zero()) {
-    return "settle_delay (" + detail::readable_time(o.settle_delay) + ") is negative";
+  if (o.cursor_commit_delay < options::duration::zero()) {
+    return "cursor_commit_delay (" + detail::readable_time(o.cursor_commit_delay) + ") is negative";
   }
   return detail::keepalive_error(o);
 }

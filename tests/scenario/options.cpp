@@ -49,8 +49,8 @@ TEST_CASE("contradictory options are refused with a text that names them") {
              ContainsSubstring("keepalive_timeout") && ContainsSubstring("keepalive_interval"));
   CHECK_THAT(refusal([](ilm::options& o) { o.keepalive_interval = -1s; }),
              ContainsSubstring("keepalive_interval"));
-  CHECK_THAT(refusal([](ilm::options& o) { o.settle_delay = -1ms; }),
-             ContainsSubstring("settle_delay"));
+  CHECK_THAT(refusal([](ilm::options& o) { o.cursor_commit_delay = -1ms; }),
+             ContainsSubstring("cursor_commit_delay"));
   CHECK_THAT(refusal([](ilm::options& o) { o.maximum_timeout = 1ms; }),
              ContainsSubstring("timeout"));
   CHECK_THAT(refusal([](ilm::options& o) { o.maximum_redelivery_delay = 1ms; }),

@@ -124,7 +124,8 @@ TEST_CASE("times in the wrong order are named") {
   CHECK(says(after_change([](options& o) { o.minimum_timeout = 0ms; }), "not above 0"));
   CHECK(says(after_change([](options& o) { o.minimum_redelivery_delay = -1ms; }), "not above 0"));
   CHECK(says(after_change([](options& o) { o.minimum_store_retry = 0ms; }), "not above 0"));
-  CHECK(says(after_change([](options& o) { o.settle_delay = -1ns; }), "settle_delay"));
+  CHECK(
+      says(after_change([](options& o) { o.cursor_commit_delay = -1ns; }), "cursor_commit_delay"));
 }
 
 TEST_CASE("a keepalive that gives live peers up is refused, and none at all is not") {

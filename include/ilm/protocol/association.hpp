@@ -488,7 +488,7 @@ class association {
   /// The store learns of cursors that moved with the next change, or by itself soon.
   void schedule_cursor_commit(timestamp now) {
     if (!durable_.cursor_commit_scheduled()) {
-      durable_.schedule_cursor_commit(after(now, options_.settle_delay), current());
+      durable_.schedule_cursor_commit(after(now, options_.cursor_commit_delay), current());
     }
   }
 
