@@ -14,13 +14,13 @@
 asio::awaitable<void> run(asio::io_context& context) {
   ilm::memory_fabric<std::string> network;                  // or your transport
   ilm::memory_backend<std::string> alice_store, bob_store;  // or your database
-  ilm::inbox<std::string> alice_box, bob_box;               // or your handler
+  ilm::inbox<std::string> alice_inbox, bob_inbox;           // or your handler
 
-  ilm::messenger alice(context, alice_store, network.join("alice"), alice_box);
+  ilm::messenger alice(context, alice_store, network.join("alice"), alice_inbox);
   co_await alice.send_to("bob", "Hello, Bob.");  // Bob is not there: the store has the message
 
-  ilm::messenger bob(context, bob_store, network.join("bob"), bob_box);
-  ilm::message<std::string> m = co_await bob_box.receive();
+  ilm::messenger bob(context, bob_store, network.join("bob"), bob_inbox);
+  ilm::message<std::string> m = co_await bob_inbox.receive();
   std::cout << m.from << ": " << m.text() << '\n';
   // [first]
   if (m.text() != "Hello, Bob.") throw std::runtime_error("the message is not the one sent");

@@ -25,10 +25,10 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(order, article, quantity, remarks)
 
 asio::awaitable<void> run(asio::io_context& context) {
   ilm::memory_fabric<std::string> fabric;
-  ilm::inbox<std::string> shop_box, depot_box;
+  ilm::inbox<std::string> shop_inbox, depot_inbox;
   ilm::memory_backend<std::string> shop_store, depot_store;
-  ilm::messenger shop(context, shop_store, fabric.join("shop"), shop_box);
-  ilm::messenger depot(context, depot_store, fabric.join("depot"), depot_box);
+  ilm::messenger shop(context, shop_store, fabric.join("shop"), shop_inbox);
+  ilm::messenger depot(context, depot_store, fabric.join("depot"), depot_inbox);
 
   // [send]
   // g++ 12 destroys an aggregate that is made inside a co_await expression twice: name it first.
@@ -37,7 +37,7 @@ asio::awaitable<void> run(asio::io_context& context) {
   // [send]
   co_await shop.send_to("depot", "two teapots, please");
 
-  ilm::message<std::string> first = co_await depot_box.receive();
+  ilm::message<std::string> first = co_await depot_inbox.receive();
   // [send]
   auto got = first.as<order>();
   // [send]
@@ -47,7 +47,7 @@ asio::awaitable<void> run(asio::io_context& context) {
 
   // Contents of another type are an error that names the problem. The message counts as taken all
   // the same: the application decides its fate.
-  ilm::message<std::string> second = co_await depot_box.receive();
+  ilm::message<std::string> second = co_await depot_inbox.receive();
   try {
     second.as<order>();
     throw std::runtime_error("a text passed for an order");

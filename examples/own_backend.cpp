@@ -140,14 +140,14 @@ class journal {
     co_return;
   }
 
-  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box which, const peer_id& peer,
+  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::queue which, const peer_id& peer,
                                                          std::uint64_t from,
                                                          ilm::page_limit limit) {
     require_open();
     std::vector<ilm::stored_message> page;
     std::size_t bytes = 0;
     peer_record& s = peers_[peer];
-    for (const auto& m : which == ilm::box::outbox ? s.outbox : s.inbox) {
+    for (const auto& m : which == ilm::queue::outbox ? s.outbox : s.inbox) {
       if (m.index != from + page.size()) continue;
       bytes += m.contents.size();
       if (page.size() == limit.messages || (bytes > limit.bytes && !page.empty())) break;

@@ -88,15 +88,15 @@ asio::awaitable<void> run(asio::io_context& context) {
   alice_network.add(bob_id);
   bob_network.add(alice_network.local_id());
 
-  ilm::inbox<peer_id> alice_box, bob_box;
+  ilm::inbox<peer_id> alice_inbox, bob_inbox;
   ilm::memory_backend<peer_id> alice_store, bob_store;
-  ilm::messenger alice(context, alice_store, std::move(alice_network), alice_box);
-  ilm::messenger bob(context, bob_store, std::move(bob_network), bob_box);
+  ilm::messenger alice(context, alice_store, std::move(alice_network), alice_inbox);
+  ilm::messenger bob(context, bob_store, std::move(bob_network), bob_inbox);
 
   constexpr std::uint32_t count = 1000;
   for (std::uint32_t i = 0; i < count; ++i) co_await alice.send_to(bob_id, i);
   for (std::uint32_t i = 0; i < count; ++i) {
-    ilm::message<peer_id> m = co_await bob_box.receive();
+    ilm::message<peer_id> m = co_await bob_inbox.receive();
     if (m.as<std::uint32_t>() != i) throw std::runtime_error("a message is out of order");
   }
   std::cout << count << " messages over UDP, in order\n";

@@ -34,10 +34,10 @@ asio::awaitable<void> run(asio::io_context& context) {
   // [receipt]
   // A new messenger on the same store knows what the old one sent.
   ilm::messenger alice(context, kept, network.join("alice"), ilm::inbox<peer_id>());
-  ilm::inbox<peer_id> box;
-  ilm::messenger bob(context, memory_store(), network.join("bob"), box);
+  ilm::inbox<peer_id> inbox;
+  ilm::messenger bob(context, memory_store(), network.join("bob"), inbox);
 
-  ilm::message<peer_id> m = co_await box.receive();
+  ilm::message<peer_id> m = co_await inbox.receive();
   if (m.sequence != sequence) throw std::runtime_error("another message arrived");
   co_await alice.wait_delivered("bob", sequence);
   std::cout << "message " << sequence << " is with Bob's application\n";

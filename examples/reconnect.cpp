@@ -30,8 +30,8 @@ asio::awaitable<void> wait_for(messenger& alice, ilm::event_kind kind) {
 }
 // [events]
 
-asio::awaitable<void> expect(ilm::inbox<peer_id>& box, std::string text) {
-  ilm::message<peer_id> m = co_await box.receive();
+asio::awaitable<void> expect(ilm::inbox<peer_id>& inbox, std::string text) {
+  ilm::message<peer_id> m = co_await inbox.receive();
   std::cout << "Bob reads: " << m.text() << '\n';
   if (m.text() != text) throw std::runtime_error("Bob expected: " + text);
 }
@@ -40,14 +40,14 @@ asio::awaitable<void> run(asio::io_context& context) {
   using enum ilm::event_kind;
   fabric network;
   memory_store bob_store;
-  ilm::inbox<peer_id> box;
+  ilm::inbox<peer_id> inbox;
   messenger alice(context, memory_store(), network.join("alice"), ilm::inbox<peer_id>());
-  std::optional<messenger> bob(std::in_place, context, bob_store, network.join("bob"), box);
+  std::optional<messenger> bob(std::in_place, context, bob_store, network.join("bob"), inbox);
 
   std::cout << "A session\n";
   co_await wait_for(alice, peer_connected);
   co_await alice.send_to("bob", "one");
-  co_await expect(box, "one");
+  co_await expect(inbox, "one");
 
   std::cout << "The session is cut, and comes back\n";
   network.disconnect("alice", "bob");
@@ -55,25 +55,25 @@ asio::awaitable<void> run(asio::io_context& context) {
   co_await alice.send_to("bob", "two");
   network.connect("alice", "bob");
   co_await wait_for(alice, peer_connected);
-  co_await expect(box, "two");
+  co_await expect(inbox, "two");
   co_await alice.wait_delivered("bob", 2);
 
   std::cout << "Bob crashes, and comes back with his store\n";
   bob.reset();
   co_await wait_for(alice, peer_disconnected);
   co_await alice.send_to("bob", "three");
-  bob.emplace(context, bob_store, network.join("bob"), box);
+  bob.emplace(context, bob_store, network.join("bob"), inbox);
   co_await wait_for(alice, peer_connected);
-  co_await expect(box, "three");
+  co_await expect(inbox, "three");
   co_await alice.wait_delivered("bob", 3);
 
   std::cout << "Bob crashes, and comes back without his store\n";
   bob.reset();
   co_await wait_for(alice, peer_disconnected);
   co_await alice.send_to("bob", "four");
-  bob.emplace(context, memory_store(), network.join("bob"), box);
+  bob.emplace(context, memory_store(), network.join("bob"), inbox);
   co_await wait_for(alice, peer_reset);
-  co_await expect(box, "four");
+  co_await expect(inbox, "four");
 
   co_await alice.shutdown(1s);
   co_await bob->shutdown(1s);

@@ -39,7 +39,7 @@ asio::awaitable<void> run(asio::io_context& context) {
   }
   // [report]
   require(taken == 100 && report.delivered == 100, "Bob lacks messages");
-  require(report.undelivered == 3 && store.size(ilm::box::outbox) == 3, "Carol's are not there");
+  require(report.undelivered == 3 && store.size(ilm::queue::outbox) == 3, "Carol's are not there");
   require(!report.complete(), "the report is too good to be true");
 
   // From now on it takes no sends, and says so.

@@ -86,10 +86,10 @@ concept backend_commit = requires(B b, const batch<PeerId>& change) {
   { b.commit(change) } -> std::same_as<asio::awaitable<void>>;
 };
 template <class B, class PeerId>
-concept backend_read = requires(B b, box queue, const PeerId& peer, std::uint64_t from,
+concept backend_read = requires(B b, queue which, const PeerId& peer, std::uint64_t from,
                                 page_limit limit) {
   {
-    b.read(queue, peer, from, limit)
+    b.read(which, peer, from, limit)
     } -> std::same_as<asio::awaitable<std::vector<stored_message>>>;
 };
 template <class B>
@@ -101,13 +101,13 @@ concept backend_close = requires(B b) {
 
 /// A durable log with one atomic write.
 ///
-/// | expression                       | result                              |
-/// |----------------------------------|-------------------------------------|
-/// | `B::durable_to`                  | `durability`, constant              |
-/// | `b.open()`                       | `awaitable<store_state<PeerId>>`    |
-/// | `b.commit(batch)`                | `awaitable<void>`                   |
-/// | `b.read(box, peer, from, limit)` | `awaitable<vector<stored_message>>` |
-/// | `b.close()`                      | `awaitable<void>`                   |
+/// | expression                         | result                              |
+/// |------------------------------------|-------------------------------------|
+/// | `B::durable_to`                    | `durability`, constant              |
+/// | `b.open()`                         | `awaitable<store_state<PeerId>>`    |
+/// | `b.commit(batch)`                  | `awaitable<void>`                   |
+/// | `b.read(which, peer, from, limit)` | `awaitable<vector<stored_message>>` |
+/// | `b.close()`                        | `awaitable<void>`                   |
 ///
 /// `durable_to`: the worst failure that a completed commit survives.
 ///

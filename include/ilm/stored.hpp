@@ -23,7 +23,7 @@ struct incarnation {
 };
 
 /// The two queues that a store holds for each peer.
-enum class box : std::uint8_t { outbox, inbox };
+enum class queue : std::uint8_t { outbox, inbox };
 
 /// One message as a backend stores it. An outbox is keyed by the sequence; an inbox by an index of
 /// this side's, which goes on where a peer that lost its store starts its sequence anew.

@@ -42,7 +42,7 @@ void measure(std::uint64_t backlog) {
     for (int i = 0; i < 100; ++i) {
       asio::co_spawn(context, queue(a, backlog / 100), asio::detached);
     }
-    while (store.size(ilm::box::outbox) < backlog) context.run_one();
+    while (store.size(ilm::queue::outbox) < backlog) context.run_one();
   }
   double queueing = seconds_since(start);
   context.run();

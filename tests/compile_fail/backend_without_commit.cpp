@@ -11,7 +11,7 @@ struct store {
 #ifdef ILM_CONTROL
   asio::awaitable<void> commit(const ilm::batch<std::string>&);
 #endif
-  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box, const std::string&,
+  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::queue, const std::string&,
                                                          std::uint64_t, ilm::page_limit);
   asio::awaitable<void> close();
 };

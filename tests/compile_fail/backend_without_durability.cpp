@@ -10,7 +10,7 @@ struct store {
 #endif
   asio::awaitable<ilm::store_state<std::string>> open();
   asio::awaitable<void> commit(const ilm::batch<std::string>&);
-  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box, const std::string&,
+  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::queue, const std::string&,
                                                          std::uint64_t, ilm::page_limit);
   asio::awaitable<void> close();
 };

@@ -42,7 +42,7 @@ struct good_backend {
   static constexpr ilm::durability durable_to = ilm::durability::process;
   asio::awaitable<ilm::store_state<id>> open();
   asio::awaitable<void> commit(const ilm::batch<id>&);
-  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box, const id&, std::uint64_t,
+  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::queue, const id&, std::uint64_t,
                                                          ilm::page_limit);
   asio::awaitable<void> close();
 };
@@ -86,7 +86,7 @@ struct no_commit : good_backend {
   BAD(bool commit(const ilm::batch<id>&);)
 };
 struct no_read : good_backend {
-  BAD(asio::awaitable<void> read(ilm::box, const id&, std::uint64_t, ilm::page_limit);)
+  BAD(asio::awaitable<void> read(ilm::queue, const id&, std::uint64_t, ilm::page_limit);)
 };
 struct no_close : good_backend {
   BAD(void close();)

@@ -24,8 +24,8 @@ struct disk {
   std::deque<ilm::stored_message> outbox;
   std::deque<ilm::stored_message> inbox;
 
-  std::deque<ilm::stored_message>& of(ilm::box which) {
-    return which == ilm::box::outbox ? outbox : inbox;
+  std::deque<ilm::stored_message>& of(ilm::queue which) {
+    return which == ilm::queue::outbox ? outbox : inbox;
   }
 
   void apply(const batch& change) {
@@ -40,7 +40,8 @@ struct disk {
     }
   }
 
-  std::vector<ilm::stored_message> page(ilm::box which, std::uint64_t from, ilm::page_limit limit) {
+  std::vector<ilm::stored_message> page(ilm::queue which, std::uint64_t from,
+                                        ilm::page_limit limit) {
     std::vector<ilm::stored_message> found;
     std::size_t size = 0;
     for (const ilm::stored_message& m : of(which)) {

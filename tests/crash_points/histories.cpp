@@ -108,7 +108,7 @@ void rollback(world& s) {
 
 /// b is alone with a copy that holds one message in each queue, both long delivered. It takes the
 /// one in its inbox for the second time.
-void put_back_full_boxes(world& s) {
+void put_back_full_queues(world& s) {
   s.use_known_peers();
   s.decline(side_b, true);
   start_both(s);
@@ -127,8 +127,8 @@ void put_back_full_boxes(world& s) {
   s.replace(side_b, copy);
 }
 
-void rollback_to_full_boxes(world& s) {
-  put_back_full_boxes(s);
+void rollback_to_full_queues(world& s) {
+  put_back_full_queues(s);
   s.wait(10ms);
   s.join();
   s.connected();
@@ -139,7 +139,7 @@ void rollback_to_full_boxes(world& s) {
 }
 
 void rollback_alone(world& s) {
-  put_back_full_boxes(s);
+  put_back_full_queues(s);
   s.begin();
   s.wait(10ms);
   s.join();
@@ -253,7 +253,7 @@ const std::vector<history>& all_histories() {
        unconfirmed_reset},
       {"rollback", "one side gets an older copy of its store", rollback},
       {"rollback_full", "the copy holds messages, of which one is taken again before both meet",
-       rollback_to_full_boxes},
+       rollback_to_full_queues},
       {"rollback_alone", "the same, and the side may crash before both meet", rollback_alone},
       {"shutdown", "one side shuts down and comes back", shutdown},
       {"shutdown_in_vain", "the same, and its deadline comes first", shutdown_in_vain},

@@ -94,7 +94,7 @@ class disk_backend {
     l->at(place::after_commit);
   }
 
-  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box which, const std::string&,
+  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::queue which, const std::string&,
                                                          std::uint64_t from,
                                                          ilm::page_limit limit) {
     std::shared_ptr<instance> l = instance_;

@@ -203,8 +203,8 @@ class run {
         core_->handle_page_failed(asked, std::make_error_code(std::errc::io_error), now_);
         continue;
       }
-      const auto& box = asked.source() == box::outbox ? store_.outbox : store_.inbox;
-      core_->handle_page(asked, test::model_store::read(box, asked), now_);
+      const auto& messages = asked.source() == queue::outbox ? store_.outbox : store_.inbox;
+      core_->handle_page(asked, test::model_store::read(messages, asked), now_);
     }
     if ((how & 8) != 0) ask_for_pages();
   }
@@ -523,9 +523,9 @@ class run {
     const cursors& is = c.next;
     require(is.outbox_first >= was.outbox_first && is.outbox_next >= was.outbox_next &&
                 is.inbox_first >= was.inbox_first && is.inbox_next >= was.inbox_next,
-            "a cursor of a box went back");
+            "a cursor of a queue went back");
     require(is.outbox_first <= is.outbox_next && is.inbox_first <= is.inbox_next,
-            "a box ends before it begins");
+            "a queue ends before it begins");
     require(is.outbox_first <= was.outbox_next, "what is not stored yet is erased");
     bool first_meeting = !was.peer && was.inbox_next == 1;
     // A first meeting makes indices equal to sequences, which may begin anywhere.

@@ -71,12 +71,12 @@ std::span<const std::byte> name_of(std::size_t peer) {
 }
 
 /// The only message that has this place, so that any other is a wrong one.
-stored_message message_at(std::size_t peer, box queue, std::uint64_t index) {
-  std::string text = std::string(peers[peer]) + (queue == box::outbox ? " out " : " in ") +
+stored_message message_at(std::size_t peer, queue which, std::uint64_t index) {
+  std::string text = std::string(peers[peer]) + (which == queue::outbox ? " out " : " in ") +
                      std::to_string(index) + ' ';
   // Some fill more than a page of the database.
   text.resize(text.size() + (index % 7 == 0 ? 6000 : index * 37 % 400), '.');
-  return {index, queue == box::outbox ? index : index + 5, index / 8 + 1, bytes(text)};
+  return {index, which == queue::outbox ? index : index + 5, index / 8 + 1, bytes(text)};
 }
 
 /// Where a peer stands after so many commits.
@@ -93,16 +93,16 @@ cursors cursors_at(std::size_t peer, std::uint64_t commits) {
   return c;
 }
 
-std::vector<stored_message> messages(std::size_t peer, box queue, std::uint64_t from,
+std::vector<stored_message> messages(std::size_t peer, queue which, std::uint64_t from,
                                      std::uint64_t to) {
   std::vector<stored_message> all;
-  for (; from < to; ++from) all.push_back(message_at(peer, queue, from));
+  for (; from < to; ++from) all.push_back(message_at(peer, which, from));
   return all;
 }
 
 void commit(sqlite_store& s, std::size_t peer, const cursors& was, const cursors& is) {
-  auto outbox = messages(peer, box::outbox, was.outbox_next, is.outbox_next);
-  auto inbox = messages(peer, box::inbox, was.inbox_next, is.inbox_next);
+  auto outbox = messages(peer, queue::outbox, was.outbox_next, is.outbox_next);
+  auto inbox = messages(peer, queue::inbox, was.inbox_next, is.inbox_next);
   s.change([&] { s.put(name_of(peer), is, outbox, inbox); });
 }
 
@@ -216,14 +216,14 @@ bool succeeds(Operation operation) {
 
 /// The messages of a queue from its first on: those that were written there, in order. Where one is
 /// missing, the messenger reads an empty page or an error, and takes both for damage.
-void check_queue(sqlite_store& s, std::size_t peer, box queue, std::uint64_t first,
+void check_queue(sqlite_store& s, std::size_t peer, queue which, std::uint64_t first,
                  std::uint64_t next) {
   for (std::uint64_t from = first; from < next;) {
     std::vector<stored_message> page;
-    if (!succeeds([&] { page = s.read(queue, name_of(peer), from, page_limit(5, 3000)); })) return;
+    if (!succeeds([&] { page = s.read(which, name_of(peer), from, page_limit(5, 3000)); })) return;
     if (page.empty()) return;
     for (const stored_message& m : page) {
-      stored_message expected = message_at(peer, queue, from++);
+      stored_message expected = message_at(peer, which, from++);
       require(m.index == expected.index && m.sequence == expected.sequence &&
                   m.epoch == expected.epoch && m.contents == expected.contents,
               "a message was altered");
@@ -257,8 +257,8 @@ void check_state(sqlite_store& s, const state& found) {
   for (const auto& [name, c] : found.second) {
     std::size_t peer = peer_of(name);
     commits_of(peer, c);
-    check_queue(s, peer, box::outbox, c.outbox_first, c.outbox_next);
-    check_queue(s, peer, box::inbox, c.inbox_first, c.inbox_next);
+    check_queue(s, peer, queue::outbox, c.outbox_first, c.outbox_next);
+    check_queue(s, peer, queue::inbox, c.inbox_first, c.inbox_next);
   }
 }
 

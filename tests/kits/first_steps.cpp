@@ -35,13 +35,13 @@ class simple_backend {
     co_return;
   }
 
-  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box which, const PeerId& peer,
+  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::queue which, const PeerId& peer,
                                                          std::uint64_t from,
                                                          ilm::page_limit limit) {
     std::vector<ilm::stored_message> page;
     auto known = shelves_.find(peer);
     if (known == shelves_.end()) co_return page;
-    const messages& all = which == ilm::box::outbox ? known->second.outbox : known->second.inbox;
+    const messages& all = which == ilm::queue::outbox ? known->second.outbox : known->second.inbox;
     std::size_t bytes = 0;
     for (auto m = all.find(from); m != all.end() && page.size() < limit.messages; ++m) {
       bytes += m->second.contents.size();

@@ -118,7 +118,8 @@ asio::awaitable<void> flawed_backend::commit(const batch_type& b) {
   }
 }
 
-asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::box which, const std::string& peer,
+asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::queue which,
+                                                           const std::string& peer,
                                                            std::uint64_t from,
                                                            ilm::page_limit limit) {
   flawed_store& s = *store_;
@@ -137,7 +138,7 @@ asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::box which, const
     co_return found;
   }
   const auto& all =
-      which == ilm::box::outbox || is(flaw::one_box) ? at->second.outbox : at->second.inbox;
+      which == ilm::queue::outbox || is(flaw::one_queue) ? at->second.outbox : at->second.inbox;
   auto next = all.find(from);
   if (is(flaw::reads_from_the_first)) next = all.begin();
   if (is(flaw::reads_next_best)) next = all.lower_bound(from);
@@ -149,7 +150,7 @@ asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::box which, const
   for (; next != all.end() && found.size() < most; ++next) {
     ilm::stored_message m = next->second;
     if (s.damaged != 0 && m.index == s.damaged) {
-      if (is(flaw::damage_ends_the_box)) break;
+      if (is(flaw::damage_ends_the_queue)) break;
       if (is(flaw::damage_skipped)) continue;
       if (!is(flaw::damage_unnoticed)) {
         if (found.empty()) throw std::system_error(ilm::error::store_corrupt);
@@ -173,8 +174,8 @@ void flawed_backend::apply(flawed_store::content& to, const batch_type& b) const
     flawed_store::peer_record& s = to.peers[key(c.peer)];
     if (is(flaw::second_commit_replaces) && !c.outbox.empty()) s.outbox.clear();
     if (is(flaw::appended_not_erased)) erase(s, c.next);
-    append(s, ilm::box::outbox, c.outbox);
-    append(s, ilm::box::inbox, c.inbox);
+    append(s, ilm::queue::outbox, c.outbox);
+    append(s, ilm::queue::inbox, c.inbox);
     if (!is(flaw::appended_not_erased)) erase(s, c.next);
     bool cursors_only = c.outbox.empty() && c.inbox.empty();
     if (!cursors_only || !is(flaw::cursors_with_messages_only)) s.where = c.next;
@@ -182,8 +183,8 @@ void flawed_backend::apply(flawed_store::content& to, const batch_type& b) const
   }
 }
 
-void flawed_backend::append(flawed_store::peer_record& s, ilm::box which, page messages) const {
-  auto& to = which == ilm::box::outbox || is(flaw::one_box) ? s.outbox : s.inbox;
+void flawed_backend::append(flawed_store::peer_record& s, ilm::queue which, page messages) const {
+  auto& to = which == ilm::queue::outbox || is(flaw::one_queue) ? s.outbox : s.inbox;
   if (is(flaw::loses_last_of_batch) && messages.size() > 1) messages.pop_back();
   if (is(flaw::loses_first_of_batch) && messages.size() > 1) messages.erase(messages.begin());
   if (is(flaw::batch_of_5000) && messages.size() > 5000) messages.resize(5000);
@@ -213,7 +214,7 @@ void flawed_backend::erase(flawed_store::peer_record& s, const ilm::cursors& nex
   };
   if (!is(flaw::outbox_not_erased)) below(s.outbox, next.outbox_first);
   if (!is(flaw::inbox_not_erased)) {
-    below(s.inbox, is(flaw::erases_both_boxes) ? next.outbox_first : next.inbox_first);
+    below(s.inbox, is(flaw::erases_both_queues) ? next.outbox_first : next.inbox_first);
   }
 }
 

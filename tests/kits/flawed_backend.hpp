@@ -28,7 +28,7 @@ enum class flaw {
   loses_first_of_batch,
   turns_batch_round,
   second_commit_replaces,
-  one_box,
+  one_queue,
   one_peer,
   first_peer_only,
   contents_end_at_zero,
@@ -48,7 +48,7 @@ enum class flaw {
   outbox_not_erased,
   inbox_not_erased,
   erases_one_too_many,
-  erases_both_boxes,
+  erases_both_queues,
   appended_not_erased,
   beyond_not_erased,
   new_incarnation_not_kept,
@@ -84,7 +84,7 @@ enum class flaw {
   crash_leaves_half,
   damage_unnoticed,
   damage_skipped,
-  damage_ends_the_box,
+  damage_ends_the_queue,
   damaged_is_new,
   commit_never_completes,
   in_use_waits,
@@ -137,7 +137,7 @@ class flawed_backend {
 
   asio::awaitable<ilm::store_state<std::string>> open();
   asio::awaitable<void> commit(const batch_type& b);
-  asio::awaitable<page> read(ilm::box which, const std::string& peer, std::uint64_t from,
+  asio::awaitable<page> read(ilm::queue which, const std::string& peer, std::uint64_t from,
                              ilm::page_limit limit);
   asio::awaitable<void> close() {
     if (open_ && !is(flaw::close_keeps_lock)) store_->in_use = false;
@@ -149,7 +149,7 @@ class flawed_backend {
   bool is(flaw f) const noexcept { return flaw_ == f; }
   std::string key(std::string id) const;
   void apply(flawed_store::content& to, const batch_type& b) const;
-  void append(flawed_store::peer_record& s, ilm::box which, page messages) const;
+  void append(flawed_store::peer_record& s, ilm::queue which, page messages) const;
   void erase(flawed_store::peer_record& s, const ilm::cursors& next) const;
   asio::awaitable<void> turn() { co_await asio::post(*context_, asio::use_awaitable); }
 
@@ -170,7 +170,7 @@ struct flawed_stores {
   void fail_opens(unsigned n, bool on) { of(n)->fail_opens = on; }
   void fail_reads(unsigned n, bool on) { of(n)->fail_reads = on; }
   void fail_commits(unsigned n, bool on) { of(n)->fail_commits = on; }
-  void damage(unsigned n, ilm::box, const std::string&, std::uint64_t index) {
+  void damage(unsigned n, ilm::queue, const std::string&, std::uint64_t index) {
     of(n)->damaged = index;
   }
   void damage(unsigned n) { of(n)->unreadable = true; }

@@ -36,7 +36,7 @@ struct journals {
     file.seekp(20);
     file.put(byte);
   }
-  void damage(unsigned n, ilm::box, const std::string&, std::uint64_t) { damage(n); }
+  void damage(unsigned n, ilm::queue, const std::string&, std::uint64_t) { damage(n); }
 
   std::string path(unsigned n) {
     return folder / (std::to_string(n) + "." + std::to_string(generations[n]));

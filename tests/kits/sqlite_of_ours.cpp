@@ -51,8 +51,8 @@ class sqlite_stores {
     };
   }
 
-  void damage(unsigned n, ilm::box which, const std::string&, std::uint64_t index) {
-    std::string table = which == ilm::box::outbox ? "ilm_outbox" : "ilm_inbox";
+  void damage(unsigned n, ilm::queue which, const std::string&, std::uint64_t index) {
+    std::string table = which == ilm::queue::outbox ? "ilm_outbox" : "ilm_inbox";
     outsider(file(n), "UPDATE " + table +
                           " SET contents = zeroblob(length(contents)) WHERE key % (1 << 40) = " +
                           std::to_string(index));

@@ -251,9 +251,9 @@ inline lose_store() {
 
 inline take_copy() {
   copy_cursors(copy, stored[me]);
-  copy_boxes.outbox = store[me].outbox; copy_boxes.inbox = store[me].inbox &
+  copy_queues.outbox = store[me].outbox; copy_queues.inbox = store[me].inbox &
     ((1 << (4 * store[me].depth)) - 1);
-  copy_boxes.depth = store[me].depth;
+  copy_queues.depth = store[me].depth;
   ghost[me].vanished = ghost[me].accepted;
   copied = 1
 }
@@ -262,11 +262,11 @@ inline put_copy_back() {
   die();
   ghost[me].vanished = ghost[me].accepted & ~ghost[me].vanished;
   copy_cursors(stored[me], copy);
-  store[me].outbox = copy_boxes.outbox;
-  store[me].inbox = copy_boxes.inbox;
-  store[me].depth = copy_boxes.depth;
+  store[me].outbox = copy_queues.outbox;
+  store[me].inbox = copy_queues.inbox;
+  store[me].depth = copy_queues.depth;
   clear_cursors(copy);
-  copy_boxes.outbox = 0; copy_boxes.inbox = 0; copy_boxes.depth = 0;
+  copy_queues.outbox = 0; copy_queues.inbox = 0; copy_queues.depth = 0;
   /* The other store holds, or was acknowledged, what the copy does not know of. */
   ghost[me].evident = stored[1 - me].peer == stored[me].local_ &&
     (stored[1 - me].received >= stored[me].outbox_next ||

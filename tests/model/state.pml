@@ -35,7 +35,7 @@ typedef cursors {
 
 /* What a store holds besides: the epoch of each message of the outbox, two bits a sequence, and the
    codes of the messages of the inbox, four bits each, the first one lowest. */
-typedef boxes {
+typedef queues {
   unsigned outbox : 6;
   unsigned inbox : 24;
   unsigned depth : 3
@@ -128,13 +128,13 @@ typedef record {
 
 cursors stored[2];
 cursors current[2];
-boxes store[2];
+queues store[2];
 life a_life[2];
 record ghost[2];
 frame net[4];    /* net[2 * to], net[2 * to + 1]: under way to a side */
 frame out;       /* what is being sent; zero between two steps */
 cursors copy;    /* of one store */
-boxes copy_boxes;
+queues copy_queues;
 unsigned copied : 2;   /* 1: there is a copy, 2: it was put back */
 
 unsigned session_events : 3;

@@ -41,7 +41,7 @@ TEST_CASE("an acknowledgement of what was received stops resending; delivered al
   x.put(x.ack_frame(received));
   w.run_for(4s);
   CHECK(x.data().size() == 3);
-  CHECK(a.disk().size(ilm::box::outbox) == 3);
+  CHECK(a.disk().size(ilm::queue::outbox) == 3);
   x.put(x.ack_frame(x.ack_of(3, x.data_epoch())));
   w.run_for(100ms);
   CHECK(empty(a));

@@ -119,7 +119,7 @@ TEST_CASE("an acknowledgement of what was never sent is refused") {
   a.ranges.push_back(ilm::sequence_range{2, 3});
   s.refuses(s.x->ack_frame(a), ilm::error::acknowledged_unsent);
   auto stored = store_all(s.w, s.a, "x", {"kept"});
-  CHECK(s.a.disk().size(ilm::box::outbox) == 1);
+  CHECK(s.a.disk().size(ilm::queue::outbox) == 1);
 }
 
 TEST_CASE("an acknowledgement whose cursors contradict one another is refused") {

@@ -24,7 +24,7 @@ struct minimal_backend {
   static constexpr ilm::durability durable_to = ilm::durability::process;
   asio::awaitable<ilm::store_state<PeerId>> open();
   asio::awaitable<void> commit(const ilm::batch<PeerId>&);
-  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box, const PeerId&, std::uint64_t,
+  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::queue, const PeerId&, std::uint64_t,
                                                          ilm::page_limit);
   asio::awaitable<void> close();
 };
@@ -43,7 +43,7 @@ struct backend_without_close : minimal_backend<int> {
   void close() = delete;
 };
 struct backend_that_reads_one : minimal_backend<int> {
-  asio::awaitable<ilm::stored_message> read(ilm::box, const int&, std::uint64_t, ilm::page_limit);
+  asio::awaitable<ilm::stored_message> read(ilm::queue, const int&, std::uint64_t, ilm::page_limit);
 };
 struct backend_that_opens_at_once : minimal_backend<int> {
   ilm::store_state<int> open();

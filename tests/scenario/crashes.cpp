@@ -77,7 +77,7 @@ TEST_CASE("a send that was with the store when the messenger went is stored or n
     crash(w, a);
     w.run_for(10ms);
     CHECK(all_done(sent));
-    std::size_t stored = a.disk().size(ilm::box::outbox) + b.app().taken.size();
+    std::size_t stored = a.disk().size(ilm::queue::outbox) + b.app().taken.size();
     for (const auto& s : sent) {
       if (s->error) {
         CHECK(s->error == asio::error::operation_aborted);

@@ -36,7 +36,7 @@ TEST_CASE("a message to oneself is refused and leaves no trace", "[predecessor]"
   CHECK(to_self->error == ilm::error::send_to_self);
   w.run_for(1s);
   CHECK(a.app().taken.empty());
-  CHECK(a.disk().size(ilm::box::outbox) == 0);
+  CHECK(a.disk().size(ilm::queue::outbox) == 0);
 }
 
 TEST_CASE("acknowledgements clear the outbox", "[predecessor]") {
@@ -45,7 +45,7 @@ TEST_CASE("acknowledgements clear the outbox", "[predecessor]") {
   a.start();
   b.start();
   send_all(a, "b", numbered(50));
-  REQUIRE(w.until([&] { return a.disk().size(ilm::box::outbox) == 50; }));
+  REQUIRE(w.until([&] { return a.disk().size(ilm::queue::outbox) == 50; }));
   REQUIRE(w.until([&] { return empty(a) && empty(b); }));
   CHECK(b.app().texts() == numbered(50));
   CHECK(a.statistics_of("b").outbox_depth == 0);
@@ -92,7 +92,7 @@ TEST_CASE("a message to an unknown peer is kept until the peer appears", "[prede
   REQUIRE(w.until([&] { return sent->done; }));
   CHECK_FALSE(sent->error);
   w.run_for(24h);
-  CHECK(a.disk().size(ilm::box::outbox) == 1);
+  CHECK(a.disk().size(ilm::queue::outbox) == 1);
   b.start();
   REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == 1; }));
   CHECK(b.app().taken[0].text() == "for later");

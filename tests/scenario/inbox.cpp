@@ -11,19 +11,19 @@ using namespace test;
 
 namespace {
 
-using box = ilm::inbox<std::string>;
-using reading_messenger = ilm::messenger<backend, network, box>;
+using inbox = ilm::inbox<std::string>;
+using reading_messenger = ilm::messenger<backend, network, inbox>;
 
 struct reader {
   reader(world& w, const std::string& name, const store& disk)
       : node(std::make_unique<reading_messenger>(w.context, backend(disk), w.net.join(name),
                                                  incoming)) {}
 
-  box incoming;
+  inbox incoming;
   std::unique_ptr<reading_messenger> node;
 };
 
-asio::awaitable<void> read(box from, std::size_t count, std::vector<std::string>& into) {
+asio::awaitable<void> read(inbox from, std::size_t count, std::vector<std::string>& into) {
   while (count-- > 0) {
     message m = co_await from.receive();
     into.emplace_back(m.text());
@@ -40,11 +40,11 @@ TEST_CASE("a message counts as taken when a reader of the inbox has it") {
   reader b(w, "b", disk);
   store_all(w, a, "b", numbered(10));
   w.run_for(10s);
-  CHECK(a.disk().size(ilm::box::outbox) == 10);
+  CHECK(a.disk().size(ilm::queue::outbox) == 10);
   std::vector<std::string> texts;
   w.run(read(b.incoming, 4, texts));
   w.run_for(1s);
-  CHECK(a.disk().size(ilm::box::outbox) == 6);
+  CHECK(a.disk().size(ilm::queue::outbox) == 6);
   w.run(read(b.incoming, 6, texts));
   CHECK(texts == numbered(10));
   w.run_for(1s);
@@ -65,7 +65,7 @@ TEST_CASE("an inbox that is closed loses nothing: the next messenger delivers it
     w.run_for(100ms);
     b.incoming.close();
     w.run_for(10s);
-    CHECK(disk.size(ilm::box::inbox) == 7);
+    CHECK(disk.size(ilm::queue::inbox) == 7);
     CHECK_THROWS_AS(w.run(read(b.incoming, 1, texts)), std::system_error);
   }
   w.run_for(10ms);
@@ -88,7 +88,7 @@ TEST_CASE("a shutdown does not wait for a reader") {
   REQUIRE(w.until([&] { return left.has_value(); }, 2h));
   CHECK(clock::now() - before < 1s);
   CHECK(left->unread == 5);
-  CHECK(disk.size(ilm::box::inbox) == 5);
+  CHECK(disk.size(ilm::queue::inbox) == 5);
 }
 
 TEST_CASE("several readers share an inbox, each message to one of them") {

@@ -19,7 +19,7 @@ TEST_CASE("a failing handler holds the stream, and nothing overtakes") {
   store_all(w, a, "b", numbered(4));
   w.run_for(20ms);
   CHECK(b.app().texts() == numbered(1));
-  CHECK(a.disk().size(ilm::box::outbox) >= 3);
+  CHECK(a.disk().size(ilm::queue::outbox) >= 3);
   REQUIRE(w.until([&] { return empty(a) && empty(b); }));
   CHECK(b.app().texts() == numbered(4));
   CHECK(attempts == 6);
@@ -39,8 +39,8 @@ TEST_CASE("a message stays in the outbox until the application has taken it", "[
   b.start();
   store_all(w, a, "b", {"0"});
   w.run_for(10min);
-  CHECK(a.disk().size(ilm::box::outbox) == 1);
-  CHECK(b.disk().size(ilm::box::inbox) == 1);
+  CHECK(a.disk().size(ilm::queue::outbox) == 1);
+  CHECK(b.disk().size(ilm::queue::inbox) == 1);
   CHECK(a.statistics_of("b").delivered == 0);
   CHECK(a.statistics_of("b").in_flight == 0);
   ready = true;

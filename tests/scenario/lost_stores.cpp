@@ -94,14 +94,14 @@ TEST_CASE("what the old incarnation left in the inbox is delivered before the ne
     if (!ready) throw std::runtime_error("not yet");
   };
   store_all(w, a, "b", numbered(5));
-  REQUIRE(w.until([&] { return b.disk().size(ilm::box::inbox) == 5; }));
+  REQUIRE(w.until([&] { return b.disk().size(ilm::queue::inbox) == 5; }));
   w.run_for(100ms);
   crash(w, a);
   a.lose_store();
   a.start();
   store_all(w, a, "b", numbered(5, "new "));
   w.run_for(1s);
-  CHECK(b.disk().size(ilm::box::inbox) == 10);
+  CHECK(b.disk().size(ilm::queue::inbox) == 10);
   crash(w, b);
   b.start();
   w.run_for(1s);

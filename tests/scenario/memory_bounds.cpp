@@ -121,7 +121,7 @@ TEST_CASE(
   store_all(w, a, "b", numbered(1000));
   w.run_for(1min);
   CHECK(b.statistics_of("a").inbox_depth == 10);
-  CHECK(b.disk().size(ilm::box::inbox) == 10);
+  CHECK(b.disk().size(ilm::queue::inbox) == 10);
   CHECK(a.statistics_of("b").outbox_depth == 1000);
   busy = false;
   REQUIRE(w.until([&] { return empty(a); }, 10min));

@@ -116,7 +116,7 @@ TEST_CASE("nothing flows to or from a peer that was rolled back before it is a n
   store_all(s.w, s.a, "b", {"held"});
   s.w.run_for(1min);
   CHECK(s.b.app().texts() == numbered(6));
-  CHECK(s.a.disk().size(ilm::box::outbox) == 1);
+  CHECK(s.a.disk().size(ilm::queue::outbox) == 1);
   CHECK_FALSE(s.a.statistics_of("b").connected);
   s.b.store_faults().commit_error = {};
   REQUIRE(s.w.until([&] { return empty(s.a); }));

@@ -184,7 +184,7 @@ TEST_CASE("a resume acts as an acknowledgement: nothing is sent again", "[predec
   store_all(w, a, "b", numbered(10));
   w.run_for(15ms);
   REQUIRE(b.app().taken.size() == 10);
-  REQUIRE(a.disk().size(ilm::box::outbox) == 10);
+  REQUIRE(a.disk().size(ilm::queue::outbox) == 10);
   w.net.disconnect("a", "b");
   w.run_for(1s);
   w.net.unblock("b", "a");

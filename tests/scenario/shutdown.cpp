@@ -61,7 +61,7 @@ TEST_CASE("a shutdown ends with its timeout and tells what stays", "[predecessor
   CHECK(clock::now() - before < 4s);
   CHECK(r.delivered == 0);
   CHECK(r.undelivered == 10);
-  CHECK(a.disk().size(ilm::box::outbox) == 10);
+  CHECK(a.disk().size(ilm::queue::outbox) == 10);
 }
 
 TEST_CASE("a shutdown waits for a store that takes its time without spinning") {
@@ -80,7 +80,7 @@ TEST_CASE("a shutdown waits for a store that takes its time without spinning") {
   int steps = 0;
   REQUIRE(w.until([&] { return *ended || ++steps == 5000; }, 10s));
   CHECK(*ended);
-  CHECK(a.disk().size(ilm::box::outbox) == 0);
+  CHECK(a.disk().size(ilm::queue::outbox) == 0);
 }
 
 TEST_CASE("what arrives during the last batch of a shutdown is not counted as unread") {
@@ -98,8 +98,8 @@ TEST_CASE("what arrives during the last batch of a shutdown is not counted as un
   b.send("a", "too late to be stored");
   REQUIRE(w.until([&] { return result->has_value(); }, 10s));
   CHECK((*result)->unread == 0);
-  CHECK(a.disk().size(ilm::box::inbox) == 0);
-  CHECK(b.disk().size(ilm::box::outbox) == 1);
+  CHECK(a.disk().size(ilm::queue::inbox) == 0);
+  CHECK(b.disk().size(ilm::queue::outbox) == 1);
 }
 
 TEST_CASE("a second shutdown after a timed-out one tells the same truth") {
@@ -140,7 +140,7 @@ TEST_CASE("sends fail from the moment when a shutdown began") {
   REQUIRE(refused->done);
   CHECK(refused->error == ilm::error::shut_down);
   REQUIRE(w.until([&] { return *ended; }));
-  CHECK(a.disk().size(ilm::box::outbox) == 3);
+  CHECK(a.disk().size(ilm::queue::outbox) == 3);
 }
 
 TEST_CASE("a shutdown cleans up: nothing is left to run, and the store is free", "[predecessor]") {
@@ -195,7 +195,7 @@ TEST_CASE("a shutdown counts what the application has not taken") {
   b.start();
   b.app().check = [](const message&) { throw std::runtime_error("not now"); };
   send_all(a, "b", numbered(7));
-  REQUIRE(w.until([&] { return b.disk().size(ilm::box::inbox) == 7; }));
+  REQUIRE(w.until([&] { return b.disk().size(ilm::queue::inbox) == 7; }));
   report r = w.run(b.shutdown(1s));
   CHECK(r.unread == 7);
   CHECK(r.undelivered == 0);

@@ -49,7 +49,7 @@ void require_holds(Store& s, const expectation& e, const typename Store::state& 
   }
   REQUIRE(state.peers.size() == 1);
   REQUIRE(state.peers[0].second == e.where);
-  REQUIRE(texts_of(s.read(ilm::box::outbox, "bob", e.where.outbox_first)) == e.texts);
+  REQUIRE(texts_of(s.read(ilm::queue::outbox, "bob", e.where.outbox_first)) == e.texts);
 }
 
 }  // namespace
@@ -84,7 +84,7 @@ TEST_CASE(
         std::error_code failed = s.commit_error(b);
         if (failed) {
           REQUIRE(failed.category() == ilm::sqlite_category());
-          REQUIRE(texts_of(s.read(ilm::box::outbox, "bob", expected.where.outbox_first)) ==
+          REQUIRE(texts_of(s.read(ilm::queue::outbox, "bob", expected.where.outbox_first)) ==
                   expected.texts);
           sick = false;  // somebody made room
         } else {
@@ -123,7 +123,7 @@ TEST_CASE("sqlite: a read that fails is an error, and the store opens when the d
     hand_driven<> s(place / "s.db", on_fault_disk());
     std::error_code failed = s.open_error();
     if (!failed) {
-      failed = s.error_of([&] { s.read(ilm::box::outbox, "bob", expected.where.outbox_first); });
+      failed = s.error_of([&] { s.read(ilm::queue::outbox, "bob", expected.where.outbox_first); });
     }
     disk.verdict = nullptr;
     if (hit) CHECK(failed == std::errc::io_error);

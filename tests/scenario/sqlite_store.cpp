@@ -60,15 +60,15 @@ TEST_CASE("sqlite: a committed message is there after the end of the store, howe
   REQUIRE(state.peers.size() == 2);
   CHECK(state.peers[0] == std::pair<std::string, ilm::cursors>("bob", bob));
   CHECK(state.peers[1] == std::pair<std::string, ilm::cursors>("eve", eve));
-  CHECK(s.read(ilm::box::outbox, "bob", 1).empty());
-  std::vector<ilm::stored_message> page = s.read(ilm::box::outbox, "bob", 2);
+  CHECK(s.read(ilm::queue::outbox, "bob", 1).empty());
+  std::vector<ilm::stored_message> page = s.read(ilm::queue::outbox, "bob", 2);
   CHECK(texts_of(page) == strings{"one", std::string(100'000, 'x')});
   CHECK(page[0].index == 2);
   CHECK(page[0].sequence == 2);
   CHECK(page[0].epoch == 7);
-  CHECK(texts_of(s.read(ilm::box::outbox, "eve", 1)) == strings{"for eve"});
-  CHECK(s.read(ilm::box::inbox, "bob", 1).empty());
-  CHECK(s.read(ilm::box::outbox, "nobody", 1).empty());
+  CHECK(texts_of(s.read(ilm::queue::outbox, "eve", 1)) == strings{"for eve"});
+  CHECK(s.read(ilm::queue::inbox, "bob", 1).empty());
+  CHECK(s.read(ilm::queue::outbox, "nobody", 1).empty());
 }
 
 TEST_CASE("sqlite: a page ends at its bounds, and has a message if there is one") {
@@ -77,12 +77,12 @@ TEST_CASE("sqlite: a page ends at its bounds, and has a message if there is one"
   s.open();
   ilm::cursors c;
   s.commit(append("bob", c, {"0123456789", "0123456789", "0123456789", ""}));
-  CHECK(s.read(ilm::box::outbox, "bob", 1, 2).size() == 2);
-  CHECK(s.read(ilm::box::outbox, "bob", 3, 2).size() == 2);
-  CHECK(s.read(ilm::box::outbox, "bob", 5, 2).empty());
-  CHECK(s.read(ilm::box::outbox, "bob", 1, 10, 20).size() == 2);
-  CHECK(s.read(ilm::box::outbox, "bob", 1, 10, 19).size() == 1);
-  CHECK(s.read(ilm::box::outbox, "bob", 1, 10, 1).size() == 1);
+  CHECK(s.read(ilm::queue::outbox, "bob", 1, 2).size() == 2);
+  CHECK(s.read(ilm::queue::outbox, "bob", 3, 2).size() == 2);
+  CHECK(s.read(ilm::queue::outbox, "bob", 5, 2).empty());
+  CHECK(s.read(ilm::queue::outbox, "bob", 1, 10, 20).size() == 2);
+  CHECK(s.read(ilm::queue::outbox, "bob", 1, 10, 19).size() == 1);
+  CHECK(s.read(ilm::queue::outbox, "bob", 1, 10, 1).size() == 1);
 }
 
 TEST_CASE("sqlite: a store of the first version is upgraded when it is opened") {
@@ -115,7 +115,7 @@ TEST_CASE("sqlite: a store of the first version is upgraded when it is opened") 
     auto state = s.open();
     REQUIRE(state.peers.size() == 1);
     CHECK(state.peers[0] == std::pair<std::string, ilm::cursors>("bob", c));
-    CHECK(texts_of(s.read(ilm::box::outbox, "bob", 1)) == strings{"one", "two"});
+    CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == strings{"one", "two"});
   }
   CHECK(outsider(place / "s.db", "SELECT version FROM ilm_store") == "2");
 }
@@ -155,8 +155,8 @@ TEST_CASE("sqlite: random changes leave the same as in a store in memory") {
       CHECK(s->open().peers.size() == peers.size());
     }
     for (const auto& [name, c] : peers) {
-      for (ilm::box which : {ilm::box::outbox, ilm::box::inbox}) {
-        std::uint64_t from = which == ilm::box::outbox ? c.outbox_first : c.inbox_first;
+      for (ilm::queue which : {ilm::queue::outbox, ilm::queue::inbox}) {
+        std::uint64_t from = which == ilm::queue::outbox ? c.outbox_first : c.inbox_first;
         std::vector<ilm::stored_message> left = model.read(which, name, from, 50);
         std::vector<ilm::stored_message> right = s->read(which, name, from, 50);
         REQUIRE(texts_of(left) == texts_of(right));
@@ -183,18 +183,18 @@ TEST_CASE("sqlite: nothing is special about the index at which keys begin anew")
   strings found;
   std::uint64_t from = turn - 2;
   for (int reads = 0; reads < 4 && found.size() < 4; ++reads) {
-    for (const std::string& text : texts_of(s.read(ilm::box::outbox, "bob", from))) {
+    for (const std::string& text : texts_of(s.read(ilm::queue::outbox, "bob", from))) {
       found.push_back(text);
       ++from;
     }
   }
   CHECK(found == numbers(4));
   s.commit(erase("bob", c, turn + 1));
-  CHECK(texts_of(s.read(ilm::box::outbox, "bob", turn + 1)) == strings{"3"});
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", turn + 1)) == strings{"3"});
   CHECK(outsider(place / "s.db", "SELECT count(*) FROM ilm_outbox") == "3");
 }
 
-TEST_CASE("sqlite: a box can be erased to any index, however far above, and goes on there") {
+TEST_CASE("sqlite: a queue can be erased to any index, however far above, and goes on there") {
   temporary_directory place;
   store_type s(place / "s.db");
   s.open();
@@ -205,8 +205,8 @@ TEST_CASE("sqlite: a box can be erased to any index, however far above, and goes
   for (std::uint64_t first : {turn + 1, 3 * turn + 2, std::uint64_t{1} << 63}) {
     bob.outbox_first = bob.outbox_next = first;
     s.commit(append("bob", bob, {"next", "last"}));
-    CHECK(texts_of(s.read(ilm::box::outbox, "bob", first)) == strings{"next", "last"});
-    CHECK(s.read(ilm::box::outbox, "bob", first - turn).empty());
+    CHECK(texts_of(s.read(ilm::queue::outbox, "bob", first)) == strings{"next", "last"});
+    CHECK(s.read(ilm::queue::outbox, "bob", first - turn).empty());
   }
   CHECK(outsider(place / "s.db", "SELECT count(*) FROM ilm_outbox") == "2");
 }
@@ -313,7 +313,7 @@ TEST_CASE("sqlite: a database of the application's own can host the tables") {
   }
   store_type s(file, hosted());
   s.open();
-  CHECK(texts_of(s.read(ilm::box::outbox, "bob", 1)) == numbers(3));
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == numbers(3));
   CHECK(outsider(file, "SELECT count(*) FROM t") == "2");
   CHECK(outsider(file, "PRAGMA application_id") == "77");
 }
@@ -354,10 +354,10 @@ TEST_CASE("sqlite: a message that was changed on the disk ends the page before i
                "INSERT INTO ilm_outbox SELECT key - 1, sequence, epoch, time, checksum, contents "
                "FROM ilm_outbox WHERE sequence = 4");
   outsider(place / "s.db", damage);
-  CHECK(texts_of(s.read(ilm::box::outbox, "bob", 1)) == numbers(2));
-  CHECK(store_type::error_of([&] { s.read(ilm::box::outbox, "bob", 3); }) ==
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == numbers(2));
+  CHECK(store_type::error_of([&] { s.read(ilm::queue::outbox, "bob", 3); }) ==
         ilm::error::store_corrupt);
-  CHECK(texts_of(s.read(ilm::box::outbox, "bob", 4)) == strings{"3", "4"});
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 4)) == strings{"3", "4"});
 }
 
 TEST_CASE("sqlite: a missing message ends a page, and its successor does not take its place") {
@@ -367,8 +367,8 @@ TEST_CASE("sqlite: a missing message ends a page, and its successor does not tak
   ilm::cursors c;
   s.commit(append("bob", c, numbers(5)));
   outsider(place / "s.db", "DELETE FROM ilm_outbox WHERE sequence = 3");
-  CHECK(texts_of(s.read(ilm::box::outbox, "bob", 1)) == numbers(2));
-  CHECK(s.read(ilm::box::outbox, "bob", 3).empty());
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == numbers(2));
+  CHECK(s.read(ilm::queue::outbox, "bob", 3).empty());
 }
 
 TEST_CASE("sqlite: cursors or an identity that were changed on the disk are an error, never new") {
@@ -402,11 +402,11 @@ TEST_CASE("sqlite: a drained store gives its space back") {
   s.commit(erase("bob", c, c.outbox_next));
   // It does so when nothing else waits: read until it has.
   for (int i = 0; i < 100'000 && std::filesystem::file_size(file) > 6'000'000; ++i) {
-    s.read(ilm::box::outbox, "bob", 1);
+    s.read(ilm::queue::outbox, "bob", 1);
   }
   CHECK(std::filesystem::file_size(file) < 6'000'000);
   s.commit(append("bob", c, {"and goes on"}));
-  CHECK(s.read(ilm::box::outbox, "bob", c.outbox_next - 1).size() == 1);
+  CHECK(s.read(ilm::queue::outbox, "bob", c.outbox_next - 1).size() == 1);
 }
 
 TEST_CASE("sqlite: a store that is closed or was never opened says so") {
@@ -440,7 +440,7 @@ TEST_CASE("sqlite: a context that is destroyed with a commit under way leaves al
     }
     store_type again(place / "s.db");
     again.open();
-    std::size_t found = again.read(ilm::box::outbox, "bob", 1, 2000).size();
+    std::size_t found = again.read(ilm::queue::outbox, "bob", 1, 2000).size();
     CHECK((found == 0 || found == 1000));
   }
 }

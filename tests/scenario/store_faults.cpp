@@ -13,14 +13,14 @@ const std::error_code disk_full = std::make_error_code(std::errc::no_space_on_de
 
 }  // namespace
 
-TEST_CASE("a message that cannot be read is named in each box, though both fail alike") {
+TEST_CASE("a message that cannot be read is named in each queue, though both fail alike") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.app().check = [](const message&) { throw std::runtime_error("not now"); };
   a.start();
   b.start();
   REQUIRE(all_stored(store_all(w, b, "a", {"in"})));
-  REQUIRE(w.until([&] { return a.disk().size(ilm::box::inbox) == 1; }));
+  REQUIRE(w.until([&] { return a.disk().size(ilm::queue::inbox) == 1; }));
   crash(w, b);
   REQUIRE(all_stored(store_all(w, a, "b", {"out"})));
   crash(w, a);
@@ -77,7 +77,7 @@ TEST_CASE("a full disk at the receiver holds the stream and then lets it go on")
   store_all(w, a, "b", {"1", "2"});
   w.run_for(5min);
   CHECK(b.app().texts() == numbered(1));
-  CHECK(a.disk().size(ilm::box::outbox) == 2);
+  CHECK(a.disk().size(ilm::queue::outbox) == 2);
   b.store_faults().commit_error = {};
   REQUIRE(w.until([&] { return empty(a) && empty(b); }));
   CHECK(b.app().texts() == numbered(3));
@@ -216,7 +216,7 @@ TEST_CASE("sends gather in one commit while the store is busy with another") {
   }
   w.run_for(50ms);
   CHECK(all_stored(all));
-  CHECK(a.disk().size(ilm::box::outbox) == 5000);
+  CHECK(a.disk().size(ilm::queue::outbox) == 5000);
   CHECK(a.store_faults().commits - before <= 15);
 }
 
@@ -271,7 +271,7 @@ TEST_CASE("a commit that throws an error of value 0 has failed") {
   CHECK(lost[0]->error == std::errc::io_error);
   CHECK(a.count(ilm::event_kind::store_failed) == 1);
   a.store_faults().watch = {};
-  CHECK(a.disk().size(ilm::box::outbox) == 1);
+  CHECK(a.disk().size(ilm::queue::outbox) == 1);
 }
 
 TEST_CASE("a backlog is read and sent while a commit takes its time") {

@@ -19,9 +19,9 @@ asio::awaitable<void> send_numbers(messenger& from, std::string to, int count) {
   for (int i = 0; i < count; ++i) co_await from.send_to(to, std::to_string(i));
 }
 
-asio::awaitable<void> take_numbers(inbox box, int count, int& taken, bool& ordered) {
+asio::awaitable<void> take_numbers(inbox from, int count, int& taken, bool& ordered) {
   while (taken < count) {
-    ilm::message<std::string> m = co_await box.receive();
+    ilm::message<std::string> m = co_await from.receive();
     if (m.text() != std::to_string(taken)) ordered = false;
     ++taken;
   }

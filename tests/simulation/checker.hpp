@@ -72,7 +72,7 @@ class checker {
   // Inputs from disks.
 
   void handle_commit(std::size_t at, const stored_batch& change);
-  void handle_unreadable(std::size_t at, ilm::box which, std::size_t peer, std::uint64_t index);
+  void handle_unreadable(std::size_t at, ilm::queue which, std::size_t peer, std::uint64_t index);
   /// The process at `at` ended. `before` and `after` are its disk's content: equal after a crash,
   /// different after a power cut, a loss or an old copy.
   void handle_end(std::size_t at, const image& before, const image& after);
@@ -146,7 +146,7 @@ class checker {
     nanoseconds at{};
     std::size_t reader = 0;
     unsigned process = 0;
-    ilm::box which{};
+    ilm::queue which{};
     std::size_t peer = 0;
     std::uint64_t index = 0;
     std::uint64_t sequence = 0;

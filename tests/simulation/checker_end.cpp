@@ -111,14 +111,14 @@ void checker::finish_unread(std::size_t at, unsigned process, nanoseconds end) {
         list != reported_.end() &&
         std::any_of(list->second.begin(), list->second.end(), [&](const reported_event& t) {
           const ilm::sequence_range& r =
-              u.which == ilm::box::outbox ? t.event.outbound : t.event.inbound;
+              u.which == ilm::queue::outbox ? t.event.outbound : t.event.inbound;
           return t.process == process && t.event.error == ilm::error::store_corrupt &&
                  (r.contains(u.sequence) || r.contains(u.index));
         });
     if (!found) {
       fail("unreported unreadable message",
            peer_name(at) + " cannot read " +
-               (u.which == ilm::box::outbox ? "its message to " : "the message from ") +
+               (u.which == ilm::queue::outbox ? "its message to " : "the message from ") +
                peer_name(u.peer) + " with sequence " + std::to_string(u.sequence) +
                ", and no event names it" + summary());
     }

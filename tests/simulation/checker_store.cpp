@@ -108,7 +108,7 @@ void checker::store_inbox(std::size_t at, std::size_t from,
   }
 }
 
-void checker::handle_unreadable(std::size_t at, ilm::box which, std::size_t peer,
+void checker::handle_unreadable(std::size_t at, ilm::queue which, std::size_t peer,
                                 std::uint64_t index) {
   unread_message u;
   u.at = now();
@@ -118,7 +118,7 @@ void checker::handle_unreadable(std::size_t at, ilm::box which, std::size_t peer
   u.peer = peer;
   u.index = u.sequence = index;
   const image::peer_record* stored = peer_record_at(*disks_[at], peer);
-  if (which == ilm::box::inbox && stored != nullptr) {
+  if (which == ilm::queue::inbox && stored != nullptr) {
     u.sequence = stored->inbox[index - stored->inbox.front().index].sequence;
   }
   unread_.push_back(u);

@@ -83,7 +83,7 @@ player::player(const plan& p, const playing& how)
       checker_->handle_commit(i, change);
     });
     actors_[i]->store.watch_unreadable(
-        [this, i](ilm::box which, const peer_id& peer, std::uint64_t index) {
+        [this, i](ilm::queue which, const peer_id& peer, std::uint64_t index) {
           note(actors_[i]->name, " cannot read index ", index, " of ", peer);
           checker_->handle_unreadable(i, which, number_of(peer), index);
         });

@@ -49,7 +49,7 @@ class peer_store {
 
   asio::awaitable<ilm::store_state<peer_id>> open() { return store_.open(); }
   asio::awaitable<void> commit(const ilm::batch<peer_id>& change);
-  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box which, const peer_id& peer,
+  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::queue which, const peer_id& peer,
                                                          std::uint64_t from,
                                                          ilm::page_limit limit) {
     return store_.read(which, peer, from, limit);

@@ -187,11 +187,11 @@ void player::flip(std::size_t a, std::size_t b, bool inbox, std::uint64_t which)
   const image& content = actors_[a]->store.content();
   auto stored = content.peers.find(peer_name(b));
   if (stored == content.peers.end()) return;
-  ilm::box box = inbox ? ilm::box::inbox : ilm::box::outbox;
-  const auto& messages = stored->second.of(box);
+  ilm::queue source = inbox ? ilm::queue::inbox : ilm::queue::outbox;
+  const auto& messages = stored->second.of(source);
   if (messages.empty()) return;
   ++out_.totals.flipped_bits;
-  actors_[a]->store.flip(box, peer_name(b), messages[which % messages.size()].index);
+  actors_[a]->store.flip(source, peer_name(b), messages[which % messages.size()].index);
 }
 
 void player::cure(std::size_t a) {

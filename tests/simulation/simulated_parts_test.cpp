@@ -304,7 +304,7 @@ TEST_CASE("a full disk takes no more messages, and a flipped bit makes one unrea
   std::size_t page_size = 0;
   auto read = [&](std::uint64_t from) -> asio::awaitable<void> {
     std::string peer = "b";
-    auto page = co_await at.read(ilm::box::outbox, peer, from, ilm::page_limit(10, 1000));
+    auto page = co_await at.read(ilm::queue::outbox, peer, from, ilm::page_limit(10, 1000));
     page_size = page.size();
   };
   run(s, [](store& to) -> asio::awaitable<void> { co_await to.open(); }(at));
@@ -312,7 +312,7 @@ TEST_CASE("a full disk takes no more messages, and a flipped bit makes one unrea
   CHECK_FALSE(run(s, write(at, 1)));
   CHECK(run(s, write(at, 3)) == std::errc::no_space_on_device);
   CHECK(d.content().messages() == 2);
-  d.flip(ilm::box::outbox, "b", 2);
+  d.flip(ilm::queue::outbox, "b", 2);
   CHECK_FALSE(run(s, read(1)));
   CHECK(page_size == 1);
   CHECK(run(s, read(2)) == ilm::error::store_corrupt);

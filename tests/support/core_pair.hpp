@@ -44,12 +44,12 @@ struct model_store {
     inbox.erase(inbox.begin(), inbox.lower_bound(where.inbox_first));
   }
 
-  static std::vector<stored_message> read(const std::map<std::uint64_t, stored_message>& box,
+  static std::vector<stored_message> read(const std::map<std::uint64_t, stored_message>& queue,
                                           const page_request& wanted) {
     std::vector<stored_message> page;
     std::size_t size = 0;
     std::uint64_t index = wanted.from;
-    for (auto at = box.find(index); at != box.end() && at->first == index; ++at, ++index) {
+    for (auto at = queue.find(index); at != queue.end() && at->first == index; ++at, ++index) {
       size += at->second.contents.size();
       if (page.size() == wanted.messages || (size > wanted.bytes && !page.empty())) break;
       page.push_back(at->second);
@@ -201,7 +201,7 @@ class core_side {
  private:
   bool read_page() {
     page_read_ =
-        model_store::read(page_->source() == box::outbox ? disk.outbox : disk.inbox, *page_);
+        model_store::read(page_->source() == queue::outbox ? disk.outbox : disk.inbox, *page_);
     return true;
   }
 

@@ -80,8 +80,9 @@ class hand_driven {
 
   state open() { return run(backend_->open()); }
   void commit(const ilm::batch<std::string>& b) { run(backend_->commit(b)); }
-  std::vector<ilm::stored_message> read(ilm::box which, const std::string& peer, std::uint64_t from,
-                                        std::size_t messages = 1000, std::size_t bytes = 1 << 20) {
+  std::vector<ilm::stored_message> read(ilm::queue which, const std::string& peer,
+                                        std::uint64_t from, std::size_t messages = 1000,
+                                        std::size_t bytes = 1 << 20) {
     return run(backend_->read(which, peer, from, ilm::page_limit(messages, bytes)));
   }
   void close() { run(backend_->close()); }

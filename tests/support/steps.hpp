@@ -44,7 +44,7 @@ inline sends store_all(world& w, peer& from, const std::string& to,
 
 /// Whether the store holds no message to or from anybody.
 inline bool empty(peer& p) {
-  return p.disk().size(ilm::box::outbox) == 0 && p.disk().size(ilm::box::inbox) == 0;
+  return p.disk().size(ilm::queue::outbox) == 0 && p.disk().size(ilm::queue::inbox) == 0;
 }
 
 /// Ends the messenger and lets the context run what that posted; no time passes.

@@ -39,7 +39,7 @@ class hasty_backend {
     }
   }
 
-  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::box which, const std::string& peer,
+  asio::awaitable<std::vector<ilm::stored_message>> read(ilm::queue which, const std::string& peer,
                                                          std::uint64_t from,
                                                          ilm::page_limit limit) {
     co_await wait_until_stored();

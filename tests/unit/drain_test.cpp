@@ -85,7 +85,7 @@ void finish(core_side& s, drainer& d, timestamp now) {
   }
   for (const page_request& r : std::exchange(d.pages, {})) {
     s->handle_page(
-        r, model_store::read(r.source() == box::outbox ? s.disk.outbox : s.disk.inbox, r), now);
+        r, model_store::read(r.source() == queue::outbox ? s.disk.outbox : s.disk.inbox, r), now);
   }
   if (std::exchange(d.delivery, nullptr) != nullptr) s->handle_consumed(now);
 }

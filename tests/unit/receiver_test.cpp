@@ -26,7 +26,7 @@ options small() {
 struct rig {
   explicit rig(options settings = small()) : o(settings), r(o) { write(); }
   rig(options settings, const rig& before)
-      : o(settings), box(before.box), stored(before.stored), r(o) {
+      : o(settings), inbox(before.inbox), stored(before.stored), r(o) {
     r.restore(stored);
   }
 
@@ -47,10 +47,10 @@ struct rig {
   void committed(const std::vector<stored_message>& batch) {
     for (const stored_message& m : batch) {
       CHECK(m.index == stored.inbox_next + static_cast<std::uint64_t>(&m - batch.data()));
-      box.emplace(m.index, m);
+      inbox.emplace(m.index, m);
     }
     stored = riding;
-    box.erase(box.begin(), box.lower_bound(stored.inbox_first));
+    inbox.erase(inbox.begin(), inbox.lower_bound(stored.inbox_first));
     r.complete_commit();
   }
   void commit() { committed(stage()); }
@@ -60,7 +60,7 @@ struct rig {
     auto wanted = r.next_page();
     if (!wanted) return false;
     std::vector<stored_message> found;
-    for (auto at = box.find(wanted->from); at != box.end() && found.size() < wanted->messages;
+    for (auto at = inbox.find(wanted->from); at != inbox.end() && found.size() < wanted->messages;
          ++at) {
       found.push_back(at->second);
     }
@@ -82,7 +82,7 @@ struct rig {
   }
 
   options o;
-  std::map<std::uint64_t, stored_message> box;
+  std::map<std::uint64_t, stored_message> inbox;
   cursors stored, riding;
   receiver r;
 };
@@ -326,7 +326,7 @@ TEST_CASE("what an earlier life left is read from the store, in pages, and hande
   CHECK_FALSE(g.r.next_page());
   g.commit();
   CHECK(g.stored.delivered() == 12);
-  CHECK(g.box.empty());
+  CHECK(g.inbox.empty());
 }
 
 TEST_CASE("a page of the inbox that was asked for earlier is ignored") {
@@ -335,7 +335,7 @@ TEST_CASE("a page of the inbox that was asked for earlier is ignored") {
   before.commit();
   rig g(small(), before);
   std::vector<stored_message> page;
-  for (auto& [at, m] : g.box) page.push_back(m);
+  for (auto& [at, m] : g.inbox) page.push_back(m);
   g.r.handle_page(std::span(page).first(2));
   CHECK_FALSE(g.r.next_page());
   g.r.handle_page(std::span(page).first(2));
@@ -351,7 +351,7 @@ TEST_CASE("a page that begins elsewhere than asked hands over nothing") {
   for (std::uint64_t s = 1; s <= 4; ++s) before.feed(s, "a");
   before.commit();
   rig g(small(), before);
-  std::vector<stored_message> page{g.box.at(2), g.box.at(3)};
+  std::vector<stored_message> page{g.inbox.at(2), g.inbox.at(3)};
   g.r.handle_page(page);
   CHECK(g.r.next_delivery() == nullptr);
 }

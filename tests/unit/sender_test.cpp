@@ -51,7 +51,7 @@ struct rig {
     std::vector<submission> sends;
     for (std::size_t i = 0; i < count; ++i, ++next) {
       sends.emplace_back(send_id{next}, bytes(std::string(size, 'x')));
-      box.emplace(next, stored_message(next, next, epoch, sends.back().contents));
+      outbox.emplace(next, stored_message(next, next, epoch, sends.back().contents));
     }
     if (!silently) s.handle_committed(first, epoch, sends);
   }
@@ -75,7 +75,7 @@ struct rig {
     if (!wanted) return false;
     std::vector<stored_message> found;
     std::size_t size = 0;
-    for (auto at = box.find(wanted->from); at != box.end(); ++at) {
+    for (auto at = outbox.find(wanted->from); at != outbox.end(); ++at) {
       size += at->second.contents.size();
       if (found.size() == wanted->messages || (size > wanted->bytes && !found.empty())) break;
       found.push_back(at->second);
@@ -106,8 +106,8 @@ struct rig {
     a.received = received;
     a.delivered = delivered;
     a.received_bytes = counted;
-    for (std::uint64_t i = count_from; i <= received && box.contains(i); ++i) {
-      a.received_bytes += box.at(i).contents.size();
+    for (std::uint64_t i = count_from; i <= received && outbox.contains(i); ++i) {
+      a.received_bytes += outbox.at(i).contents.size();
     }
     return a;
   }
@@ -133,7 +133,7 @@ struct rig {
   std::vector<std::byte> out;
   random_source random{1};
   sender s;
-  std::map<std::uint64_t, stored_message> box;
+  std::map<std::uint64_t, stored_message> outbox;
   std::uint64_t next = 1;
   std::uint64_t counted = 0;
   std::uint64_t count_from = 1;
@@ -487,9 +487,9 @@ TEST_CASE("what is committed while a page is under way comes once, from one of b
   REQUIRE(wanted);
   CHECK(wanted->from == 1);
   std::vector<stored_message> page;
-  for (auto& [at, m] : r.box) page.push_back(m);
+  for (auto& [at, m] : r.outbox) page.push_back(m);
   r.commit(5);  // does not follow what is in memory
-  for (auto& [at, m] : r.box) {
+  for (auto& [at, m] : r.outbox) {
     if (at > 10) page.push_back(m);
   }
   r.s.handle_page(page);
@@ -504,7 +504,7 @@ TEST_CASE("a page of the outbox that was asked for earlier is ignored") {
   r.restore(1);
   r.open();
   std::vector<stored_message> page;
-  for (auto& [at, m] : r.box) page.push_back(m);
+  for (auto& [at, m] : r.outbox) page.push_back(m);
   // The peer confirmed more than was known when the page was asked for.
   REQUIRE_FALSE(r.take(r.ack(4, 4)));
   r.s.handle_page(page);

@@ -41,9 +41,9 @@ class memory_backend {
   }
 
   /// How many messages the store holds, over all peers.
-  std::size_t size(box queue) const {
+  std::size_t size(queue which) const {
     auto lock = store_->lock();
-    return store_->size(queue);
+    return store_->size(which);
   }
 
   asio::awaitable<store_state<PeerId>> open() {
@@ -69,11 +69,11 @@ class memory_backend {
     co_return;
   }
 
-  asio::awaitable<std::vector<stored_message>> read(box queue, const PeerId& peer,
+  asio::awaitable<std::vector<stored_message>> read(queue which, const PeerId& peer,
                                                     std::uint64_t from, page_limit limit) {
     require_open();
     auto lock = store_->lock();
-    co_return store_->read(queue, &peer, from, limit);
+    co_return store_->read(which, &peer, from, limit);
   }
 
   asio::awaitable<void> close() {

@@ -66,9 +66,9 @@ class sqlite_backend {
     return store_->commit(std::move(encoded));
   }
 
-  asio::awaitable<std::vector<stored_message>> read(box queue, const PeerId& peer,
+  asio::awaitable<std::vector<stored_message>> read(queue which, const PeerId& peer,
                                                     std::uint64_t from, page_limit limit) {
-    return store_->read(queue, encode(peer), from, limit);
+    return store_->read(which, encode(peer), from, limit);
   }
 
   asio::awaitable<void> close() { return store_->close(); }

@@ -17,7 +17,7 @@
 
 namespace ilm {
 
-/// A delivery to wait on: `message<PeerId> m = co_await box.receive()`. A message counts as
+/// A delivery to wait on: `message<PeerId> m = co_await inbox.receive()`. A message counts as
 /// consumed when a receive has it. Copies are handles to one inbox; it may serve several messengers
 /// and readers, on any threads.
 template <class PeerId>

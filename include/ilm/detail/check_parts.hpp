@@ -72,7 +72,7 @@ struct assert_backend {
                 "ilm::batch<PeerId>&)`");
   static_assert(has_read<B, PeerId>,
                 "this is no ilm::backend: it lacks `asio::awaitable<std::vector<"
-                "ilm::stored_message>> read(ilm::box, const PeerId&, std::uint64_t, "
+                "ilm::stored_message>> read(ilm::queue, const PeerId&, std::uint64_t, "
                 "ilm::page_limit)`");
   static_assert(has_close<B>, "this is no ilm::backend: it lacks `asio::awaitable<void> close()`");
 };

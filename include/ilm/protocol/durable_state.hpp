@@ -164,7 +164,7 @@ class durable_state {
 
   cursors stored_;
   std::optional<cursors> in_commit_;
-  /// Of these, the streams move the cursors of the boxes themselves.
+  /// Of these, the streams move the cursors of the queues themselves.
   cursors memory_;
   std::uint64_t baseline_delivered_;
   timestamp cursor_commit_at_ = never;

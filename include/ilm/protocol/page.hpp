@@ -16,14 +16,16 @@ enum class page_purpose : std::uint8_t {
 
 inline constexpr std::size_t page_purposes = 3;
 
-/// A request for messages of a box.
+/// A request for messages of a queue.
 struct page_request {
   page_purpose purpose = page_purpose::outbox;
   std::uint64_t from = 0;  ///< the index of the first
   std::size_t messages = 0;
   std::size_t bytes = 0;
 
-  box source() const noexcept { return purpose == page_purpose::inbox ? box::inbox : box::outbox; }
+  queue source() const noexcept {
+    return purpose == page_purpose::inbox ? queue::inbox : queue::outbox;
+  }
 };
 
 }  // namespace ilm::protocol

@@ -40,7 +40,7 @@ class page_schedule {
     if (std::exchange(at(r.purpose).reported, failure) == failure) return std::nullopt;
     event_record e(event_kind::store_failed, reason);
     if (reason != error::store_corrupt) return e;
-    bool inbox = r.source() == box::inbox;
+    bool inbox = r.source() == queue::inbox;
     bool offset = inbox && r.from >= stored.stream_start;
     std::uint64_t sequence = r.from + (offset ? stored.stream_offset : 0);
     (inbox ? e.inbound : e.outbound) = sequence_range{sequence, sequence};

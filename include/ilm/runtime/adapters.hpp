@@ -67,7 +67,7 @@ class store_adapter final : public store_port {
     batch_.changes.clear();
   }
 
-  asio::awaitable<std::vector<stored_message>> read(box source, const peer_name& peer,
+  asio::awaitable<std::vector<stored_message>> read(queue source, const peer_name& peer,
                                                     std::uint64_t from, page_limit limit) override {
     return backend_.read(source, id_of<PeerId>(peer), from, limit);
   }

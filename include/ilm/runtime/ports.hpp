@@ -47,7 +47,7 @@ class store_port {
   virtual asio::awaitable<void> commit() = 0;
   virtual void clear() noexcept = 0;
 
-  virtual asio::awaitable<std::vector<stored_message>> read(box source, const peer_name& peer,
+  virtual asio::awaitable<std::vector<stored_message>> read(queue source, const peer_name& peer,
                                                             std::uint64_t from,
                                                             page_limit limit) = 0;
   virtual asio::awaitable<void> close() = 0;

@@ -42,7 +42,7 @@ namespace ilm::testing {
 /// | `crash_at(n, step)`             | the next commit of store n ends at its `step`-th write,    |
 /// |                                 | from 0, as if by a crash, whether or not it throws. A      |
 /// |                                 | `crash(n)` follows. No effect if it has fewer writes       |
-/// | `damage(n, box, peer, index)`   | flips a bit of that message in the closed store n          |
+/// | `damage(n, queue, peer, index)` | flips a bit of that message in the closed store n          |
 /// | `damage(n)`                     | makes the closed store n unreadable                        |
 /// | `one_handle`, a `bool` constant | true if the store is in the handle and goes with it        |
 ///

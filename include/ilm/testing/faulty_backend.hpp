@@ -67,7 +67,7 @@ class faulty_backend {
     report(*f, store_faults::operation::commit, true);
   }
 
-  asio::awaitable<std::vector<stored_message>> read(box which, const PeerId& peer,
+  asio::awaitable<std::vector<stored_message>> read(queue which, const PeerId& peer,
                                                     std::uint64_t from, page_limit limit) {
     std::shared_ptr<store_faults> f = faults_;
     ++f->reads;

@@ -45,8 +45,8 @@ struct disk_behaviour {
 template <class PeerId>
 struct disk_image {
   struct peer_record {
-    const std::deque<stored_message>& of(box which) const {
-      return which == box::outbox ? outbox : inbox;
+    const std::deque<stored_message>& of(queue which) const {
+      return which == queue::outbox ? outbox : inbox;
     }
 
     cursors where;
@@ -128,7 +128,7 @@ class simulated_disk {
   void lose() { put_back(image()); }
 
   /// Flips a bit of a stored message: reading it fails with error::store_corrupt until `repair`.
-  void flip(box which, const PeerId& peer, std::uint64_t index) {
+  void flip(queue which, const PeerId& peer, std::uint64_t index) {
     core_->bad.insert(place(which, peer, index));
   }
   void repair() { core_->bad.clear(); }
@@ -138,7 +138,7 @@ class simulated_disk {
     core_->committed = std::move(f);
   }
   /// Called with each message that could not be read because a bit had flipped.
-  void watch_unreadable(std::function<void(box, const PeerId&, std::uint64_t index)> f) {
+  void watch_unreadable(std::function<void(queue, const PeerId&, std::uint64_t index)> f) {
     core_->unreadable = std::move(f);
   }
   std::uint64_t commits() const noexcept { return core_->commits; }
@@ -147,7 +147,7 @@ class simulated_disk {
  private:
   template <class>
   friend class simulated_store;
-  using place = std::tuple<box, PeerId, std::uint64_t>;
+  using place = std::tuple<queue, PeerId, std::uint64_t>;
 
   struct core {
     void apply(const batch<PeerId>& change) {
@@ -176,7 +176,7 @@ class simulated_disk {
     std::uint64_t commits = 0;
     std::uint64_t failures = 0;
     std::function<void(const batch<PeerId>&)> committed;
-    std::function<void(box, const PeerId&, std::uint64_t)> unreadable;
+    std::function<void(queue, const PeerId&, std::uint64_t)> unreadable;
   };
 
   std::shared_ptr<core> core_;
@@ -226,7 +226,7 @@ class simulated_store {
     co_await pause(c->how.answer_time);
   }
 
-  asio::awaitable<std::vector<stored_message>> read(box which, const PeerId& peer,
+  asio::awaitable<std::vector<stored_message>> read(queue which, const PeerId& peer,
                                                     std::uint64_t from, page_limit limit) {
     std::shared_ptr<core> c = core_;
     require_open(*c);

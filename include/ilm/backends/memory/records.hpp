@@ -15,8 +15,8 @@ namespace ilm::detail {
 
 /// The record of a memory_store for one peer.
 struct memory_record {
-  const std::deque<stored_message>& messages(box queue) const {
-    return queue == box::outbox ? outbox : inbox;
+  const std::deque<stored_message>& messages(queue which) const {
+    return which == queue::outbox ? outbox : inbox;
   }
 
   cursors current;
@@ -48,9 +48,9 @@ class memory_records final : public memory_store {
     return all;
   }
 
-  std::size_t size(box queue) const override {
+  std::size_t size(queue which) const override {
     std::size_t sum = 0;
-    for (const auto& [peer, r] : records_) sum += r.messages(queue).size();
+    for (const auto& [peer, r] : records_) sum += r.messages(which).size();
     return sum;
   }
 
@@ -68,12 +68,12 @@ class memory_records final : public memory_store {
     r.current = next;
   }
 
-  std::vector<stored_message> read(box queue, const void* peer, std::uint64_t from,
+  std::vector<stored_message> read(queue which, const void* peer, std::uint64_t from,
                                    page_limit limit) const override {
     std::vector<stored_message> page;
     auto at = records_.find(peer);
     if (at == records_.end()) return page;
-    const std::deque<stored_message>& messages = at->second.messages(queue);
+    const std::deque<stored_message>& messages = at->second.messages(which);
     auto next =
         std::lower_bound(messages.begin(), messages.end(), from,
                          [](const stored_message& m, std::uint64_t i) { return m.index < i; });

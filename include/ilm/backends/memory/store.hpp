@@ -38,12 +38,12 @@ class memory_store {
 
   /// The cursors of all peers, in the order of their ids. The ids are the store's.
   virtual contents list() const = 0;
-  virtual std::size_t size(box queue) const = 0;
+  virtual std::size_t size(queue which) const = 0;
   virtual void set_incarnation(const incarnation& local) = 0;
   virtual void apply(const void* peer, const cursors& next,
                      const std::vector<stored_message>& outbox,
                      const std::vector<stored_message>& inbox) = 0;
-  virtual std::vector<stored_message> read(box queue, const void* peer, std::uint64_t from,
+  virtual std::vector<stored_message> read(queue which, const void* peer, std::uint64_t from,
                                            page_limit limit) const = 0;
 };
 

@@ -50,7 +50,8 @@ class encoded_store {
   virtual ~encoded_store() = default;
   virtual asio::awaitable<incarnation> open(const peer_visitor& add_peer) = 0;
   virtual asio::awaitable<void> commit(encoded_batch change) = 0;
-  virtual asio::awaitable<std::vector<stored_message>> read(box queue, std::vector<std::byte> peer,
+  virtual asio::awaitable<std::vector<stored_message>> read(queue which,
+                                                            std::vector<std::byte> peer,
                                                             std::uint64_t from,
                                                             page_limit limit) = 0;
   virtual asio::awaitable<void> close() = 0;

@@ -40,10 +40,10 @@ inline std::uint32_t peer_row_checksum(std::uint64_t id, std::span<const std::by
   return crc32c(stored, crc32c(name, crc32c(big_endian(id))));
 }
 
-inline std::uint32_t message_row_checksum(box queue, std::uint64_t id, const stored_message& m,
+inline std::uint32_t message_row_checksum(queue which, std::uint64_t id, const stored_message& m,
                                           std::span<const std::byte> contents) noexcept {
   std::array<std::byte, 33> head{};
-  head[0] = static_cast<std::byte>(queue);
+  head[0] = static_cast<std::byte>(which);
   std::size_t at = 1;
   for (std::uint64_t value : {id, m.index, m.sequence, m.epoch}) {
     std::array<std::byte, 8> encoded = big_endian(value);

@@ -115,10 +115,10 @@ class sqlite_store {
     if (before.id > maximum_peer_row) throw std::system_error(sqlite_error::too_many_peers);
     std::uint64_t now = unix_milliseconds();
     // Erase first: an appended message may take the key of an erased one, 2^40 below.
-    erase(box::outbox, before.id, before.outbox_first, next.outbox_first);
-    erase(box::inbox, before.id, before.inbox_first, next.inbox_first);
-    append(box::outbox, before.id, next.outbox_first, outbox, now);
-    append(box::inbox, before.id, next.inbox_first, inbox, now);
+    erase(queue::outbox, before.id, before.outbox_first, next.outbox_first);
+    erase(queue::inbox, before.id, before.inbox_first, next.inbox_first);
+    append(queue::outbox, before.id, next.outbox_first, outbox, now);
+    append(queue::inbox, before.id, next.inbox_first, inbox, now);
     cursors::encoded encoded = next.encode();
     sqlite_statement& store = known != peers_.end() ? statements_.set_peer : statements_.add_peer;
     store.bind(1, before.id).bind(2, encoded).bind(3, peer_row_checksum(before.id, name, encoded));
@@ -129,15 +129,15 @@ class sqlite_store {
 
   /// See the concept ilm::backend. Whatever stops a page short stops it before the message that is
   /// missing or damaged.
-  std::vector<stored_message> read(box queue, std::span<const std::byte> name, std::uint64_t from,
+  std::vector<stored_message> read(queue which, std::span<const std::byte> name, std::uint64_t from,
                                    page_limit limit) {
     std::vector<stored_message> page;
     auto known = peers_.find(text_of_name(name));
     if (known == peers_.end()) return page;
     const peer_record& where = known->second;
-    if (from < (queue == box::outbox ? where.outbox_first : where.inbox_first)) return page;
+    if (from < (which == queue::outbox ? where.outbox_first : where.inbox_first)) return page;
     std::uint64_t id = where.id;
-    sqlite_statement& s = statements_.read[index_of(queue)];
+    sqlite_statement& s = statements_.read[index_of(which)];
     sqlite_reset reset(s);
     s.bind(1, row_key(id, from)).bind(2, row_key(id, ~std::uint64_t{0}));
     s.bind(3, std::min<std::uint64_t>(limit.messages, maximum_page_messages));
@@ -146,7 +146,7 @@ class sqlite_store {
       if (s.number(0) != row_key(id, index)) break;
       std::span<const std::byte> contents = s.blob(4);
       stored_message m(index, s.number(1), s.number(2), bytes());
-      if (s.number(3) != message_row_checksum(queue, id, m, contents)) {
+      if (s.number(3) != message_row_checksum(which, id, m, contents)) {
         if (page.empty()) throw std::system_error(error::store_corrupt);
         break;
       }
@@ -201,26 +201,26 @@ class sqlite_store {
     return {database_, schema_};
   }
 
-  static std::size_t index_of(box queue) noexcept { return queue == box::outbox ? 0 : 1; }
+  static std::size_t index_of(queue which) noexcept { return which == queue::outbox ? 0 : 1; }
   static std::uint64_t unix_milliseconds() {
     auto since = std::chrono::system_clock::now().time_since_epoch();
     return static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
   }
 
-  void append(box queue, std::uint64_t id, std::uint64_t first,
+  void append(queue which, std::uint64_t id, std::uint64_t first,
               std::span<const stored_message> messages, std::uint64_t now) {
-    sqlite_statement& s = statements_.insert[index_of(queue)];
+    sqlite_statement& s = statements_.insert[index_of(which)];
     for (const stored_message& m : messages) {
       if (m.index < first) continue;
       std::span<const std::byte> contents = m.contents.view();
       s.bind(1, row_key(id, m.index)).bind(2, m.sequence).bind(3, m.epoch).bind(4, now);
-      s.bind(5, message_row_checksum(queue, id, m, contents)).bind(6, contents).run();
+      s.bind(5, message_row_checksum(which, id, m, contents)).bind(6, contents).run();
     }
   }
 
-  void erase(box queue, std::uint64_t id, std::uint64_t from, std::uint64_t to) {
-    sqlite_statement& s = statements_.erase[index_of(queue)];
+  void erase(queue which, std::uint64_t id, std::uint64_t from, std::uint64_t to) {
+    sqlite_statement& s = statements_.erase[index_of(which)];
     // A queue that goes on that far above is left empty.
     if (to > from && to - from > row_index_mask) to = from + row_index_mask + 1;
     while (from < to) {

@@ -54,13 +54,13 @@ class threaded_sqlite_store final : public encoded_store {
     co_await thread_->run(executor, work);
   }
 
-  asio::awaitable<std::vector<stored_message>> read(box queue, std::vector<std::byte> peer,
+  asio::awaitable<std::vector<stored_message>> read(queue which, std::vector<std::byte> peer,
                                                     std::uint64_t from, page_limit limit) override {
     asio::any_io_executor executor = co_await asio::this_coro::executor;
     require_thread();
     const std::vector<std::byte>* name = &peer;
-    auto work = [this, queue, name, from, limit] {
-      return opened().read(queue, *name, from, limit);
+    auto work = [this, which, name, from, limit] {
+      return opened().read(which, *name, from, limit);
     };
     co_return co_await thread_->run(executor, work);
   }

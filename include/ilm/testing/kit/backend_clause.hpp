@@ -12,7 +12,7 @@ enum class backend_clause : std::uint8_t {
   completed_commit,
   whole_batch,
   next_commit,
-  boxes_apart,
+  queues_apart,
   peers_apart,
   several_peers,
   contents,
@@ -66,7 +66,7 @@ inline std::string_view text_of(backend_clause c) noexcept {
       return "commit: keeps every message of a batch, from the first to the last, in order";
     case backend_clause::next_commit:
       return "commit: appends after what earlier commits left, and leaves that as it is";
-    case backend_clause::boxes_apart:
+    case backend_clause::queues_apart:
       return "commit, read: the outbox and the inbox of a peer are two queues";
     case backend_clause::peers_apart:
       return "commit, read: each peer has queues of its own";
@@ -93,7 +93,7 @@ inline std::string_view text_of(backend_clause c) noexcept {
     case backend_clause::read_nothing:
       return "read: gives an empty page, and no error, where nothing is: beyond the last, below "
              "the "
-             "first, in an empty box, for an unknown peer";
+             "first, in an empty queue, for an unknown peer";
     case backend_clause::erase_outbox:
       return "commit: erases the outbox messages below `next.outbox_first`, and nothing else";
     case backend_clause::erase_inbox:
@@ -101,7 +101,7 @@ inline std::string_view text_of(backend_clause c) noexcept {
     case backend_clause::erase_with_append:
       return "commit: a batch may append and erase at once, also what it appends";
     case backend_clause::erase_all:
-      return "commit: a box may be erased to its end and beyond; it is appended to from there";
+      return "commit: a queue may be erased to its end and beyond; it is appended to from there";
     case backend_clause::new_incarnation:
       return "open: `local` is the incarnation that the batch created, for good";
     case backend_clause::cursors:

@@ -53,10 +53,10 @@ class backend_faults {
       lacks(clause::crash_keeps_completed, "crash(store)");
       lacks(clause::crash_whole_or_not, "crash(store), and crash_at(store, step)");
     }
-    if constexpr (requires(factory & f, const peer_id& p) { f.damage(1U, box::outbox, p, 1U); }) {
+    if constexpr (requires(factory & f, const peer_id& p) { f.damage(1U, queue::outbox, p, 1U); }) {
       fixture_.attempt(clause::damaged_message, [&] { damaged_message(); });
     } else {
-      lacks(clause::damaged_message, "damage(store, box, peer, index)");
+      lacks(clause::damaged_message, "damage(store, queue, peer, index)");
     }
     if constexpr (requires(factory & f) { f.damage(1U); }) {
       fixture_.attempt(clause::damaged_store, [&] { damaged_store(); });
@@ -75,17 +75,17 @@ class backend_faults {
     s.commit(s.compose()
                  .create_incarnation()
                  .peer(a_)
-                 .append(box::outbox, 6)
-                 .append(box::inbox, 4)
+                 .append(queue::outbox, 6)
+                 .append(queue::inbox, 4)
                  .done());
-    s.commit(s.compose().peer(b_).append(box::inbox, 2).done());
+    s.commit(s.compose().peer(b_).append(queue::inbox, 2).done());
   }
 
   /// A batch that does all that a batch can do.
   batch<peer_id> change(const store& s) const {
     auto next = s.compose();
-    next.peer(a_).append(box::outbox, 3, 5000).append(box::inbox, 2).erase(box::outbox, 5);
-    next.erase(box::inbox, 3).peer(b_).append(box::outbox, 2).erase(box::inbox, 2);
+    next.peer(a_).append(queue::outbox, 3, 5000).append(queue::inbox, 2).erase(queue::outbox, 5);
+    next.erase(queue::inbox, 3).peer(b_).append(queue::outbox, 2).erase(queue::inbox, 2);
     return next.done();
   }
 
@@ -115,7 +115,7 @@ class backend_faults {
     store s(fixture_);
     fill(s);
     fixture_.factory().fail_reads(s.number(), true);
-    auto r = s.read(s.own(), box::outbox, a_, 1, page_limit(10, 1000));
+    auto r = s.read(s.own(), queue::outbox, a_, 1, page_limit(10, 1000));
     fixture_.factory().fail_reads(s.number(), false);
     if (!r->failed) {
       throw found{clause::failed_read,
@@ -165,7 +165,8 @@ class backend_faults {
     }
     store first(fixture_);
     first.open_new();
-    expect_failure(first, first.compose().create_incarnation().peer(a_).append(box::outbox).done());
+    expect_failure(first,
+                   first.compose().create_incarnation().peer(a_).append(queue::outbox).done());
     store::expect(first.compare(first.model, first.reopen()), clause::failed_commit_stays_undone,
                   "opened again after its first commit failed: ");
   }
@@ -178,7 +179,7 @@ class backend_faults {
       batch<peer_id> failing = change(s);
       expect_failure(s, failing);
       auto other = s.compose();
-      other.peer(a_).append(box::outbox, 1).peer(b_).append(box::inbox, 4);
+      other.peer(a_).append(queue::outbox, 1).peer(b_).append(queue::inbox, 4);
       const batch<peer_id>& next = same_batch ? failing : other.done();
       auto r = s.commit(s.own(), next);
       if (r->failed) {
@@ -214,7 +215,7 @@ class backend_faults {
       auto state = after_crash(s);
       store::expect(s.compare(s.model, state), clause::crash_keeps_completed, "after a crash, ");
       s.expect_messages(clause::crash_keeps_completed);
-      s.commit(round % 2 == 0 ? s.compose().peer(a_).append(box::outbox, 3, 100).done()
+      s.commit(round % 2 == 0 ? s.compose().peer(a_).append(queue::outbox, 3, 100).done()
                               : change(s));
     }
   }
@@ -275,7 +276,7 @@ class backend_faults {
       bool completed = !write->failed;
       expect_either(s, s.model, after, completed,
                     "after a crash at step " + std::to_string(step) + " of a commit, ");
-      s.commit(s.compose().peer(b_).append(box::outbox, 2).done());
+      s.commit(s.compose().peer(b_).append(queue::outbox, 2).done());
       s.expect_messages(clause::commit_after_failure);
       if (completed) return;
     }
@@ -284,7 +285,7 @@ class backend_faults {
   // Damage, done while the store is closed.
 
   void damaged_message() {
-    for (box which : {box::outbox, box::inbox}) {
+    for (queue which : {queue::outbox, queue::inbox}) {
       for (std::uint64_t index : {1U, 3U}) {
         store s(fixture_);
         s.open();
@@ -305,7 +306,7 @@ class backend_faults {
     }
   }
 
-  void expect_found(store& s, box which, std::uint64_t index) {
+  void expect_found(store& s, queue which, std::uint64_t index) {
     std::string at = "message " + std::to_string(index) + " of four is damaged: ";
     for (std::uint64_t from = 1; from <= index; ++from) {
       auto r = s.read(s.own(), which, a_, from, page_limit(10, 1U << 20));

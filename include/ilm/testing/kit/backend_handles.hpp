@@ -44,13 +44,13 @@ class backend_handles {
     s.open_new();
     s.commit(s.compose().create_incarnation().done());
     s.expect_state(s.reopen());
-    s.commit(s.compose().peer(a_).append(box::outbox).done());
+    s.commit(s.compose().peer(a_).append(queue::outbox).done());
     s.expect_state(s.reopen());
     s.expect_state(s.reopen());
     store with_the_rest(fixture_);
     with_the_rest.open_new();
     with_the_rest.commit(
-        with_the_rest.compose().create_incarnation().peer(a_).append(box::inbox).done());
+        with_the_rest.compose().create_incarnation().peer(a_).append(queue::inbox).done());
     with_the_rest.expect_state(with_the_rest.reopen());
   }
 
@@ -59,8 +59,8 @@ class backend_handles {
     s.open_new();
     s.commit(s.compose().create_incarnation().done());
     for (int round = 0; round < 3; ++round) {
-      s.commit(s.compose().peer(a_).append(box::outbox, 3, 40).append(box::inbox, 1).done());
-      s.commit(s.compose().peer(b_).append(box::inbox, 2, 3000).done());
+      s.commit(s.compose().peer(a_).append(queue::outbox, 3, 40).append(queue::inbox, 1).done());
+      s.commit(s.compose().peer(b_).append(queue::inbox, 2, 3000).done());
       s.expect_state(s.reopen());
       s.expect_messages(clause::reopened_messages);
     }
@@ -72,8 +72,8 @@ class backend_handles {
     s.commit(s.compose().create_incarnation().peer(a_).done());
     for (int round = 0; round < 4; ++round) {
       s.expect_state(s.reopen());
-      s.commit(s.compose().peer(a_).append(box::outbox).peer(b_).done());
-      if (round % 2 == 0) s.commit(s.compose().peer(a_).erase(box::inbox, 7U).done());
+      s.commit(s.compose().peer(a_).append(queue::outbox).peer(b_).done());
+      if (round % 2 == 0) s.commit(s.compose().peer(a_).erase(queue::inbox, 7U).done());
     }
   }
 
@@ -82,12 +82,12 @@ class backend_handles {
     s.open_new();
     s.commit(s.compose().create_incarnation().done());
     for (const peer_id& id : fixture_.ids()) {
-      s.commit(s.compose().peer(id).append(box::outbox).done());
+      s.commit(s.compose().peer(id).append(queue::outbox).done());
     }
     store::expect(s.compare(s.model, s.reopen()), clause::every_peer);
     store::expect(s.compare_messages(s.model), clause::every_peer);
     auto again = s.compose();
-    for (const peer_id& id : fixture_.ids()) again.peer(id).append(box::inbox);
+    for (const peer_id& id : fixture_.ids()) again.peer(id).append(queue::inbox);
     s.commit(again.done());
     store::expect(s.compare(s.model, s.reopen()), clause::every_peer);
     store::expect(s.compare_messages(s.model), clause::every_peer);
@@ -99,15 +99,15 @@ class backend_handles {
     s.commit(s.compose()
                  .create_incarnation()
                  .peer(a_)
-                 .append(box::outbox, 6)
-                 .append(box::inbox, 6)
+                 .append(queue::outbox, 6)
+                 .append(queue::inbox, 6)
                  .done());
     for (auto [outbox, inbox] : {std::pair(3U, 1U), std::pair(3U, 5U), std::pair(7U, 7U)}) {
-      s.commit(s.compose().peer(a_).erase(box::outbox, outbox).erase(box::inbox, inbox).done());
+      s.commit(s.compose().peer(a_).erase(queue::outbox, outbox).erase(queue::inbox, inbox).done());
       s.expect_state(s.reopen());
       s.expect_messages(clause::reopened_erasure);
     }
-    s.commit(s.compose().peer(a_).append(box::outbox, 2).done());
+    s.commit(s.compose().peer(a_).append(queue::outbox, 2).done());
     s.expect_state(s.reopen());
     s.expect_messages(clause::reopened_erasure);
   }
@@ -125,8 +125,8 @@ class backend_handles {
     s.commit(s.compose()
                  .create_incarnation()
                  .peer(a_)
-                 .append(box::outbox, 2)
-                 .append(box::inbox, 1)
+                 .append(queue::outbox, 2)
+                 .append(queue::inbox, 1)
                  .done());
   }
 
@@ -148,7 +148,7 @@ class backend_handles {
     fill(s);
     handle second = fixture_.make(s.number());
     expect_refused(s, second, clause::store_in_use, "");
-    s.commit(s.compose().peer(a_).append(box::outbox).done());
+    s.commit(s.compose().peer(a_).append(queue::outbox).done());
     s.expect_messages(clause::store_in_use);
     second.reset();
     handle third = fixture_.make(s.number());
@@ -164,7 +164,7 @@ class backend_handles {
     s.demand("close", s.close(s.own()));
     s.own() = second;
     store::expect(s.compare(s.model, s.open()), clause::open_again);
-    s.commit(s.compose().peer(a_).append(box::inbox).done());
+    s.commit(s.compose().peer(a_).append(queue::inbox).done());
     s.expect_messages(clause::open_again);
   }
 
@@ -205,7 +205,7 @@ class backend_handles {
       store::expect(s.compare(s.model, *opened->value), clause::destroying_frees,
                     "after an open handle is destroyed, ");
       s.expect_messages(clause::destroying_frees);
-      s.commit(s.compose().peer(a_).append(box::outbox).done());
+      s.commit(s.compose().peer(a_).append(queue::outbox).done());
     }
   }
 
@@ -215,7 +215,7 @@ class backend_handles {
     s.own() = std::make_shared<backend_type>(std::move(*s.own()));
     fill(s);
     s.own() = std::make_shared<backend_type>(std::move(*s.own()));
-    s.commit(s.compose().peer(a_).append(box::inbox).done());
+    s.commit(s.compose().peer(a_).append(queue::inbox).done());
     s.expect_messages(clause::moved_handle);
     if constexpr (!Fixture::one_handle) {
       handle second = fixture_.make(s.number());

@@ -22,11 +22,11 @@ class backend_messages {
 
   void run() {
     fixture_.require(clause::new_store, [&] { new_store(); });
-    fixture_.require(clause::completed_commit, [&] { one(box::outbox); });
-    fixture_.require(clause::completed_commit, [&] { one(box::inbox); });
+    fixture_.require(clause::completed_commit, [&] { one(queue::outbox); });
+    fixture_.require(clause::completed_commit, [&] { one(queue::inbox); });
     fixture_.attempt(clause::whole_batch, [&] { whole_batch(); });
     fixture_.attempt(clause::next_commit, [&] { next_commit(); });
-    fixture_.attempt(clause::boxes_apart, [&] { boxes_apart(); });
+    fixture_.attempt(clause::queues_apart, [&] { queues_apart(); });
     fixture_.attempt(clause::peers_apart, [&] { peers_apart(); });
     fixture_.attempt(clause::several_peers, [&] { several_peers(); });
     fixture_.attempt(clause::contents, [&] { contents(); });
@@ -47,7 +47,7 @@ class backend_messages {
     if (!state.peers.empty()) throw typename store::found{clause::new_store, "it has peers"};
   }
 
-  void one(box which) {
+  void one(queue which) {
     store s(fixture_);
     s.open_new();
     s.commit(s.compose().create_incarnation().peer(a_).append(which).done());
@@ -60,8 +60,8 @@ class backend_messages {
     s.commit(s.compose()
                  .create_incarnation()
                  .peer(a_)
-                 .append(box::outbox, 7)
-                 .append(box::inbox, 5)
+                 .append(queue::outbox, 7)
+                 .append(queue::inbox, 5)
                  .done());
     s.expect_messages(clause::whole_batch);
   }
@@ -71,22 +71,22 @@ class backend_messages {
     s.open_new();
     s.commit(s.compose().create_incarnation().done());
     for (std::size_t count : {2U, 1U, 3U}) {
-      s.commit(s.compose().peer(a_).append(box::outbox, count).done());
+      s.commit(s.compose().peer(a_).append(queue::outbox, count).done());
       s.expect_messages(clause::next_commit);
-      s.commit(s.compose().peer(a_).append(box::inbox, count).done());
+      s.commit(s.compose().peer(a_).append(queue::inbox, count).done());
       s.expect_messages(clause::next_commit);
     }
     s.commit(s.compose().peer(a_).done());
     s.expect_messages(clause::next_commit);
   }
 
-  void boxes_apart() {
+  void queues_apart() {
     store s(fixture_);
     s.open_new();
-    s.commit(s.compose().create_incarnation().peer(a_).append(box::outbox, 4).done());
-    s.expect_messages(clause::boxes_apart);
-    s.commit(s.compose().peer(a_).append(box::inbox, 2).done());
-    s.expect_messages(clause::boxes_apart);
+    s.commit(s.compose().create_incarnation().peer(a_).append(queue::outbox, 4).done());
+    s.expect_messages(clause::queues_apart);
+    s.commit(s.compose().peer(a_).append(queue::inbox, 2).done());
+    s.expect_messages(clause::queues_apart);
   }
 
   void peers_apart() {
@@ -95,10 +95,10 @@ class backend_messages {
     s.commit(s.compose()
                  .create_incarnation()
                  .peer(a_)
-                 .append(box::outbox, 3)
-                 .append(box::inbox, 2)
+                 .append(queue::outbox, 3)
+                 .append(queue::inbox, 2)
                  .done());
-    s.commit(s.compose().peer(b_).append(box::outbox, 1).append(box::inbox, 4).done());
+    s.commit(s.compose().peer(b_).append(queue::outbox, 1).append(queue::inbox, 4).done());
     s.expect_messages(clause::peers_apart);
   }
 
@@ -108,14 +108,14 @@ class backend_messages {
     s.commit(s.compose()
                  .create_incarnation()
                  .peer(a_)
-                 .append(box::outbox, 2)
+                 .append(queue::outbox, 2)
                  .peer(b_)
-                 .append(box::inbox)
+                 .append(queue::inbox)
                  .done());
     s.expect_messages(clause::several_peers);
-    s.commit(s.compose().peer(b_).append(box::outbox).peer(a_).append(box::inbox, 3).done());
+    s.commit(s.compose().peer(b_).append(queue::outbox).peer(a_).append(queue::inbox, 3).done());
     s.expect_messages(clause::several_peers);
-    s.commit(s.compose().peer(b_).append(box::inbox, 2).done());
+    s.commit(s.compose().peer(b_).append(queue::inbox, 2).done());
     s.expect_messages(clause::several_peers);
   }
 
@@ -135,7 +135,7 @@ class backend_messages {
     texts.emplace_back();
     auto first = s.compose();
     first.create_incarnation();
-    for (box which : {box::outbox, box::inbox}) {
+    for (queue which : {queue::outbox, queue::inbox}) {
       for (const std::string& text : texts) first.peer(a_).put(which, bytes(text));
     }
     s.commit(first.done());
@@ -152,7 +152,7 @@ class backend_messages {
           (std::uint64_t{1} << 53) - 1, (std::uint64_t{1} << 63) - 1,
           ~std::uint64_t{0} - (std::uint64_t{1} << 32) - 2}) {
       auto next = s.compose();
-      for (box which : {box::outbox, box::inbox})
+      for (queue which : {queue::outbox, queue::inbox})
         next.peer(a_).erase(which, first).append(which, 3);
       s.commit(next.done());
       s.expect_messages(clause::numbers);
@@ -162,11 +162,11 @@ class backend_messages {
   void large_batch() {
     store s(fixture_);
     s.open_new();
-    s.commit(s.compose().create_incarnation().peer(a_).append(box::outbox, 10'000, 40).done());
+    s.commit(s.compose().create_incarnation().peer(a_).append(queue::outbox, 10'000, 40).done());
     s.expect_messages(clause::large_batch);
-    s.commit(s.compose().peer(a_).append(box::inbox, 4, 2U << 20).done());
+    s.commit(s.compose().peer(a_).append(queue::inbox, 4, 2U << 20).done());
     s.expect_messages(clause::large_batch);
-    s.commit(s.compose().peer(a_).erase(box::outbox, 9'990).erase(box::inbox, 4).done());
+    s.commit(s.compose().peer(a_).erase(queue::outbox, 9'990).erase(queue::inbox, 4).done());
     s.expect_messages(clause::large_batch);
   }
 

@@ -35,8 +35,8 @@ class backend_reading {
   }
 
   void run_erasure() {
-    fixture_.attempt(clause::erase_outbox, [&] { erase(clause::erase_outbox, box::outbox); });
-    fixture_.attempt(clause::erase_inbox, [&] { erase(clause::erase_inbox, box::inbox); });
+    fixture_.attempt(clause::erase_outbox, [&] { erase(clause::erase_outbox, queue::outbox); });
+    fixture_.attempt(clause::erase_inbox, [&] { erase(clause::erase_inbox, queue::inbox); });
     fixture_.attempt(clause::erase_with_append, [&] { erase_with_append(); });
     fixture_.attempt(clause::erase_all, [&] { erase_all(); });
   }
@@ -48,25 +48,25 @@ class backend_reading {
   }
 
  private:
-  /// Ten messages in each box, of 100 bytes, the first three erased.
+  /// Ten messages in each queue, of 100 bytes, the first three erased.
   void fill(store& s) {
     s.open_new();
     auto first = s.compose();
     first.create_incarnation();
-    for (box which : {box::outbox, box::inbox}) first.peer(a_).append(which, 10, 100);
+    for (queue which : {queue::outbox, queue::inbox}) first.peer(a_).append(which, 10, 100);
     s.commit(first.done());
-    s.commit(s.compose().peer(a_).erase(box::outbox, 4).erase(box::inbox, 4).done());
+    s.commit(s.compose().peer(a_).erase(queue::outbox, 4).erase(queue::inbox, 4).done());
   }
 
   void from() {
     store s(fixture_);
     fill(s);
-    for (box which : {box::outbox, box::inbox}) {
+    for (queue which : {queue::outbox, queue::inbox}) {
       for (std::uint64_t at = 4; at <= 10; ++at) {
         page p = s.read(which, a_, at);
         if (p.empty()) {
           throw found{clause::read_from, "a page read from " + std::to_string(at) +
-                                             ", in the middle of a box, is empty"};
+                                             ", in the middle of a queue, is empty"};
         }
       }
     }
@@ -77,8 +77,8 @@ class backend_reading {
     store s(fixture_);
     fill(s);
     for (std::size_t limit = 1; limit <= 8; ++limit) {
-      s.read(box::outbox, a_, 4, page_limit(limit, ample));
-      s.read(box::inbox, a_, 4, page_limit(limit, ample));
+      s.read(queue::outbox, a_, 4, page_limit(limit, ample));
+      s.read(queue::inbox, a_, 4, page_limit(limit, ample));
     }
   }
 
@@ -86,8 +86,8 @@ class backend_reading {
     store s(fixture_);
     fill(s);
     for (std::size_t limit : {1U, 99U, 100U, 199U, 200U, 201U, 299U, 300U, 650U, 700U}) {
-      s.read(box::outbox, a_, 4, page_limit(100, limit));
-      s.read(box::inbox, a_, 4, page_limit(100, limit));
+      s.read(queue::outbox, a_, 4, page_limit(100, limit));
+      s.read(queue::inbox, a_, 4, page_limit(100, limit));
     }
   }
 
@@ -95,7 +95,7 @@ class backend_reading {
     store s(fixture_);
     fill(s);
     for (std::size_t limit : {0U, 1U, 99U, 100U}) {
-      for (box which : {box::outbox, box::inbox}) {
+      for (queue which : {queue::outbox, queue::inbox}) {
         if (!s.read(which, a_, 5, page_limit(1, limit)).empty()) continue;
         throw found{clause::read_at_least_one,
                     "a message of 100 bytes is there, and the page for 1 message and " +
@@ -109,7 +109,7 @@ class backend_reading {
     fill(s);
     for (std::size_t limit : {1U, 2U, 6U, 7U, 8U, 1000U}) {
       std::size_t want = std::min<std::size_t>(limit, 7);
-      for (box which : {box::outbox, box::inbox}) {
+      for (queue which : {queue::outbox, queue::inbox}) {
         std::size_t have = s.read(which, a_, 4, page_limit(limit, ample)).size();
         if (have == want) continue;
         throw found{clause::read_whole_page, "seven messages are there, and the page for " +
@@ -123,17 +123,17 @@ class backend_reading {
     store s(fixture_);
     fill(s);
     struct place {
-      box which;
+      queue which;
       const peer_id* peer;
       std::uint64_t from;
       const char* words;
     };
-    const std::vector<place> places{{box::outbox, &a_, 11, "right beyond the last"},
-                                    {box::inbox, &a_, 1'000'000, "far beyond the last"},
-                                    {box::outbox, &a_, 1, "where all is erased"},
-                                    {box::inbox, &a_, 3, "right below the first"},
-                                    {box::outbox, &b_, 1, "in the outbox of an unknown peer"},
-                                    {box::inbox, &b_, 1, "in the inbox of an unknown peer"}};
+    const std::vector<place> places{{queue::outbox, &a_, 11, "right beyond the last"},
+                                    {queue::inbox, &a_, 1'000'000, "far beyond the last"},
+                                    {queue::outbox, &a_, 1, "where all is erased"},
+                                    {queue::inbox, &a_, 3, "right below the first"},
+                                    {queue::outbox, &b_, 1, "in the outbox of an unknown peer"},
+                                    {queue::inbox, &b_, 1, "in the inbox of an unknown peer"}};
     for (const place& p : places) {
       auto r = s.read(s.own(), p.which, *p.peer, p.from, page_limit(10, ample));
       std::string what = std::string("a read ") + p.words;
@@ -142,25 +142,26 @@ class backend_reading {
       throw found{clause::read_nothing, what + " gives a message"};
     }
     // A read must not create a peer.
-    s.commit(s.compose().peer(a_).append(box::outbox).done());
+    s.commit(s.compose().peer(a_).append(queue::outbox).done());
     s.expect_state(s.reopen());
-    s.commit(s.compose().peer(b_).append(box::inbox).done());
-    auto empty = s.read(s.own(), box::outbox, b_, 1, page_limit(10, ample));
+    s.commit(s.compose().peer(b_).append(queue::inbox).done());
+    auto empty = s.read(s.own(), queue::outbox, b_, 1, page_limit(10, ample));
     if (empty->failed) {
-      throw found{clause::read_nothing, "a read of an empty box threw " + describe(empty->failed)};
+      throw found{clause::read_nothing,
+                  "a read of an empty queue threw " + describe(empty->failed)};
     }
   }
 
-  void erase(clause c, box which) {
+  void erase(clause c, queue which) {
     store s(fixture_);
     s.open_new();
     s.commit(s.compose()
                  .create_incarnation()
                  .peer(a_)
-                 .append(box::outbox, 10)
-                 .append(box::inbox, 10)
+                 .append(queue::outbox, 10)
+                 .append(queue::inbox, 10)
                  .done());
-    s.commit(s.compose().peer(b_).append(box::outbox, 3).append(box::inbox, 3).done());
+    s.commit(s.compose().peer(b_).append(queue::outbox, 3).append(queue::inbox, 3).done());
     for (std::uint64_t first : {4U, 5U, 8U, 10U}) {
       s.commit(s.compose().peer(a_).erase(which, first).done());
       s.expect_messages(c);
@@ -172,21 +173,21 @@ class backend_reading {
   void erase_with_append() {
     store s(fixture_);
     fill(s);
-    for (box which : {box::outbox, box::inbox}) {
+    for (queue which : {queue::outbox, queue::inbox}) {
       s.commit(s.compose().peer(a_).append(which, 2).erase(which, 9).done());
       s.expect_messages(clause::erase_with_append);
     }
     // The second of the three appended is erased by the batch that appends it.
-    s.commit(s.compose().peer(a_).append(box::outbox, 3).erase(box::outbox, 15).done());
+    s.commit(s.compose().peer(a_).append(queue::outbox, 3).erase(queue::outbox, 15).done());
     s.expect_messages(clause::erase_with_append);
-    s.commit(s.compose().peer(b_).append(box::inbox, 3).erase(box::inbox, 3).done());
+    s.commit(s.compose().peer(b_).append(queue::inbox, 3).erase(queue::inbox, 3).done());
     s.expect_messages(clause::erase_with_append);
   }
 
   void erase_all() {
     store s(fixture_);
     fill(s);
-    for (box which : {box::outbox, box::inbox}) {
+    for (queue which : {queue::outbox, queue::inbox}) {
       s.commit(s.compose().peer(a_).erase(which, 11).done());
       s.expect_messages(clause::erase_all);
       s.commit(s.compose().peer(a_).append(which, 2).done());
@@ -205,12 +206,12 @@ class backend_reading {
   void beside_commit() {
     store s(fixture_);
     fill(s);
-    s.commit(s.compose().peer(b_).append(box::outbox, 5).append(box::inbox, 5).done());
+    s.commit(s.compose().peer(b_).append(queue::outbox, 5).append(queue::inbox, 5).done());
     for (unsigned round = 0; round < limits::reads_beside_commits; ++round) {
-      box which = round % 4 < 2 ? box::outbox : box::inbox;
+      queue which = round % 4 < 2 ? queue::outbox : queue::inbox;
       auto next = s.compose();
       for (const peer_id& id : {a_, b_}) {
-        next.peer(id).append(box::outbox, 5, 200).append(box::inbox, 5, 200);
+        next.peer(id).append(queue::outbox, 5, 200).append(queue::inbox, 5, 200);
         if (round % 2 == 0) next.erase(which, s.model.peers[id].next(which) - 2);
       }
       store_model<peer_id> before = s.model;
@@ -235,7 +236,7 @@ class backend_reading {
   }
 
   /// Whether a page shows the store after the commit under way, rather than before it.
-  bool look_beside(store& s, const store_model<peer_id>& before, box which, const peer_id& id) {
+  bool look_beside(store& s, const store_model<peer_id>& before, queue which, const peer_id& id) {
     const peer_record& old = before.peers.at(id);
     std::uint64_t at = old.first(which);
     auto r = fixture_.template run<page>(
@@ -249,7 +250,7 @@ class backend_reading {
                                                 "before nor what is there after it"};
   }
 
-  static bool equals(const page& p, const peer_record& s, box which, std::uint64_t at) {
+  static bool equals(const page& p, const peer_record& s, queue which, std::uint64_t at) {
     const auto& all = s.of(which);
     auto want = all.find(at);
     for (const stored_message& m : p) {
@@ -265,19 +266,19 @@ class backend_reading {
     auto first = s.compose();
     first.create_incarnation();
     for (const peer_id& id : fixture_.ids()) {
-      first.peer(id).append(box::outbox, 20, 500).append(box::inbox, 20, 500);
+      first.peer(id).append(queue::outbox, 20, 500).append(queue::inbox, 20, 500);
     }
     s.commit(first.done());
     std::vector<std::shared_ptr<call<page>>> reads;
     for (const peer_id& id : fixture_.ids()) {
-      for (box which : {box::outbox, box::inbox}) {
+      for (queue which : {queue::outbox, queue::inbox}) {
         reads.push_back(
             fixture_.template start<page>(s.reading(s.own(), which, id, 1, page_limit(50, ample))));
       }
     }
     std::size_t next = 0;
     for (const peer_id& id : fixture_.ids()) {
-      for (box which : {box::outbox, box::inbox}) {
+      for (queue which : {queue::outbox, queue::inbox}) {
         auto& r = reads[next++];
         fixture_.wait("one of several reads at once", r);
         s.demand("one of several reads at once", r);
@@ -293,10 +294,10 @@ class backend_reading {
     store one(fixture_), two(fixture_);
     one.open_new();
     two.open_new();
-    one.commit(one.compose().create_incarnation().peer(a_).append(box::outbox, 3).done());
-    two.commit(two.compose().create_incarnation().peer(a_).append(box::outbox, 1).done());
-    two.commit(two.compose().peer(b_).append(box::inbox, 4).done());
-    one.commit(one.compose().peer(a_).erase(box::outbox, 3).done());
+    one.commit(one.compose().create_incarnation().peer(a_).append(queue::outbox, 3).done());
+    two.commit(two.compose().create_incarnation().peer(a_).append(queue::outbox, 1).done());
+    two.commit(two.compose().peer(b_).append(queue::inbox, 4).done());
+    one.commit(one.compose().peer(a_).erase(queue::outbox, 3).done());
     one.expect_messages(clause::stores_apart);
     two.expect_messages(clause::stores_apart);
     store::expect(one.compare(one.model, one.reopen()), clause::stores_apart);

@@ -16,7 +16,7 @@
 
 namespace ilm::testing::kit {
 
-inline const char* name_of(box which) { return which == box::outbox ? "outbox" : "inbox"; }
+inline const char* name_of(queue which) { return which == queue::outbox ? "outbox" : "inbox"; }
 
 inline bool same(const stored_message& a, const stored_message& b) {
   return a.index == b.index && a.sequence == b.sequence && a.epoch == b.epoch &&
@@ -29,19 +29,19 @@ struct peer_record {
   std::map<std::uint64_t, stored_message> outbox;
   std::map<std::uint64_t, stored_message> inbox;
   /// For each queue, erased indexes: both ends of the last erased range.
-  std::map<box, std::vector<std::uint64_t>> erased;
+  std::map<queue, std::vector<std::uint64_t>> erased;
 
-  std::map<std::uint64_t, stored_message>& of(box which) {
-    return which == box::outbox ? outbox : inbox;
+  std::map<std::uint64_t, stored_message>& of(queue which) {
+    return which == queue::outbox ? outbox : inbox;
   }
-  const std::map<std::uint64_t, stored_message>& of(box which) const {
-    return which == box::outbox ? outbox : inbox;
+  const std::map<std::uint64_t, stored_message>& of(queue which) const {
+    return which == queue::outbox ? outbox : inbox;
   }
-  std::uint64_t first(box which) const {
-    return which == box::outbox ? where.outbox_first : where.inbox_first;
+  std::uint64_t first(queue which) const {
+    return which == queue::outbox ? where.outbox_first : where.inbox_first;
   }
-  std::uint64_t next(box which) const {
-    return which == box::outbox ? where.outbox_next : where.inbox_next;
+  std::uint64_t next(queue which) const {
+    return which == queue::outbox ? where.outbox_next : where.inbox_next;
   }
 };
 
@@ -59,7 +59,7 @@ struct store_model {
       s.where = c.next;
       for (const stored_message& m : c.outbox) s.outbox[m.index] = m;
       for (const stored_message& m : c.inbox) s.inbox[m.index] = m;
-      for (box which : {box::outbox, box::inbox}) {
+      for (queue which : {queue::outbox, queue::inbox}) {
         auto& all = s.of(which);
         if (auto end = all.lower_bound(s.first(which)); end != all.begin()) {
           s.erased[which] = {all.begin()->first, std::prev(end)->first};
@@ -92,31 +92,31 @@ class composer {
   }
 
   /// Appends `count` messages of `size` bytes or a few more.
-  composer& append(box which, std::size_t count = 1, std::size_t size = 0) {
+  composer& append(queue which, std::size_t count = 1, std::size_t size = 0) {
     for (; count > 0; --count) {
       std::uint64_t at =
-          which == box::outbox ? change().next.outbox_next : change().next.inbox_next;
+          which == queue::outbox ? change().next.outbox_next : change().next.inbox_next;
       std::string label = "message " + std::to_string(at) + " of the " + name_of(which) + ", no. " +
                           std::to_string(++made());
       put(which, bytes(filled(label, size, at)));
     }
     return *this;
   }
-  composer& put(box which, bytes contents) {
+  composer& put(queue which, bytes contents) {
     peer_change<PeerId>& c = change();
-    std::uint64_t& next = which == box::outbox ? c.next.outbox_next : c.next.inbox_next;
-    std::uint64_t sequence = which == box::outbox ? next : next + 1000;
-    auto& to = which == box::outbox ? c.outbox : c.inbox;
+    std::uint64_t& next = which == queue::outbox ? c.next.outbox_next : c.next.inbox_next;
+    std::uint64_t sequence = which == queue::outbox ? next : next + 1000;
+    auto& to = which == queue::outbox ? c.outbox : c.inbox;
     to.emplace_back(next, sequence, random().next(), std::move(contents));
     ++next;
     return *this;
   }
 
   /// Erases the messages below `first`.
-  composer& erase(box which, std::uint64_t first) {
+  composer& erase(queue which, std::uint64_t first) {
     cursors& c = change().next;
-    (which == box::outbox ? c.outbox_first : c.inbox_first) = first;
-    std::uint64_t& next = which == box::outbox ? c.outbox_next : c.inbox_next;
+    (which == queue::outbox ? c.outbox_first : c.inbox_first) = first;
+    std::uint64_t& next = which == queue::outbox ? c.outbox_next : c.inbox_next;
     next = std::max(next, first);
     return *this;
   }

@@ -51,7 +51,8 @@ class store_under_test {
   auto commit(const handle& h, const batch_type& b) {
     return fixture_.template run<nothing>("commit", committing(h, b));
   }
-  auto read(const handle& h, box which, const peer_id& peer, std::uint64_t from, page_limit limit) {
+  auto read(const handle& h, queue which, const peer_id& peer, std::uint64_t from,
+            page_limit limit) {
     auto c = fixture_.template run<page>("read", reading(h, which, peer, from, limit));
     if (c->value) check_page(*c->value, from, limit);
     return c;
@@ -63,7 +64,7 @@ class store_under_test {
   static auto committing(const handle& h, const batch_type& b) {
     return [h, what = std::make_shared<batch_type>(b)] { return h->commit(*what); };
   }
-  static auto reading(const handle& h, box which, const peer_id& peer, std::uint64_t from,
+  static auto reading(const handle& h, queue which, const peer_id& peer, std::uint64_t from,
                       page_limit limit) {
     return [h, which, id = std::make_shared<peer_id>(peer), from, limit] {
       return h->read(which, *id, from, limit);
@@ -85,7 +86,7 @@ class store_under_test {
     demand("commit", commit(handle_, b));
     model.apply(b);
   }
-  page read(box which, const peer_id& peer, std::uint64_t from,
+  page read(queue which, const peer_id& peer, std::uint64_t from,
             page_limit limit = page_limit(1U << 20, std::size_t{1} << 30)) {
     return *demand("read", read(handle_, which, peer, from, limit))->value;
   }
@@ -146,8 +147,8 @@ class store_under_test {
 
   difference compare_messages(const store_model<peer_id>& m, clause c = clause::completed_commit) {
     for (const auto& [id, s] : m.peers) {
-      for (box which : {box::outbox, box::inbox}) {
-        if (difference d = compare_box(m, id, s, which, c)) return d;
+      for (queue which : {queue::outbox, queue::inbox}) {
+        if (difference d = compare_queue(m, id, s, which, c)) return d;
       }
     }
     return {};
@@ -194,8 +195,8 @@ class store_under_test {
     }
   }
 
-  difference compare_box(const store_model<peer_id>& m, const peer_id& id, const peer_record& s,
-                         box which, clause c) {
+  difference compare_queue(const store_model<peer_id>& m, const peer_id& id, const peer_record& s,
+                           queue which, clause c) {
     const auto& all = s.of(which);
     std::uint64_t at = s.first(which), end = s.next(which);
     std::string where = std::string("the ") + name_of(which) + " of a peer: ";
@@ -228,7 +229,7 @@ class store_under_test {
     return {};
   }
 
-  difference expect_none(const store_model<peer_id>& m, const peer_id& id, box which,
+  difference expect_none(const store_model<peer_id>& m, const peer_id& id, queue which,
                          std::uint64_t at, clause c, const std::string& where) {
     auto r = read(handle_, which, id, at, page_limit(1, 1U << 20));
     std::string asked = where + "read from " + std::to_string(at) + ", where nothing is, ";
@@ -238,10 +239,10 @@ class store_under_test {
   }
 
   /// Explains a wrong message: it may belong to another queue or peer.
-  static found blame(const store_model<peer_id>& m, const peer_id& id, box which,
+  static found blame(const store_model<peer_id>& m, const peer_id& id, queue which,
                      const stored_message& have, clause c, std::string what) {
     for (const auto& [other, s] : m.peers) {
-      for (box b : {box::outbox, box::inbox}) {
+      for (queue b : {queue::outbox, queue::inbox}) {
         if (other == id && b == which) continue;
         auto at = s.of(b).find(have.index);
         if (at == s.of(b).end() || have.contents.empty() ||
@@ -250,7 +251,7 @@ class store_under_test {
         }
         what += "; the message is one of the " + std::string(name_of(b)) +
                 (other == id ? " of the same peer" : " of another peer");
-        return {other == id ? clause::boxes_apart : clause::peers_apart, what};
+        return {other == id ? clause::queues_apart : clause::peers_apart, what};
       }
     }
     return {c, what};
