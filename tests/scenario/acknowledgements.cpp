@@ -28,7 +28,7 @@ TEST_CASE("an old acknowledgement never moves a cursor back") {
   CHECK_NOTHROW(w.run(a.wait_delivered("x", 5)));
 }
 
-TEST_CASE("an acknowledgement of what was received stops resending; delivered alone erases") {
+TEST_CASE("received in an ack stops retransmissions; delivered alone erases") {
   world w;
   peer a = w.make("a");
   a.start();
@@ -47,7 +47,7 @@ TEST_CASE("an acknowledgement of what was received stops resending; delivered al
   CHECK(empty(a));
 }
 
-TEST_CASE("what nobody acknowledges is sent again") {
+TEST_CASE("the sender retransmits messages that nobody acknowledges") {
   world w;
   peer a = w.make("a");
   a.start();
@@ -60,7 +60,7 @@ TEST_CASE("what nobody acknowledges is sent again") {
   CHECK(a.statistics_of("x").resent + 1 == x.data().size());
 }
 
-TEST_CASE("a message that arrives a second before its predecessor is handed over after it") {
+TEST_CASE("a message that arrives a second before its predecessor is delivered after it") {
   world w;
   peer a = w.make("a");
   a.start();
@@ -113,7 +113,7 @@ TEST_CASE("a duplicate is dropped after any number of messages and restarts") {
   }
 }
 
-TEST_CASE("a message received out of order is forgotten by a restart, and taken when sent again",
+TEST_CASE("a message received out of order is forgotten by a restart, and accepted when sent again",
           "[predecessor]") {
   world w;
   peer a = w.make("a");
@@ -157,7 +157,9 @@ TEST_CASE("an acknowledgement never precedes the commit") {
   CHECK(a.app().taken.size() == 1);
 }
 
-TEST_CASE("what could not be stored is neither acknowledged nor handed over, and comes later") {
+TEST_CASE(
+    "the receiver neither acknowledges nor delivers a message that its store refused, until it is "
+    "stored") {
   world w;
   peer a = w.make("a");
   a.start();

@@ -80,7 +80,7 @@ TEST_CASE("the bytes that wait for the store are bounded too") {
   CHECK(all_stored(sent));
 }
 
-TEST_CASE("a full outbox refuses, and takes again when there is room: full is not dead") {
+TEST_CASE("a full outbox refuses sends, and accepts them when there is room: full is not dead") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   ilm::options limited;
@@ -188,7 +188,7 @@ TEST_CASE("cancelling a wait for a receipt ends the wait and nothing else") {
   CHECK(b.app().texts() == numbered(1));
 }
 
-TEST_CASE("sends that wait when the messenger goes away are told") {
+TEST_CASE("sends that wait when the messenger is destroyed fail") {
   world w;
   peer a = w.make("a");
   a.start(narrow());

@@ -112,7 +112,7 @@ TEST_CASE("a frame beyond the network's limit is refused") {
   s.refuses(s.x->data_frame(1, {std::string((1 << 20) + 1, 'x')}), ilm::error::frame_too_large);
 }
 
-TEST_CASE("an acknowledgement of what was never sent is refused") {
+TEST_CASE("an acknowledgement of a message that was never sent is refused") {
   scene s;
   s.refuses(s.x->ack_frame(s.x->ack_of(1)), ilm::error::acknowledged_unsent);
   ilm::protocol::ack_record a = s.x->ack_of(0);

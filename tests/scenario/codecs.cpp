@@ -142,7 +142,7 @@ TEST_CASE("contents that nest without end are undecodable, and do not exhaust th
   }
 }
 
-TEST_CASE("what may be sent nests as deep as what may be received") {
+TEST_CASE("contents to send may nest as deep as contents that are received") {
   for (bool object : {false, true}) {
     nlohmann::json value = 1;
     auto wrap = [&] {

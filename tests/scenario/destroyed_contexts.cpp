@@ -33,7 +33,8 @@ asio::awaitable<void> shut_down(messenger& m, token) { co_await m.shutdown(1h); 
 
 }  // namespace
 
-TEST_CASE("a context that is destroyed with everything under way destroys whoever waits") {
+TEST_CASE(
+    "a context that is destroyed with everything under way destroys the coroutines that wait") {
   bool stopping = GENERATE(false, true);
   for (int turns : {0, 1, 2, 5, 10, 100, 1000}) {
     auto held = std::make_shared<int>();

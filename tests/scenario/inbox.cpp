@@ -32,7 +32,7 @@ asio::awaitable<void> read(inbox from, std::size_t count, std::vector<std::strin
 
 }  // namespace
 
-TEST_CASE("a message counts as taken when a reader of the inbox has it") {
+TEST_CASE("a message counts as consumed when a reader of the inbox has it") {
   world w;
   peer a = w.make("a");
   store disk;

@@ -28,7 +28,7 @@ TEST_CASE("a failing handler holds the stream, and nothing overtakes") {
   CHECK(b.find(ilm::event_kind::delivery_failed)->peer == "a");
 }
 
-TEST_CASE("a message stays in the outbox until the application has taken it", "[predecessor]") {
+TEST_CASE("a message stays in the outbox until the application has consumed it", "[predecessor]") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   bool ready = false;
@@ -78,7 +78,7 @@ TEST_CASE("an absent, a slow and a failing peer delay no other") {
   CHECK(a.statistics_of("absent").outbox_depth == 100);
 }
 
-TEST_CASE("a handler that takes its time with one peer's message delays no other peer's") {
+TEST_CASE("a handler that is slow with one peer's message delays no other peer's") {
   world w;
   peer a = w.make("a"), b = w.make("b"), c = w.make("c");
   for (peer* p : {&a, &b, &c}) p->start();

@@ -125,7 +125,7 @@ TEST_CASE("lost hellos are sent again") {
   CHECK(b.app().texts() == numbered(1));
 }
 
-TEST_CASE("corrupted frames are dropped and repaired") {
+TEST_CASE("corrupted frames are dropped, and their messages retransmitted") {
   world w(5);
   ilm::faults rules = with_delay(1ms);
   rules.corruption = 0.3;
@@ -143,7 +143,7 @@ TEST_CASE("corrupted frames are dropped and repaired") {
   CHECK(b.count(ilm::event_kind::frame_rejected) > 10);
 }
 
-TEST_CASE("a bound on frames holds for every message: nobody asks for ever") {
+TEST_CASE("a bound on frames holds for every message: no peer pings for ever") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();

@@ -53,7 +53,9 @@ TEST_CASE("a new incarnation of a sender is seen, and its messages are delivered
   CHECK(lost.inbound.empty());
 }
 
-TEST_CASE("a receiver that lost its store gets again what it did not confirm, in a named range") {
+TEST_CASE(
+    "a receiver that lost its store gets again the messages that it did not confirm, in a named "
+    "range") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -84,7 +86,7 @@ TEST_CASE("a receiver that lost its store gets again what it did not confirm, in
   CHECK(b.find(event_kind::store_lost)->inbound == sequence_range{1, 3});
 }
 
-TEST_CASE("what the old incarnation left in the inbox is delivered before the new stream") {
+TEST_CASE("the inbox delivers the messages of the old incarnation before the new stream") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -172,7 +174,7 @@ TEST_CASE("both sides lost their stores: they begin anew") {
   CHECK(b.app().texts() == numbered(3) + std::vector<std::string>{"new"});
 }
 
-TEST_CASE("a store that is lost again and again is told of each time") {
+TEST_CASE("a store that is lost again and again is reported each time") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -193,7 +195,7 @@ TEST_CASE("a store that is lost again and again is told of each time") {
   CHECK(b.app().taken.size() == 20);
 }
 
-TEST_CASE("a reset that a crash interrupts is taken up again") {
+TEST_CASE("a reset that a crash interrupts goes on after the restart") {
   for (int k = 1; k <= 6; ++k) {
     for (bool after : {false, true}) {
       world w;
@@ -226,7 +228,7 @@ TEST_CASE("a reset that a crash interrupts is taken up again") {
   }
 }
 
-TEST_CASE("a side that lost its store is told even if its peer has adopted it before") {
+TEST_CASE("a side that lost its store gets an event even if its peer has adopted it before") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();

@@ -69,7 +69,8 @@ TEST_CASE("hundreds of thousands of messages pass, far beyond any set of ids") {
   CHECK(b.app().taken.back().sequence == count);
 }
 
-TEST_CASE("the window bounds what is in flight when nothing is acknowledged", "[predecessor]") {
+TEST_CASE("the window bounds the messages in flight when nothing is acknowledged",
+          "[predecessor]") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   ilm::options narrow;
@@ -87,7 +88,7 @@ TEST_CASE("the window bounds what is in flight when nothing is acknowledged", "[
   CHECK(b.app().texts() == numbered(100));
 }
 
-TEST_CASE("the window in bytes binds as well") {
+TEST_CASE("the window in bytes bounds the sender as well") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   ilm::options narrow;
@@ -129,7 +130,7 @@ TEST_CASE(
   CHECK(b.count(ilm::event_kind::frame_rejected) == 0);
 }
 
-TEST_CASE("credit in bytes binds as well") {
+TEST_CASE("credit in bytes bounds the sender as well") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   ilm::options little;
@@ -149,7 +150,7 @@ TEST_CASE("credit in bytes binds as well") {
   CHECK(b.app().taken.size() == 30);
 }
 
-TEST_CASE("credit that came back is learned although the frame that said so was lost") {
+TEST_CASE("the sender learns of credit that came back although the ack that said so was lost") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   ilm::options little;

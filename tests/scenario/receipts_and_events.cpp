@@ -24,7 +24,7 @@ std::error_code receipt(world& w, peer& a, const std::string& to, std::uint64_t 
 
 }  // namespace
 
-TEST_CASE("a receipt comes when the application has taken the message, not before") {
+TEST_CASE("a receipt comes when the application has consumed the message, not before") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -54,7 +54,7 @@ TEST_CASE("a receipt can be waited for after a restart, by sequence") {
   CHECK_FALSE(receipt(w, a, "b", 3));
 }
 
-TEST_CASE("a receipt for what was never sent fails at once") {
+TEST_CASE("a wait for the receipt of a message that was never sent fails at once") {
   world w;
   peer a = w.make("a");
   a.start();
@@ -66,7 +66,7 @@ TEST_CASE("a receipt for what was never sent fails at once") {
   CHECK(receipt(w, a, "b", 1) == ilm::error::shut_down);
 }
 
-TEST_CASE("what is pending tells, also after a restart, where to go on") {
+TEST_CASE("the undelivered messages show, also after a restart, where to go on") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   auto pending = [&] { return w.run(a.undelivered("b")); };
@@ -92,7 +92,7 @@ TEST_CASE("what is pending tells, also after a restart, where to go on") {
   CHECK_THROWS_AS(pending(), std::system_error);
 }
 
-TEST_CASE("a send that is being stored is not pending yet") {
+TEST_CASE("a send that is being stored is not undelivered yet") {
   world w;
   peer a = w.make("a");
   a.start();
@@ -105,7 +105,7 @@ TEST_CASE("a send that is being stored is not pending yet") {
   CHECK(w.run(a.undelivered("b")).last == 2);
 }
 
-TEST_CASE("who waits for a receipt is told of a shutdown") {
+TEST_CASE("a wait for a receipt ends with a shutdown") {
   world w;
   peer a = w.make("a");
   a.start();
@@ -118,7 +118,7 @@ TEST_CASE("who waits for a receipt is told of a shutdown") {
   CHECK(ended == ilm::error::shut_down);
 }
 
-TEST_CASE("events tell of sessions in order") {
+TEST_CASE("events report sessions in order") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -188,7 +188,7 @@ TEST_CASE("after a shutdown the events that are left can be read, then reading f
   CHECK(ended == ilm::error::shut_down);
 }
 
-TEST_CASE("statistics tell how a peer stands") {
+TEST_CASE("statistics show the state of a peer") {
   world w;
   ilm::faults slow;
   slow.delay = 50ms;

@@ -48,7 +48,7 @@ struct scene {
 
 }  // namespace
 
-TEST_CASE("a peer that was rolled back mints a new incarnation, and the streams go on") {
+TEST_CASE("a peer that was rolled back creates a new incarnation, and the streams go on") {
   scene s;
   s.put_back(s.b, s.backup_b);
   s.w.run_for(5s);
@@ -72,7 +72,8 @@ TEST_CASE("a peer that was rolled back mints a new incarnation, and the streams 
   CHECK(s.a.app().texts() == numbered(6) + std::vector<std::string>{"b after"});
 }
 
-TEST_CASE("messages sent from a rolled-back store before the meeting are not taken for old ones") {
+TEST_CASE(
+    "messages sent from a rolled-back store before the handshake are not confused with old ones") {
   scene s;
   crash(s.w, s.a);
   s.a.put_back(s.backup_a);
@@ -123,7 +124,7 @@ TEST_CASE("nothing flows to or from a peer that was rolled back before it is a n
   CHECK(s.b.app().texts() == numbered(6) + std::vector<std::string>{"held"});
 }
 
-TEST_CASE("a roll-back to a state that nobody saw go by is harmless") {
+TEST_CASE("a roll-back to a state that no peer saw go by is harmless") {
   scene s;
   // Nothing happened since the copy: it is the same history.
   crash(s.w, s.b);
@@ -136,7 +137,7 @@ TEST_CASE("a roll-back to a state that nobody saw go by is harmless") {
   CHECK(s.b.app().texts() == numbered(6) + std::vector<std::string>{"after"});
 }
 
-TEST_CASE("both sides rolled back to the same moment tell nobody, for nothing contradicts") {
+TEST_CASE("both sides rolled back to the same moment report nothing, for no cursors contradict") {
   scene s;
   crash(s.w, s.a);
   crash(s.w, s.b);

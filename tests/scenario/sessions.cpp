@@ -5,7 +5,7 @@ using namespace test;
 
 // Sessions end and begin; the streams go on.
 
-TEST_CASE("what is sent while the peer is away arrives when it is back", "[predecessor]") {
+TEST_CASE("messages sent while the peer is away arrive when it is back", "[predecessor]") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -40,7 +40,7 @@ TEST_CASE("sequences go on in the next session", "[predecessor]") {
   CHECK(b.app().texts() == numbered(8));
 }
 
-TEST_CASE("what was acknowledged stays so in the next session", "[predecessor]") {
+TEST_CASE("acknowledged messages stay so in the next session", "[predecessor]") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -111,7 +111,7 @@ TEST_CASE("the states of several peers survive a restart side by side", "[predec
   }
 }
 
-TEST_CASE("what was under way when the session ended is sent again", "[predecessor]") {
+TEST_CASE("messages in flight when the session ended are sent again", "[predecessor]") {
   world w;
   ilm::faults slow;
   slow.delay = 50ms;

@@ -3,7 +3,7 @@
 
 using namespace test;
 
-TEST_CASE("a stopped peer takes nothing, and sends fail", "[predecessor]") {
+TEST_CASE("a stopped peer accepts nothing, and sends fail", "[predecessor]") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -22,7 +22,7 @@ TEST_CASE("a stopped peer takes nothing, and sends fail", "[predecessor]") {
   REQUIRE(w.until([&] { return b.app().taken.size() == 1; }));
 }
 
-TEST_CASE("a graceful shutdown drains what can be drained", "[predecessor]") {
+TEST_CASE("a graceful shutdown drains the outboxes of connected peers", "[predecessor]") {
   world w;
   ilm::faults slow;
   slow.delay = 50ms;
@@ -46,7 +46,7 @@ TEST_CASE("a graceful shutdown drains what can be drained", "[predecessor]") {
   CHECK(r.peers[1].delivered == 100);
 }
 
-TEST_CASE("a shutdown ends with its timeout and tells what stays", "[predecessor]") {
+TEST_CASE("a shutdown ends with its timeout and reports the messages left", "[predecessor]") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -64,7 +64,7 @@ TEST_CASE("a shutdown ends with its timeout and tells what stays", "[predecessor
   CHECK(a.disk().size(ilm::queue::outbox) == 10);
 }
 
-TEST_CASE("a shutdown waits for a store that takes its time without spinning") {
+TEST_CASE("a shutdown waits for a slow store without spinning") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -83,7 +83,7 @@ TEST_CASE("a shutdown waits for a store that takes its time without spinning") {
   CHECK(a.disk().size(ilm::queue::outbox) == 0);
 }
 
-TEST_CASE("what arrives during the last batch of a shutdown is not counted as unread") {
+TEST_CASE("messages that arrive during the last commit of a shutdown are not counted as unread") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -102,7 +102,7 @@ TEST_CASE("what arrives during the last batch of a shutdown is not counted as un
   CHECK(b.disk().size(ilm::queue::outbox) == 1);
 }
 
-TEST_CASE("a second shutdown after a timed-out one tells the same truth") {
+TEST_CASE("a second shutdown after a timed-out one reports the same") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -188,7 +188,7 @@ TEST_CASE("a shutdown amid sends loses none that succeeded", "[predecessor]") {
   CHECK(b.app().texts() == stored);
 }
 
-TEST_CASE("a shutdown counts what the application has not taken") {
+TEST_CASE("a shutdown counts the messages that the application has not consumed") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();

@@ -140,7 +140,7 @@ TEST_CASE("sqlite: messages outlive crashes of both sides, in order and once") {
   CHECK(next == 800);
 }
 
-TEST_CASE("sqlite: a second messenger on the file hears at once that it is in use") {
+TEST_CASE("sqlite: a second messenger on the file fails at once, for the file is in use") {
   pair_of_sites w;
   w.a.start();
   REQUIRE(w.all_sent({w.a.send("b", "0")}));
@@ -214,7 +214,7 @@ TEST_CASE("sqlite: a message that was changed on the disk is named, and neither 
   w.stop();
 }
 
-TEST_CASE("sqlite: a backup put back under a pair is told on both sides") {
+TEST_CASE("sqlite: a backup put back under a pair is reported on both sides") {
   pair_of_sites w;
   bool sender = GENERATE(true, false);
   site& restored = sender ? w.a : w.b;

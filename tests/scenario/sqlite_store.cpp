@@ -211,7 +211,7 @@ TEST_CASE("sqlite: a queue can be erased to any index, however far above, and go
   CHECK(outsider(place / "s.db", "SELECT count(*) FROM ilm_outbox") == "2");
 }
 
-TEST_CASE("sqlite: one at a time has the store") {
+TEST_CASE("sqlite: a store is open in one process at a time") {
   temporary_directory place;
   store_type first(place / "s.db"), second(place / "s.db");
   first.open();

@@ -178,7 +178,8 @@ TEST_CASE("a stored message that fails its check is named once and holds the str
   CHECK(b.app().texts() == numbered(10));
 }
 
-TEST_CASE("so is one that waits for the application since an earlier life") {
+TEST_CASE(
+    "a stored message that waits for delivery since an earlier process is named once as well") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -274,7 +275,7 @@ TEST_CASE("a commit that throws an error of value 0 has failed") {
   CHECK(a.disk().size(ilm::queue::outbox) == 1);
 }
 
-TEST_CASE("a backlog is read and sent while a commit takes its time") {
+TEST_CASE("a backlog is read and sent during a slow commit") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();

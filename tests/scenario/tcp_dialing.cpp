@@ -115,7 +115,7 @@ TEST_CASE("a name is looked up, and IPv6 is dialed", "[tcp]") {
   CHECK(joined(l, c, b));
 }
 
-TEST_CASE("a name that nobody has is told as the resolver says it", "[tcp]") {
+TEST_CASE("a name that does not resolve is reported with the resolver's error", "[tcp]") {
   loop l;
   node a(l, "a");
   a.control().add_peer("b", "name.invalid:1");
@@ -123,7 +123,8 @@ TEST_CASE("a name that nobody has is told as the resolver says it", "[tcp]") {
   CHECK(a.events().front().error.category() != ilm::tcp_category());
 }
 
-TEST_CASE("a dial that fails is told once, and again when it fails for another reason", "[tcp]") {
+TEST_CASE("a dial that fails is reported once, and again when it fails for another reason",
+          "[tcp]") {
   loop l;
   std::string address = deserted(l);
   node b(l, "b", quick(), "");
@@ -185,7 +186,7 @@ TEST_CASE("a hint gives up an attempt that hangs", "[tcp]") {
   CHECK(b.problems() == 0);
 }
 
-TEST_CASE("an attempt that hangs ends in time and is told", "[tcp]") {
+TEST_CASE("an attempt that hangs ends in time and is reported", "[tcp]") {
   loop l;
   asio::ip::tcp::acceptor deaf(l.context, {asio::ip::address_v4::loopback(), 0});
   options o = quick();

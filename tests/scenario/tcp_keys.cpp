@@ -42,7 +42,8 @@ TEST_CASE("a short key is refused with a text that says so", "[tcp]") {
   CHECK_THROWS_AS(ilm::pre_shared_keys(keys), std::invalid_argument);
 }
 
-TEST_CASE("peers with one key meet; with another, or none, they are refused and told", "[tcp]") {
+TEST_CASE("peers with one key connect; with another, or none, they are refused, and both report it",
+          "[tcp]") {
   loop l;
   node a(l, "a", with_key(key)), b(l, "b", with_key(key));
   b.dial(a);
@@ -83,7 +84,7 @@ TEST_CASE("a network with a key for each peer is made of a map", "[tcp]") {
   CHECK(network.local_id() == "alice");
 }
 
-TEST_CASE("with a key for each peer nobody can take another's name", "[tcp]") {
+TEST_CASE("with a key for each peer no peer can claim the name of another", "[tcp]") {
   loop l;
   auto keys = [](const std::map<std::string, std::string>& all) {
     options o = quick();

@@ -81,7 +81,7 @@ TEST_CASE("keepalive finds a connection that carries nothing any more, on both s
   CHECK(b.orderly());
 }
 
-TEST_CASE("a peer that is slow to take frames is not taken for dead", "[tcp]") {
+TEST_CASE("a peer that is slow to read frames is not given up", "[tcp]") {
   loop l;
   options o = quick();
   o.keepalive_interval = 20ms;

@@ -88,7 +88,8 @@ TEST_CASE("a frame beyond the maximum is not sent over TCP, an empty one not car
   CHECK(b.downs("a") == 0);
 }
 
-TEST_CASE("two that dial each other at once end with one session that carries both ways", "[tcp]") {
+TEST_CASE("two peers that dial each other at once end with one session that carries both ways",
+          "[tcp]") {
   options o = quick();
   for (int round = 0; round < 200; ++round) {
     loop l;
@@ -110,7 +111,7 @@ TEST_CASE("two that dial each other at once end with one session that carries bo
   }
 }
 
-TEST_CASE("two that dial each other keep one session over hundreds of cuts", "[tcp]") {
+TEST_CASE("two peers that dial each other keep one session over hundreds of cuts", "[tcp]") {
   loop l;
   options o;
   o.minimum_reconnect_delay = 1ms;
@@ -163,7 +164,8 @@ TEST_CASE("many peers over TCP have one session each", "[tcp]") {
   for (node& a : nodes) CHECK(a.orderly());
 }
 
-TEST_CASE("a frame to nobody, or from before `up` was received, is dropped over TCP", "[tcp]") {
+TEST_CASE("a frame to an unknown peer, or from before `up` was received, is dropped over TCP",
+          "[tcp]") {
   loop l;
   node a(l, "a"), b(l, "b");
   auto to_nobody = a.send("nobody", "x");
@@ -180,7 +182,7 @@ TEST_CASE("a frame to nobody, or from before `up` was received, is dropped over 
   CHECK(b.texts("a") == std::vector<std::string>{"late"});
 }
 
-TEST_CASE("a session over TCP that came and went unseen is not told", "[tcp]") {
+TEST_CASE("a session over TCP that came and went unseen is not reported", "[tcp]") {
   loop l;
   node b(l, "b");
   hold(l, b);

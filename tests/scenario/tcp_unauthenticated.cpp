@@ -170,7 +170,7 @@ TEST_CASE("a hello is checked before anything is said of this side", "[tcp]") {
   CHECK(a.ups("c") == 0);
 }
 
-TEST_CASE("a peer without the key, or with another one, is refused and both are told", "[tcp]") {
+TEST_CASE("a peer without the key, or with another one, is refused, and both report it", "[tcp]") {
   loop l;
   pair p(l, keyed(1));
   bool dials = GENERATE(true, false);
@@ -244,8 +244,7 @@ TEST_CASE("a proof that is sent back, or was seen before, proves nothing", "[tcp
   CHECK(p.undisturbed());
 }
 
-TEST_CASE("whoever claims a name without keys takes it, and the claim of a name is no more",
-          "[tcp]") {
+TEST_CASE("without keys the peer that claims a name last has it", "[tcp]") {
   // Plain TCP: the documentation warns of this.
   loop l;
   node a(l, "a"), b(l, "b");
@@ -312,7 +311,7 @@ TEST_CASE("peers beyond the limit are refused; one that has a session may take i
   CHECK(l.until([&] { return d.up("a"); }));
 }
 
-TEST_CASE("of a flood of refusals no more than a few are told", "[tcp]") {
+TEST_CASE("of a flood of refusals no more than a few are reported", "[tcp]") {
   loop l;
   pair p(l);
   for (int round = 0; round < 100; ++round) {

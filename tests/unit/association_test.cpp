@@ -17,7 +17,7 @@ options patient() {
 
 }  // namespace
 
-TEST_CASE("two that never met open a session and exchange messages") {
+TEST_CASE("two new peers open a session and exchange messages") {
   core_pair p;
   p.connect();
   send(p.a, numbered("a", 10));
@@ -31,7 +31,7 @@ TEST_CASE("two that never met open a session and exchange messages") {
   CHECK(p.b.events.size() == 1);
 }
 
-TEST_CASE("what is sent before a session waits in the store and then goes") {
+TEST_CASE("messages accepted before a session wait in the store and are sent when it opens") {
   core_pair p;
   send(p.a, numbered("a", 100));
   p.run_for(1s);
@@ -54,7 +54,7 @@ TEST_CASE("an open session takes two round trips, data and its ack included thre
   CHECK(p.now - start <= 500ms);
 }
 
-TEST_CASE("a session resumes where both stand and repeats nothing") {
+TEST_CASE("a session resumes at the cursors of both sides and repeats nothing") {
   core_pair p;
   p.connect();
   send(p.a, numbered("a", 10));
@@ -98,7 +98,7 @@ TEST_CASE("hundreds of sessions without a message leave nothing behind") {
   CHECK(p.b.texts() == numbered("a", 1));
 }
 
-TEST_CASE("after a crash of either side only what the other lacks is sent") {
+TEST_CASE("after a crash of either side the sender sends only messages that the receiver lacks") {
   core_pair p;
   p.connect();
   send(p.a, numbered("a", 20));
@@ -112,7 +112,7 @@ TEST_CASE("after a crash of either side only what the other lacks is sent") {
   CHECK(p.b->duplicates() == 0);
 }
 
-TEST_CASE("a crash that nobody tells of is found by the hello of the new life") {
+TEST_CASE("the hello of a new process ends the session of the one that crashed unseen") {
   core_pair p;
   p.connect();
   send(p.a, numbered("a", 3));
@@ -176,7 +176,7 @@ TEST_CASE("a confirmation whose commit failed is stored later, though nothing el
   CHECK(p.a.failing_commits == 0);
 }
 
-TEST_CASE("an ack comes only after the commit of what it confirms") {
+TEST_CASE("an ack follows the commit of the messages that it confirms") {
   core_pair p(patient());
   p.b.commit_time = 50ms;
   p.connect();
@@ -190,7 +190,7 @@ TEST_CASE("an ack comes only after the commit of what it confirms") {
   CHECK(p.b.texts() == numbered("a", 50));
 }
 
-TEST_CASE("nothing goes to a peer before the store remembers it") {
+TEST_CASE("the sender sends a peer no message before its store has a record of the peer") {
   core_pair p(patient());
   send(p.a, numbered("a", 3));
   p.run_for(1s);
@@ -204,7 +204,9 @@ TEST_CASE("nothing goes to a peer before the store remembers it") {
   CHECK(p.b.texts() == numbered("a", 3));
 }
 
-TEST_CASE("messages that the application does not take stay unconfirmed, and come after it is up") {
+TEST_CASE(
+    "messages that the application does not consume stay unconfirmed, and are delivered when it is "
+    "up") {
   core_pair p;
   p.connect();
   p.b.application_up = false;
@@ -218,7 +220,8 @@ TEST_CASE("messages that the application does not take stay unconfirmed, and com
   CHECK(p.b.texts() == numbered("a", 5));
 }
 
-TEST_CASE("an application that takes nothing bounds what the peer sends, and credit comes back") {
+TEST_CASE(
+    "an application that consumes nothing bounds what the peer sends, and credit comes back") {
   options o;
   o.credit_messages = 4;
   core_pair p(o);
@@ -250,7 +253,8 @@ TEST_CASE("credit that ran out over a crash comes back") {
   CHECK(p.b.texts() == numbered("a", 10));
 }
 
-TEST_CASE("a peer that lost its store gets all that it did not confirm, and both are told") {
+TEST_CASE(
+    "a peer that lost its store gets all messages that it did not confirm, and both report it") {
   core_pair p;
   p.connect();
   send(p.a, numbered("a", 3));
@@ -278,7 +282,7 @@ TEST_CASE("a peer that lost its store gets all that it did not confirm, and both
   CHECK(p.b.count(event_kind::store_lost) == 1);
 }
 
-TEST_CASE("what an old incarnation acknowledged is not held against the new one") {
+TEST_CASE("acks of an old incarnation do not make the new one look rolled back") {
   core_pair p;
   p.connect();
   p.b.application_up = false;
@@ -304,7 +308,7 @@ TEST_CASE("what an old incarnation acknowledged is not held against the new one"
   CHECK(p.a.count(event_kind::peer_reset) == 1);
 }
 
-TEST_CASE("what a lost incarnation left in the inbox is handed over before its new stream") {
+TEST_CASE("the inbox delivers the messages of a lost incarnation before its new stream") {
   core_pair p;
   p.connect();
   p.a.application_up = false;
@@ -319,7 +323,7 @@ TEST_CASE("what a lost incarnation left in the inbox is handed over before its n
   CHECK(p.a.texts() == std::vector<std::string>{"old1", "old2", "new1", "new2"});
 }
 
-TEST_CASE("a store that went back is told on both sides, gets a new incarnation and goes on") {
+TEST_CASE("a store that went back is reported on both sides, gets a new incarnation and goes on") {
   core_pair p;
   p.connect();
   send(p.a, numbered("a", 2));
@@ -397,7 +401,7 @@ TEST_CASE("a clone that gave a number to another message is found by the message
   CHECK(p.b.count(event_kind::peer_reset) == 1);
 }
 
-TEST_CASE("an ack of a life before the peer's store went back is not believed while hellos go") {
+TEST_CASE("an ack from before the peer's store went back is ignored during the handshake") {
   core_pair p(patient());
   p.connect();
   send(p.a, numbered("a", 6));
@@ -430,7 +434,7 @@ TEST_CASE("an ack of a life before the peer's store went back is not believed wh
   CHECK(p.b.texts() == numbered("a", 11));
 }
 
-TEST_CASE("a bye ends the session on the other side and is repeated to nobody") {
+TEST_CASE("a bye ends the session on the other side and is not answered") {
   core_pair p;
   p.connect();
   p.a.send("a1");
@@ -530,7 +534,7 @@ TEST_CASE("frames that arrive a session late change nothing") {
   }
 }
 
-TEST_CASE("a frame for somebody else, of somebody else, or of no sense is refused") {
+TEST_CASE("a frame for another peer, from another peer, or malformed is refused") {
   core_pair p;
   core_pair q;
   association_setup s;
@@ -612,7 +616,7 @@ TEST_CASE("a lost frame costs about a round trip") {
   CHECK(p.now - start <= 300ms);
 }
 
-TEST_CASE("a lost last ack is repaired though nothing else is sent") {
+TEST_CASE("a lost last ack is sent again though nothing else is sent") {
   core_pair p(patient());
   p.connect();
   REQUIRE(p.until([&] { return p.established(); }));
@@ -625,7 +629,8 @@ TEST_CASE("a lost last ack is repaired though nothing else is sent") {
   CHECK(p.b.texts() == numbered("a", 1));
 }
 
-TEST_CASE("over a way that loses, repeats, reorders and corrupts all arrives once and in order") {
+TEST_CASE(
+    "over a network that loses, repeats, reorders and corrupts all arrives once and in order") {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     options o;
     o.window_messages = 1 + seed % 17;
@@ -648,7 +653,7 @@ TEST_CASE("over a way that loses, repeats, reorders and corrupts all arrives onc
   }
 }
 
-TEST_CASE("the frames that a message costs are bounded, on a good way and on a bad one") {
+TEST_CASE("the frames that a message costs are bounded, on a good network and on a bad one") {
   core_pair good(patient());
   good.connect();
   for (std::size_t i = 1; i <= 100; ++i) {
@@ -811,7 +816,7 @@ TEST_CASE("the end of a session between any two operations loses nothing") {
   }
 }
 
-TEST_CASE("a loss of the store between any two operations is told and ends in order") {
+TEST_CASE("a loss of the store between any two operations is reported and ends in order") {
   for (std::uint64_t at = 0; at < 150; ++at) {
     core_pair p({}, 3);
     p.connect();
@@ -849,7 +854,7 @@ TEST_CASE("a loss of the store between any two operations is told and ends in or
   }
 }
 
-TEST_CASE("a rollback to any earlier moment is told or harmless, and the pair goes on") {
+TEST_CASE("a rollback to any earlier moment is reported or harmless, and the pair goes on") {
   for (std::uint64_t saved = 0; saved < 120; saved += 2) {
     core_pair p({}, 4);
     p.connect();

@@ -247,7 +247,7 @@ TEST_CASE("no flipped bit of a checksummed frame goes unseen") {
   }
 }
 
-TEST_CASE("a flipped bit behind the header is told as a wrong checksum") {
+TEST_CASE("a flipped bit behind the header is reported as a wrong checksum") {
   buffer whole = data_frame(true);
   for (std::size_t i = header_size; i < whole.size(); ++i) {
     whole[i] ^= std::byte{0x10};
@@ -298,7 +298,7 @@ TEST_CASE("changed bytes of a plain frame are read or refused, and never beyond 
   }
 }
 
-TEST_CASE("another magic or version is refused, and each is told apart") {
+TEST_CASE("another magic or version is refused, each with an error of its own") {
   buffer magic = data_frame(false);
   magic[0] ^= std::byte{1};
   CHECK(verdict_on(magic) == error::malformed_frame);
@@ -312,7 +312,7 @@ TEST_CASE("another magic or version is refused, and each is told apart") {
   CHECK(verdict_on(flags) == error::malformed_frame);
 }
 
-TEST_CASE("a version of the future is told even if all behind it is unknown") {
+TEST_CASE("a version of the future is reported even if all behind it is unknown") {
   buffer in = data_frame(true);
   in.resize(header_size);
   in[2] = std::byte{9};
@@ -486,7 +486,7 @@ TEST_CASE("the cursors of a hello do not contradict one another") {
   CHECK_FALSE(change([](hello_record& h) { h.delivered = h.received; }));
 }
 
-TEST_CASE("a writer tells what fits to the byte") {
+TEST_CASE("a writer knows to the byte how much fits") {
   for (bool checksum : {false, true}) {
     std::size_t tail = checksum ? checksum_size : 0;
     buffer out;

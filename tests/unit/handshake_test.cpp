@@ -125,7 +125,7 @@ TEST_CASE("a side that did not begin answers a hello, and both agree") {
   CHECK(agree(a, b));
 }
 
-TEST_CASE("hellos that cross agree too") {
+TEST_CASE("hellos that cross open one session") {
   end a(1), b(2);
   a.begin(0s);
   b.begin(0s);
@@ -156,7 +156,7 @@ TEST_CASE("a hello without an answer is sent again, ever less often, up to a bou
   }
 }
 
-TEST_CASE("whichever hello is lost, the timer of the side that waits repairs it") {
+TEST_CASE("the timer of the side that waits sends any lost hello again") {
   for (int lost = 0; lost < 6; ++lost) {
     end a(1), b(2);
     a.begin(0s);
@@ -333,7 +333,7 @@ TEST_CASE("over a way that loses, repeats and reorders both sides end in one ses
   }
 }
 
-TEST_CASE("once both sides agree and the way is calm no hello is sent any more") {
+TEST_CASE("no hello is sent any more once both sides agree and no frame is lost") {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     rough_way way(seed);
     way.a.begin(0s);

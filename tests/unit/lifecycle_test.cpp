@@ -100,7 +100,7 @@ TEST_CASE("a shutdown takes its steps in order, each when the one before has end
   CHECK(l.next(busy, 100s) == step::leave);
 }
 
-TEST_CASE("a shutdown waits for peers until its deadline, and for those who are slow a moment") {
+TEST_CASE("a shutdown waits for peers until its deadline, and a moment for slow ones") {
   lifecycle l = opened();
   l.handle_shutdown(10s);
   lifecycle::activity stuck;
@@ -166,7 +166,7 @@ TEST_CASE("a messenger that is destroyed is at its end in whatever state it was"
   }
 }
 
-TEST_CASE("a messenger that is destroyed after its shutdown is told the reason of the shutdown") {
+TEST_CASE("a messenger that is destroyed after its shutdown keeps the reason of the shutdown") {
   lifecycle l;
   l.handle_shutdown(0s);
   CHECK(l.next(nothing(), 0s) == step::finish);

@@ -91,7 +91,7 @@ using texts = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("messages in order are accepted, stored and handed over in order") {
+TEST_CASE("the receiver accepts, stores and delivers messages in order") {
   rig g;
   CHECK_FALSE(g.feed(1, "a"));
   CHECK_FALSE(g.feed(2, "b"));
@@ -107,7 +107,7 @@ TEST_CASE("messages in order are accepted, stored and handed over in order") {
   CHECK_FALSE(g.r.has_unreported_consumed(g.stored));
 }
 
-TEST_CASE("nothing is handed over before it is in the store") {
+TEST_CASE("the receiver delivers no message before it is in the store") {
   rig g;
   g.feed(1, "a");
   CHECK(g.r.next_delivery() == nullptr);
@@ -132,7 +132,7 @@ TEST_CASE("received moves in the store only with the batch that holds the messag
   CHECK(g.stored.received() == 1);
 }
 
-TEST_CASE("the second before the first waits for it") {
+TEST_CASE("a message that comes before its predecessor waits in the reorder buffer") {
   rig g;
   CHECK_FALSE(g.feed(2, "b"));
   CHECK(g.r.accepted() == 0);
@@ -146,7 +146,7 @@ TEST_CASE("the second before the first waits for it") {
   CHECK(g.take() == texts{"1a", "2b"});
 }
 
-TEST_CASE("held ranges name what is here out of order") {
+TEST_CASE("sacked ranges name the messages in the reorder buffer") {
   rig g;
   for (std::uint64_t s : {3U, 4U, 6U, 9U, 8U}) g.feed(s);
   CHECK(g.r.sacked() == std::vector<sequence_range>{{3, 4}, {6, 6}, {8, 9}});
@@ -157,7 +157,7 @@ TEST_CASE("held ranges name what is here out of order") {
   CHECK(g.r.sacked() == std::vector<sequence_range>{{6, 6}, {8, 9}});
 }
 
-TEST_CASE("no more ranges are named than an ack holds") {
+TEST_CASE("the receiver names no more ranges than an ack holds") {
   options o = small();
   o.credit_messages = 1000;
   rig g(o);
@@ -198,7 +198,7 @@ TEST_CASE("a duplicate is dropped after a restart") {
   CHECK(g.take() == texts{"2a", "3a", "4b"});
 }
 
-TEST_CASE("a batch that failed is staged again with what came since") {
+TEST_CASE("a commit that failed is tried again, with the messages that came since") {
   rig g;
   g.feed(1, "a");
   CHECK(g.stage().size() == 1);
@@ -254,7 +254,7 @@ TEST_CASE("a message above the limit is refused") {
   CHECK_FALSE(g.feed(1, std::string(500, 'x')));
 }
 
-TEST_CASE("a message held out of order that comes again takes no credit a second time") {
+TEST_CASE("a repeated message of the reorder buffer uses no credit a second time") {
   rig g;
   CHECK_FALSE(g.feed(2, std::string(500, 'x')));
   CHECK_FALSE(g.feed(3, std::string(400, 'x')));
@@ -264,7 +264,7 @@ TEST_CASE("a message held out of order that comes again takes no credit a second
   CHECK(g.r.accepted() == 3);
 }
 
-TEST_CASE("credit grows with what the application takes, and with nothing else") {
+TEST_CASE("credit grows with the messages that the application consumes, and with nothing else") {
   rig g;
   for (std::uint64_t s = 1; s <= 10; ++s) g.feed(s, "12345");
   CHECK(g.r.credit_sequence() == 10);
@@ -292,7 +292,7 @@ TEST_CASE("the count of received bytes moves with the store") {
   CHECK(g.r.received_bytes() == 8);
 }
 
-TEST_CASE("a new session forgets what was out of order and keeps what was accepted") {
+TEST_CASE("a new session empties the reorder buffer and keeps accepted messages") {
   rig g;
   g.feed(1, "a");
   g.feed(3, "c");
@@ -305,7 +305,7 @@ TEST_CASE("a new session forgets what was out of order and keeps what was accept
   CHECK(g.take() == texts{"1a", "2b", "3c"});
 }
 
-TEST_CASE("what an earlier life left is read from the store, in pages, and handed over first") {
+TEST_CASE("messages of an earlier process are read from the store, in pages, and delivered first") {
   rig before;
   for (std::uint64_t s = 1; s <= 9; ++s) before.feed(s, "a");
   before.commit();
@@ -346,7 +346,7 @@ TEST_CASE("a page of the inbox that was asked for earlier is ignored") {
   CHECK(g.take() == texts{"3a", "4a"});
 }
 
-TEST_CASE("a page that begins elsewhere than asked hands over nothing") {
+TEST_CASE("a page that begins elsewhere than asked delivers nothing") {
   rig before;
   for (std::uint64_t s = 1; s <= 4; ++s) before.feed(s, "a");
   before.commit();
@@ -356,7 +356,7 @@ TEST_CASE("a page that begins elsewhere than asked hands over nothing") {
   CHECK(g.r.next_delivery() == nullptr);
 }
 
-TEST_CASE("at a first meeting indices are made equal to sequences") {
+TEST_CASE("at the first handshake indices are made equal to sequences") {
   rig g;
   g.r.adopt(5, 77, true);
   CHECK(g.r.accepted() == 4);
@@ -375,7 +375,7 @@ TEST_CASE("at a first meeting indices are made equal to sequences") {
   CHECK(batch[0].epoch == 78);
 }
 
-TEST_CASE("a new stream comes after what the old one left, and starts anew") {
+TEST_CASE("a new stream comes after the messages of the old one, and starts anew") {
   rig g;
   for (std::uint64_t s = 1; s <= 3; ++s) g.feed(s, "old");
   g.commit();
@@ -465,7 +465,9 @@ TEST_CASE("epochs of the last message received and delivered are those of the pr
   CHECK(g.stored.delivered_epoch == 21);
 }
 
-TEST_CASE("whatever the order, repetition and failing of commits, each comes once and in order") {
+TEST_CASE(
+    "the receiver delivers each message once and in order, whatever arrives and whichever commits "
+    "fail") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     random_source chance(seed);
     options o = small();

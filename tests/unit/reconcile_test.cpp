@@ -88,7 +88,7 @@ bool possible(const side& from, const side& to) {
 
 }  // namespace
 
-TEST_CASE("two that agree resume where each stands") {
+TEST_CASE("two peers with matching cursors resume") {
   side a = make(alice, bob, 3, 9, 4, 5, 7), b = make(bob, alice, 6, 10, 6, 3, 5);
   result at_a = reconciled(a, b), at_b = reconciled(b, a);
   CHECK(at_a.peer_has_our_incarnation);
@@ -103,7 +103,7 @@ TEST_CASE("two that agree resume where each stands") {
   CHECK(at_a.take_from == 8);
 }
 
-TEST_CASE("two that never met start at the first message") {
+TEST_CASE("two new peers start at the first message") {
   side a = make(alice, {}, 1, 4, 0, 0, 0), b = make(bob, {}, 1, 1, 0, 0, 0);
   result v = reconciled(a, b);
   CHECK_FALSE(v.peer_has_our_incarnation);
@@ -116,7 +116,7 @@ TEST_CASE("two that never met start at the first message") {
   CHECK(v.take_from == 1);
 }
 
-TEST_CASE("a peer never met gives its first sequence") {
+TEST_CASE("a new peer's hello gives its first sequence") {
   side a = make(alice, {}, 5, 9, 0, 0, 0), b = make(bob, {}, 1, 1, 0, 0, 0);
   CHECK(reconciled(b, a).take_from == 5);
   CHECK(reconciled(a, b).send_from == 5);
@@ -137,7 +137,7 @@ TEST_CASE("a peer that lost its store is a reset on one side and a loss on the o
   CHECK(at_a.take_from == 1);
 }
 
-TEST_CASE("a side that lost its store hears of it from a peer that has adopted it already") {
+TEST_CASE("a side that lost its store learns it from a peer that has adopted it already") {
   side a = make(alice, other, 3, 9, 0, 5, 7), b = make(other, {}, 1, 2, 0, 0, 0);
   hello_record theirs = a.hello();
   theirs.received = theirs.delivered = 0;  // of this incarnation
@@ -178,7 +178,7 @@ TEST_CASE("a peer whose delivered went below what it confirmed was rolled back")
   CHECK_FALSE(reconciled(b, a).peer_rolled_back);
 }
 
-TEST_CASE("both may find that they and the other were rolled back") {
+TEST_CASE("both sides may find that they and the other were rolled back") {
   side a = make(alice, bob, 1, 3, 0, 0, 5), b = make(bob, alice, 1, 3, 0, 0, 5);
   CHECK(reconciled(a, b).we_rolled_back);
   CHECK(reconciled(a, b).peer_rolled_back);
@@ -245,7 +245,7 @@ TEST_CASE("in every small world the outcomes of both sides match") {
   CHECK(resumed > 100);
 }
 
-TEST_CASE("in every small world that resumes nothing is left out and nothing comes twice") {
+TEST_CASE("in every small world that resumes no message is left out and none comes twice") {
   std::size_t wrong = 0;
   for (const side& a : sides(alice, bob, 3)) {
     for (const side& b : sides(bob, alice, 2)) {
@@ -302,7 +302,7 @@ TEST_CASE("in every small world a lost store starts both streams without a gap")
   CHECK(wrong == 0);
 }
 
-TEST_CASE("in every small world one side that stored the meeting and one that did not agree") {
+TEST_CASE("in every small world a side that stored the handshake and one that did not agree") {
   // a stored b's incarnation and perhaps messages; b crashed before it stored a's.
   std::size_t wrong = 0;
   for (std::uint64_t b_next = 1; b_next <= 4; ++b_next) {

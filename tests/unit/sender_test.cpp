@@ -142,7 +142,7 @@ struct rig {
 
 }  // namespace
 
-TEST_CASE("nothing is sent before a session is open and verified") {
+TEST_CASE("the sender sends nothing before a session is open and verified") {
   rig r;
   r.commit(3);
   CHECK(r.flush().empty());
@@ -153,7 +153,7 @@ TEST_CASE("nothing is sent before a session is open and verified") {
   CHECK(r.flush() == from_to(1, 3));
 }
 
-TEST_CASE("what is committed during a session is sent once, in order") {
+TEST_CASE("the sender sends messages committed during a session once, in order") {
   rig r;
   r.open();
   r.commit(2);
@@ -189,7 +189,7 @@ TEST_CASE("the window bounds how many bytes are in flight") {
   CHECK(r.flush() == from_to(4, 4));
 }
 
-TEST_CASE("credit in messages binds") {
+TEST_CASE("credit in messages bounds the sender") {
   rig r;
   session_terms t = terms_from(1);
   t.credit_sequence = 3;
@@ -203,7 +203,7 @@ TEST_CASE("credit in messages binds") {
   CHECK(r.flush() == from_to(4, 4));
 }
 
-TEST_CASE("credit in bytes binds, counted from where the receiver counts") {
+TEST_CASE("credit in bytes bounds the sender, counted from where the receiver counts") {
   rig r;
   session_terms t = terms_from(1);
   t.received_bytes = 5000;
@@ -233,7 +233,7 @@ TEST_CASE("a repeated ack does not count bytes twice") {
   CHECK(r.flush() == from_to(5, 6));
 }
 
-TEST_CASE("credit that is zero stops all, and its return starts all again") {
+TEST_CASE("credit of zero stops the sender, and new credit starts it again") {
   rig r;
   session_terms t = terms_from(1);
   t.credit_sequence = 0;
@@ -279,7 +279,7 @@ TEST_CASE("an old ack moves neither cursor nor credit back") {
   CHECK(r.flush(1s).empty());
 }
 
-TEST_CASE("an ack may confirm several at once and all that was sent") {
+TEST_CASE("an ack may confirm several messages at once, up to all that were sent") {
   rig r;
   r.open();
   r.commit(10);
@@ -290,7 +290,7 @@ TEST_CASE("an ack may confirm several at once and all that was sent") {
   CHECK(r.s.deadline() == never);
 }
 
-TEST_CASE("an ack of what was never sent is refused and changes nothing") {
+TEST_CASE("an ack of a message that was never sent is refused and changes nothing") {
   rig r;
   r.open();
   r.commit(5);
@@ -333,7 +333,7 @@ TEST_CASE("a message that a later one overtook is lost after a round trip and a 
   CHECK(r.s.resent() == 1);
 }
 
-TEST_CASE("an ack that comes late enough tells the loss at once") {
+TEST_CASE("an ack that comes late enough shows the loss at once") {
   rig r;
   r.open();
   r.commit(1);
@@ -345,7 +345,7 @@ TEST_CASE("an ack that comes late enough tells the loss at once") {
   CHECK(r.flush(230ms) == from_to(2, 4));
 }
 
-TEST_CASE("what the peer holds out of order is not sent again") {
+TEST_CASE("the sender does not retransmit sacked messages") {
   rig r;
   r.open();
   r.commit(6);
@@ -362,7 +362,7 @@ TEST_CASE("what the peer holds out of order is not sent again") {
   CHECK(std::count(again.begin(), again.end(), 4U) == 1);
 }
 
-TEST_CASE("what came out of order after it was marked lost is not sent again") {
+TEST_CASE("the sender does not retransmit a message sacked after it was marked lost") {
   rig r;
   r.open();
   r.commit(2);
@@ -374,7 +374,7 @@ TEST_CASE("what came out of order after it was marked lost is not sent again") {
   CHECK(r.flush(2s).empty());
 }
 
-TEST_CASE("an ack of what was marked lost takes it off the list") {
+TEST_CASE("an ack of a message that was marked lost cancels its retransmission") {
   options o = small();
   o.frame_fill = 1000;
   rig r(o);
@@ -387,7 +387,7 @@ TEST_CASE("an ack of what was marked lost takes it off the list") {
   CHECK(r.flush(1s).empty());
 }
 
-TEST_CASE("a flight of which nothing is heard is sent again when its timer ends") {
+TEST_CASE("the sender retransmits an unacknowledged flight when its timer ends") {
   rig r;
   r.open();
   r.commit(1);
@@ -418,7 +418,7 @@ TEST_CASE("the timer backs off to its bound, and progress brings it back") {
   CHECK(r.s.deadline() - now <= r.o.initial_timeout * 5 / 4);
 }
 
-TEST_CASE("an ack that says nothing new does not put the timer off") {
+TEST_CASE("an ack without progress does not put the timer off") {
   rig r;
   r.open();
   r.commit(2);
@@ -429,7 +429,7 @@ TEST_CASE("an ack that says nothing new does not put the timer off") {
   CHECK(r.s.deadline() == due);
 }
 
-TEST_CASE("the round trip is not measured on what was sent twice") {
+TEST_CASE("the sender measures no round trip on retransmitted messages") {
   rig r;
   r.open();
   r.commit(1);
@@ -440,7 +440,7 @@ TEST_CASE("the round trip is not measured on what was sent twice") {
   CHECK(r.s.rtt() == 0ns);
 }
 
-TEST_CASE("a reliable network is never asked to carry anything twice") {
+TEST_CASE("the sender retransmits nothing over a reliable network") {
   rig r(small(), true);
   r.open();
   r.commit(5);
@@ -455,7 +455,7 @@ TEST_CASE("a reliable network is never asked to carry anything twice") {
   CHECK_FALSE(r.s.ping_due());
 }
 
-TEST_CASE("a backlog comes from the store, page by page and without a seam") {
+TEST_CASE("the sender reads a backlog from the store, page by page and without a gap") {
   options o = small(50);
   o.page_messages = 7;
   rig r(o);
@@ -477,7 +477,7 @@ TEST_CASE("a backlog comes from the store, page by page and without a seam") {
   CHECK(sent == from_to(1, 700));
 }
 
-TEST_CASE("what is committed while a page is under way comes once, from one of both") {
+TEST_CASE("a message committed while a page is read is sent once, from memory or from the page") {
   options o = small(50);
   rig r(o);
   r.commit(10, 10, 1, true);
@@ -513,7 +513,7 @@ TEST_CASE("a page of the outbox that was asked for earlier is ignored") {
   CHECK(r.flush().empty());
 }
 
-TEST_CASE("memory holds no more than the window though the backlog is long") {
+TEST_CASE("the sender keeps no more than the window in memory though the backlog is long") {
   options o = small(20);
   o.window_bytes = 1000;
   o.page_messages = 1000;
@@ -534,7 +534,7 @@ TEST_CASE("memory holds no more than the window though the backlog is long") {
   CHECK_FALSE(r.s.has_room());
 }
 
-TEST_CASE("a new session sends what the peer did not receive, and nothing else") {
+TEST_CASE("a new session sends the messages that the peer did not receive, and nothing else") {
   rig r;
   r.open();
   r.commit(10);
@@ -549,7 +549,7 @@ TEST_CASE("a new session sends what the peer did not receive, and nothing else")
   CHECK(r.s.resent() == 0);
 }
 
-TEST_CASE("a new session may send again what the last one had confirmed as received") {
+TEST_CASE("a new session may send again messages that the last one confirmed as received") {
   rig r;
   r.open();
   r.commit(10);
@@ -560,7 +560,7 @@ TEST_CASE("a new session may send again what the last one had confirmed as recei
   CHECK(r.flush() == from_to(3, 10));
 }
 
-TEST_CASE("sessions without end in between start over as well") {
+TEST_CASE("a session that begins before the last one ended starts over as well") {
   rig r;
   r.open();
   r.commit(10);
@@ -571,7 +571,7 @@ TEST_CASE("sessions without end in between start over as well") {
   }
 }
 
-TEST_CASE("a message that the peer does not take blocks the stream, told once") {
+TEST_CASE("a message above the peer's limit blocks the stream, reported once") {
   rig r;
   session_terms t = terms_from(1);
   t.maximum_message = 100;
@@ -615,7 +615,7 @@ TEST_CASE("small messages share a frame, up to its filling and its limit") {
   CHECK(narrow.flush() == from_to(1, 100));
 }
 
-TEST_CASE("messages of two lives stand in two records") {
+TEST_CASE("messages of two epochs stand in two records") {
   options o = small();
   o.frame_fill = 1 << 16;
   rig r(o);
@@ -645,7 +645,7 @@ TEST_CASE("delivered only grows and keeps the epoch of its message") {
   CHECK(r.s.epoch_of(5) == 50U);
 }
 
-TEST_CASE("a side that waits only for delivery asks, and stops when it has it") {
+TEST_CASE("a sender that waits only for delivery pings, and stops when all is delivered") {
   rig r;
   r.open();
   r.commit(1);
@@ -659,7 +659,7 @@ TEST_CASE("a side that waits only for delivery asks, and stops when it has it") 
   CHECK(r.s.deadline() == never);
 }
 
-TEST_CASE("under random acks and losses all is sent, in the window and within credit") {
+TEST_CASE("under random acks and losses the sender sends all, in the window and within credit") {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     random_source chance(seed);
     options o = small(1 + chance.below(20));

@@ -66,13 +66,13 @@ TEST_CASE("encoded cursors keep the order and width that stores rely on") {
   }
 }
 
-TEST_CASE("fresh cursors have received and delivered nothing") {
+TEST_CASE("new cursors have received and delivered nothing") {
   cursors c;
   CHECK(c.received() == 0);
   CHECK(c.delivered() == 0);
 }
 
-TEST_CASE("cursors of a new stream do not count what the old one left as delivered") {
+TEST_CASE("cursors of a new stream do not count messages of the old one as delivered") {
   cursors c;  // three of an old stream, of which one was taken; then 1 and 2 of a new one
   c.inbox_first = 2;
   c.stream_start = 4;

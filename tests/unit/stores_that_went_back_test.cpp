@@ -112,7 +112,7 @@ cursors taken_of_ten(std::uint64_t taken) {
 
 }  // namespace
 
-TEST_CASE("an ack that comes before the last message was looked up erases nothing") {
+TEST_CASE("an ack that comes before the epoch was verified erases nothing") {
   // The store went back to four delivered, and gave 5 to 20 to other messages.
   cursors sent = sender_at(5, 21, 4);
   options o;
@@ -128,7 +128,7 @@ TEST_CASE("an ack that comes before the last message was looked up erases nothin
   CHECK(change->next.outbox_first == 5);
 }
 
-TEST_CASE("a store that went back in what was delivered alone is found on both sides") {
+TEST_CASE("a store that went back in `delivered` alone is found on both sides") {
   cursors sent = sender_at(11, 11, 10);
   cursors back = taken_of_ten(5);
   options o;
@@ -144,7 +144,7 @@ TEST_CASE("a store that went back in what was delivered alone is found on both s
   CHECK(told);
 }
 
-TEST_CASE("both sides are told of a store that went back, whoever finds it out first") {
+TEST_CASE("both sides get an event of a store that went back, whichever finds it first") {
   for (bool old_one_first : {false, true}) {
     cursors sent = sender_at(11, 11, 10);
     cursors back = taken_of_ten(5);
@@ -172,7 +172,7 @@ TEST_CASE("both sides are told of a store that went back, whoever finds it out f
   }
 }
 
-TEST_CASE("what an old copy hands over again before the two meet does not hide that it is old") {
+TEST_CASE("deliveries before the handshake do not mask a rollback") {
   // Ten were delivered when the peer saw the store last, or five more; the copy knows of five, and
   // its application takes some of the others before there is a session, in one life or in several.
   using number = std::uint64_t;
@@ -211,7 +211,7 @@ TEST_CASE("what an old copy hands over again before the two meet does not hide t
   }
 }
 
-TEST_CASE("a restart that takes what its inbox holds before the two meet is no older store") {
+TEST_CASE("deliveries from the inbox before the handshake do not look like a rollback") {
   cursors sent = sender_at(6, 11, 10);
   cursors stored = taken_of_ten(5);
   options o;
@@ -241,7 +241,7 @@ TEST_CASE("a restart that takes what its inbox holds before the two meet is no o
   }
 }
 
-TEST_CASE("credit that the messages of an old incarnation gave back is told") {
+TEST_CASE("the receiver advertises the credit that messages of an old incarnation gave back") {
   options o;
   o.credit_messages = 4;
   o.keepalive_interval = 0ns;
@@ -271,7 +271,7 @@ TEST_CASE("credit that the messages of an old incarnation gave back is told") {
   CHECK(a.in_flight() + b.inbox_depth() >= 3);
 }
 
-TEST_CASE("what is not stored yet when the two meet again is held against the peer as well") {
+TEST_CASE("a message in commit at the next handshake reveals a rollback as well") {
   options o;
   o.keepalive_interval = 0ns;
   cursors sent = sender_at(11, 12, 10);
@@ -300,7 +300,7 @@ TEST_CASE("what is not stored yet when the two meet again is held against the pe
   CHECK(b.state() == phase::established);
 }
 
-TEST_CASE("a late message of a lost history does not slip in while the two meet again") {
+TEST_CASE("a late message of a lost history is not accepted during the handshake") {
   // The message 11 is on its way when the store goes back to a copy that has none. What the peer
   // says in its hello must stay true until the hello is answered, or nobody notices the old 11, and
   // it is taken for the new one.
@@ -336,7 +336,9 @@ TEST_CASE("a late message of a lost history does not slip in while the two meet 
   CHECK(next->contents.text() == "new");
 }
 
-TEST_CASE("who went back mints once, however often the two meet before the inbox is read again") {
+TEST_CASE(
+    "a rolled back store creates one incarnation, however many handshakes precede the read of its "
+    "inbox") {
   cursors sent = sender_at(11, 11, 10);
   cursors back = taken_of_ten(5);
   options o;
@@ -384,7 +386,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("a hello waits until the store has the gap that was told") {
+TEST_CASE("a hello waits until the store has the gap that was reported") {
   cursors sent = sender_at(11, 11, 7);
   cursors behind = taken_of_ten(7);
   behind.inbox_next = 8;
@@ -407,7 +409,7 @@ TEST_CASE("a hello waits until the store has the gap that was told") {
   CHECK(said.hello->received == 10);
 }
 
-TEST_CASE("what could not be stored is forgotten when the two meet again") {
+TEST_CASE("messages whose commit failed are forgotten at the next handshake") {
   // Alice's store goes back and gives the number 11 to another message, while Bob's takes none.
   options o;
   o.keepalive_interval = 0ns;
