@@ -123,14 +123,14 @@ class demonstration {
       }
       if (received_.size() >= lines_.size()) break;
       ilm::message<std::string> line = co_await bob_inbox_.receive();
-      take(line);
+      consume(line);
     }
     if (sent_ > 0) co_await alice_->wait_delivered("bob", sent_);
     say("the last receipt is in");
     add_up();
     co_await alice_->shutdown(1s);
     co_await bob_->shutdown(1s);
-    while (auto line = bob_inbox_.try_receive()) take(*line);
+    while (auto line = bob_inbox_.try_receive()) consume(*line);
     co_return report();
   }
 
@@ -182,7 +182,7 @@ class demonstration {
   }
 
   /// A crash between taking a message and the store's record of that would repeat the message
-  /// (include/ilm/README.md), so wait for the receipt of the last one taken: it follows the
+  /// (include/ilm/README.md), so wait for the receipt of the last one consumed: it follows the
   /// record. What has arrived besides, and what is under way, may be in any state.
   asio::awaitable<void> crash_bob() {
     if (!received_.empty()) co_await alice_->wait_delivered("bob", received_.size());
@@ -199,7 +199,7 @@ class demonstration {
     co_await timer.async_wait(asio::use_awaitable);
   }
 
-  void take(const ilm::message<std::string>& line) {
+  void consume(const ilm::message<std::string>& line) {
     std::uint64_t expected = last_sequence_ + 1;
     if (line.sequence > expected) missing_ += line.sequence - expected;
     if (line.sequence < expected) ++repeated_;

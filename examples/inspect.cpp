@@ -264,7 +264,7 @@ json json_of(const store_view& store) {
     json outbox{{"accepted", p.where.outbox_next - 1},
                 {"acknowledged", p.where.acknowledged},
                 {"delivered", p.where.outbox_first - 1}};
-    json inbox{{"received", p.where.received()}, {"taken", p.where.delivered()}};
+    json inbox{{"received", p.where.received()}, {"delivered", p.where.delivered()}};
     add_queue(outbox, p.outbox);
     add_queue(inbox, p.inbox);
     peers.push_back(json{{"peer", p.name}, {"outbox", outbox}, {"inbox", inbox}});

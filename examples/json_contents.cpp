@@ -45,8 +45,8 @@ asio::awaitable<void> run(asio::io_context& context) {
   bool right = got.article == "teapot" && got.quantity == 2 && got.remarks == wanted.remarks;
   if (!right) throw std::runtime_error("the order is not what was sent");
 
-  // Contents of another type are an error that names the problem. The message counts as taken all
-  // the same: the application decides its fate.
+  // Contents of another type are an error that names the problem. The message counts as consumed
+  // all the same: the application decides its fate.
   ilm::message<std::string> second = co_await depot_inbox.receive();
   try {
     second.as<order>();

@@ -1,4 +1,4 @@
-// A transport of one's own: UDP on this machine, where a peer is its port. A network hands over
+// A transport of one's own: UDP on this machine, where a peer is its port. A network delivers
 // frames or drops them, and says when sessions begin and end: that is all it owes.
 
 #include <ilm/ilm.hpp>
@@ -28,7 +28,7 @@ class udp_network {
   using peer_id = std::uint16_t;
   using event = ilm::network_event<peer_id>;
 
-  /// UDP loses and reorders: ILM must repair.
+  /// UDP loses and reorders: ILM must retransmit.
   static constexpr bool reliable = false;
 
   explicit udp_network(asio::io_context& context) : socket_(context, address_of(0)) {}

@@ -11,7 +11,7 @@
 // asks undelivered() for the last accepted piece. A store that is slower than the disk must not
 // hold the file once more, so no piece is sent before the one 64 before it was delivered. After the
 // pieces comes a message with the checksum of all, after every start of the sender; the receiver
-// answers each with its verdict, so that no crash leaves the sender waiting.
+// answers each with its outcome, so that no crash leaves the sender waiting.
 //
 // The sender's id and its store are named after the file, its size and its time: another file, or a
 // changed one, is another transfer. Names are not proven here, and any process that connects can
@@ -164,7 +164,7 @@ class file {
     return data;
   }
 
-  /// On the disk when it returns: a message that was taken does not come again.
+  /// On the disk when it returns: a message that was consumed does not come again.
   void write(std::uint64_t offset, std::string_view data) const {
     while (!data.empty()) {
       ssize_t put = ::pwrite(descriptor_, data.data(), data.size(), static_cast<off_t>(offset));
@@ -291,7 +291,7 @@ class target_directory {
     fs::create_directories(directory_);
   }
 
-  /// Returns the verdict if this is the last piece. A throw means "try again", so a piece that can
+  /// Returns the outcome if this is the last piece. A throw means "try again", so a piece that can
   /// never succeed does not throw.
   std::optional<std::string> put(const std::string& from, const piece& p) const {
     if (!is_sender(from)) return "no: your id is not that of a sender of files";
@@ -356,7 +356,7 @@ class receiver {
   receiver(asio::io_context& context, const arguments& asked, network_type net)
       : directory_(asked.path),
         messenger_(context, store_type(store_of(asked)), std::move(net),
-                   [this](const message& m) { return take(m); }) {
+                   [this](const message& m) { return consume(m); }) {
     progress::note("waiting for files at " + asked.address);
     asio::co_spawn(context, print_events(messenger_), asio::detached);
   }
@@ -373,7 +373,7 @@ class receiver {
   }
 
   /// The messenger goes on while the disk works.
-  asio::awaitable<void> take(message m) {
+  asio::awaitable<void> consume(message m) {
     piece p;
     try {
       p = m.as<piece>();
@@ -381,16 +381,16 @@ class receiver {
       progress::note("dropped a message that is no piece of a file");
       co_return;
     }
-    auto verdict =
+    auto outcome =
         co_await asio::co_spawn(disk_.get_executor(), put(m.from, p), asio::use_awaitable);
-    if (!verdict) {
+    if (!outcome) {
       auto bar = bars_.try_emplace(m.from, printable(p.name), p.total).first;
       bar->second.show(p.offset + p.data.size());
       co_return;
     }
     bars_.erase(m.from);
-    progress::note(*verdict);
-    co_await messenger_.send_to(m.from, *verdict);
+    progress::note(*outcome);
+    co_await messenger_.send_to(m.from, *outcome);
   }
   asio::awaitable<std::optional<std::string>> put(std::string from, const piece& p) {
     co_return directory_.put(from, p);
@@ -428,10 +428,10 @@ class sender {
     last.checksum = source_.checksum();
     co_await messenger_.send_to(receiver_id, last);
     message answer = co_await inbox_.receive();
-    std::string verdict(answer.text());
-    progress::note("the receiver says " + printable(verdict));
+    std::string outcome(answer.text());
+    progress::note("the receiver says " + printable(outcome));
     co_await messenger_.shutdown(3s);
-    bool good = verdict.starts_with("ok");
+    bool good = outcome.starts_with("ok");
     if (good) progress::note("nothing is left to send; " + store_ + " may be deleted");
     co_return good;
   }

@@ -22,8 +22,9 @@ void require(bool right, const char* what) {
 asio::awaitable<void> run(asio::io_context& context) {
   ilm::memory_fabric<peer_id> network;
   ilm::memory_backend<peer_id> store;
-  unsigned taken = 0;
-  auto count = [&taken](const ilm::message<peer_id>&) { ++taken; };  // a delivery may be a callable
+  unsigned consumed = 0;
+  // A delivery may be a callable.
+  auto count = [&consumed](const ilm::message<peer_id>&) { ++consumed; };
   ilm::messenger alice(context, store, network.join("alice"), ilm::inbox<peer_id>());
   ilm::messenger bob(context, ilm::memory_backend<peer_id>(), network.join("bob"), count);
 
@@ -38,11 +39,11 @@ asio::awaitable<void> run(asio::io_context& context) {
               << " left in the store\n";
   }
   // [report]
-  require(taken == 100 && report.delivered == 100, "Bob lacks messages");
+  require(consumed == 100 && report.delivered == 100, "Bob lacks messages");
   require(report.undelivered == 3 && store.size(ilm::queue::outbox) == 3, "Carol's are not there");
   require(!report.complete(), "the report is too good to be true");
 
-  // From now on it takes no sends, and says so.
+  // From now on it accepts no sends, and says so.
   try {
     co_await alice.send_to("bob", "one more");
     require(false, "a send was accepted after the shutdown");
@@ -50,7 +51,7 @@ asio::awaitable<void> run(asio::io_context& context) {
     if (e.code() != ilm::error::shut_down) throw;
     std::cout << e.code().message() << '\n';
   }
-  // Asked again, it tells the same.
+  // Asked again, it reports the same.
   report = co_await alice.shutdown(0s);
   require(report.undelivered == 3, "the second report differs from the first");
   co_await bob.shutdown(1s);

@@ -3,7 +3,7 @@
 //
 //   durable [--level os|media] [--messages N] [--senders N] [--rounds N] [--dir DIR] [--smoke]
 //
-// Before it measures, it tells how long this disk takes to sync 4 KiB: the cost of `media`.
+// Before it measures, it prints how long this disk takes to sync 4 KiB: the cost of `media`.
 
 #include "process.hpp"
 
@@ -63,8 +63,8 @@ double sync_time(const work_directory& directory) {
 }
 
 /// The process that receives: it answers messages that begin with '?', and the last of the others.
-template <class Backend, class Tell>
-void serve(const settings& s, Tell tell) {
+template <class Backend, class Report>
+void serve(const settings& s, Report report) {
   asio::io_context context(1);
   ilm::tcp_network<> network(context, "receiver");
   network.listen("127.0.0.1:0");
@@ -77,7 +77,7 @@ void serve(const settings& s, Tell tell) {
     if (!got.text().starts_with('?') && ++consumed != s.messages) return;
     m.send_to("sender", "!", [](std::error_code, std::uint64_t) {});
   };
-  tell(port);
+  report(port);
   context.run();
 }
 
@@ -111,7 +111,7 @@ asio::awaitable<void> measure(const settings& s, Messenger& m, ilm::inbox<std::s
 
 template <class Backend>
 void run(const settings& s) {
-  child<std::uint16_t> receiver([&](auto tell) { serve<Backend>(s, tell); });
+  child<std::uint16_t> receiver([&](auto report) { serve<Backend>(s, report); });
   std::string address = "127.0.0.1:" + std::to_string(receiver.ask());
   asio::io_context context(1);
   ilm::tcp_network<> network(context, "sender");

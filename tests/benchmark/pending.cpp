@@ -35,7 +35,7 @@ asio::awaitable<void> queue(Messenger& from, std::uint64_t count) {
   for (std::uint64_t i = 0; i < count; ++i) co_await from.send_to("peer", contents);
 }
 
-void queue_all(const work_directory& d, std::uint64_t messages, const auto& tell) {
+void queue_all(const work_directory& d, std::uint64_t messages, const auto& report) {
   constexpr std::uint64_t senders = 1000;
   figures f;
   f.at_start = memory("VmRSS:");
@@ -53,13 +53,13 @@ void queue_all(const work_directory& d, std::uint64_t messages, const auto& tell
   context.run();
   f.seconds = seconds_since(start);
   f.at_most = memory("VmHWM:");
-  tell(f);
+  report(f);
   ::kill(::getpid(), SIGKILL);
 }
 
 /// Consumes all messages and reports; then it confirms until it is killed.
 void receive_all(const work_directory& d, std::uint64_t messages, std::uint16_t port,
-                 const auto& tell) {
+                 const auto& report) {
   asio::io_context context(1);
   ilm::tcp_network<> network(context, "peer");
   network.add_peer("queue", "127.0.0.1:" + std::to_string(port));
@@ -71,19 +71,19 @@ void receive_all(const work_directory& d, std::uint64_t messages, std::uint16_t 
     if (consumed != messages) return;
     f.seconds = seconds_since(start);
     f.at_most = memory("VmHWM:");
-    tell(f);
+    report(f);
   };
   ilm::messenger m(context, backend(d / "peer.db"), std::move(network), consume);
   context.run();
 }
 
-/// Opens the store, tells the port and then how it went, and sends until it is killed.
+/// Opens the store, reports the port and then how it went, and sends until it is killed.
 struct reopened {
   std::uint16_t port = 0;
   figures opening;
 };
 
-void reopen(const work_directory& d, const auto& tell) {
+void reopen(const work_directory& d, const auto& report) {
   reopened r;
   r.opening.at_start = memory("VmRSS:");
   asio::io_context context(1);
@@ -96,10 +96,10 @@ void reopen(const work_directory& d, const auto& tell) {
   while (m.statistics().peers.empty()) context.run_one();
   r.opening.seconds = seconds_since(start);
   r.opening.at_most = memory("VmHWM:");
-  tell(r);
+  report(r);
   while (m.statistics().peers[0].outbox_depth > 0) context.run_for(std::chrono::milliseconds(1));
   r.opening.at_most = memory("VmHWM:");
-  tell(r);
+  report(r);
 }
 
 void print(const char* step, double seconds, long kibibytes) {
@@ -117,16 +117,16 @@ int main(int count, char** values) {
   work_directory d(a.text("--dir", std::filesystem::temp_directory_path().string()));
   std::cout << messages << " messages of 100 bytes\n";
 
-  child<figures> first([&](auto tell) { queue_all(d, messages, tell); });
+  child<figures> first([&](auto report) { queue_all(d, messages, report); });
   figures queued = first.ask();
   print("queueing:", queued.seconds, queued.at_most - queued.at_start);
   std::cout << "the store: " << std::filesystem::file_size(d / "queue.db") / 1'000'000 << " MB\n";
 
-  child<reopened> second([&](auto tell) { reopen(d, tell); });
+  child<reopened> second([&](auto report) { reopen(d, report); });
   reopened r = second.ask();
   print("opening:", r.opening.seconds, r.opening.at_most - r.opening.at_start);
 
-  child<figures> peer([&](auto tell) { receive_all(d, messages, r.port, tell); });
+  child<figures> peer([&](auto report) { receive_all(d, messages, r.port, report); });
   figures drained = peer.ask();
   r = second.ask();
   print("draining:", drained.seconds, r.opening.at_most - r.opening.at_start);

@@ -15,7 +15,7 @@
 
 namespace benchmark {
 
-/// A process that runs `work(tell)`, where `tell(value)` hands a value to the parent's `ask`.
+/// A process that runs `work(report)`, where `report(value)` gives a value to the parent's `ask`.
 template <class Value>
 class child {
  public:

@@ -40,12 +40,12 @@ void checker::handle_refused(side sender, id which) {
   sent& s = from(sender).sends[which];
   --open_sends_;
   s.state = fate::refused;
-  if (s.taken != 0) fail(text_of(sender, which) + " was refused, and taken before");
+  if (s.consumed != 0) fail(text_of(sender, which) + " was refused, and consumed before");
 }
 
 void checker::handle_receipt(side sender, id which) {
-  if (from(sender).sends[which].taken == 0) {
-    fail("a receipt for " + text_of(sender, which) + ", which was not taken");
+  if (from(sender).sends[which].consumed == 0) {
+    fail("a receipt for " + text_of(sender, which) + ", which was not consumed");
   }
 }
 
@@ -68,7 +68,7 @@ checker::id checker::id_of(side sender, const std::string& text) {
   return which;
 }
 
-void checker::handle_taken(side at, const message& m, const disk& d) {
+void checker::handle_consumed(side at, const message& m, const disk& d) {
   stream& s = to(at);
   id which = 0;
   try {
@@ -78,8 +78,8 @@ void checker::handle_taken(side at, const message& m, const disk& d) {
   }
   std::string text(m.text());
   sent& t = s.sends[which];
-  ++t.taken;
-  if (t.state == fate::refused) fail(text + " was refused, and is taken all the same");
+  ++t.consumed;
+  if (t.state == fate::refused) fail(text + " was refused, and is consumed all the same");
   bool stored = std::any_of(d.inbox.begin(), d.inbox.end(), [&](const auto& one) {
     return one.index == m.index && one.contents.text() == m.text();
   });
@@ -91,10 +91,10 @@ void checker::handle_taken(side at, const message& m, const disk& d) {
          " is next");
   }
   s.expected = m.index + 1;
-  s.next_to_take = std::max(s.next_to_take, m.index + 1);
+  s.next_to_consume = std::max(s.next_to_consume, m.index + 1);
   auto before = s.by_index.find(m.index);
   if (before == s.by_index.end()) {
-    if (t.taken > 1) ++t.repeated;
+    if (t.consumed > 1) ++t.repeated;
     check_order(at, s, m, which);
     place_in_inbox here;
     here.which = which;
@@ -123,11 +123,12 @@ void checker::handle_start(side self, const disk& d) {
   std::uint64_t first = d.where.inbox_first;
   s.expected = first;
   if (first < s.recorded) {
-    fail(name_of(self) + " will take again from " + number(first) + " on, but had stored that it " +
-         "took all below " + number(s.recorded));
+    fail(name_of(self) + " will consume again from " + number(first) +
+         " on, but had stored that it " + "consumed all below " + number(s.recorded));
   }
-  if (first > s.next_to_take && !s.by_index.empty()) {
-    fail(name_of(self) + " has stored as taken what it did not take, below " + number(first));
+  if (first > s.next_to_consume && !s.by_index.empty()) {
+    fail(name_of(self) + " has stored as consumed messages that it did not consume, below " +
+         number(first));
   }
 }
 
@@ -135,8 +136,8 @@ void checker::handle_commit(side self, const disk& d) {
   stream& s = to(self);
   s.recorded = std::max(s.recorded, committing_[self]);
   check_queues(self, d);
-  // A message erased as delivered must have been taken.
-  check_taken_below(self, d.where.outbox_first, "the sender's store");
+  // A message erased as delivered must have been consumed.
+  check_consumed_below(self, d.where.outbox_first, "the sender's store");
 }
 
 /// Cursors beyond the stored messages would be acknowledged all the same.
@@ -149,12 +150,13 @@ void checker::check_queues(side self, const disk& d) {
   }
 }
 
-void checker::check_taken_below(side sender, std::uint64_t first, const char* source) {
+void checker::check_consumed_below(side sender, std::uint64_t first, const char* source) {
   const std::vector<sent>& sends = from(sender).sends;
   for (id which = 0; which < sends.size(); ++which) {
     const sent& s = sends[which];
-    if (s.state == fate::stored && !s.abandoned && s.sequence < first && s.taken == 0) {
-      fail(text_of(sender, which) + " is confirmed according to " + source + ", but was not taken");
+    if (s.state == fate::stored && !s.abandoned && s.sequence < first && s.consumed == 0) {
+      fail(text_of(sender, which) + " is confirmed according to " + source +
+           ", but was not consumed");
     }
   }
 }
@@ -168,9 +170,10 @@ void checker::handle_replacement(side self, const disk& by) {
   }
   stream& in = to(self);
   in.recorded = committing_[self] = 1;
-  // Indexes at and above the copy's are assigned again; messages taken under them may come again.
+  // Indexes at and above the copy's are assigned again; messages consumed under them may come
+  // again.
   in.by_index.erase(in.by_index.lower_bound(lost_ ? 0 : by.where.inbox_first), in.by_index.end());
-  in.next_to_take = lost_ ? 1 : by.where.inbox_first;
+  in.next_to_consume = lost_ ? 1 : by.where.inbox_first;
 }
 
 void checker::handle_report(side self, const report_type& r, std::uint64_t first_at_open,

@@ -37,7 +37,7 @@ class checker {
   void handle_stored(side from, id which, std::uint64_t sequence, const disk& d);
   void handle_refused(side from, id which);
   void handle_receipt(side from, id which);
-  void handle_taken(side at, const message& m, const disk& d);
+  void handle_consumed(side at, const message& m, const disk& d);
   void handle_declined(side at, const message& m) { declined_[at].insert(m.sequence); }
   void handle_event(side self, const event_type& e);
   void handle_report(side self, const report_type& r, std::uint64_t first_at_open, const disk& d);
@@ -47,7 +47,7 @@ class checker {
   void handle_start(side self, const disk& d);
   /// Open sends may be stored or not: they get no result.
   void handle_crash(side self);
-  void handle_commit_begin(side self) { committing_[self] = to(self).next_to_take; }
+  void handle_commit_begin(side self) { committing_[self] = to(self).next_to_consume; }
   void handle_commit(side self, const disk& d);
   /// The store of `self` is now another: an empty one or an older copy.
   void handle_replacement(side self, const disk& by);
@@ -77,7 +77,7 @@ class checker {
     fate state = fate::open;
     std::uint64_t sequence = 0;  ///< 0 while unknown
     bool abandoned = false;      ///< in a store that was lost, or later than its older copy
-    unsigned taken = 0;
+    unsigned consumed = 0;
     unsigned repeated = 0;  ///< beyond the window of a crash
   };
   struct place_in_inbox {
@@ -88,12 +88,12 @@ class checker {
   /// The messages of one side to the other.
   struct stream {
     std::vector<sent> sends;
-    /// The messages taken by the receiver's application, by index, in the present history of its
+    /// The messages consumed by the receiver's application, by index, in the present history of its
     /// store.
     std::map<std::uint64_t, place_in_inbox> by_index;
     std::optional<std::uint64_t> expected;  ///< the next index; none if the receiver has no peer
-    std::uint64_t next_to_take = 1;         ///< one past the highest index ever taken
-    std::uint64_t recorded = 1;             ///< `next_to_take` at the last completed commit
+    std::uint64_t next_to_consume = 1;      ///< one past the highest index ever consumed
+    std::uint64_t recorded = 1;             ///< `next_to_consume` at the last completed commit
     bool may_jump = false;                  ///< an event said that sequences begin elsewhere
     // Sequences named by events.
     std::vector<range> may_repeat;
@@ -108,7 +108,7 @@ class checker {
   id id_of(side from, const std::string& text);
   void check_order(side at, const stream& s, const message& m, id which);
   void check_queues(side self, const disk& d);
-  void check_taken_below(side sender, std::uint64_t first, const char* source);
+  void check_consumed_below(side sender, std::uint64_t first, const char* source);
   void finish_stream(side sender);
   void finish_abandoned(side sender, id which);
   void finish_replacement();

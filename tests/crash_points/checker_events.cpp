@@ -24,11 +24,11 @@ void checker::handle_event(side self, const event_type& e) {
       own.may_repeat.push_back(e.outbound);
       their.missed_by_receiver.push_back(e.inbound);
       their.may_jump = true;
-      check_taken_below(self, e.outbound.first, "peer_reset");
+      check_consumed_below(self, e.outbound.first, "peer_reset");
       break;
     case event_kind::store_lost:
       own.missed_by_sender.push_back(e.outbound);
-      check_taken_below(other(self), e.inbound.last + 1, "store_lost");
+      check_consumed_below(other(self), e.inbound.last + 1, "store_lost");
       break;
     case event_kind::rolled_back:
       own.may_repeat.push_back(e.outbound);
@@ -39,7 +39,7 @@ void checker::handle_event(side self, const event_type& e) {
       break;
     case event_kind::gap:
       their.may_jump = true;
-      check_taken_below(other(self), e.inbound.last + 1, "gap");
+      check_consumed_below(other(self), e.inbound.last + 1, "gap");
       break;
     default:
       grave = false;
@@ -84,12 +84,12 @@ void checker::finish_stream(side sender) {
     if (m.state == fate::open) fail(text + " was never answered");
     if (m.abandoned) {
       finish_abandoned(sender, which);
-    } else if (m.state == fate::stored && m.taken == 0) {
+    } else if (m.state == fate::stored && m.consumed == 0) {
       fail(text + " is lost");
     }
     if (m.repeated > 0 && !named(s.may_repeat, m.sequence)) {
-      fail(text + " (number " + std::to_string(m.sequence) + ") was taken " +
-           std::to_string(m.taken) + " times, and no event names it");
+      fail(text + " (number " + std::to_string(m.sequence) + ") was consumed " +
+           std::to_string(m.consumed) + " times, and no event names it");
     }
   }
 }
@@ -100,7 +100,7 @@ void checker::finish_abandoned(side sender, id which) {
   const stream& s = from(sender);
   const sent& m = s.sends[which];
   std::string text = text_of(sender, which) + " (number " + std::to_string(m.sequence) + ")";
-  if (m.taken == 0) {
+  if (m.consumed == 0) {
     if (!named(s.missed_by_receiver, m.sequence)) {
       fail(text + " went with its store, and the receiver got no event");
     }

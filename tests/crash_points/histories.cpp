@@ -86,7 +86,7 @@ void peer_reset(world& s) {
 void unconfirmed_reset(world& s) {
   begin_connected(s);
   s.send_surely(side_a);
-  s.until([&] { return s.taken(side_b) != 0; }, "the message to be taken");
+  s.until([&] { return s.consumed(side_b) != 0; }, "the message to be consumed");
   s.replace(side_b, disk());
   s.send(side_b);
   s.converge();
@@ -252,7 +252,7 @@ const std::vector<history>& all_histories() {
       {"reset_unconfirmed", "it is lost before the other side knows what it took",
        unconfirmed_reset},
       {"rollback", "one side gets an older copy of its store", rollback},
-      {"rollback_full", "the copy holds messages, of which one is taken again before both meet",
+      {"rollback_full", "the copy holds messages, of which one is consumed again before both meet",
        rollback_to_full_queues},
       {"rollback_alone", "the same, and the side may crash before both meet", rollback_alone},
       {"shutdown", "one side shuts down and comes back", shutdown},

@@ -33,7 +33,7 @@ struct machine {
   std::chrono::nanoseconds store_time{};
   bool full = false;
   bool declines = false;
-  std::size_t taken = 0;
+  std::size_t consumed = 0;
 };
 
 /// One messenger, from its start to its crash or its end.
@@ -162,9 +162,9 @@ class consumer {
       throw std::runtime_error("not now");
     }
     bool first = std::exchange(l.first_message, false);
-    if (!first || l.defect != sabotage::dropping) l.checks.handle_taken(l.self, m, l.own.store);
-    if (first && l.defect == sabotage::repeating) l.checks.handle_taken(l.self, m, l.own.store);
-    ++l.own.taken;
+    if (!first || l.defect != sabotage::dropping) l.checks.handle_consumed(l.self, m, l.own.store);
+    if (first && l.defect == sabotage::repeating) l.checks.handle_consumed(l.self, m, l.own.store);
+    ++l.own.consumed;
     l.at(place::after_taking, std::string(m.text()));
   }
 

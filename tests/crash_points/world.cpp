@@ -323,7 +323,7 @@ void world::shut_down(side s, std::chrono::nanoseconds timeout) {
   if (one.running) state_->end(s);
 }
 
-std::size_t world::taken(side at) const { return state_->at(at).own.taken; }
+std::size_t world::consumed(side at) const { return state_->at(at).own.consumed; }
 
 outcome world::so_far() const {
   outcome o = state_->result;

@@ -83,7 +83,7 @@ class world {
   /// it is restarted and shut down again.
   void shut_down(side s, std::chrono::nanoseconds timeout);
 
-  std::size_t taken(side at) const;
+  std::size_t consumed(side at) const;
 
   /// Ends the run: passes no more points, sends once more both ways, and requires convergence.
   outcome finish();

@@ -1,6 +1,6 @@
 // One association, driven by arbitrary inputs. The other side is a liar: it knows the nonces and
 // the cursors of this one, so that what it makes up gets past the front door. Whatever it says,
-// what this side stores, sends and hands over must stay true to what it was given.
+// what this side stores, sends and delivers must stay true to what it was given.
 
 #include "fuzz/input.hpp"
 #include "support/confirmed.hpp"
@@ -421,20 +421,21 @@ class run {
   void note(const frame& f) {
     if (f.ack) {
       const ack_record& a = *f.ack;
-      told(a.received, a.ranges.empty() ? a.received : a.ranges.back().last, a.credit_sequence);
+      advertise(a.received, a.ranges.empty() ? a.received : a.ranges.back().last,
+                a.credit_sequence);
     }
     if (!f.hello) return;
     const hello_record& h = *f.hello;
-    told(h.received, h.received, h.credit_sequence);
+    advertise(h.received, h.received, h.credit_sequence);
     // Whoever does not know this side yet counts from where it begins.
     if (h.credit_sequence > h.received) {
       grant(std::max(core_->delivered_by_peer(), h.received) + h.credit_sequence - h.received);
     }
   }
 
-  /// What the other side was told at most, if it believed all of it.
-  void told(std::uint64_t received, std::uint64_t held, std::uint64_t credit) {
-    if (held >= core_->stored().outbox_next) return;
+  /// The most that was advertised to the other side, if it believed all of it.
+  void advertise(std::uint64_t received, std::uint64_t sacked, std::uint64_t credit) {
+    if (sacked >= core_->stored().outbox_next) return;
     told_received_ = std::max(told_received_, received);
     grant(credit);
   }
@@ -492,7 +493,8 @@ class run {
     }
     if (f.ack) {
       require(f.ack->received <= store_.where.received(), "an ack precedes the commit");
-      require(f.ack->delivered <= confirmed(store_.where), "delivered is told before it is stored");
+      require(f.ack->delivered <= confirmed(store_.where),
+              "delivered is advertised before it is stored");
     }
     for (const data_record& d : f.data) check_data(d);
   }
@@ -513,7 +515,7 @@ class run {
   void check_delivery(const stored_message& m) {
     auto due = store_.inbox.lower_bound(next_index_);
     require(due != store_.inbox.end() && due->first == m.index,
-            "a message is handed over twice, out of order or before it is stored");
+            "a message is delivered twice, out of order or before it is stored");
     require(due->second.contents == m.contents && due->second.sequence == m.sequence,
             "a message was changed on its way in");
   }
@@ -530,7 +532,7 @@ class run {
     bool first_meeting = !was.peer && was.inbox_next == 1;
     // A first meeting makes indices equal to sequences, which may begin anywhere.
     if (first_meeting) next_index_ = std::max(next_index_, is.inbox_first);
-    require(is.inbox_first <= next_index_, "what was not taken is erased");
+    require(is.inbox_first <= next_index_, "a message that was not consumed is erased");
     if (is.peer == was.peer && is.local == was.local) {
       require(is.acknowledged >= was.acknowledged, "what was acknowledged went back");
       require(is.received() >= was.received() && is.delivered() >= was.delivered(),
@@ -562,7 +564,8 @@ class run {
       const stored_message& m = c.inbox[i];
       require(m.index == c.inbox.front().index + i, "an index is left out");
       if (m.index < c.next.stream_start) continue;
-      require(m.sequence == m.index + c.next.stream_offset, "a sequence is another than told");
+      require(m.sequence == m.index + c.next.stream_offset,
+              "a sequence is another than advertised");
       bool goes_on = c.next.peer == was.peer && bool(was.peer);
       require(!goes_on || m.sequence > was.received(), "a message is stored twice");
     }
@@ -584,11 +587,11 @@ class run {
   std::uint64_t sent_ = 0;
   std::uint64_t accepted_ = 0, ended_ = 0;  ///< how many sends
   std::uint64_t epoch_ = 0;
-  std::uint64_t next_index_ = 1;  ///< of the message to hand over next
+  std::uint64_t next_index_ = 1;  ///< of the message to deliver next
 
   // The liar's knowledge and claims.
   hello_record heard_;
-  std::set<std::uint64_t> nonces_;  ///< of this life
+  std::set<std::uint64_t> nonces_;  ///< of this process
   incarnation identity_;
   std::uint64_t my_nonce_ = 0;
   std::uint64_t former_nonce_ = 0;

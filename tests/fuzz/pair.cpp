@@ -40,14 +40,14 @@ options draw_options(fuzz::input& in) {
 
 /// All that went from one side to the other, as it looks from outside.
 struct stream {
-  std::size_t told = 0;  ///< how many of the sender's stored texts were looked at
+  std::size_t looked_at = 0;  ///< how many of the sender's stored texts were looked at
   struct record {
     std::uint64_t sequence;
     bool forgotten;  ///< the store that accepted it was lost, or went back to before it
   };
   std::map<std::uint64_t, record> accepted;  ///< by number
-  /// The messages that the application took in each life of its store.
-  std::vector<std::vector<std::uint64_t>> taken{1};
+  /// The messages that the application consumed, for each store that it had.
+  std::vector<std::vector<std::uint64_t>> consumed{1};
 };
 
 class run {
@@ -171,7 +171,7 @@ class run {
         return;
       }
       default: {
-        // Again, and later: it may meet another life of its receiver.
+        // Again, and later: it may meet a later process of its receiver.
         timestamp late = pair_.now + std::chrono::milliseconds(in_.byte() * 20);
         pair_.flight.emplace(std::pair(late, --late_numbers_), at->second);
       }
@@ -182,12 +182,13 @@ class run {
 
   /// As a crash, with another store than before.
   void replace(core_side& s, const std::function<void()>& exchange) {
-    // What was taken and is not recorded is undone; the rest stays taken, whatever the store says.
+    // What was consumed and is not recorded is undone; the rest stays consumed, whatever the store
+    // says.
     s.crash();
     look();
     exchange();
-    s.taken.clear();
-    incoming(s).taken.emplace_back();
+    s.consumed.clear();
+    incoming(s).consumed.emplace_back();
     s.start();
     if (!up_) return;
     if (reliable_) pair_.flight.clear();
@@ -232,13 +233,13 @@ class run {
   void look() {
     for (core_side* s : {&pair_.a, &pair_.b}) {
       stream& out = outgoing(*s);
-      for (; out.told < s->sent.size(); ++out.told) {
-        std::uint64_t number = read_number(s->sent[out.told]);
-        out.accepted[number] = stream::record{sequence_of(*s, s->sent[out.told]), false};
+      for (; out.looked_at < s->sent.size(); ++out.looked_at) {
+        std::uint64_t number = read_number(s->sent[out.looked_at]);
+        out.accepted[number] = stream::record{sequence_of(*s, s->sent[out.looked_at]), false};
       }
-      std::vector<std::uint64_t> taken;
-      for (const test::taken_message& t : s->taken) taken.push_back(read_number(t.text));
-      incoming(*s).taken.back() = std::move(taken);
+      std::vector<std::uint64_t> consumed;
+      for (const test::consumed_message& t : s->consumed) consumed.push_back(read_number(t.text));
+      incoming(*s).consumed.back() = std::move(consumed);
     }
   }
 
@@ -279,13 +280,13 @@ class run {
       check_lost(receiver, s);
       return;
     }
-    check_told(sender, receiver, s);
+    check_reported(sender, receiver, s);
   }
 
   void check_known(const stream& s) {
-    for (const auto& life : s.taken) {
-      for (std::uint64_t n : life) {
-        require(s.accepted.contains(n), "a message is taken that no store accepted");
+    for (const auto& process : s.consumed) {
+      for (std::uint64_t n : process) {
+        require(s.accepted.contains(n), "a message is consumed that no store accepted");
       }
     }
   }
@@ -293,7 +294,7 @@ class run {
   static void check_exact(const stream& s) {
     std::vector<std::uint64_t> all;
     for (const auto& [number, r] : s.accepted) all.push_back(number);
-    require(s.taken.back() == all, "not exactly once and in order");
+    require(s.consumed.back() == all, "not exactly once and in order");
   }
 
   static bool named(const core_side& s, event_kind kind, bool outbound, std::uint64_t sequence) {
@@ -302,16 +303,17 @@ class run {
     });
   }
 
-  /// With stores that were lost: all arrives, in order in each life, twice only what was named.
+  /// With stores that were lost: all arrives, in order in each process, twice only what was named.
   void check_named(core_side& sender, const stream& s) {
     std::set<std::uint64_t> seen;
-    for (const auto& life : s.taken) {
-      require(std::adjacent_find(life.begin(), life.end(), std::greater_equal<>()) == life.end(),
-              "out of order, or twice in one life of a store");
-      for (std::uint64_t n : life) {
+    for (const auto& process : s.consumed) {
+      require(std::adjacent_find(process.begin(), process.end(), std::greater_equal<>()) ==
+                  process.end(),
+              "out of order, or twice in one process");
+      for (std::uint64_t n : process) {
         if (seen.insert(n).second) continue;
         require(named(sender, event_kind::peer_reset, true, s.accepted.at(n).sequence),
-                "a message came twice, and nobody was told");
+                "a message came twice, and no event says so");
       }
     }
     for (const auto& [number, r] : s.accepted) {
@@ -319,37 +321,38 @@ class run {
     }
   }
 
-  /// If one store was lost, and the two had met, the other side is told what will never come.
+  /// If one store was lost, and the two had met, an event of the other side names the messages
+  /// lost.
   void check_lost(core_side& receiver, const stream& s) {
     if (losses_ != 1 || !lost_after_meeting_) return;
     std::set<std::uint64_t> seen;
-    for (const auto& life : s.taken) seen.insert(life.begin(), life.end());
+    for (const auto& process : s.consumed) seen.insert(process.begin(), process.end());
     for (const auto& [number, r] : s.accepted) {
       if (!r.forgotten || seen.contains(number) || r.sequence == 0) continue;
       require(named(receiver, event_kind::peer_reset, false, r.sequence),
-              "a message was lost with its store, and nobody was told");
+              "a message was lost with its store, and no event says so");
     }
   }
 
-  static bool told(const core_side& s) {
+  static bool reported(const core_side& s) {
     return s.count(event_kind::peer_reset) + s.count(event_kind::store_lost) +
                s.count(event_kind::rolled_back) + s.count(event_kind::peer_rolled_back) >
            0;
   }
 
-  /// With stores that went back: whatever came twice or never, somebody was told.
-  void check_told(core_side& sender, core_side& receiver, const stream& s) {
-    if (told(sender) || told(receiver)) return;
+  /// With stores that went back: whatever came twice or never, an event says so.
+  void check_reported(core_side& sender, core_side& receiver, const stream& s) {
+    if (reported(sender) || reported(receiver)) return;
     // Nobody noticed: then what both remember is whole.
     std::set<std::uint64_t> seen;
-    for (const auto& life : s.taken) {
-      for (std::uint64_t n : life) {
+    for (const auto& process : s.consumed) {
+      for (std::uint64_t n : process) {
         bool again = !seen.insert(n).second;
-        require(!again || s.taken.size() > 1, "a message came twice, and nobody was told");
+        require(!again || s.consumed.size() > 1, "a message came twice, and no event says so");
       }
     }
     for (const auto& [number, r] : s.accepted) {
-      require(r.forgotten || seen.contains(number), "a message never came, and nobody was told");
+      require(r.forgotten || seen.contains(number), "a message never came, and no event says so");
     }
   }
 

@@ -26,7 +26,7 @@ void try_memory() {
   asio::io_context context;
   std::map<unsigned, ilm::memory_backend<PeerId>> stores;
   auto factory = [&](unsigned n) { return stores[n]; };
-  CHECK(try_backend<PeerId>(context, factory, tell<backend_clause>));
+  CHECK(try_backend<PeerId>(context, factory, fail_if_broken<backend_clause>));
 }
 
 /// Stores that take their time, fail, and crash when told.
@@ -70,7 +70,7 @@ TEST_CASE("memory_backend keeps its contract with any type of peer id") {
 TEST_CASE("faulty_backend keeps the contract of a backend while it fails") {
   asio::io_context context;
   faulty_stores<std::chrono::steady_clock> factory;
-  CHECK(try_backend(context, factory, tell<backend_clause>));
+  CHECK(try_backend(context, factory, fail_if_broken<backend_clause>));
 }
 
 TEST_CASE("the kit tries a slow backend in simulated time") {
@@ -79,7 +79,7 @@ TEST_CASE("the kit tries a slow backend in simulated time") {
   {
     faulty_stores<simulated> factory;
     factory.pause = std::chrono::seconds(1);
-    CHECK(try_backend<std::string, simulated>(context, factory, tell<backend_clause>));
+    CHECK(try_backend<std::string, simulated>(context, factory, fail_if_broken<backend_clause>));
   }
   simulated::reset();
 }

@@ -18,14 +18,14 @@ class simple_backend {
   asio::awaitable<ilm::store_state<PeerId>> open() {
     ilm::store_state<PeerId> state;
     state.local = local_;
-    for (const auto& [peer, s] : shelves_) state.peers.emplace_back(peer, s.where);
+    for (const auto& [peer, s] : peers_) state.peers.emplace_back(peer, s.where);
     co_return state;
   }
 
   asio::awaitable<void> commit(const ilm::batch<PeerId>& change) {
     if (change.new_incarnation) local_ = *change.new_incarnation;
     for (const ilm::peer_change<PeerId>& c : change.changes) {
-      shelf& s = shelves_[c.peer];
+      peer_record& s = peers_[c.peer];
       for (const ilm::stored_message& m : c.outbox) s.outbox.emplace(m.index, m);
       for (const ilm::stored_message& m : c.inbox) s.inbox.emplace(m.index, m);
       s.outbox.erase(s.outbox.begin(), s.outbox.lower_bound(c.next.outbox_first));
@@ -39,8 +39,8 @@ class simple_backend {
                                                          std::uint64_t from,
                                                          ilm::page_limit limit) {
     std::vector<ilm::stored_message> page;
-    auto known = shelves_.find(peer);
-    if (known == shelves_.end()) co_return page;
+    auto known = peers_.find(peer);
+    if (known == peers_.end()) co_return page;
     const messages& all = which == ilm::queue::outbox ? known->second.outbox : known->second.inbox;
     std::size_t bytes = 0;
     for (auto m = all.find(from); m != all.end() && page.size() < limit.messages; ++m) {
@@ -55,13 +55,13 @@ class simple_backend {
 
  private:
   using messages = std::map<std::uint64_t, ilm::stored_message>;
-  struct shelf {
+  struct peer_record {
     ilm::cursors where;
     messages outbox, inbox;
   };
 
   ilm::incarnation local_;
-  std::map<PeerId, shelf> shelves_;
+  std::map<PeerId, peer_record> peers_;
 };
 static_assert(ilm::backend<simple_backend<std::string>, std::string>);
 // [store]

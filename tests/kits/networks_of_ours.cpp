@@ -35,7 +35,7 @@ struct fabric_factory {
 TEST_CASE("memory_network keeps its contract when it is reliable") {
   asio::io_context context;
   fabric_factory<std::chrono::steady_clock, true> factory;
-  auto summary = try_network(context, factory, tell<network_clause>);
+  auto summary = try_network(context, factory, fail_if_broken<network_clause>);
   CHECK(summary);
   CHECK(summary.skipped == 1);  // no send waits
 }
@@ -49,7 +49,7 @@ TEST_CASE("memory_network keeps its contract when it loses, repeats and reorders
     f.loss = f.repetition = f.reordering = 0.3;
     f.delay = std::chrono::milliseconds(5);
     factory.fabric.set_faults(f);
-    CHECK(try_network<simulated>(context, factory, tell<network_clause>));
+    CHECK(try_network<simulated>(context, factory, fail_if_broken<network_clause>));
   }
   simulated::reset();
 }

@@ -34,7 +34,7 @@ TEST_CASE("the network that the examples show keeps its contract") {
   // [kit]
   asio::io_context context;
   udp_networks factory{context};
-  auto report = test::tell<ilm::testing::network_clause>;
+  auto report = test::fail_if_broken<ilm::testing::network_clause>;
   bool kept{ilm::testing::try_network(context, factory, report)};
   // [kit]
   CHECK(kept);

@@ -28,17 +28,17 @@ class sqlite_stores {
   }
 
   void fail_commits(unsigned, bool on) {
-    disk_.verdict = [on](operation o) { return on && o == operation::write ? SQLITE_FULL : 0; };
+    disk_.result_of = [on](operation o) { return on && o == operation::write ? SQLITE_FULL : 0; };
   }
   void fail_opens(unsigned, bool on) {
-    disk_.verdict = [on](operation o) {
+    disk_.result_of = [on](operation o) {
       return on && o == operation::read ? SQLITE_IOERR_READ : 0;
     };
   }
 
   /// At `media` a cut of the power, at `os` the end of the process.
   void crash(unsigned n) {
-    disk_.verdict = nullptr;
+    disk_.result_of = nullptr;
     std::string old = file(n);
     ++generations_[n];
     bool keeps_all = Level == ilm::durability::os;
@@ -46,7 +46,7 @@ class sqlite_stores {
   }
   void crash_at(unsigned, unsigned step) {
     auto at = std::make_shared<unsigned>(0);
-    disk_.verdict = [at, step](operation o) {
+    disk_.result_of = [at, step](operation o) {
       return o != operation::read && (*at)++ >= step ? SQLITE_IOERR_WRITE : SQLITE_OK;
     };
   }
@@ -81,7 +81,7 @@ class sqlite_stores {
 TEST_CASE("sqlite_backend keeps its contract at `os`, also when the process ends") {
   asio::io_context context;
   sqlite_stores<ilm::durability::os> factory;
-  auto summary = try_backend(context, factory, tell<backend_clause>);
+  auto summary = try_backend(context, factory, fail_if_broken<backend_clause>);
   CHECK(summary);
   CHECK(summary.skipped == 1);  // SQLite reads from its cache what a disk cannot give
 }
@@ -89,5 +89,5 @@ TEST_CASE("sqlite_backend keeps its contract at `os`, also when the process ends
 TEST_CASE("sqlite_backend keeps its contract at `media`, also when the power is cut") {
   asio::io_context context;
   sqlite_stores<ilm::durability::media> factory;
-  CHECK(try_backend(context, factory, tell<backend_clause>));
+  CHECK(try_backend(context, factory, fail_if_broken<backend_clause>));
 }

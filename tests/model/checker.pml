@@ -1,4 +1,4 @@
-/* The judge: shares nothing with the protocol but the codes of messages. */
+/* The checker: shares nothing with the protocol but the codes of messages. */
 
 /* The store of a side was lost at most once: before that its messages are of era 0, then of 1. */
 #define ERA_NOW(side) (ghost[side].era_epoch != 0)

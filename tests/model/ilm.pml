@@ -52,7 +52,7 @@ inline send_hello(victim) {
   tidy()
 }
 
-/* A hello of an earlier life or session arrives: all it can do is to begin a handshake. */
+/* A hello of an earlier process or session arrives: all it can do is to begin a handshake. */
 inline nudge() {
   if
   :: ME.phase == ABSENT -> start_handshake()

@@ -1,6 +1,6 @@
-/* reconcile.hpp, and what association.hpp makes of its verdict. */
+/* reconcile.hpp, and what association.hpp makes of its outcome. */
 
-inline judge(f) {
+inline reconcile(f) {
   has_ours = (f.peer == current[me].local_);
   known = (f.local_ == current[me].peer);
   our_delivered = (ME.session_was_open -> current[me].delivered : ME.baseline_delivered);
@@ -126,7 +126,7 @@ inline roll_back(victim) {
   name(1 - me, ERA_OF(1 - me, current[me].peer), x + 1, n);
   ghost[me].told = 1;
 #ifndef PLANT_CONFIRMED_FORGOTTEN
-  /* What the lost history confirmed stays confirmed, though the copy hands it over again. */
+  /* What the lost history confirmed stays confirmed, though the copy delivers it again. */
   if
   :: ME.known && ME.peer_hello_first - 1 > current[me].delivered &&
      ME.peer_hello_first - 1 <= current[me].received ->
@@ -158,7 +158,7 @@ inline refuse(f) {
 
 /* A proven hello: decides how the two streams go on. */
 inline handle_proven(f, victim) {
-  judge(f);
+  reconcile(f);
   ME.peer_hello_received = f.received; ME.peer_hello_received_epoch = f.received_epoch;
   ME.peer_hello_delivered = f.delivered; ME.peer_hello_delivered_epoch = f.delivered_epoch;
   ME.peer_hello_first = f.first; ME.peer_hello_first_epoch = f.first_epoch;

@@ -68,7 +68,7 @@ TEST_CASE("a message that arrives a second before its predecessor is delivered a
   REQUIRE(x.open());
   x.put(x.data_frame(2, {"second"}));
   w.run_for(1s);
-  CHECK(a.app().taken.empty());
+  CHECK(a.app().consumed.empty());
   REQUIRE(x.last_ack());
   CHECK(x.last_ack()->received == 0);
   REQUIRE(x.last_ack()->ranges.size() == 1);
@@ -94,8 +94,8 @@ TEST_CASE("a duplicate is dropped after any number of messages and restarts") {
     x->put(x->data_frame(i + 1, part));
     w.run_for(10ms);
   }
-  REQUIRE(a.app().taken.size() == count);
-  for (int life = 0; life < 3; ++life) {
+  REQUIRE(a.app().consumed.size() == count);
+  for (int round = 0; round < 3; ++round) {
     crash(w, a);
     a.start();
     w.run_for(100ms);
@@ -109,7 +109,7 @@ TEST_CASE("a duplicate is dropped after any number of messages and restarts") {
     }
     w.run_for(1s);
     CHECK(a.statistics_of("x").duplicates_dropped == 3);
-    CHECK(a.app().taken.size() == count);
+    CHECK(a.app().consumed.size() == count);
   }
 }
 
@@ -151,10 +151,10 @@ TEST_CASE("an acknowledgement never precedes the commit") {
   w.run_for(50ms);
   REQUIRE(x.last_ack());
   CHECK(x.last_ack()->received == 0);
-  CHECK(a.app().taken.empty());
+  CHECK(a.app().consumed.empty());
   w.run_for(100ms);
   CHECK(x.last_ack()->received == 1);
-  CHECK(a.app().taken.size() == 1);
+  CHECK(a.app().consumed.size() == 1);
 }
 
 TEST_CASE(
@@ -172,7 +172,7 @@ TEST_CASE(
   x.put(x.ping_frame());
   w.run_for(10ms);
   CHECK(x.last_ack()->received == 0);
-  CHECK(a.app().taken.empty());
+  CHECK(a.app().consumed.empty());
   a.store_faults().commit_error = {};
   w.run_for(3s);
   CHECK(x.last_ack()->received == 2);
@@ -185,7 +185,7 @@ TEST_CASE("a frame of an earlier session is dropped and counted") {
   a.start();
   raw_peer x(w, "x", "a");
   REQUIRE(x.open());
-  bytes_vector old_data = x.data_frame(1, {"from an old life"});
+  bytes_vector old_data = x.data_frame(1, {"from an old process"});
   bytes_vector old_ack = x.ack_frame(x.ack_of(0));
   bytes_vector old_ping = x.ping_frame();
   x.me.peer = x.theirs.local;
@@ -195,10 +195,10 @@ TEST_CASE("a frame of an earlier session is dropped and counted") {
   for (const bytes_vector& f : {old_data, old_ack, old_ping}) x.put(f);
   w.run_for(1s);
   CHECK(a.statistics_of("x").frames_stale == before + 3);
-  CHECK(a.app().taken.empty());
-  x.put(x.data_frame(1, {"from this life"}));
+  CHECK(a.app().consumed.empty());
+  x.put(x.data_frame(1, {"from this process"}));
   w.run_for(1s);
-  CHECK(a.app().texts() == std::vector<std::string>{"from this life"});
+  CHECK(a.app().texts() == std::vector<std::string>{"from this process"});
 }
 
 TEST_CASE("a late or repeated hello neither ends a session nor moves a cursor") {

@@ -57,10 +57,10 @@ TEST_CASE("try_send_to fails with would_block where send_to waits") {
   CHECK(refused->error == std::errc::resource_unavailable_try_again);
   w.run_for(1s);
   CHECK(all_stored(waiting));
-  auto taken = a.try_send("b", "5");
+  auto accepted = a.try_send("b", "5");
   w.run_for(1s);
-  CHECK(taken->done);
-  CHECK_FALSE(taken->error);
+  CHECK(accepted->done);
+  CHECK_FALSE(accepted->error);
   CHECK(b.app().texts() == numbered(6));
 }
 
@@ -93,7 +93,7 @@ TEST_CASE("a full outbox refuses sends, and accepts them when there is room: ful
   CHECK(sent[10]->error == std::errc::no_buffer_space);
   CHECK(all_stored(store_all(w, a, "c", {"another peer has room"})));
   b.start();
-  REQUIRE(w.until([&] { return b.app().taken.size() == 10; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 10; }));
   w.run_for(1s);
   CHECK(all_stored(store_all(w, a, "b", {"10"})));
   w.run_for(1s);

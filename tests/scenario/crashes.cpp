@@ -21,11 +21,11 @@ TEST_CASE("a crash after the application took a message repeats that one alone, 
   w.run_for(1s);
   CHECK_FALSE(b.running());
   std::uint64_t recorded = cursors_of(w, b.disk(), "a").delivered();
-  std::size_t taken = b.app().taken.size();
-  REQUIRE(recorded <= taken);
+  std::size_t consumed = b.app().consumed.size();
+  REQUIRE(recorded <= consumed);
   b.start();
   REQUIRE(w.until([&] { return empty(a); }));
-  std::vector<std::string> expected = numbered(taken);
+  std::vector<std::string> expected = numbered(consumed);
   for (std::size_t i = recorded; i < 10; ++i) expected.push_back(std::to_string(i));
   CHECK(b.app().texts() == expected);
 }
@@ -38,13 +38,13 @@ TEST_CASE("destroying a messenger ends it at once, and the store is free for the
   b.app().time = 10ms;
   store_all(w, a, "b", numbered(20));
   w.run_for(55ms);
-  std::size_t taken = b.app().taken.size();
-  REQUIRE(taken > 2);
-  REQUIRE(taken < 10);
+  std::size_t consumed = b.app().consumed.size();
+  REQUIRE(consumed > 2);
+  REQUIRE(consumed < 10);
   crash(w, b);
   CHECK_NOTHROW(w.run(open_store(b.disk())));
   w.run_for(1min);
-  CHECK(b.app().taken.size() <= taken + 1);
+  CHECK(b.app().consumed.size() <= consumed + 1);
   CHECK(a.connected_peers().empty());
 }
 
@@ -77,7 +77,7 @@ TEST_CASE("a send that was with the store when the messenger went is stored or n
     crash(w, a);
     w.run_for(10ms);
     CHECK(all_done(sent));
-    std::size_t stored = a.disk().size(ilm::queue::outbox) + b.app().taken.size();
+    std::size_t stored = a.disk().size(ilm::queue::outbox) + b.app().consumed.size();
     for (const auto& s : sent) {
       if (s->error) {
         CHECK(s->error == asio::error::operation_aborted);
@@ -88,6 +88,6 @@ TEST_CASE("a send that was with the store when the messenger went is stored or n
     a.start();
     w.run_for(1s);
     CHECK(empty(a));
-    if (!sent[0]->error || !b.app().taken.empty()) CHECK(b.app().texts() == numbered(5));
+    if (!sent[0]->error || !b.app().consumed.empty()) CHECK(b.app().texts() == numbered(5));
   }
 }

@@ -28,7 +28,7 @@ outcome ten_thousand(std::uint64_t seed, double fault, std::size_t frame_size) {
   o.seed = seed + 1000;
   b.start(o);
   for (const std::string& text : numbered(10'000)) a.send("b", text);
-  REQUIRE(w.until([&] { return b.app().taken.size() == 10'000; }, 600s));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 10'000; }, 600s));
   REQUIRE(b.app().texts() == numbered(10'000));
   return {clock::now().time_since_epoch(), w.net.counts().sent};
 }
@@ -50,7 +50,7 @@ TEST_CASE(
                       << worst / 1us << " us at worst with them; " << calm.frames << " and "
                       << most_frames << " frames");
     CHECK(worst < calm.time * 25);
-    // No livelock: repairs stay in proportion.
+    // No livelock: retransmissions stay in proportion.
     CHECK(most_frames < calm.frames * 5 + 100);
   }
 }

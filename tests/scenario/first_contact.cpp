@@ -17,7 +17,8 @@ TEST_CASE("three peers send to each other, all to all", "[predecessor]") {
     }
   }
   REQUIRE(w.until([&] {
-    return a.app().taken.size() == 20 && b.app().taken.size() == 20 && c.app().taken.size() == 20;
+    return a.app().consumed.size() == 20 && b.app().consumed.size() == 20 &&
+           c.app().consumed.size() == 20;
   }));
   CHECK(a.app().texts_from("b") == numbered(10, "ba"));
   CHECK(a.app().texts_from("c") == numbered(10, "ca"));
@@ -35,7 +36,7 @@ TEST_CASE("a message to oneself is refused and leaves no trace", "[predecessor]"
   REQUIRE(w.until([&] { return to_self->done; }));
   CHECK(to_self->error == ilm::error::send_to_self);
   w.run_for(1s);
-  CHECK(a.app().taken.empty());
+  CHECK(a.app().consumed.empty());
   CHECK(a.disk().size(ilm::queue::outbox) == 0);
 }
 
@@ -63,12 +64,12 @@ TEST_CASE("messages arrive in the order of the sends", "[predecessor]") {
   a.start(one_a_frame);
   b.start();
   auto sent = send_all(a, "b", numbered(500));
-  REQUIRE(w.until([&] { return b.app().taken.size() == 500; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 500; }));
   CHECK(b.app().texts() == numbered(500));
   CHECK(w.net.counts().reordered > 100);
   for (std::size_t i = 0; i < sent.size(); ++i) {
     CHECK(sent[i]->sequence == i + 1);
-    CHECK(b.app().taken[i].sequence == i + 1);
+    CHECK(b.app().consumed[i].sequence == i + 1);
   }
 }
 
@@ -78,9 +79,9 @@ TEST_CASE("255 messages arrive, and one more", "[predecessor]") {
   a.start();
   b.start();
   send_all(a, "b", numbered(255));
-  REQUIRE(w.until([&] { return b.app().taken.size() == 255; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 255; }));
   a.send("b", "255");
-  REQUIRE(w.until([&] { return b.app().taken.size() == 256; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 256; }));
   CHECK(b.app().texts() == numbered(256));
 }
 
@@ -94,8 +95,8 @@ TEST_CASE("a message to an unknown peer is kept until the peer appears", "[prede
   w.run_for(24h);
   CHECK(a.disk().size(ilm::queue::outbox) == 1);
   b.start();
-  REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == 1; }));
-  CHECK(b.app().taken[0].text() == "for later");
+  REQUIRE(w.until([&] { return empty(a) && b.app().consumed.size() == 1; }));
+  CHECK(b.app().consumed[0].text() == "for later");
 }
 
 TEST_CASE("a duplicate is dropped", "[predecessor]") {
@@ -121,7 +122,7 @@ TEST_CASE("two peers send to each other at the same time", "[predecessor]") {
   b.start();
   send_all(a, "b", numbered(200, "a"));
   send_all(b, "a", numbered(200, "b"));
-  REQUIRE(w.until([&] { return empty(a) && empty(b) && a.app().taken.size() == 200; }));
+  REQUIRE(w.until([&] { return empty(a) && empty(b) && a.app().consumed.size() == 200; }));
   CHECK(a.app().texts() == numbered(200, "b"));
   CHECK(b.app().texts() == numbered(200, "a"));
 }
@@ -147,7 +148,8 @@ TEST_CASE("two peers send to each other under stress, over a bad network", "[pre
   }
   REQUIRE(w.until(
       [&] {
-        return a.app().taken.size() >= 2000 && b.app().taken.size() >= 2000 && empty(a) && empty(b);
+        return a.app().consumed.size() >= 2000 && b.app().consumed.size() >= 2000 && empty(a) &&
+               empty(b);
       },
       10min));
   std::vector<std::string> expected_a, expected_b;
@@ -167,7 +169,7 @@ TEST_CASE("empty contents are a message like any other", "[predecessor]") {
   a.start();
   b.start();
   store_all(w, a, "b", {"", "x", "", ""});
-  REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == 4; }));
+  REQUIRE(w.until([&] { return empty(a) && b.app().consumed.size() == 4; }));
   CHECK(b.app().texts() == std::vector<std::string>{"", "x", "", ""});
 }
 
@@ -181,7 +183,7 @@ TEST_CASE("sequences close to the largest are counted like any others", "[predec
   a.start();
   b.start();
   auto sent = send_all(a, "b", numbered(50));
-  REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == 50; }));
+  REQUIRE(w.until([&] { return empty(a) && b.app().consumed.size() == 50; }));
   CHECK(sent.back()->sequence == ilm::protocol::maximum_sequence - 51);
 
   crash(w, a);
@@ -191,9 +193,9 @@ TEST_CASE("sequences close to the largest are counted like any others", "[predec
   a.watch();
   b.watch();
   send_all(a, "b", numbered(50, "again"));
-  REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == 100; }));
+  REQUIRE(w.until([&] { return empty(a) && b.app().consumed.size() == 100; }));
   CHECK(b.app().texts() == numbered(50) + numbered(50, "again"));
-  CHECK(b.app().taken.back().sequence == ilm::protocol::maximum_sequence - 1);
+  CHECK(b.app().consumed.back().sequence == ilm::protocol::maximum_sequence - 1);
   CHECK(a.count(ilm::event_kind::frame_rejected) == 0);
   CHECK(b.count(ilm::event_kind::frame_rejected) == 0);
 }

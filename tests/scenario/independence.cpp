@@ -72,7 +72,7 @@ TEST_CASE("an absent, a slow and a failing peer delay no other") {
   for (peer* p : {&a, &slow, &failing, &fast}) p->start();
   for (const char* to : {"absent", "slow", "failing"}) store_all(w, a, to, numbered(100));
   store_all(w, a, "fast", numbered(100));
-  CHECK(w.until([&] { return fast.app().taken.size() == 100; }, 50ms));
+  CHECK(w.until([&] { return fast.app().consumed.size() == 100; }, 50ms));
   CHECK(a.statistics_of("slow").outbox_depth == 100);
   CHECK(a.statistics_of("failing").outbox_depth == 100);
   CHECK(a.statistics_of("absent").outbox_depth == 100);
@@ -102,7 +102,7 @@ TEST_CASE("one peer's acknowledgements and resets touch no other peer's state") 
   for (peer* p : {&a, &b}) p->start();
   store_all(w, a, "c", numbered(5));
   store_all(w, a, "b", numbered(50));
-  REQUIRE(w.until([&] { return b.app().taken.size() == 50; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 50; }));
   w.run_for(1s);
   crash(w, b);
   b.lose_store();

@@ -31,7 +31,7 @@ TEST_CASE("one lost frame costs about a round trip, and order holds") {
   store_all(w, a, "b", {"2"});
   w.run_for(1ms);
   store_all(w, a, "b", {"3"});
-  REQUIRE(w.until([&] { return b.app().taken.size() == 4; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 4; }));
   // Without the loss it is half a round trip of 100 ms.
   CHECK(clock::now() - before < 200ms);
   CHECK(b.app().texts() == numbered(4));
@@ -52,7 +52,7 @@ TEST_CASE("the last frame of a burst is lost: a timer of about a round trip send
   store_all(w, a, "b", {"10"});
   w.run_for(1ms);
   w.net.unblock("a", "b");
-  REQUIRE(w.until([&] { return b.app().taken.size() == 11; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 11; }));
   CHECK(clock::now() - before < 350ms);
 }
 
@@ -67,7 +67,7 @@ TEST_CASE("a full window is in flight, not one message per round trip") {
   store_all(w, a, "b", numbered(5000));
   w.run_for(10ms);
   CHECK(a.statistics_of("b").in_flight == 5000);
-  REQUIRE(w.until([&] { return b.app().taken.size() == 5000; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 5000; }));
   CHECK(clock::now() - before < 150ms);
 }
 
@@ -83,7 +83,7 @@ TEST_CASE("loss of a quarter of all frames does not stop the rate") {
   b.start();
   store_all(w, a, "b", numbered(2000));
   auto before = clock::now();
-  REQUIRE(w.until([&] { return b.app().taken.size() == 2000; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 2000; }));
   CHECK(clock::now() - before < 2s);
   CHECK(b.app().texts() == numbered(2000));
 }
@@ -100,7 +100,7 @@ TEST_CASE("one-way traffic whose last acknowledgement is lost ends") {
   w.net.block("b", "a");
   store_all(w, a, "b", {"10"});
   w.run_for(2s);
-  REQUIRE(b.app().taken.size() == 11);
+  REQUIRE(b.app().consumed.size() == 11);
   REQUIRE_FALSE(empty(a));
   w.net.unblock("b", "a");
   REQUIRE(w.until([&] { return empty(a); }, 10s));
@@ -166,7 +166,7 @@ TEST_CASE("a bound on frames holds for every message: no peer pings for ever") {
     a.send("b", std::to_string(i));
     w.run_for(1ms);
   }
-  REQUIRE(w.until([&] { return b.app().taken.size() == 1200 && empty(a); }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 1200 && empty(a); }));
   CHECK(w.net.counts().sent - before <= 1000 * 8);
   CHECK(b.app().texts() == numbered(1200));
 }

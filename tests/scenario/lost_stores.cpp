@@ -66,7 +66,7 @@ TEST_CASE(
   w.net.block("b", "a");
   store_all(w, a, "b", {"3", "4"});
   w.run_for(100ms);
-  REQUIRE(b.app().taken.size() == 5);
+  REQUIRE(b.app().consumed.size() == 5);
   crash(w, b);
   b.lose_store();
   store_all(w, a, "b", {"5"});
@@ -124,13 +124,14 @@ TEST_CASE("the loss of one side's store in two-way traffic loses nothing of the 
     w.run_for(1ms);
   }
   crash(w, b);
-  std::size_t taken = b.app().taken.size();
+  std::size_t consumed = b.app().consumed.size();
   b.lose_store();
   b.start();
   b.watch();
   store_all(w, a, "b", {"20"});
   store_all(w, b, "a", {"after"});
-  REQUIRE(w.until([&] { return empty(a) && empty(b) && a.app().taken.back().text() == "after"; }));
+  REQUIRE(
+      w.until([&] { return empty(a) && empty(b) && a.app().consumed.back().text() == "after"; }));
   REQUIRE(a.count(event_kind::peer_reset) == 1);
   REQUIRE(b.count(event_kind::store_lost) == 1);
   sequence_range again = a.find(event_kind::peer_reset)->outbound;
@@ -140,7 +141,7 @@ TEST_CASE("the loss of one side's store in two-way traffic loses nothing of the 
     if (s == 21) {
       CHECK(times == 1);
     } else {
-      INFO("message " << s << ", " << taken << " taken before");
+      INFO("message " << s << ", " << consumed << " consumed before");
       CHECK(times >= 1);
       if (times > 1) CHECK(again.contains(s));
     }
@@ -191,8 +192,8 @@ TEST_CASE("a store that is lost again and again is reported each time") {
     w.run_for(100ms);
     CHECK(a.count(event_kind::peer_reset) == i);
   }
-  CHECK(a.app().taken.size() == 20);
-  CHECK(b.app().taken.size() == 20);
+  CHECK(a.app().consumed.size() == 20);
+  CHECK(b.app().consumed.size() == 20);
 }
 
 TEST_CASE("a reset that a crash interrupts goes on after the restart") {

@@ -35,11 +35,11 @@ TEST_CASE("a hundred thousand messages wait for an absent peer in the store, not
   CHECK(a.store_faults().messages_read == 0);
   b.start();
   ilm::testing::store_faults& f = a.store_faults();
-  // Only messages that were read and not yet taken can be in memory.
+  // Only messages that were read and not yet consumed can be in memory.
   std::uint64_t most = 0;
   REQUIRE(w.until([&] {
-    most = std::max<std::uint64_t>(most, f.messages_read - b.app().taken.size());
-    return b.app().taken.size() == count && empty(a);
+    most = std::max<std::uint64_t>(most, f.messages_read - b.app().consumed.size());
+    return b.app().consumed.size() == count && empty(a);
   }));
   CHECK(most <= 3 * 8192);
   // Each is read once, however long the backlog: no cost that grows with it.
@@ -58,15 +58,15 @@ TEST_CASE("hundreds of thousands of messages pass, far beyond any set of ids") {
   std::size_t seen = 0;
   while (sent < count) {
     for (std::size_t k = 0; k < 4000; ++k) a.send("b", std::to_string(sent++));
-    w.until([&] { return b.app().taken.size() + 2000 > sent - seen; });
-    for (const message& m : b.app().taken) {
+    w.until([&] { return b.app().consumed.size() + 2000 > sent - seen; });
+    for (const message& m : b.app().consumed) {
       if (m.sequence != ++seen || m.text() != std::to_string(seen - 1)) FAIL("out of order");
     }
-    b.app().taken.clear();
+    b.app().consumed.clear();
   }
-  w.until([&] { return b.app().taken.size() == count - seen; });
-  CHECK(seen + b.app().taken.size() == count);
-  CHECK(b.app().taken.back().sequence == count);
+  w.until([&] { return b.app().consumed.size() == count - seen; });
+  CHECK(seen + b.app().consumed.size() == count);
+  CHECK(b.app().consumed.back().sequence == count);
 }
 
 TEST_CASE("the window bounds the messages in flight when nothing is acknowledged",
@@ -82,7 +82,7 @@ TEST_CASE("the window bounds the messages in flight when nothing is acknowledged
   store_all(w, a, "b", numbered(100));
   w.run_for(10s);
   CHECK(a.statistics_of("b").in_flight == 10);
-  CHECK(b.app().taken.size() == 10);
+  CHECK(b.app().consumed.size() == 10);
   w.net.unblock("b", "a");
   REQUIRE(w.until([&] { return empty(a); }));
   CHECK(b.app().texts() == numbered(100));
@@ -100,10 +100,10 @@ TEST_CASE("the window in bytes bounds the sender as well") {
   w.net.block("b", "a");
   store_all(w, a, "b", std::vector<std::string>(20, std::string(1000, 'x')));
   w.run_for(10s);
-  CHECK(b.app().taken.size() == 4);
+  CHECK(b.app().consumed.size() == 4);
   w.net.unblock("b", "a");
   REQUIRE(w.until([&] { return empty(a); }));
-  CHECK(b.app().taken.size() == 20);
+  CHECK(b.app().consumed.size() == 20);
 }
 
 TEST_CASE(
@@ -147,7 +147,7 @@ TEST_CASE("credit in bytes bounds the sender as well") {
   CHECK(b.statistics_of("a").inbox_depth == 3);
   busy = false;
   REQUIRE(w.until([&] { return empty(a); }, 10min));
-  CHECK(b.app().taken.size() == 30);
+  CHECK(b.app().consumed.size() == 30);
 }
 
 TEST_CASE("the sender learns of credit that came back although the ack that said so was lost") {
@@ -167,7 +167,7 @@ TEST_CASE("the sender learns of credit that came back although the ack that said
   w.net.block("b", "a");
   busy = false;
   w.run_for(8s);
-  REQUIRE(b.app().taken.size() == 5);
+  REQUIRE(b.app().consumed.size() == 5);
   w.net.unblock("b", "a");
   REQUIRE(w.until([&] { return empty(a); }));
   CHECK(b.app().texts() == numbered(10));
@@ -187,7 +187,7 @@ TEST_CASE("a reordering peer fills the reorder buffer up to the credit and no fu
   CHECK(a.count(ilm::event_kind::frame_rejected) == 40);
   x.put(x.data_frame(1, {"first"}));
   w.run_for(100ms);
-  CHECK(a.app().taken.size() == 10);
+  CHECK(a.app().consumed.size() == 10);
   CHECK(x.last_ack()->received == 10);
 }
 

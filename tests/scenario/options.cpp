@@ -72,8 +72,8 @@ TEST_CASE("contents beyond the limit are refused; at the limit they pass") {
   CHECK_FALSE(fits[0]->error);
   CHECK(exceeds[0]->error == ilm::error::message_too_large);
   CHECK(exceeds[0]->error == std::errc::message_size);
-  REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == 1; }));
-  CHECK(b.app().taken[0].contents.size() == 1000);
+  REQUIRE(w.until([&] { return empty(a) && b.app().consumed.size() == 1; }));
+  CHECK(b.app().consumed[0].contents.size() == 1000);
 }
 
 TEST_CASE("the network's frame bounds the contents as well") {
@@ -86,8 +86,8 @@ TEST_CASE("the network's frame bounds the contents as well") {
   CHECK(store_all(w, a, "b", {std::string(largest + 1, 'x')})[0]->error ==
         ilm::error::message_too_large);
   CHECK(all_stored(store_all(w, a, "b", {std::string(largest, 'x'), "next"})));
-  REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == 2; }));
-  CHECK(b.app().taken[0].contents.size() == largest);
+  REQUIRE(w.until([&] { return empty(a) && b.app().consumed.size() == 2; }));
+  CHECK(b.app().consumed[0].contents.size() == largest);
 }
 
 TEST_CASE("a message that the peer never accepts blocks its stream, with an event, and no other") {
@@ -113,7 +113,7 @@ TEST_CASE("a message that the peer never accepts blocks its stream, with an even
   crash(w, b);
   b.start();
   REQUIRE(w.until([&] { return empty(a); }));
-  CHECK(b.app().taken.size() == 3);
+  CHECK(b.app().consumed.size() == 3);
 }
 
 TEST_CASE("a peer id that encodes to no bytes or too many is refused") {

@@ -34,7 +34,7 @@ TEST_CASE("a receipt comes when the application has consumed the message, not be
   auto before = clock::now();
   CHECK_FALSE(receipt(w, a, "b", sent[1]->sequence));
   CHECK(clock::now() - before >= 1900ms);
-  CHECK(b.app().taken.size() == 2);
+  CHECK(b.app().consumed.size() == 2);
 }
 
 TEST_CASE("a receipt can be waited for after a restart, by sequence") {

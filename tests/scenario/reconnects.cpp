@@ -20,7 +20,7 @@ TEST_CASE("hundreds of sessions in a row each carry on, from cursor 0 as well") 
     auto sent = a.send("b", std::to_string(i));
     w.net.disconnect("a", "b");
     w.net.connect("a", "b");
-    REQUIRE(w.until([&] { return b.app().taken.size() == static_cast<std::size_t>(i) + 1; }));
+    REQUIRE(w.until([&] { return b.app().consumed.size() == static_cast<std::size_t>(i) + 1; }));
   }
   CHECK(b.app().texts() == numbered(300));
   REQUIRE(w.until([&] { return empty(a); }));
@@ -56,8 +56,8 @@ TEST_CASE("both sides restart at the same time, again and again") {
     REQUIRE_FALSE(sent->error);
     expected.push_back(std::to_string(i));
     w.run_for(std::chrono::milliseconds(i % 7));
-    // The one window that is documented: taken by the application and not yet recorded.
-    bool recorded = b.app().taken.size() == cursors_of(w, b.disk(), "a").delivered();
+    // The one window that is documented: consumed by the application and not yet recorded.
+    bool recorded = b.app().consumed.size() == cursors_of(w, b.disk(), "a").delivered();
     if (!recorded) w.run_for(20ms);
     crash(w, a);
     crash(w, b);

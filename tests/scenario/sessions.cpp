@@ -15,7 +15,7 @@ TEST_CASE("messages sent while the peer is away arrive when it is back", "[prede
   w.run(b.shutdown(1s));
   store_all(w, a, "b", {"5", "6", "7"});
   w.run_for(1h);
-  CHECK(b.app().taken.size() == 5);
+  CHECK(b.app().consumed.size() == 5);
   b.restart();
   REQUIRE(w.until([&] { return empty(a); }));
   CHECK(b.app().texts() == numbered(8));
@@ -28,12 +28,12 @@ TEST_CASE("sequences go on in the next session", "[predecessor]") {
   auto first = store_all(w, a, "b", numbered(3));
   REQUIRE(w.until([&] { return all_stored(first); }));
   CHECK(first.back()->sequence == 3);
-  for (std::uint64_t life = 1; life <= 5; ++life) {
+  for (std::uint64_t process = 1; process <= 5; ++round) {
     w.run(a.shutdown(0s));
     a.restart();
-    auto next = a.send("b", std::to_string(2 + life));
+    auto next = a.send("b", std::to_string(2 + process));
     REQUIRE(w.until([&] { return next->done; }));
-    CHECK(next->sequence == 3 + life);
+    CHECK(next->sequence == 3 + process);
   }
   b.start();
   REQUIRE(w.until([&] { return empty(a); }));
@@ -57,7 +57,7 @@ TEST_CASE("acknowledged messages stay so in the next session", "[predecessor]") 
   a.start();
   b.start();
   w.run_for(10s);
-  CHECK(b.app().taken.size() == 100);
+  CHECK(b.app().consumed.size() == 100);
   CHECK(b.statistics_of("a").duplicates_dropped == 0);
   CHECK(a.store_faults().messages_read == 0);
 }
@@ -72,7 +72,7 @@ TEST_CASE("a receiver that crashed half way goes on with the next message", "[pr
   };
   store_all(w, a, "b", numbered(10));
   w.run_for(1s);
-  REQUIRE(b.app().taken.size() == 5);
+  REQUIRE(b.app().consumed.size() == 5);
   crash(w, b);
   crash(w, a);
   b.app().check = {};
@@ -125,11 +125,11 @@ TEST_CASE("messages in flight when the session ended are sent again", "[predeces
   CHECK(a.statistics_of("b").in_flight == 20);
   w.net.disconnect("a", "b");
   w.run_for(1s);
-  CHECK(b.app().taken.empty());
+  CHECK(b.app().consumed.empty());
   CHECK(a.statistics_of("b").in_flight == 0);
   auto before = clock::now();
   w.net.connect("a", "b");
-  REQUIRE(w.until([&] { return b.app().taken.size() == 20; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 20; }));
   // One round trip for the hellos, and half of one for the messages.
   CHECK(clock::now() - before <= 210ms);
   REQUIRE(w.until([&] { return empty(a); }));
@@ -162,12 +162,12 @@ TEST_CASE("two peers agree again after everything was lost for a while", "[prede
   a.start();
   b.start();
   store_all(w, a, "b", numbered(3));
-  REQUIRE(w.until([&] { return b.app().taken.size() == 3; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 3; }));
   w.net.block("a", "b");
   w.net.block("b", "a");
   store_all(w, a, "b", {"3", "4"});
   w.run_for(5min);
-  CHECK(b.app().taken.size() == 3);
+  CHECK(b.app().consumed.size() == 3);
   w.net.unblock("a", "b");
   w.net.unblock("b", "a");
   REQUIRE(w.until([&] { return empty(a); }));
@@ -183,7 +183,7 @@ TEST_CASE("a resume acts as an acknowledgement: nothing is sent again", "[predec
   w.net.block("b", "a");
   store_all(w, a, "b", numbered(10));
   w.run_for(15ms);
-  REQUIRE(b.app().taken.size() == 10);
+  REQUIRE(b.app().consumed.size() == 10);
   REQUIRE(a.disk().size(ilm::queue::outbox) == 10);
   w.net.disconnect("a", "b");
   w.run_for(1s);

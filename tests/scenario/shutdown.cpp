@@ -13,13 +13,13 @@ TEST_CASE("a stopped peer accepts nothing, and sends fail", "[predecessor]") {
   auto to_b = a.send("b", "too late");
   auto to_a = b.send("a", "refused");
   w.run_for(10s);
-  CHECK(b.app().taken.empty());
-  CHECK(a.app().taken.empty());
+  CHECK(b.app().consumed.empty());
+  CHECK(a.app().consumed.empty());
   CHECK_FALSE(to_b->error);
   REQUIRE(to_a->done);
   CHECK(to_a->error == ilm::error::shut_down);
   b.restart();
-  REQUIRE(w.until([&] { return b.app().taken.size() == 1; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 1; }));
 }
 
 TEST_CASE("a graceful shutdown drains the outboxes of connected peers", "[predecessor]") {
@@ -149,7 +149,7 @@ TEST_CASE("a shutdown cleans up: nothing is left to run, and the store is free",
   a.start();
   b.start();
   send_all(a, "b", numbered(10));
-  REQUIRE(w.until([&] { return b.app().taken.size() == 10; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 10; }));
   w.run(a.shutdown(5s));
   w.run(b.shutdown(5s));
   CHECK(work_within(w, 1h) < 50);

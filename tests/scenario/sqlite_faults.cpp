@@ -68,9 +68,9 @@ TEST_CASE(
     expectation expected;
     {
       hand_driven<> s(place / "s.db", on_fault_disk());
-      disk.verdict = nullptr;
+      disk.result_of = nullptr;
       s.open();
-      disk.verdict = [&](operation o) {
+      disk.result_of = [&](operation o) {
         if (sick || (o != operation::read && ++at == failing)) {
           hit = true;
           sick = for_good;
@@ -92,7 +92,7 @@ TEST_CASE(
         }
       }
     }
-    disk.verdict = nullptr;
+    disk.result_of = nullptr;
     hand_driven<> again(place / "s.db", on_fault_disk());
     require_holds(again, expected, again.open());
     if (!hit) break;
@@ -115,7 +115,7 @@ TEST_CASE("sqlite: a read that fails is an error, and the store opens when the d
   for (int failing = 1;; ++failing) {
     int at = 0;
     bool hit = false;
-    disk.verdict = [&](operation o) {
+    disk.result_of = [&](operation o) {
       bool fails = o == operation::read && ++at == failing;
       hit = hit || fails;
       return fails ? SQLITE_IOERR_READ : SQLITE_OK;
@@ -125,7 +125,7 @@ TEST_CASE("sqlite: a read that fails is an error, and the store opens when the d
     if (!failed) {
       failed = s.error_of([&] { s.read(ilm::queue::outbox, "bob", expected.where.outbox_first); });
     }
-    disk.verdict = nullptr;
+    disk.result_of = nullptr;
     if (hit) CHECK(failed == std::errc::io_error);
     require_holds(s, expected, s.open());
     s.close();
@@ -145,7 +145,7 @@ TEST_CASE(
   expectation last;
   after[last.where.outbox_next] = last;
   int n = 0, went_back = 0;
-  auto life = [&](auto store) {
+  auto run_process = [&](auto store) {
     auto state = store.open();
     ilm::cursors found = state.peers.empty() ? ilm::cursors() : state.peers[0].second;
     if (found.outbox_next != last.where.outbox_next) ++went_back;
@@ -160,12 +160,12 @@ TEST_CASE(
       after[last.where.outbox_next] = last;
     }
   };
-  for (int lives = 0; lives < 30; ++lives) {
+  for (int round = 0; round < 30; ++round) {
     if (media) {
-      life(hand_driven<>(place / "s.db", on_fault_disk()));
+      run_process(hand_driven<>(place / "s.db", on_fault_disk()));
     } else {
       using os_backend = ilm::sqlite_backend<std::string, ilm::durability::os>;
-      life(hand_driven<os_backend>(place / "s.db", on_fault_disk()));
+      run_process(hand_driven<os_backend>(place / "s.db", on_fault_disk()));
     }
     disk.cut_power([&] { return random() % 2 == 0; });
     std::filesystem::remove(place / "s.db-shm");

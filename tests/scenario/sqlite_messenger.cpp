@@ -24,16 +24,16 @@ struct site {
       : context(c), fabric(f), name(std::move(name_)), file(std::move(file_)) {}
 
   void start(ilm::sqlite_options o = {}) {
-    auto take = [this](ilm::message<std::string> m) { taken.emplace_back(m.text()); };
+    auto consume = [this](ilm::message<std::string> m) { consumed.emplace_back(m.text()); };
     ilm::options fast;
     fast.initial_timeout = 20ms;
     running = std::make_unique<messenger_type>(context, ilm::sqlite_backend<>(file, std::move(o)),
-                                               fabric.join(name), handler(take), fast);
+                                               fabric.join(name), handler(consume), fast);
     asio::co_spawn(context, watch(), asio::detached);
   }
   asio::awaitable<void> watch() {
     try {
-      // An event may be under way while the messenger is taken away.
+      // An event may be under way while the messenger is destroyed.
       while (running) events.push_back(co_await running->next_event());
     } catch (const std::system_error&) {
     }
@@ -69,7 +69,7 @@ struct site {
   std::string name;
   std::filesystem::path file;
   std::unique_ptr<messenger_type> running;
-  strings taken;
+  strings consumed;
   std::vector<ilm::event<std::string>> events;
 };
 
@@ -114,25 +114,25 @@ strings numbers(int from, int to) {
 TEST_CASE("sqlite: messages outlive crashes of both sides, in order and once") {
   pair_of_sites w;
   int sent = 0;
-  for (int life = 0; life < 8; ++life) {
+  for (int round = 0; round < 8; ++round) {
     w.a.start();
-    if (life % 3 != 1) w.b.start();
+    if (round % 3 != 1) w.b.start();
     std::vector<std::shared_ptr<std::error_code>> sends;
     for (int i = 0; i < 100; ++i) sends.push_back(w.a.send("b", std::to_string(sent++)));
     REQUIRE(w.all_sent(sends));
-    if (life % 2 == 0) w.b.crash();
+    if (round % 2 == 0) w.b.crash();
     w.a.crash();
     w.b.crash();
     w.b.events.clear();
   }
   w.a.start();
   w.b.start();
-  REQUIRE(
-      w.until([&] { return !w.b.taken.empty() && w.b.taken.back() == "799" && w.a.depth() == 0; }));
+  REQUIRE(w.until(
+      [&] { return !w.b.consumed.empty() && w.b.consumed.back() == "799" && w.a.depth() == 0; }));
   w.stop();
   // A message consumed and not yet recorded at a crash may come again: the documented window.
   int next = 0;
-  for (const std::string& text : w.b.taken) {
+  for (const std::string& text : w.b.consumed) {
     int got = std::stoi(text);
     REQUIRE(got <= next);
     next = std::max(next, got + 1);
@@ -160,7 +160,7 @@ TEST_CASE("sqlite: a second messenger on the file fails at once, for the file is
 TEST_CASE("sqlite: a disk that is full fails sends, and has room again without a restart") {
   fault_disk disk;
   std::atomic<bool> full = false;
-  disk.verdict = [&](fault_disk::operation o) {
+  disk.result_of = [&](fault_disk::operation o) {
     return full && o == fault_disk::operation::write ? SQLITE_FULL : SQLITE_OK;
   };
   pair_of_sites w;
@@ -180,8 +180,8 @@ TEST_CASE("sqlite: a disk that is full fails sends, and has room again without a
   sends.clear();
   for (const std::string& text : numbers(10, 20)) sends.push_back(w.a.send("b", text));
   REQUIRE(w.all_sent(sends));
-  REQUIRE(w.until([&] { return w.b.taken.size() == 20 && w.a.depth() == 0; }));
-  CHECK(w.b.taken == numbers(0, 20));
+  REQUIRE(w.until([&] { return w.b.consumed.size() == 20 && w.a.depth() == 0; }));
+  CHECK(w.b.consumed == numbers(0, 20));
   CHECK(w.a.find(ilm::event_kind::store_failed)->error == std::errc::no_space_on_device);
   CHECK(w.a.find(ilm::event_kind::store_recovered) != nullptr);
   w.stop();
@@ -199,18 +199,19 @@ TEST_CASE("sqlite: a message that was changed on the disk is named, and neither 
            "UPDATE ilm_outbox SET contents = 'forged' WHERE sequence = 5");
   w.a.start();
   w.b.start();
-  REQUIRE(w.until(
-      [&] { return w.b.taken.size() == 4 && w.a.find(ilm::event_kind::store_failed) != nullptr; }));
+  REQUIRE(w.until([&] {
+    return w.b.consumed.size() == 4 && w.a.find(ilm::event_kind::store_failed) != nullptr;
+  }));
   w.a.settle();
-  CHECK(w.b.taken == numbers(0, 4));
+  CHECK(w.b.consumed == numbers(0, 4));
   CHECK(w.a.find(ilm::event_kind::store_failed)->error == ilm::error::store_corrupt);
   CHECK(w.a.find(ilm::event_kind::store_failed)->outbound == ilm::sequence_range{5, 5});
   // Somebody puts the record right, and the stream goes on.
   outsider(w.a.file,
            "UPDATE ilm_outbox SET contents = (SELECT contents FROM kept) "
            "WHERE sequence = 5");
-  REQUIRE(w.until([&] { return w.b.taken.size() == 10; }));
-  CHECK(w.b.taken == numbers(0, 10));
+  REQUIRE(w.until([&] { return w.b.consumed.size() == 10; }));
+  CHECK(w.b.consumed == numbers(0, 10));
   w.stop();
 }
 
@@ -227,7 +228,7 @@ TEST_CASE("sqlite: a backup put back under a pair is reported on both sides") {
   std::vector<std::shared_ptr<std::error_code>> sends;
   for (const std::string& text : numbers(1, 10)) sends.push_back(w.a.send("b", text));
   REQUIRE(w.all_sent(sends));
-  REQUIRE(w.until([&] { return w.b.taken.size() == 10 && w.a.depth() == 0; }));
+  REQUIRE(w.until([&] { return w.b.consumed.size() == 10 && w.a.depth() == 0; }));
   restored.crash();
   std::filesystem::remove(restored.file.string() + "-wal");
   std::filesystem::rename(w.place / "backup.db", restored.file);
@@ -238,6 +239,6 @@ TEST_CASE("sqlite: a backup put back under a pair is reported on both sides") {
   }));
   auto again = w.a.send("b", "again");
   REQUIRE(w.all_sent({again}));
-  REQUIRE(w.until([&] { return w.b.taken.back() == "again" && w.a.depth() == 0; }));
+  REQUIRE(w.until([&] { return w.b.consumed.back() == "again" && w.a.depth() == 0; }));
   w.stop();
 }

@@ -19,7 +19,7 @@ strings numbers(int count) {
   return all;
 }
 
-ilm::sqlite_options hosted() {
+ilm::sqlite_options in_application_database() {
   ilm::sqlite_options o;
   o.table_prefix = "messages_";
   return o;
@@ -295,11 +295,11 @@ TEST_CASE("sqlite: a database of the application's own can host the tables") {
   temporary_directory place;
   std::filesystem::path file = place / "app.db";
   outsider(file, "PRAGMA application_id = 77; CREATE TABLE t (x); INSERT INTO t VALUES (1)");
-  CHECK(store_type(file, hosted()).open_error() == ilm::sqlite_error::not_wal);
+  CHECK(store_type(file, in_application_database()).open_error() == ilm::sqlite_error::not_wal);
   outsider(file, "PRAGMA journal_mode = WAL");
   ilm::cursors c;
   {
-    store_type s(file, hosted());
+    store_type s(file, in_application_database());
     s.open();
     s.commit(append("bob", c, {"0", "1"}));
     outsider(file, "INSERT INTO t VALUES (2)");
@@ -309,9 +309,9 @@ TEST_CASE("sqlite: a database of the application's own can host the tables") {
     more.table_prefix = "others_";
     store_type another(file, more);
     CHECK(another.open().peers.empty());
-    CHECK(store_type(file, hosted()).open_error() == ilm::error::store_in_use);
+    CHECK(store_type(file, in_application_database()).open_error() == ilm::error::store_in_use);
   }
-  store_type s(file, hosted());
+  store_type s(file, in_application_database());
   s.open();
   CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == numbers(3));
   CHECK(outsider(file, "SELECT count(*) FROM t") == "2");
@@ -324,7 +324,7 @@ TEST_CASE(
   temporary_directory place;
   std::filesystem::path file = place / "app.db";
   outsider(file, "PRAGMA journal_mode = WAL");
-  ilm::sqlite_options o = hosted();
+  ilm::sqlite_options o = in_application_database();
   o.busy_timeout = std::chrono::milliseconds(1);
   store_type s(file, o);
   s.open();

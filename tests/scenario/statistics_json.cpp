@@ -12,7 +12,7 @@ TEST_CASE("statistics have a JSON form") {
   b.start();
   a.send("b", "1");
   a.send("c", "2");
-  REQUIRE(w.until([&] { return b.app().taken.size() == 1; }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 1; }));
   w.run_for(1s);
   nlohmann::json j = a.statistics();
   REQUIRE(j.at("peers").size() == 2);

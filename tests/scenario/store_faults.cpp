@@ -61,7 +61,7 @@ TEST_CASE("sends fail with the store's error and work again once the store does"
   auto again = store_all(w, a, "b", {"1"});
   REQUIRE(all_stored(again));
   CHECK(again[0]->sequence == 2);
-  REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == 2; }));
+  REQUIRE(w.until([&] { return empty(a) && b.app().consumed.size() == 2; }));
   CHECK(b.app().texts() == numbered(2));
   CHECK(a.count(ilm::event_kind::store_recovered) == 1);
 }
@@ -168,7 +168,7 @@ TEST_CASE("a stored message that fails its check is named once and holds the str
   a.store_faults().read_error = ilm::error::store_corrupt;
   b.start();
   w.run_for(10s);
-  CHECK(b.app().taken.empty());
+  CHECK(b.app().consumed.empty());
   REQUIRE(a.count(ilm::event_kind::store_failed) == 1);
   CHECK(a.find(ilm::event_kind::store_failed)->error == ilm::error::store_corrupt);
   CHECK(a.find(ilm::event_kind::store_failed)->outbound == ilm::sequence_range{1, 1});
@@ -231,7 +231,7 @@ TEST_CASE("group commit holds at the receiver too") {
     a.send("b", std::to_string(i));
     w.run_for(100us);
   }
-  REQUIRE(w.until([&] { return b.app().taken.size() == 1000 && empty(a); }));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 1000 && empty(a); }));
   CHECK(b.store_faults().commits < 100);
   CHECK(b.app().texts() == numbered(1000));
 }
@@ -253,7 +253,7 @@ TEST_CASE("a failed commit takes no sequence and leaves no gap") {
     stored.push_back(std::to_string(i));
   }
   a.store_faults().commit_error = {};
-  REQUIRE(w.until([&] { return empty(a) && b.app().taken.size() == stored.size(); }));
+  REQUIRE(w.until([&] { return empty(a) && b.app().consumed.size() == stored.size(); }));
   CHECK(b.app().texts() == stored);
 }
 

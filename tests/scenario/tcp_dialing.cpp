@@ -48,7 +48,7 @@ TEST_CASE("a port is free for a successor although sessions were on it", "[tcp]"
   loop l;
   node b(l, "b");
   std::string address = "127.0.0.1:0";
-  for (int life = 0; life < 5; ++life) {
+  for (int round = 0; round < 5; ++round) {
     node a(l, "a", quick(), address);
     address = a.address();
     b.dial(a);
@@ -129,14 +129,14 @@ TEST_CASE("a dial that fails is reported once, and again when it fails for anoth
   std::string address = deserted(l);
   node b(l, "b", quick(), "");
   b.control().add_peer("a", address);
-  REQUIRE(
-      l.until([&] { return b.told("a", std::error_code(ECONNREFUSED, std::system_category())); }));
+  REQUIRE(l.until(
+      [&] { return b.reported("a", std::error_code(ECONNREFUSED, std::system_category())); }));
   l.run_for(200ms);
   CHECK(b.problems() == 1);
   {
     node wrong(l, "not a", quick(), address);
-    CHECK(l.until([&] { return b.told("a", tcp_error::wrong_destination); }));
-    CHECK(l.until([&] { return wrong.told("b", tcp_error::wrong_destination); }));
+    CHECK(l.until([&] { return b.reported("a", tcp_error::wrong_destination); }));
+    CHECK(l.until([&] { return wrong.reported("b", tcp_error::wrong_destination); }));
   }
   node a(l, "a", quick(), address);
   CHECK(joined(l, a, b));
@@ -159,7 +159,7 @@ TEST_CASE("the wait before dialing again grows to its maximum, and a hint cuts i
   CHECK(few < 20);
   b.control().reconnect("a");
   CHECK(l.until([&] { return turnstile.accepted() > few; }));
-  CHECK(b.told("a", tcp_error::handshake_cut));
+  CHECK(b.reported("a", tcp_error::handshake_cut));
   // Far from its next attempt, it dials a better address at once.
   l.run_for(300ms);
   b.dial(a);
@@ -169,15 +169,15 @@ TEST_CASE("the wait before dialing again grows to its maximum, and a hint cuts i
 TEST_CASE("a hint gives up an attempt that hangs", "[tcp]") {
   loop l;
   // It takes connections and says nothing.
-  asio::ip::tcp::acceptor deaf(l.context, {asio::ip::address_v4::loopback(), 0});
+  asio::ip::tcp::acceptor silent(l.context, {asio::ip::address_v4::loopback(), 0});
   options o = quick();
   o.handshake_timeout = 1h;
   node b(l, "b", o, "");
-  b.control().add_peer("a", "127.0.0.1:" + std::to_string(deaf.local_endpoint().port()));
+  b.control().add_peer("a", "127.0.0.1:" + std::to_string(silent.local_endpoint().port()));
   std::optional<asio::ip::tcp::socket> accepted;
   auto accept = [&] {
     accepted.reset();
-    deaf.async_accept([&](std::error_code, asio::ip::tcp::socket s) { accepted = std::move(s); });
+    silent.async_accept([&](std::error_code, asio::ip::tcp::socket s) { accepted = std::move(s); });
     return l.until([&] { return accepted.has_value(); });
   };
   REQUIRE(accept());
@@ -188,12 +188,12 @@ TEST_CASE("a hint gives up an attempt that hangs", "[tcp]") {
 
 TEST_CASE("an attempt that hangs ends in time and is reported", "[tcp]") {
   loop l;
-  asio::ip::tcp::acceptor deaf(l.context, {asio::ip::address_v4::loopback(), 0});
+  asio::ip::tcp::acceptor silent(l.context, {asio::ip::address_v4::loopback(), 0});
   options o = quick();
   o.handshake_timeout = 50ms;
   node b(l, "b", o, "");
-  b.control().add_peer("a", "127.0.0.1:" + std::to_string(deaf.local_endpoint().port()));
-  CHECK(l.until([&] { return b.told("a", tcp_error::handshake_timeout); }));
+  b.control().add_peer("a", "127.0.0.1:" + std::to_string(silent.local_endpoint().port()));
+  CHECK(l.until([&] { return b.reported("a", tcp_error::handshake_timeout); }));
 }
 
 TEST_CASE("a peer that is removed is not dialed, and its session ends", "[tcp]") {

@@ -51,21 +51,21 @@ TEST_CASE("peers with one key connect; with another, or none, they are refused, 
   {
     node imposter(l, "b", with_key("another key, as long"));
     imposter.dial(a);
-    CHECK(l.until([&] { return a.told("b", tcp_error::wrong_key); }));
-    CHECK(l.until([&] { return imposter.told("a", tcp_error::wrong_key); }));
+    CHECK(l.until([&] { return a.reported("b", tcp_error::wrong_key); }));
+    CHECK(l.until([&] { return imposter.reported("a", tcp_error::wrong_key); }));
     CHECK(imposter.ups("a") == 0);
   }
   {
     node imposter(l, "b");
     imposter.dial(a);
-    CHECK(l.until([&] { return a.told("b", tcp_error::key_required); }));
-    CHECK(l.until([&] { return imposter.told("a", tcp_error::key_required); }));
+    CHECK(l.until([&] { return a.reported("b", tcp_error::key_required); }));
+    CHECK(l.until([&] { return imposter.reported("a", tcp_error::key_required); }));
   }
   {
     node keyless(l, "c");
     a.dial(keyless);
-    CHECK(l.until([&] { return a.told("c", tcp_error::key_not_expected); }));
-    CHECK(l.until([&] { return keyless.told("a", tcp_error::key_not_expected); }));
+    CHECK(l.until([&] { return a.reported("c", tcp_error::key_not_expected); }));
+    CHECK(l.until([&] { return keyless.reported("a", tcp_error::key_not_expected); }));
     a.control().remove_peer("c");
   }
   a.send("b", "still here");
@@ -101,8 +101,8 @@ TEST_CASE("with a key for each peer no peer can claim the name of another", "[tc
   node imposter(l, "b", keys({{"a", ac}})), stranger(l, "d", keys({{"a", ac}}));
   imposter.dial(a);
   stranger.dial(a);
-  CHECK(l.until([&] { return a.told("b", tcp_error::wrong_key); }));
-  CHECK(l.until([&] { return stranger.told("a", tcp_error::no_key_for_peer); }));
+  CHECK(l.until([&] { return a.reported("b", tcp_error::wrong_key); }));
+  CHECK(l.until([&] { return stranger.reported("a", tcp_error::no_key_for_peer); }));
   CHECK(a.ups("b") == 1);
 }
 
@@ -122,7 +122,7 @@ TEST_CASE("a peer with the key takes over from its dead connection, one without 
   {
     node imposter(l, "b", with_key("another key, as long"));
     imposter.dial(a);
-    CHECK(l.until([&] { return a.told("b", tcp_error::wrong_key); }));
+    CHECK(l.until([&] { return a.reported("b", tcp_error::wrong_key); }));
     CHECK(a.downs("b") == 0);
   }
   b.emplace(l, "b", o);

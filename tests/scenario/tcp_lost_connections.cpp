@@ -51,7 +51,7 @@ TEST_CASE("a peer whose connection died for it alone makes a new one", "[tcp]") 
         : a.control().add_peer("m", between.address());
   REQUIRE(joined(l, a, b));
   between.stall();
-  REQUIRE(l.until([&] { return b.told(a.name(), tcp_error::peer_silent); }));
+  REQUIRE(l.until([&] { return b.reported(a.name(), tcp_error::peer_silent); }));
   CHECK(a.downs("m") == 0);
   b.dial(a);
   REQUIRE(l.until([&] { return a.ups("m") == 2 && b.up(a.name()); }));
@@ -74,8 +74,8 @@ TEST_CASE("keepalive finds a connection that carries nothing any more, on both s
   l.run_for(500ms);
   CHECK(a.downs("b") + b.downs("a") == 0);
   between.stall();
-  CHECK(l.until([&] { return a.told("b", tcp_error::peer_silent); }));
-  CHECK(l.until([&] { return b.told("a", tcp_error::peer_silent); }));
+  CHECK(l.until([&] { return a.reported("b", tcp_error::peer_silent); }));
+  CHECK(l.until([&] { return b.reported("a", tcp_error::peer_silent); }));
   CHECK(joined(l, a, b));
   CHECK(a.orderly());
   CHECK(b.orderly());
@@ -105,14 +105,14 @@ TEST_CASE("a session that breaks is made again, with a peer that was restarted a
   loop l;
   node b(l, "b");
   std::string address = "127.0.0.1:0";
-  for (int life = 0; life < 20; ++life) {
+  for (int round = 0; round < 20; ++round) {
     node a(l, "a", quick(), address);
     address = a.address();
-    if (life == 0) b.dial(a);
+    if (round == 0) b.dial(a);
     REQUIRE(joined(l, a, b));
-    b.send("a", std::to_string(life));
+    b.send("a", std::to_string(round));
     REQUIRE(l.until([&] { return a.frames("b") == 1; }));
-    CHECK(a.texts("b").front() == std::to_string(life));
+    CHECK(a.texts("b").front() == std::to_string(round));
   }
   CHECK(l.until([&] { return b.downs("a") == 20; }));
   CHECK(b.ups("a") == 20);

@@ -19,11 +19,11 @@ asio::awaitable<void> send_numbers(messenger& from, std::string to, int count) {
   for (int i = 0; i < count; ++i) co_await from.send_to(to, std::to_string(i));
 }
 
-asio::awaitable<void> take_numbers(inbox from, int count, int& taken, bool& ordered) {
-  while (taken < count) {
+asio::awaitable<void> consume_numbers(inbox from, int count, int& consumed, bool& ordered) {
+  while (consumed < count) {
     ilm::message<std::string> m = co_await from.receive();
-    if (m.text() != std::to_string(taken)) ordered = false;
-    ++taken;
+    if (m.text() != std::to_string(consumed)) ordered = false;
+    ++consumed;
   }
 }
 
@@ -47,8 +47,8 @@ TEST_CASE("messengers over TCP deliver once and in order whatever happens to con
   bool ordered = true;
   asio::co_spawn(l.context, send_numbers(a, "b", count), asio::detached);
   asio::co_spawn(l.context, send_numbers(b, "a", count), asio::detached);
-  asio::co_spawn(l.context, take_numbers(box_a, count, taken_a, ordered), asio::detached);
-  asio::co_spawn(l.context, take_numbers(box_b, count, taken_b, ordered), asio::detached);
+  asio::co_spawn(l.context, consume_numbers(box_a, count, taken_a, ordered), asio::detached);
+  asio::co_spawn(l.context, consume_numbers(box_b, count, taken_b, ordered), asio::detached);
   int cuts = 0;
   CHECK(l.until([&] {
     if (taken_a + taken_b > cuts * 200) {
@@ -78,10 +78,10 @@ TEST_CASE("a slow application stops the messenger at the other end of TCP, and n
   constexpr int count = 500;
   asio::co_spawn(l.context, send_numbers(a, "b", count), asio::detached);
   l.run_for(100ms);
-  int taken = 0;
+  int consumed = 0;
   bool ordered = true;
-  asio::co_spawn(l.context, take_numbers(box_b, count, taken, ordered), asio::detached);
-  CHECK(l.until([&] { return taken == count; }));
+  asio::co_spawn(l.context, consume_numbers(box_b, count, consumed, ordered), asio::detached);
+  CHECK(l.until([&] { return consumed == count; }));
   CHECK(ordered);
 }
 
@@ -111,11 +111,11 @@ TEST_CASE("messengers over TCP are destroyed and made anew on one port", "[tcp]"
   inbox box_b;
   messenger b(l.context, disk_b, std::move(net_b), box_b);
   std::string address = "127.0.0.1:0";
-  int taken = 0;
+  int consumed = 0;
   bool ordered = true;
-  asio::co_spawn(l.context, take_numbers(box_b, 100, taken, ordered), asio::detached);
+  asio::co_spawn(l.context, consume_numbers(box_b, 100, consumed, ordered), asio::detached);
   int sent = 0;
-  for (int life = 0; life < 10; ++life) {
+  for (int round = 0; round < 10; ++round) {
     network net_a(l.context, "a", quick());
     REQUIRE(l.until([&] {
       // The predecessor leaves the port as soon as the context has run.
@@ -134,12 +134,12 @@ TEST_CASE("messengers over TCP are destroyed and made anew on one port", "[tcp]"
       std::string text = std::to_string(sent + i);
       a.send_to("b", text, [&](std::error_code e, std::uint64_t) { stored += e ? 0 : 1; });
     }
-    REQUIRE(l.until([&] { return stored == 10 && taken > sent; }));
+    REQUIRE(l.until([&] { return stored == 10 && consumed > sent; }));
     sent += 10;
   }
   network net_a(l.context, "a", quick());
   net_a.add_peer("b", "127.0.0.1:" + std::to_string(control.port()));
   messenger a(l.context, disk_a, std::move(net_a), inbox());
-  CHECK(l.until([&] { return taken == 100; }));
+  CHECK(l.until([&] { return consumed == 100; }));
   CHECK(ordered);
 }

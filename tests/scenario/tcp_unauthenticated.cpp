@@ -88,7 +88,7 @@ TEST_CASE("a connection that does not speak ILM is reported, and disturbs no ses
   browser.say("GET / HTTP/1.1\r\nHost: example\r\n\r\n");
   REQUIRE(l.until([&] { return browser.closed(); }));
   CHECK(browser.heard().empty());
-  CHECK(l.until([&] { return p.a.told(std::nullopt, tcp_error::not_ilm); }));
+  CHECK(l.until([&] { return p.a.reported(std::nullopt, tcp_error::not_ilm); }));
   for (int round = 0; round < 20; ++round) {
     plain_socket noise(l, p.a.address());
     noise.say(std::string(static_cast<std::size_t>(round * 13), static_cast<char>(round * 37)));
@@ -111,7 +111,7 @@ TEST_CASE("an unauthenticated connection that is silent, or slow, is closed in t
     return slow.closed() && silent.closed();
   }));
   CHECK(said < hello.size());
-  CHECK(l.until([&] { return p.a.told(std::nullopt, tcp_error::handshake_timeout); }));
+  CHECK(l.until([&] { return p.a.reported(std::nullopt, tcp_error::handshake_timeout); }));
   CHECK(p.undisturbed());
 }
 
@@ -166,7 +166,7 @@ TEST_CASE("a hello is checked before anything is said of this side", "[tcp]") {
   CHECK(s.heard().size() == wire::header_size + 1);
   std::optional<std::string> peer;
   if (named) peer = to_text(h.sender);
-  CHECK(l.until([&] { return a.told(peer, reason); }));
+  CHECK(l.until([&] { return a.reported(peer, reason); }));
   CHECK(a.ups("c") == 0);
 }
 
@@ -179,11 +179,11 @@ TEST_CASE("a peer without the key, or with another one, is refused, and both rep
     dials ? imposter.dial(p.a) : p.a.control().add_peer("c", imposter.address());
     if (!dials) {
       // There is a session with b; the book says that c is where the imposter is.
-      CHECK(l.until([&] { return p.a.told("c", tcp_error::wrong_destination); }));
+      CHECK(l.until([&] { return p.a.reported("c", tcp_error::wrong_destination); }));
       return;
     }
-    CHECK(l.until([&] { return p.a.told("b", why); }));
-    CHECK(l.until([&] { return imposter.told("a", why); }));
+    CHECK(l.until([&] { return p.a.reported("b", why); }));
+    CHECK(l.until([&] { return imposter.reported("a", why); }));
     CHECK(imposter.ups("a") == 0);
   };
   meet(quick(), tcp_error::key_required);
@@ -201,8 +201,8 @@ TEST_CASE("a peer without a key is refused", "[tcp]") {
   b.dial(a);
   c.dial(a);
   REQUIRE(joined(l, a, b));
-  CHECK(l.until([&] { return a.told("c", tcp_error::no_key_for_peer); }));
-  CHECK(l.until([&] { return c.told("a", tcp_error::no_key_for_peer); }));
+  CHECK(l.until([&] { return a.reported("c", tcp_error::no_key_for_peer); }));
+  CHECK(l.until([&] { return c.reported("a", tcp_error::no_key_for_peer); }));
   CHECK(a.ups("c") == 0);
 }
 
@@ -215,7 +215,7 @@ TEST_CASE("a key hook that throws refuses the peer", "[tcp]") {
   };
   node a(l, "a", broken), b(l, "b", keyed(1));
   b.dial(a);
-  CHECK(l.until([&] { return b.told("a", tcp_error::no_key_for_peer); }));
+  CHECK(l.until([&] { return b.reported("a", tcp_error::no_key_for_peer); }));
   CHECK(a.ups("b") == 0);
 }
 
@@ -261,14 +261,14 @@ TEST_CASE("an id that its codec would write otherwise is none", "[tcp]") {
   loop l;
   ilm::tcp_network<std::uint32_t> a(l.context, 1, quick());
   a.listen("127.0.0.1:0");
-  bool told = false;
+  bool reported = false;
   asio::co_spawn(l.context, a.receive(),
-                 [&](std::exception_ptr, auto e) { told = !e.named && e.error; });
+                 [&](std::exception_ptr, auto e) { reported = !e.named && e.error; });
   plain_socket s(l, "127.0.0.1:" + std::to_string(a.port()));
   wire::hello h = hello_of("12345", "");
   h.destination = {std::byte{}, std::byte{}, std::byte{}, std::byte{1}};
   s.say(h.encode());
-  REQUIRE(l.until([&] { return s.closed() && told; }));
+  REQUIRE(l.until([&] { return s.closed() && reported; }));
 }
 
 TEST_CASE("unauthenticated connections beyond the limit are closed, and room comes back", "[tcp]") {
@@ -282,7 +282,7 @@ TEST_CASE("unauthenticated connections beyond the limit are closed, and room com
     return std::count_if(crowd.begin(), crowd.end(), [](auto& s) { return s->closed(); });
   };
   REQUIRE(l.until([&] { return closed() == 3; }));
-  CHECK(l.until([&] { return p.a.told(std::nullopt, tcp_error::too_many_connections); }));
+  CHECK(l.until([&] { return p.a.reported(std::nullopt, tcp_error::too_many_connections); }));
   CHECK(p.undisturbed());
   crowd.clear();
   node c(l, "c");
@@ -302,7 +302,7 @@ TEST_CASE("peers beyond the limit are refused; one that has a session may take i
   REQUIRE(joined(l, a, *b));
   REQUIRE(joined(l, a, c));
   d.dial(a);
-  CHECK(l.until([&] { return d.told("a", tcp_error::too_many_connections); }));
+  CHECK(l.until([&] { return d.reported("a", tcp_error::too_many_connections); }));
   node again(l, "b");
   again.dial(a);
   CHECK(l.until([&] { return again.up("a"); }));
@@ -334,7 +334,7 @@ TEST_CASE("a frame above the limit ends the session, and says why", "[tcp]") {
   s.say(std::string("\0\0\0\5hello", 9));
   s.say(std::string("\0\x10\4\1", 4));
   REQUIRE(l.until([&] { return s.closed(); }));
-  CHECK(l.until([&] { return b.told("a", tcp_error::frame_too_large); }));
+  CHECK(l.until([&] { return b.reported("a", tcp_error::frame_too_large); }));
   CHECK(b.texts("a") == std::vector<std::string>{"hello"});
   CHECK(b.downs("a") == 1);
   CHECK(b.orderly());

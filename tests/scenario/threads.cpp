@@ -26,8 +26,8 @@ using namespace std::chrono_literals;
 using peer_id = std::string;
 using message = ilm::message<peer_id>;
 
-/// Counts what comes from each peer and thread, checks its order, and tells who waits.
-class ledger {
+/// Counts what comes from each peer and thread, checks its order, and wakes a waiting thread.
+class results {
  public:
   void take(const message& m) {
     std::lock_guard lock(mutex_);
@@ -60,7 +60,7 @@ class ledger {
 };
 
 struct taker {
-  std::shared_ptr<ledger> book;
+  std::shared_ptr<results> book;
   void operator()(const message& m) const { book->take(m); }
 };
 
@@ -113,7 +113,7 @@ void send_from_threads(node& from, const peer_id& to, std::atomic<int>& stored) 
 }  // namespace
 
 TEST_CASE("several threads send through messengers that several threads run") {
-  auto book_a = std::make_shared<ledger>(), book_b = std::make_shared<ledger>();
+  auto results_a = std::make_shared<results>(), results_b = std::make_shared<results>();
   std::atomic<int> stored_a = 0, stored_b = 0;
   fabric net;
   ilm::faults rules;
@@ -124,13 +124,13 @@ TEST_CASE("several threads send through messengers that several threads run") {
   crew workers(4);
   std::promise<ilm::shutdown_report<peer_id>> report_a, report_b;
   {
-    node a(workers.context, store(), net.join("a"), taker{book_a});
-    node b(workers.context, store(), net.join("b"), taker{book_b});
+    node a(workers.context, store(), net.join("a"), taker{results_a});
+    node b(workers.context, store(), net.join("b"), taker{results_b});
     std::thread other([&] { send_from_threads(b, "a", stored_b); });
     send_from_threads(a, "b", stored_a);
     other.join();
-    REQUIRE(book_a->wait_for(senders * each));
-    REQUIRE(book_b->wait_for(senders * each));
+    REQUIRE(results_a->wait_for(senders * each));
+    REQUIRE(results_b->wait_for(senders * each));
     a.shutdown(10s, [&](std::error_code, auto r) { report_a.set_value(std::move(r)); });
     b.shutdown(10s, [&](std::error_code, auto r) { report_b.set_value(std::move(r)); });
     auto left_a = report_a.get_future().get();
@@ -141,22 +141,22 @@ TEST_CASE("several threads send through messengers that several threads run") {
   workers.finish();
   CHECK(stored_a == senders * each);
   CHECK(stored_b == senders * each);
-  CHECK(book_a->ordered());
-  CHECK(book_b->ordered());
-  CHECK(book_a->count() == senders * each);
-  CHECK(book_b->count() == senders * each);
+  CHECK(results_a->ordered());
+  CHECK(results_b->ordered());
+  CHECK(results_a->count() == senders * each);
+  CHECK(results_b->count() == senders * each);
 }
 
 TEST_CASE("messengers are destroyed and made anew amid traffic from several threads") {
-  auto book = std::make_shared<ledger>();
+  auto book = std::make_shared<results>();
   fabric net;
   store disk;
   crew workers(3);
   node b(workers.context, store(), net.join("b"), taker{book});
   std::atomic<int> stored = 0;
   int next = 0;
-  for (int life = 0; life < 10; ++life) {
-    node a(workers.context, disk, net.join("a"), taker{std::make_shared<ledger>()});
+  for (int round = 0; round < 10; ++round) {
+    node a(workers.context, disk, net.join("a"), taker{std::make_shared<results>()});
     for (int i = 0; i < 20; ++i) {
       std::string text = "0:";
       text += std::to_string(next++);
@@ -173,7 +173,7 @@ TEST_CASE("messengers are destroyed and made anew amid traffic from several thre
       ++stored;
     }
   }
-  node a(workers.context, disk, net.join("a"), taker{std::make_shared<ledger>()});
+  node a(workers.context, disk, net.join("a"), taker{std::make_shared<results>()});
   CHECK(book->wait_for(static_cast<std::size_t>(stored)));
   CHECK(book->ordered());
   CHECK(book->count() == 200);

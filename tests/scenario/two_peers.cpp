@@ -10,13 +10,13 @@ TEST_CASE("two peers send and receive") {
   b.start();
   auto to_b = a.send("b", "hello b");
   auto to_a = b.send("a", "hello a");
-  REQUIRE(w.until([&] { return a.app().taken.size() == 1 && b.app().taken.size() == 1; }));
+  REQUIRE(w.until([&] { return a.app().consumed.size() == 1 && b.app().consumed.size() == 1; }));
   CHECK(to_b->done);
   CHECK_FALSE(to_b->error);
   CHECK(to_b->sequence == 1);
-  CHECK(a.app().taken[0].from == "b");
-  CHECK(a.app().taken[0].text() == "hello a");
-  CHECK(b.app().taken[0].from == "a");
-  CHECK(b.app().taken[0].sequence == 1);
-  CHECK(b.app().taken[0].text() == "hello b");
+  CHECK(a.app().consumed[0].from == "b");
+  CHECK(a.app().consumed[0].text() == "hello a");
+  CHECK(b.app().consumed[0].from == "a");
+  CHECK(b.app().consumed[0].sequence == 1);
+  CHECK(b.app().consumed[0].text() == "hello b");
 }

@@ -82,14 +82,14 @@ void checker::handle_sent(std::size_t from, std::size_t to, std::size_t number, 
   }
 }
 
-void checker::handle_taken(std::size_t at, std::size_t from, std::uint64_t index,
-                           std::uint64_t sequence, std::span<const std::byte> contents) {
+void checker::handle_consumed(std::size_t at, std::size_t from, std::uint64_t index,
+                              std::uint64_t sequence, std::span<const std::byte> contents) {
   const image::peer_record* stored = peer_record_at(*disks_[at], from);
   stream& s = stream_of(from, at);
   std::uint64_t expected = s.last_index + 1;
   if (s.last_index == 0) expected = stored != nullptr ? stored->where.inbox_first : 1;
   if (index != expected) {
-    fail("out of order", peer_name(at) + " took index " + std::to_string(index) + " of " +
+    fail("out of order", peer_name(at) + " consumed index " + std::to_string(index) + " of " +
                              peer_name(from) + ", not " + std::to_string(expected));
   }
   s.last_index = index;
@@ -99,13 +99,14 @@ void checker::handle_taken(std::size_t at, std::size_t from, std::uint64_t index
     m = &stored->inbox[index - stored->inbox.front().index];
   }
   if (m == nullptr || m->sequence != sequence) {
-    return fail("taken but not stored", peer_name(at) + " took index " + std::to_string(index) +
-                                            " of " + peer_name(from) +
-                                            ", which its store does not hold");
+    return fail("consumed but not stored", peer_name(at) + " consumed index " +
+                                               std::to_string(index) + " of " + peer_name(from) +
+                                               ", which its store does not hold");
   }
   auto known = s.known.find({m->epoch, m->sequence});
   if (known == s.known.end()) {
-    return fail("never sent", peer_name(at) + " took what " + peer_name(from) + " never sent");
+    return fail("never sent",
+                peer_name(at) + " consumed a message that " + peer_name(from) + " never sent");
   }
   record& r = s.messages[known->second];
   std::vector<std::byte> wanted = contents_of(from, at, known->second, r.size);
@@ -113,18 +114,18 @@ void checker::handle_taken(std::size_t at, std::size_t from, std::uint64_t index
     return fail("changed", title(from, at, known->second) + " was changed on its way");
   }
   if (r.sent == fate::failed) {
-    fail("failed but taken", title(from, at, known->second) + " failed and was taken");
+    fail("failed but consumed", title(from, at, known->second) + " failed and was consumed");
   }
-  if (r.taken++ > 0) note_repeat(at, from, known->second, r);
+  if (r.consumed++ > 0) note_repeat(at, from, known->second, r);
 }
 
 void checker::note_repeat(std::size_t at, std::size_t from, std::size_t number, record& r) {
   ++repeats_;
-  // The window: the receiver ended after the application took the message and before its store
+  // The window: the receiver ended after the application consumed the message and before its store
   // recorded that.
   if (std::exchange(r.may_repeat, false)) return;
   if (!was_reset(at, from) && !was_reset(from, at)) {
-    return fail("repeated", title(from, at, number) + " was taken twice");
+    return fail("repeated", title(from, at, number) + " was consumed twice");
   }
   // When one of the stores went back, neither store had evidence of this repetition.
   if (std::exchange(r.silent_repeat, false)) {
@@ -135,8 +136,8 @@ void checker::note_repeat(std::size_t at, std::size_t from, std::size_t number, 
 }
 
 void checker::handle_receipt(std::size_t from, std::size_t to, std::size_t number) {
-  if (stream_of(from, to).messages[number].taken == 0) {
-    fail("false receipt", title(from, to, number) + " has a receipt and was not taken");
+  if (stream_of(from, to).messages[number].consumed == 0) {
+    fail("false receipt", title(from, to, number) + " has a receipt and was not consumed");
   }
 }
 
@@ -206,15 +207,15 @@ std::string checker::summary() const {
   for (const auto& [name, s] : streams_) {
     std::size_t open = 0;
     std::size_t stored = 0;
-    std::size_t taken = 0;
+    std::size_t consumed = 0;
     for (const record& r : s.messages) {
       open += r.sent == fate::open ? 1U : 0U;
       stored += r.stored ? 1U : 0U;
-      taken += r.taken != 0 ? 1U : 0U;
+      consumed += r.consumed != 0 ? 1U : 0U;
     }
     out << "\n  " << peer_name(name.first) << " to " << peer_name(name.second) << ": "
-        << s.messages.size() << " sent, " << open << " open, " << stored << " stored, " << taken
-        << " taken, " << s.outbox.size() << " in the outbox";
+        << s.messages.size() << " sent, " << open << " open, " << stored << " stored, " << consumed
+        << " consumed, " << s.outbox.size() << " in the outbox";
   }
   for (const auto& [name, list] : reported_) {
     for (const reported_event& t : list) {

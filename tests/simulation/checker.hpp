@@ -62,8 +62,8 @@ class checker {
   std::size_t handle_send(std::size_t from, std::size_t to, std::size_t size);
   void handle_sent(std::size_t from, std::size_t to, std::size_t number, fate f,
                    std::uint64_t sequence);
-  void handle_taken(std::size_t at, std::size_t from, std::uint64_t index, std::uint64_t sequence,
-                    std::span<const std::byte> contents);
+  void handle_consumed(std::size_t at, std::size_t from, std::uint64_t index,
+                       std::uint64_t sequence, std::span<const std::byte> contents);
   void handle_receipt(std::size_t from, std::size_t to, std::size_t number);
   void handle_event(std::size_t at, std::size_t about, const event_type& e);
   /// An event without a peer.
@@ -113,9 +113,9 @@ class checker {
     bool lost_whole = false;      ///< with the whole store
     bool unknown_to_all = false;  ///< no store had evidence of it when it was forgotten
     nanoseconds forgotten_at{};
-    unsigned taken = 0;
-    bool may_repeat = false;     ///< taken, and not recorded as such when the receiver ended
-    bool silent_repeat = false;  ///< taken, and no store has evidence of that
+    unsigned consumed = 0;
+    bool may_repeat = false;     ///< consumed, and not recorded as such when the receiver ended
+    bool silent_repeat = false;  ///< consumed, and no store has evidence of that
     std::vector<std::pair<nanoseconds, unsigned>> repeats;  ///< time and process
   };
   struct stream {
@@ -123,7 +123,7 @@ class checker {
     std::size_t next_to_store = 0;
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::size_t> known;  ///< by epoch, sequence
     std::deque<std::size_t> outbox;  ///< numbers of the messages on the sender's disk
-    std::uint64_t last_index = 0;    ///< taken last by this process of the receiver
+    std::uint64_t last_index = 0;    ///< consumed last by this process of the receiver
   };
   /// One loss or rollback of a store, as it concerns one peer.
   struct store_reset {

@@ -40,14 +40,14 @@ void checker::finish_stream(std::size_t from, std::size_t to, const stream& s) {
   for (std::size_t n = 0; n < s.messages.size(); ++n) {
     const record& r = s.messages[n];
     if (r.sent == fate::open) fail("send never completed", title(from, to, n) + " never completed");
-    if (r.stored && r.taken == 0) finish_missing(from, to, n, r);
+    if (r.stored && r.consumed == 0) finish_missing(from, to, n, r);
     for (const auto& [at, process] : r.repeats) {
       // If both stores of the pair went back, the evidence may be gone. Otherwise one of the two
       // has it, unless the process ended too early.
       bool both = was_reset(from, to) && was_reset(to, from);
       // Taken again from an inbox that went back, by a process that ended before a session with the
-      // sender: the store now records the message as taken, and nothing records that it was taken
-      // twice.
+      // sender: the store now records the message as consumed, and nothing records that it was
+      // consumed twice.
       bool unmet = was_reset(to, from) && !sessions_.contains({to, from, process});
       if (both || unmet) {
         ++excused_;
@@ -55,7 +55,7 @@ void checker::finish_stream(std::size_t from, std::size_t to, const stream& s) {
       }
       if (!named(from, to, true, r.sequence, nanoseconds(0)) &&
           !named(to, from, false, r.sequence, nanoseconds(0))) {
-        fail("unreported repetition", title(from, to, n) + " was taken again at " +
+        fail("unreported repetition", title(from, to, n) + " was consumed again at " +
                                           std::to_string(at.count() / 1000) +
                                           " us, and no event names it" + summary());
       }

@@ -78,11 +78,11 @@ void checker::store_outbox(std::size_t at, std::size_t to, const ilm::peer_chang
     s.outbox.push_back(n);
     s.next_to_store = n + 1;
   }
-  // A message that leaves the outbox before it was taken is lost.
+  // A message that leaves the outbox before it was consumed is lost.
   while (!s.outbox.empty() && s.messages[s.outbox.front()].sequence < c.next.outbox_first) {
-    if (s.messages[s.outbox.front()].taken == 0) {
-      fail("erased but not taken",
-           title(at, to, s.outbox.front()) + " was erased, and nobody took it");
+    if (s.messages[s.outbox.front()].consumed == 0) {
+      fail("erased but not consumed",
+           title(at, to, s.outbox.front()) + " was erased, and nobody consumed it");
     }
     s.outbox.pop_front();
   }
@@ -101,10 +101,10 @@ void checker::store_inbox(std::size_t at, std::size_t from,
   }
   std::uint64_t most = s.last_index + 1;
   if (s.last_index != 0 && c.next.inbox_first > most) {
-    fail("recorded but not taken", peer_name(at) + " recorded messages of " + peer_name(from) +
-                                       " as taken up to index " +
-                                       std::to_string(c.next.inbox_first - 1) +
-                                       ", but the last is " + std::to_string(s.last_index));
+    fail("recorded but not consumed", peer_name(at) + " recorded messages of " + peer_name(from) +
+                                          " as consumed up to index " +
+                                          std::to_string(c.next.inbox_first - 1) +
+                                          ", but the last is " + std::to_string(s.last_index));
   }
 }
 
@@ -138,7 +138,7 @@ void checker::handle_end(std::size_t at, const image& before, const image& after
     if (other == at) continue;
     stream& s = stream_of(other, at);
     s.last_index = 0;
-    // The window of exactly once: a message taken and still in the inbox may come again, once.
+    // The window of exactly once: a message consumed and still in the inbox may come again, once.
     const image::peer_record* kept = peer_record_at(after, other);
     const image::peer_record* was = peer_record_at(before, other);
     for (record& r : s.messages) r.may_repeat = false;
@@ -147,10 +147,10 @@ void checker::handle_end(std::size_t at, const image& before, const image& after
         auto known = s.known.find({m.epoch, m.sequence});
         if (known == s.known.end() || !has(was->inbox, m)) continue;
         record& r = s.messages[known->second];
-        r.may_repeat = r.taken > 0;
+        r.may_repeat = r.consumed > 0;
       }
     }
-    // A process without a session may have recorded messages taken from a store that went back:
+    // A process without a session may have recorded messages consumed from a store that went back:
     // that store may agree with the peer's now, and then the rollback leaves no evidence.
     if (auto list = store_resets_.find({at, other});
         list != store_resets_.end() && went_back_unnoticed(at, other)) {
@@ -248,7 +248,7 @@ void checker::forget_sent(std::size_t at, std::size_t to, const image& before, c
     record& r = s.messages[known->second];
     r.forgotten = false;
     // The gap of the protocol described in forget_received, in the other direction.
-    if (r.taken > 0)
+    if (r.consumed > 0)
       r.silent_repeat = other != nullptr && other->peer && other->peer != kept->where.local;
   }
 }
@@ -259,7 +259,7 @@ void checker::forget_received(std::size_t at, std::size_t from, const image& aft
   const image::peer_record* sender = peer_record_at(*disks_[from], at);
   for (std::size_t n = 0; n < s.messages.size(); ++n) {
     record& r = s.messages[n];
-    if (r.taken == 0 || !r.stored) continue;
+    if (r.consumed == 0 || !r.stored) continue;
     bool again_here = false;
     if (kept != nullptr) {
       for (const ilm::stored_message& m : kept->inbox) {
@@ -269,12 +269,12 @@ void checker::forget_received(std::size_t at, std::size_t from, const image& aft
     bool waits = std::find(s.outbox.begin(), s.outbox.end(), n) != s.outbox.end();
     std::uint64_t acknowledged = sender != nullptr ? sender->where.acknowledged : 0;
     bool receiver_lost = !after.local;
-    // A sender has evidence that a message was taken if it was confirmed and erased, and that it
+    // A sender has evidence that a message was consumed if it was confirmed and erased, and that it
     // was received if it was acknowledged. If the receiver forgot both and the sender's store has
     // neither, a repetition leaves no evidence. A gap of the protocol: a store that goes back to
     // before it created its present incarnation is new to its peer, which gets an event
-    // (peer_reset); the side itself gets none, so no event names messages taken again from the old
-    // inbox.
+    // (peer_reset); the side itself gets none, so no event names messages consumed again from the
+    // old inbox.
     const ilm::incarnation local = kept != nullptr ? kept->where.local : after.local;
     bool incarnation_unknown =
         sender != nullptr && sender->where.peer && sender->where.peer != local;

@@ -15,7 +15,7 @@ namespace simulation {
 enum class sabotage : std::uint8_t {
   none,
   repeat_delivery,  ///< an application gets a message twice
-  lose_delivery,    ///< an application misses a message that counts as taken
+  lose_delivery,    ///< an application misses a message that counts as consumed
   swap_deliveries,  ///< two messages change places
   forgetful_store,  ///< a commit completes and never happens
   hasty_store,      ///< commits complete before they have happened
@@ -49,7 +49,7 @@ struct totals {
   std::uint64_t flipped_bits = 0;
   std::uint64_t jumps = 0;
   std::uint64_t events = 0;
-  std::uint64_t repeats = 0;  ///< messages taken again in the documented window, or named
+  std::uint64_t repeats = 0;  ///< messages consumed again in the documented window, or named
   std::uint64_t excused = 0;  ///< gaps and repetitions without evidence
   /// The longest time from calm to converged, and the most frames per message in it.
   std::chrono::nanoseconds slowest{};

@@ -1,4 +1,4 @@
-// The one file that instantiates messengers: processes start, send, take messages and end.
+// The one file that instantiates messengers: processes start, send, consume messages and end.
 
 #include "simulation/player.hpp"
 
@@ -45,7 +45,7 @@ asio::awaitable<void> handler::operator()(ilm::message<peer_id> m) {
   if (app->fails_every != 0 && ++app->offers % app->fails_every == 0) {
     throw std::runtime_error("not now");
   }
-  app->taken(m);
+  app->consumed(m);
 }
 
 player::player(const plan& p, const playing& how)
@@ -55,7 +55,7 @@ player::player(const plan& p, const playing& how)
     auto a = std::make_unique<actor>();
     a->name = peer_name(i);
     a->store.behaviour().syncs = p.syncs;
-    a->app->taken = [this, i](const ilm::message<peer_id>& m) { take(i, m); };
+    a->app->consumed = [this, i](const ilm::message<peer_id>& m) { consume(i, m); };
     images.push_back(&a->store.content());
     actors_.push_back(std::move(a));
   }
@@ -188,13 +188,13 @@ void player::ask_receipt(std::size_t from, std::size_t to, std::size_t number,
       });
 }
 
-void player::take(std::size_t at, const ilm::message<peer_id>& m) {
-  auto report = [&](const ilm::message<peer_id>& taken) {
-    mix(512 + taken.index);
-    note(actors_[at]->name, " takes ", taken.from, "'s sequence ", taken.sequence, ", index ",
-         taken.index);
-    checker_->handle_taken(at, number_of(taken.from), taken.index, taken.sequence,
-                           taken.contents.view());
+void player::consume(std::size_t at, const ilm::message<peer_id>& m) {
+  auto report = [&](const ilm::message<peer_id>& consumed) {
+    mix(512 + consumed.index);
+    note(actors_[at]->name, " consumes ", consumed.from, "'s sequence ", consumed.sequence,
+         ", index ", consumed.index);
+    checker_->handle_consumed(at, number_of(consumed.from), consumed.index, consumed.sequence,
+                              consumed.contents.view());
   };
   bool chosen = ++deliveries_ % 10 == 0;
   if (how_.planted == sabotage::lose_delivery && chosen) return;

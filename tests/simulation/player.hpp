@@ -37,7 +37,7 @@ struct application {
   nanoseconds time{};             ///< that it takes over a message
   std::uint64_t fails_every = 0;  ///< offers; 0: never, 1: always
   std::uint64_t offers = 0;
-  std::function<void(const ilm::message<peer_id>&)> taken;
+  std::function<void(const ilm::message<peer_id>&)> consumed;
 };
 
 /// The store of a peer, with the defects that a test may plant.
@@ -110,7 +110,7 @@ class player {
   void send(const step& s);
   void send_one(std::size_t from, std::size_t to, std::size_t size);
   void ask_receipt(std::size_t from, std::size_t to, std::size_t number, std::uint64_t sequence);
-  void take(std::size_t at, const ilm::message<peer_id>& m);
+  void consume(std::size_t at, const ilm::message<peer_id>& m);
   void kill(std::size_t a, bool lands);
   /// Ends a's process, then calls `change` to alter its disk.
   void destroy(std::size_t a, bool lands, const std::function<void()>& change);

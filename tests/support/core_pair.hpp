@@ -58,7 +58,7 @@ struct model_store {
   }
 };
 
-struct taken_message {
+struct consumed_message {
   std::uint64_t index;
   std::string text;
 };
@@ -97,7 +97,8 @@ class core_side {
     page_.reset();
     page_read_.reset();
     ended_sends_ = sends_;
-    std::erase_if(taken, [&](const taken_message& t) { return t.index >= disk.where.inbox_first; });
+    std::erase_if(consumed,
+                  [&](const consumed_message& t) { return t.index >= disk.where.inbox_first; });
   }
   void lose_store() {
     disk = model_store();
@@ -136,7 +137,7 @@ class core_side {
         for (const stored_message& m : change_->outbox) sent.emplace_back(m.contents.text());
         return applied_ = true;
       case 3:
-        return tell(now);
+        return end_commit(now);
       case 4:
         if (!page_) page_ = core_->poll_page(now);
         return page_.has_value() && !page_read_ && read_page();
@@ -146,8 +147,8 @@ class core_side {
         return true;
       case 6:
         if (const stored_message* m = application_up ? core_->poll_delivery(now) : nullptr) {
-          demand(disk.inbox.contains(m->index), "a message is handed over before it is stored");
-          taken.push_back({m->index, std::string(m->contents.text())});
+          demand(disk.inbox.contains(m->index), "a message is delivered before it is stored");
+          consumed.push_back({m->index, std::string(m->contents.text())});
           core_->handle_consumed(now);
           return true;
         }
@@ -174,7 +175,7 @@ class core_side {
 
   std::vector<std::string> texts() const {
     std::vector<std::string> all;
-    for (const taken_message& t : taken) all.push_back(t.text);
+    for (const consumed_message& t : consumed) all.push_back(t.text);
     return all;
   }
   std::size_t count(event_kind kind) const {
@@ -190,7 +191,7 @@ class core_side {
 
   std::size_t frame_limit = 4096;
   model_store disk;
-  std::vector<taken_message> taken;
+  std::vector<consumed_message> consumed;
   std::vector<std::string> sent;  ///< stored in the outbox, in order
   std::vector<event_record> events;
   timestamp commit_time{};
@@ -207,7 +208,7 @@ class core_side {
 
   bool fails_now() const { return failing_commits > 0; }
 
-  bool tell(timestamp now) {
+  bool end_commit(timestamp now) {
     if (!change_ || done_at_ > now) return false;
     if (applied_) {
       change_.reset();
@@ -271,14 +272,14 @@ class core_pair {
   }
 
   /// Drops an association and builds it again from its store. The other side learns of it only if
-  /// `told`.
-  void crash(core_side& s, bool told = true) {
+  /// `seen`.
+  void crash(core_side& s, bool seen = true) {
     bool was_up = up_;
     s.crash();
     s.start();
     if (!was_up) return;
     s->handle_session_up(now);
-    if (!told && !reliable_) return;
+    if (!seen && !reliable_) return;
     if (reliable_) flight.clear();
     other(s)->handle_session_down();
     other(s)->handle_session_up(now);

@@ -26,7 +26,7 @@ class fault_disk {
 
   /// Asked before each operation on a file of a store: what it fails with, or SQLITE_OK. A write
   /// that fails has written half.
-  std::function<int(operation)> verdict;
+  std::function<int(operation)> result_of;
   bool read_only = false;
 
   fault_disk() {
@@ -95,7 +95,7 @@ class fault_disk {
   int ask(operation o) {
     std::lock_guard lock(mutex_);
     ++counts_[static_cast<int>(o)];
-    return verdict ? verdict(o) : SQLITE_OK;
+    return result_of ? result_of(o) : SQLITE_OK;
   }
 
   static void remember(file& f, sqlite3_int64 offset, std::size_t bytes) {

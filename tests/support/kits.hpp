@@ -12,7 +12,7 @@ namespace test {
 
 /// Fails the test for each broken clause.
 template <class Clause>
-void tell(const ilm::testing::kit_report<Clause>& r) {
+void fail_if_broken(const ilm::testing::kit_report<Clause>& r) {
   if (r.outcome != ilm::testing::kit_outcome::broken) return;
   FAIL_CHECK(r.text << "\n  found: " << r.found);
 }
@@ -24,11 +24,11 @@ void note(const ilm::testing::kit_report<Clause>& r, std::string& findings) {
   findings.append(r.text).append("\n  found: ").append(r.found).append("\n");
 }
 
-/// For each flaw and the clause that it breaks: the first finding of `judge` must name that.
-template <class Table, class Judge>
-void require_named(const Table& flaws, Judge judge) {
+/// For each flaw and the clause that it breaks: the first finding of `try_flaw` must name that.
+template <class Table, class Try>
+void require_named(const Table& flaws, Try try_flaw) {
   for (auto [what, clause] : flaws) {
-    auto v = judge(what);
+    auto v = try_flaw(what);
     INFO("flaw " << static_cast<int>(what) << ", expected: " << text_of(clause) << "\n"
                  << v.findings);
     CHECK_FALSE(v.summary);

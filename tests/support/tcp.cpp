@@ -93,7 +93,7 @@ std::vector<std::string> node::texts(const std::string& peer) const {
   return all;
 }
 
-bool node::told(std::optional<std::string> peer, std::error_code why) const {
+bool node::reported(std::optional<std::string> peer, std::error_code why) const {
   return std::any_of(line_->events.begin(), line_->events.end(), [&](const event& e) {
     return e.kind == event::type::problem && e.error == why && e.named == peer.has_value() &&
            (!peer || e.peer == *peer);

@@ -94,8 +94,8 @@ class node {
   std::size_t frames(const std::string& peer) const { return count(event::type::frame, peer); }
   /// The frames that arrived from the peer, in order.
   std::vector<std::string> texts(const std::string& peer) const;
-  /// Whether a problem with the peer, or with nobody by name, was told.
-  bool told(std::optional<std::string> peer, std::error_code why) const;
+  /// Whether a problem with the peer, or of no name, was reported.
+  bool reported(std::optional<std::string> peer, std::error_code why) const;
   std::size_t problems() const;
   /// Whether `up` and `down` alternate for each peer, and frames come between them only.
   bool orderly() const;

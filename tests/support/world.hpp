@@ -32,22 +32,22 @@ using message = ilm::message<std::string>;
 using event = ilm::event<std::string>;
 using report = ilm::shutdown_report<std::string>;
 
-/// The application of a peer: keeps what it takes, and fails or dawdles on request.
+/// The application of a peer: keeps the messages that it consumes, and fails or delays on request.
 struct application {
-  std::vector<message> taken;
-  /// Called with each message before it is taken; a throw means "not taken".
+  std::vector<message> consumed;
+  /// Called with each message before it is consumed; a throw means "not consumed".
   std::function<void(const message&)> check;
   /// How long it takes over each message.
   std::chrono::nanoseconds time{};
 
   std::vector<std::string> texts() const {
     std::vector<std::string> all;
-    for (const message& m : taken) all.emplace_back(m.text());
+    for (const message& m : consumed) all.emplace_back(m.text());
     return all;
   }
   std::vector<std::string> texts_from(const std::string& peer) const {
     std::vector<std::string> all;
-    for (const message& m : taken) {
+    for (const message& m : consumed) {
       if (m.from == peer) all.emplace_back(m.text());
     }
     return all;
@@ -66,7 +66,7 @@ class handler {
       co_await timer.async_wait(asio::use_awaitable);
     }
     if (app->check) app->check(m);
-    app->taken.push_back(std::move(m));
+    app->consumed.push_back(std::move(m));
   }
 
  private:

@@ -114,7 +114,7 @@ TEST_CASE("inspect: the content of a store is shown while it is in use and after
     CHECK(bob["outbox"]["bytes"] == 8);
     CHECK(bob["outbox"].contains("oldest_age_ms"));
     CHECK(bob["inbox"]["received"] == 2);
-    CHECK(bob["inbox"]["taken"] == 1);
+    CHECK(bob["inbox"]["delivered"] == 1);
     CHECK(bob["inbox"]["depth"] == 1);
     CHECK(bob["inbox"]["bytes"] == 3);
     CHECK(store["peers"][1]["peer"] == "0x0107");

@@ -54,7 +54,7 @@ class application {
 
   struct delivery {
     explicit delivery(application* to) : app(to) {}
-    asio::awaitable<void> operator()(message m) const { return app->take(std::move(m)); }
+    asio::awaitable<void> operator()(message m) const { return app->consume(std::move(m)); }
     application* app;
   };
   using messenger = ilm::messenger<Backend, network, delivery>;
@@ -193,7 +193,7 @@ class application {
 
   // Receiving.
 
-  asio::awaitable<void> take(message m) {
+  asio::awaitable<void> consume(message m) {
     if (draw(200) == 0) {
       // Messages wait in the inbox meanwhile, so that a crash leaves some there.
       asio::steady_timer timer(context_);

@@ -63,7 +63,7 @@ void stream::handle_intent(const sent_record& r) {
 void stream::handle_received(const received_record& r) {
   if (r.id == 0 || r.id > sends_.size()) {
     ++counts_.damaged;
-    return complain_(name_ + "took " + number(r.id) + ", which was never sent");
+    return complain_(name_ + "consumed " + number(r.id) + ", which was never sent");
   }
   if (r.intact == 0) {
     ++counts_.damaged;

@@ -32,7 +32,7 @@ class hasty_backend {
 
   asio::awaitable<void> commit(const ilm::batch<std::string>& change) {
     shared_->late.push_back(change);
-    ++shared_->taken;
+    ++shared_->accepted;
     if (!std::exchange(shared_->busy, true)) {
       auto executor = co_await asio::this_coro::executor;
       asio::co_spawn(executor, catch_up(shared_), asio::detached);
@@ -59,7 +59,7 @@ class hasty_backend {
     explicit shared(Backend b) : inner(std::move(b)) {}
     Backend inner;
     std::deque<ilm::batch<std::string>> late;
-    std::uint64_t taken = 0, stored = 0;
+    std::uint64_t accepted = 0, stored = 0;
     bool busy = false;
   };
 
@@ -67,7 +67,7 @@ class hasty_backend {
   asio::awaitable<void> wait_until_stored() {
     auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer(executor);
-    for (std::uint64_t wanted = shared_->taken; shared_->stored < wanted;) {
+    for (std::uint64_t wanted = shared_->accepted; shared_->stored < wanted;) {
       timer.expires_after(std::chrono::milliseconds(1));
       co_await timer.async_wait(asio::use_awaitable);
     }

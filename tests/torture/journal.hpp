@@ -31,7 +31,7 @@ struct sent_record {
   std::uint64_t value = 0;  ///< intent: how many; done: the sequence; failed: the error's value
 };
 
-/// A message that the application took.
+/// A message that the application consumed.
 struct received_record {
   std::uint8_t from = 0;
   std::uint8_t intact = 0;       ///< whether the contents are as sent, byte for byte

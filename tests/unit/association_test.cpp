@@ -50,7 +50,7 @@ TEST_CASE("an open session takes two round trips, data and its ack included thre
   p.a.send("a1");
   REQUIRE(p.until([&] { return p.established(); }));
   CHECK(p.now - start <= 400ms);
-  REQUIRE(p.until([&] { return p.b.taken.size() == 1; }));
+  REQUIRE(p.until([&] { return p.b.consumed.size() == 1; }));
   CHECK(p.now - start <= 500ms);
 }
 
@@ -149,7 +149,7 @@ TEST_CASE("a failed commit of the receiver is tried again and nothing is acked b
   while (p.b.failing_commits > 0) {
     REQUIRE(p.step());
     CHECK(p.a->delivered_by_peer() == 0);
-    CHECK(p.b.taken.empty());
+    CHECK(p.b.consumed.empty());
   }
   REQUIRE(p.settle());
   CHECK(p.b.texts() == numbered("a", 3));
@@ -199,7 +199,7 @@ TEST_CASE("the sender sends a peer no message before its store has a record of t
   p.run_for(500ms);
   // Should a crash now, it would not know that b had anything of it.
   CHECK_FALSE(p.a.disk.where.peer);
-  CHECK(p.b.taken.empty());
+  CHECK(p.b.consumed.empty());
   REQUIRE(p.settle());
   CHECK(p.b.texts() == numbered("a", 3));
 }
@@ -265,16 +265,16 @@ TEST_CASE(
   REQUIRE(p.until([&] { return p.b.disk.where.received() == 5; }));
   p.run_for(1s);
   p.b.lose_store();
-  p.b.taken.clear();
+  p.b.consumed.clear();
   p.b.application_up = true;
   p.crash(p.b);
   p.b.send("new");
   REQUIRE(p.settle());
   CHECK(p.b.texts() == std::vector<std::string>{"a4", "a5"});
   CHECK(p.a.texts() == std::vector<std::string>{"b1", "b2", "new"});
-  const event_record& told = p.a.find(event_kind::peer_reset);
-  CHECK(told.outbound == sequence_range{4, 5});
-  CHECK(told.inbound.first == 3);
+  const event_record& reported = p.a.find(event_kind::peer_reset);
+  CHECK(reported.outbound == sequence_range{4, 5});
+  CHECK(reported.inbound.first == 3);
   CHECK(p.a.count(event_kind::peer_reset) == 1);
   const event_record& lost = p.b.find(event_kind::store_lost);
   CHECK(lost.inbound == sequence_range{1, 3});
@@ -337,7 +337,7 @@ TEST_CASE("a store that went back is reported on both sides, gets a new incarnat
   p.run_for(1s);
   incarnation before = p.b.disk.where.local;
   p.b.disk = backup;
-  p.b.taken.clear();
+  p.b.consumed.clear();
   p.crash(p.b);
   REQUIRE(p.until([&] { return p.b.disk.where.local != before && p.established(); }));
   p.b.send("again");
@@ -367,13 +367,13 @@ TEST_CASE("the side that sees the rollback first lets nothing through") {
   REQUIRE(p.settle());
   p.run_for(1s);
   p.b.disk = backup;
-  p.b.taken.clear();
+  p.b.consumed.clear();
   p.b.commit_time = 1h;  // b cannot store a new incarnation
   p.crash(p.b);
   p.a.send("a4");
   p.run_for(30s);
   CHECK(p.a->state() != phase::established);
-  CHECK(p.b.taken.empty());
+  CHECK(p.b.consumed.empty());
   CHECK(p.a.texts() == numbered("b", 1));
 }
 
@@ -395,7 +395,7 @@ TEST_CASE("a clone that gave a number to another message is found by the message
   p.run_for(1s);
   CHECK(p.a.disk.where.outbox_next == 5);
   p.connect();
-  REQUIRE(p.until([&] { return p.b.taken.size() == 5; }));
+  REQUIRE(p.until([&] { return p.b.consumed.size() == 5; }));
   CHECK(p.b.texts() == std::vector<std::string>{"a1", "a2", "a3", "a4", "other"});
   CHECK(p.a.count(event_kind::rolled_back) == 1);
   CHECK(p.b.count(event_kind::peer_reset) == 1);
@@ -416,14 +416,14 @@ TEST_CASE("an ack from before the peer's store went back is ignored during the h
   send(p.a, {"a7", "a8"});
   REQUIRE(p.until([&] { return p.b.disk.where.delivered() == 8; }));
   model_store backup = p.b.disk;
-  std::vector<taken_message> taken = p.b.taken;
+  std::vector<consumed_message> consumed = p.b.consumed;
   send(p.a, {"a9", "a10"});
   REQUIRE(p.until([&] { return p.b.disk.where.delivered() == 10; }));
   p.run_for(10ms);
   // a cannot know that b went back: it heard of nothing above 6. It must not hear of it now.
   p.b.disk = backup;
   p.crash(p.b, false);
-  p.b.taken = taken;
+  p.b.consumed = consumed;
   int hellos = 0;
   p.filter = [&](bool to_a, const auto&) { return to_a && hellos++ == 0; };
   p.run_for(10ms);
@@ -611,8 +611,8 @@ TEST_CASE("a lost frame costs about a round trip") {
     p.run_for(1ms);
     p.a.send("y");
   }
-  REQUIRE(p.until([&] { return p.b.taken.size() == 26; }));
-  CHECK(p.b.taken[20].text == "lost at first");
+  REQUIRE(p.until([&] { return p.b.consumed.size() == 26; }));
+  CHECK(p.b.consumed[20].text == "lost at first");
   CHECK(p.now - start <= 300ms);
 }
 
@@ -728,7 +728,7 @@ bool short_history(std::uint64_t at, std::uint64_t seed, bool reliable,
   bool more = true;
   auto run_to = [&](std::uint64_t step) {
     while (p.steps < step) {
-      if (more && p.a.taken.size() == 3) {
+      if (more && p.a.consumed.size() == 3) {
         send(p.a, {"a5", "a6"});
         more = false;
       }
@@ -827,18 +827,19 @@ TEST_CASE("a loss of the store between any two operations is reported and ends i
     bool met = p.a.disk.where.peer == p.b.disk.where.local;
     std::vector<std::string> before = p.b.texts();
     p.b.lose_store();
-    p.b.taken.clear();
+    p.b.consumed.clear();
     p.b.sent.clear();
     p.crash(p.b, at % 2 == 0);
     p.b.send("new");
     INFO(at);
     REQUIRE(p.settle());
     p.run_for(1s);
-    std::size_t told = p.a.count(event_kind::peer_reset);
-    CHECK(told <= 1);
-    if (met) CHECK(told == 1);
+    std::size_t reported = p.a.count(event_kind::peer_reset);
+    CHECK(reported <= 1);
+    if (met) CHECK(reported == 1);
     // An ack of the old life may still have been under way when it ended.
-    std::uint64_t confirmed = told == 0 ? 0 : p.a.find(event_kind::peer_reset).outbound.first - 1;
+    std::uint64_t confirmed =
+        reported == 0 ? 0 : p.a.find(event_kind::peer_reset).outbound.first - 1;
     CHECK(confirmed <= before.size());
     std::vector<std::string> at_a = p.a.texts();
     REQUIRE(!at_a.empty());
@@ -848,7 +849,7 @@ TEST_CASE("a loss of the store between any two operations is reported and ends i
     // Each message of a is with one of b's two lives at least, and in order in each.
     CHECK(is_prefix(before, numbered("a", 6)));
     REQUIRE(p.b.texts().size() + confirmed == 6);
-    for (std::size_t i = 0; i < p.b.taken.size(); ++i) {
+    for (std::size_t i = 0; i < p.b.consumed.size(); ++i) {
       CHECK(p.b.texts()[i] == numbered("a", 6)[i + confirmed]);
     }
   }
@@ -863,11 +864,11 @@ TEST_CASE("a rollback to any earlier moment is reported or harmless, and the pai
     while (p.steps < saved && p.step()) {
     }
     model_store backup = p.b.disk;
-    std::vector<taken_message> taken = p.b.taken;
+    std::vector<consumed_message> consumed = p.b.consumed;
     for (int i = 0; i < 60 && p.step(); ++i) {
     }
     p.b.disk = backup;
-    p.b.taken = taken;
+    p.b.consumed = consumed;
     p.crash(p.b, saved % 4 == 0);
     INFO(saved);
     REQUIRE(p.settle());
@@ -876,8 +877,8 @@ TEST_CASE("a rollback to any earlier moment is reported or harmless, and the pai
     REQUIRE(p.settle());
     CHECK(p.a.texts().back() == "after");
     CHECK(p.b.texts().back() == "after");
-    bool told = p.b.count(event_kind::rolled_back) > 0;
-    if (!told) {
+    bool reported = p.b.count(event_kind::rolled_back) > 0;
+    if (!reported) {
       CHECK(p.b.texts() == p.a.sent);
     } else {
       CHECK(p.a.count(event_kind::peer_reset) == 1);
@@ -904,7 +905,7 @@ TEST_CASE("a new stream keeps to the credit though the old one's last batch is n
     for (int i = 0; i < 5; ++i) p.a.send(half);
     INFO(reliable);
     REQUIRE(p.settle());
-    CHECK(p.b.taken.size() == 8);
+    CHECK(p.b.consumed.size() == 8);
     CHECK(p.b->rejected_frames() == 0);
   }
 }

@@ -148,7 +148,7 @@ TEST_CASE("a page that fails is reported once, named if it is damaged, and asked
     p.a.disk.outbox.emplace(i, stored_message(i, i, 7, bytes("text")));
   }
   p.run_for(5s);
-  CHECK(p.b.taken.size() == 3);
+  CHECK(p.b.consumed.size() == 3);
   CHECK(p.a.count(event_kind::store_failed) == 1);
 }
 

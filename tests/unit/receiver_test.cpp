@@ -40,8 +40,8 @@ struct rig {
   }
 
   std::vector<stored_message> stage() {
-    riding = cursors();
-    r.write(riding);
+    in_commit = cursors();
+    r.write(in_commit);
     return r.begin_commit();
   }
   void committed(const std::vector<stored_message>& batch) {
@@ -49,7 +49,7 @@ struct rig {
       CHECK(m.index == stored.inbox_next + static_cast<std::uint64_t>(&m - batch.data()));
       inbox.emplace(m.index, m);
     }
-    stored = riding;
+    stored = in_commit;
     inbox.erase(inbox.begin(), inbox.lower_bound(stored.inbox_first));
     r.complete_commit();
   }
@@ -68,7 +68,7 @@ struct rig {
     return true;
   }
 
-  /// Hands over all that can be.
+  /// Delivers all messages that it can.
   std::vector<std::string> take(std::size_t most = 1000) {
     std::vector<std::string> texts;
     while (most-- > 0) {
@@ -83,7 +83,7 @@ struct rig {
 
   options o;
   std::map<std::uint64_t, stored_message> inbox;
-  cursors stored, riding;
+  cursors stored, in_commit;
   receiver r;
 };
 
@@ -127,7 +127,7 @@ TEST_CASE("received moves in the store only with the batch that holds the messag
   auto batch = g.stage();
   g.feed(2);
   REQUIRE(batch.size() == 1);
-  CHECK(g.riding.received() == 1);
+  CHECK(g.in_commit.received() == 1);
   g.committed(batch);
   CHECK(g.stored.received() == 1);
 }
@@ -179,7 +179,7 @@ TEST_CASE("a duplicate is dropped wherever its first copy is") {
   g.commit();
   CHECK(g.take() == texts{"1a", "2b", "3c"});
   g.commit();
-  for (std::uint64_t s : {1U, 2U, 3U}) CHECK_FALSE(g.feed(s, "X"));  // taken
+  for (std::uint64_t s : {1U, 2U, 3U}) CHECK_FALSE(g.feed(s, "X"));  // consumed
   g.commit();
   CHECK(g.take().empty());
   CHECK(g.r.duplicates() == 6);
@@ -474,8 +474,8 @@ TEST_CASE(
     o.credit_messages = 1 + chance.below(20);
     o.page_messages = 1 + chance.below(5);
     auto g = std::make_unique<rig>(o);
-    std::uint64_t taken = 0;
-    for (int step = 0; step < 3000 && taken < 60; ++step) {
+    std::uint64_t consumed = 0;
+    for (int step = 0; step < 3000 && consumed < 60; ++step) {
       switch (chance.below(6)) {
         case 0:
         case 1: {
@@ -497,9 +497,9 @@ TEST_CASE(
         case 3:
         case 4:
           for (const std::string& text : g->take(chance.below(4))) {
-            ++taken;
-            REQUIRE(text == std::to_string(taken) + std::to_string(taken));
-            g->commit();  // as the shell does before the next restart counts it as taken
+            ++consumed;
+            REQUIRE(text == std::to_string(consumed) + std::to_string(consumed));
+            g->commit();  // as the shell does before the next restart counts it as consumed
           }
           break;
         default:
@@ -512,6 +512,6 @@ TEST_CASE(
       }
     }
     INFO(seed);
-    CHECK(taken == 60);
+    CHECK(consumed == 60);
   }
 }

@@ -274,11 +274,12 @@ TEST_CASE(
             e.inbox_next > l.inbox_next) {
           continue;
         }
-        bool told = reconciled(a, early).peer_rolled_back;
-        if (told != reconciled(early, a).we_rolled_back) ++wrong;
-        if (told) ++found;
-        // Not told: then a neither relied on what b forgot nor has messages that b gives anew.
-        if (!told && (a.c.acknowledged > e.received() || a.c.received() >= e.outbox_next)) ++wrong;
+        bool reported = reconciled(a, early).peer_rolled_back;
+        if (reported != reconciled(early, a).we_rolled_back) ++wrong;
+        if (reported) ++found;
+        // Not reported: then a neither relied on what b forgot nor has messages that b gives anew.
+        if (!reported && (a.c.acknowledged > e.received() || a.c.received() >= e.outbox_next))
+          ++wrong;
       }
     }
   }

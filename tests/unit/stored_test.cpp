@@ -73,7 +73,7 @@ TEST_CASE("new cursors have received and delivered nothing") {
 }
 
 TEST_CASE("cursors of a new stream do not count messages of the old one as delivered") {
-  cursors c;  // three of an old stream, of which one was taken; then 1 and 2 of a new one
+  cursors c;  // three of an old stream, of which one was consumed; then 1 and 2 of a new one
   c.inbox_first = 2;
   c.stream_start = 4;
   c.inbox_next = 6;

@@ -99,12 +99,12 @@ cursors sender_at(std::uint64_t first, std::uint64_t next, std::uint64_t acknowl
   return c;
 }
 
-/// Where a receiver stands that has ten messages of the epoch 1 and has taken so many of them.
-cursors taken_of_ten(std::uint64_t taken) {
+/// Where a receiver stands that has ten messages of the epoch 1 and has consumed so many of them.
+cursors consumed_of_ten(std::uint64_t consumed) {
   cursors c;
   c.local = bob;
   c.peer = alice;
-  c.inbox_first = c.advertised_first = taken + 1;
+  c.inbox_first = c.advertised_first = consumed + 1;
   c.inbox_next = 11;
   c.received_epoch = c.delivered_epoch = c.advertised_epoch = 1;
   return c;
@@ -117,7 +117,7 @@ TEST_CASE("an ack that comes before the epoch was verified erases nothing") {
   cursors sent = sender_at(5, 21, 4);
   options o;
   association a(o, setup("a", "b", 2, true), sent),
-      b(o, setup("b", "a", 9, true), taken_of_ten(10));
+      b(o, setup("b", "a", 9, true), consumed_of_ten(10));
   meet(a, b, 1s);
   REQUIRE(a.state() == phase::verifying);
   REQUIRE(read_page(a, 10, 2, 1s));
@@ -130,24 +130,24 @@ TEST_CASE("an ack that comes before the epoch was verified erases nothing") {
 
 TEST_CASE("a store that went back in `delivered` alone is found on both sides") {
   cursors sent = sender_at(11, 11, 10);
-  cursors back = taken_of_ten(5);
+  cursors back = consumed_of_ten(5);
   options o;
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
   meet(a, b, 1s);
   CHECK(heard(a, event_kind::peer_rolled_back));
-  bool told = false;
+  bool reported = false;
   while (auto n = b.poll_event()) {
     if (n->kind != event_kind::rolled_back) continue;
-    told = true;
+    reported = true;
     CHECK(n->inbound == sequence_range{6, 10});
   }
-  CHECK(told);
+  CHECK(reported);
 }
 
 TEST_CASE("both sides get an event of a store that went back, whichever finds it first") {
   for (bool old_one_first : {false, true}) {
     cursors sent = sender_at(11, 11, 10);
-    cursors back = taken_of_ten(5);
+    cursors back = consumed_of_ten(5);
     back.inbox_next = 6;
     options o;
     association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
@@ -159,15 +159,15 @@ TEST_CASE("both sides get an event of a store that went back, whichever finds it
     commit(b, 1s);
     talk(second, first, 2s);
     CHECK(heard(b, event_kind::rolled_back));
-    bool told = false, reset = false;
+    bool reported = false, reset = false;
     while (auto n = a.poll_event()) {
       if (n->kind == event_kind::peer_rolled_back) {
-        told = true;
+        reported = true;
         CHECK(n->outbound == sequence_range{6, 10});
       }
       reset = reset || n->kind == event_kind::peer_reset;
     }
-    CHECK(told);
+    CHECK(reported);
     CHECK(reset);
   }
 }
@@ -180,7 +180,7 @@ TEST_CASE("deliveries before the handshake do not mask a rollback") {
   for (number confirmed : {number{10}, number{15}}) {
     for (number again = 0; again <= 5; ++again) {
       for (number lives = 0; lives <= 2; ++lives) {
-        cursors back = taken_of_ten(5);
+        cursors back = consumed_of_ten(5);
         for (number life = 0; life < lives; ++life) {
           association earlier(o, setup("b", "a", 7 + life, true), back);
           read_page(earlier, 10, 1, 1s);
@@ -199,13 +199,13 @@ TEST_CASE("deliveries before the handshake do not mask a rollback") {
         meet(a, b, 1s);
         INFO(confirmed << ' ' << again << ' ' << lives);
         CHECK(heard(a, event_kind::peer_rolled_back));
-        bool told = false;
+        bool reported = false;
         while (auto n = b.poll_event()) {
           if (n->kind != event_kind::rolled_back) continue;
-          told = true;
+          reported = true;
           CHECK(n->inbound == sequence_range{6, confirmed});
         }
-        CHECK(told);
+        CHECK(reported);
       }
     }
   }
@@ -213,7 +213,7 @@ TEST_CASE("deliveries before the handshake do not mask a rollback") {
 
 TEST_CASE("deliveries from the inbox before the handshake do not look like a rollback") {
   cursors sent = sender_at(6, 11, 10);
-  cursors stored = taken_of_ten(5);
+  cursors stored = consumed_of_ten(5);
   options o;
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), stored);
   REQUIRE(read_page(b, 10, 1, 1s));
@@ -275,7 +275,7 @@ TEST_CASE("a message in commit at the next handshake reveals a rollback as well"
   options o;
   o.keepalive_interval = 0ns;
   cursors sent = sender_at(11, 12, 10);
-  association b(o, setup("b", "a", 9, false), taken_of_ten(10));
+  association b(o, setup("b", "a", 9, false), consumed_of_ten(10));
   {
     association a(o, setup("a", "b", 2, false), sent);
     meet(a, b, 1s);
@@ -303,11 +303,11 @@ TEST_CASE("a message in commit at the next handshake reveals a rollback as well"
 TEST_CASE("a late message of a lost history is not accepted during the handshake") {
   // The message 11 is on its way when the store goes back to a copy that has none. What the peer
   // says in its hello must stay true until the hello is answered, or nobody notices the old 11, and
-  // it is taken for the new one.
+  // it passes for the new one.
   options o;
   o.keepalive_interval = 0ns;
   cursors sent = sender_at(11, 11, 10);
-  association b(o, setup("b", "a", 9, false), taken_of_ten(10));
+  association b(o, setup("b", "a", 9, false), consumed_of_ten(10));
   std::vector<std::byte> late;
   {
     association a(o, setup("a", "b", 1, false), sent);
@@ -340,7 +340,7 @@ TEST_CASE(
     "a rolled back store creates one incarnation, however many handshakes precede the read of its "
     "inbox") {
   cursors sent = sender_at(11, 11, 10);
-  cursors back = taken_of_ten(5);
+  cursors back = consumed_of_ten(5);
   options o;
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
   int renewals = 0;
@@ -358,7 +358,7 @@ TEST_CASE(
   CHECK(renewals == 1);
   CHECK(a.state() == phase::established);
   CHECK(b.state() == phase::established);
-  // The copy hands over again what it does not know to be taken.
+  // The copy delivers again the messages that it does not record as consumed.
   REQUIRE(read_page(b, 10, 1, 10s));
   const stored_message* next = b.poll_delivery(10s);
   REQUIRE(next != nullptr);
@@ -371,7 +371,7 @@ TEST_CASE(
     // Bob has a new incarnation since the copy was made, and Alice has stored it.
     cursors sent = sender_at(11, 11, 0);
     sent.peer = other;
-    cursors back = taken_of_ten(5);
+    cursors back = consumed_of_ten(5);
     back.peer_confirmed_incarnation = confirmed;
     options o;
     association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), back);
@@ -388,16 +388,16 @@ TEST_CASE(
 
 TEST_CASE("a hello waits until the store has the gap that was reported") {
   cursors sent = sender_at(11, 11, 7);
-  cursors behind = taken_of_ten(7);
+  cursors behind = consumed_of_ten(7);
   behind.inbox_next = 8;
   options o;
   association a(o, setup("a", "b", 2, true), sent), b(o, setup("b", "a", 9, true), behind);
   meet(a, b, 1s);
-  bool told = false;
+  bool reported = false;
   while (auto n = b.poll_event()) {
-    told = told || (n->kind == event_kind::gap && n->inbound == sequence_range{8, 10});
+    reported = reported || (n->kind == event_kind::gap && n->inbound == sequence_range{8, 10});
   }
-  CHECK(told);
+  CHECK(reported);
   std::vector<std::byte> frame;
   b.handle_session_up(2s);
   CHECK_FALSE(b.poll_frame(frame, 2s));
@@ -414,7 +414,7 @@ TEST_CASE("messages whose commit failed are forgotten at the next handshake") {
   options o;
   o.keepalive_interval = 0ns;
   cursors sent = sender_at(11, 11, 10);
-  association b(o, setup("b", "a", 9, true), taken_of_ten(10));
+  association b(o, setup("b", "a", 9, true), consumed_of_ten(10));
   {
     association a(o, setup("a", "b", 1, true), sent);
     meet(a, b, 1s);

@@ -179,11 +179,11 @@ TEST_CASE("messages out of turn end a handshake") {
   prove_type none;
   handshake acceptor(false, hello_of("bob", ""), none);
   byte_string answer;
-  byte_string proof = make_message(message_type::proof), greeting = hello_of("a", "bob").encode();
+  byte_string proof = make_message(message_type::proof), hello = hello_of("a", "bob").encode();
   CHECK(acceptor.handle(message_type::proof, proof, answer) == tcp_error::malformed_handshake);
   CHECK(acceptor.handle(message_type::go, proof, answer) == tcp_error::malformed_handshake);
-  REQUIRE(!acceptor.handle(message_type::hello, greeting, answer));
-  CHECK(acceptor.handle(message_type::hello, greeting, answer) == tcp_error::malformed_handshake);
+  REQUIRE(!acceptor.handle(message_type::hello, hello, answer));
+  CHECK(acceptor.handle(message_type::hello, hello, answer) == tcp_error::malformed_handshake);
   byte_string long_proof = make_message(message_type::proof, ilm::tcp_proof{});
   CHECK(acceptor.handle(message_type::proof, long_proof, answer) == tcp_error::malformed_handshake);
 }

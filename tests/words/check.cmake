@@ -45,8 +45,8 @@ function(sum variable)
   set(${variable} ${result} PARENT_SCOPE)
 endfunction()
 
-# judge(<kind>): the share of what, who and whom in all that was counted of the kind.
-macro(judge kind)
+# check_share(<kind>): the share of what, who and whom in all that was counted of the kind.
+macro(check_share kind)
   get_property(numbers GLOBAL PROPERTY ${kind}_words)
   sum(all ${numbers})
   get_property(numbers GLOBAL PROPERTY ${kind}_clauses)
@@ -113,8 +113,8 @@ foreach(file IN LISTS files)
     tally(comments "${file}" "${prose}")
   endif()
 endforeach()
-judge(comments)
-judge(pages)
+check_share(comments)
+check_share(pages)
 
 if(findings)
   message(FATAL_ERROR "The words are not the ones to use:\n${findings}")
