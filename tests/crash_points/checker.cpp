@@ -17,78 +17,76 @@ std::string number(std::uint64_t n) { return std::to_string(n); }
 
 }  // namespace
 
-void checker::fail(std::string failure) { failures_.push_back(std::move(failure)); }
-
-checker::id checker::handle_send(side sender) {
-  from(sender).sends.emplace_back();
-  ++open_sends_;
-  return from(sender).sends.size() - 1;
+send_id checker::handle_send(side sender) {
+  seen_.from(sender).sends.emplace_back();
+  ++seen_.open_sends;
+  return seen_.from(sender).sends.size() - 1;
 }
 
-void checker::handle_stored(side sender, id which, std::uint64_t sequence, const disk& d) {
-  sent& s = from(sender).sends[which];
-  --open_sends_;
+void checker::handle_stored(side sender, send_id which, std::uint64_t sequence, const disk& d) {
+  sent& s = seen_.from(sender).sends[which];
+  --seen_.open_sends;
   s.state = fate::stored;
   if (s.sequence != 0 && s.sequence != sequence) {
-    fail(text_of(sender, which) + " was delivered under another number");
+    seen_.fail(text_of(sender, which) + " was delivered under another number");
   }
   s.sequence = sequence;
-  if (sequence >= d.where.outbox_next) fail(text_of(sender, which) + " is not in the store");
+  if (sequence >= d.where.outbox_next) seen_.fail(text_of(sender, which) + " is not in the store");
 }
 
-void checker::handle_refused(side sender, id which) {
-  sent& s = from(sender).sends[which];
-  --open_sends_;
+void checker::handle_refused(side sender, send_id which) {
+  sent& s = seen_.from(sender).sends[which];
+  --seen_.open_sends;
   s.state = fate::refused;
-  if (s.consumed != 0) fail(text_of(sender, which) + " was refused, and consumed before");
+  if (s.consumed != 0) seen_.fail(text_of(sender, which) + " was refused, and consumed before");
 }
 
-void checker::handle_receipt(side sender, id which) {
-  if (from(sender).sends[which].consumed == 0) {
-    fail("a receipt for " + text_of(sender, which) + ", which was not consumed");
+void checker::handle_receipt(side sender, send_id which) {
+  if (seen_.from(sender).sends[which].consumed == 0) {
+    seen_.fail("a receipt for " + text_of(sender, which) + ", which was not consumed");
   }
 }
 
 void checker::handle_crash(side self) {
-  for (sent& s : from(self).sends) {
+  for (sent& s : seen_.from(self).sends) {
     if (s.state != fate::open) continue;
     s.state = fate::interrupted;
-    --open_sends_;
+    --seen_.open_sends;
   }
 }
 
-checker::id checker::id_of(side sender, const std::string& text) {
+send_id checker::id_of(side sender, const std::string& text) {
   bool digits = text.size() > 1 && std::all_of(text.begin() + 1, text.end(), [](unsigned char c) {
                   return std::isdigit(c) != 0;
                 });
-  id which = digits ? std::stoul(text.substr(1)) : from(sender).sends.size();
-  if (text.compare(0, 1, name_of(sender)) != 0 || which >= from(sender).sends.size()) {
+  send_id which = digits ? std::stoul(text.substr(1)) : seen_.from(sender).sends.size();
+  if (text.compare(0, 1, name_of(sender)) != 0 || which >= seen_.from(sender).sends.size()) {
     throw std::runtime_error("\"" + text + "\" was never sent by " + name_of(sender));
   }
   return which;
 }
 
 void checker::handle_consumed(side at, const message& m, const disk& d) {
-  stream& s = to(at);
-  id which = 0;
+  stream& s = seen_.to(at);
+  send_id which = 0;
   try {
     which = id_of(other(at), std::string(m.text()));
   } catch (const std::exception& e) {
-    return fail(e.what());
+    return seen_.fail(e.what());
   }
   std::string text(m.text());
   sent& t = s.sends[which];
   ++t.consumed;
-  if (t.state == fate::refused) fail(text + " was refused, and is consumed all the same");
+  if (t.state == fate::refused) seen_.fail(text + " was refused, and is consumed all the same");
   bool stored = std::any_of(d.inbox.begin(), d.inbox.end(), [&](const auto& one) {
     return one.index == m.index && one.contents.text() == m.text();
   });
-  if (!stored) fail(text + " is delivered and not in the store");
+  if (!stored) seen_.fail(text + " is delivered and not in the store");
   if (t.sequence == 0) t.sequence = m.sequence;
-  if (t.sequence != m.sequence) fail(text + " comes as number " + number(m.sequence));
+  if (t.sequence != m.sequence) seen_.fail(text + " comes as number " + number(m.sequence));
   if (s.expected && m.index != *s.expected) {
-    fail(text + " comes with index " + number(m.index) + " where " + number(*s.expected) +
-         " is next");
+    seen_.fail(text + " comes with index " + number(m.index) + " where " + number(*s.expected) +
+               " is next");
   }
   s.expected = m.index + 1;
   s.next_to_consume = std::max(s.next_to_consume, m.index + 1);
@@ -101,94 +99,84 @@ void checker::handle_consumed(side at, const message& m, const disk& d) {
     here.sequence = m.sequence;
     s.by_index.emplace(m.index, here);
   } else if (before->second.which != which) {
-    fail(text + " comes under the index of another message");
+    seen_.fail(text + " comes under the index of another message");
   }
 }
 
-void checker::check_order(side at, const stream& s, const message& m, id which) {
+void checker::check_order(side at, const stream& s, const message& m, send_id which) {
   auto previous = s.by_index.find(m.index - 1);
   if (previous == s.by_index.end()) return;
   bool follows = m.sequence == previous->second.sequence + 1;
   if (!follows && s.may_jump) return;
   std::string names =
       text_of(other(at), which) + " after " + text_of(other(at), previous->second.which);
-  if (!follows) fail(names + ": number " + number(m.sequence) + " does not follow");
-  if (which <= previous->second.which) fail(names + ": not in the order of the sends");
+  if (!follows) seen_.fail(names + ": number " + number(m.sequence) + " does not follow");
+  if (which <= previous->second.which) seen_.fail(names + ": not in the order of the sends");
 }
 
 void checker::handle_start(side self, const disk& d) {
-  stream& s = to(self);
+  stream& s = seen_.to(self);
   s.expected = std::nullopt;
   if (!d.has_peer) return;
   std::uint64_t first = d.where.inbox_first;
   s.expected = first;
   if (first < s.recorded) {
-    fail(name_of(self) + " will consume again from " + number(first) +
-         " on, but had stored that it " + "consumed all below " + number(s.recorded));
+    seen_.fail(name_of(self) + " will consume again from " + number(first) +
+               " on, but had stored that it consumed all below " + number(s.recorded));
   }
   if (first > s.next_to_consume && !s.by_index.empty()) {
-    fail(name_of(self) + " has stored as consumed messages that it did not consume, below " +
-         number(first));
+    seen_.fail(name_of(self) + " has stored as consumed messages that it did not consume, below " +
+               number(first));
   }
 }
 
 void checker::handle_commit(side self, const disk& d) {
-  stream& s = to(self);
+  stream& s = seen_.to(self);
   s.recorded = std::max(s.recorded, committing_[self]);
   check_queues(self, d);
   // A message erased as delivered must have been consumed.
-  check_consumed_below(self, d.where.outbox_first, "the sender's store");
+  seen_.check_consumed_below(self, d.where.outbox_first, "the sender's store");
 }
 
 /// Cursors beyond the stored messages would be acknowledged all the same.
 void checker::check_queues(side self, const disk& d) {
   if (d.outbox.size() != d.where.outbox_next - d.where.outbox_first) {
-    fail("the outbox of " + name_of(self) + " does not hold what its cursors say");
+    seen_.fail("the outbox of " + name_of(self) + " does not hold what its cursors say");
   }
   if (d.inbox.size() != d.where.inbox_next - d.where.inbox_first) {
-    fail("the inbox of " + name_of(self) + " does not hold what its cursors say");
-  }
-}
-
-void checker::check_consumed_below(side sender, std::uint64_t first, const char* source) {
-  const std::vector<sent>& sends = from(sender).sends;
-  for (id which = 0; which < sends.size(); ++which) {
-    const sent& s = sends[which];
-    if (s.state == fate::stored && !s.abandoned && s.sequence < first && s.consumed == 0) {
-      fail(text_of(sender, which) + " is confirmed according to " + source +
-           ", but was not consumed");
-    }
+    seen_.fail("the inbox of " + name_of(self) + " does not hold what its cursors say");
   }
 }
 
 void checker::handle_replacement(side self, const disk& by) {
-  replaced_ = self;
-  lost_ = !by.has_peer;
-  for (sent& s : from(self).sends) {
-    if (s.state == fate::stored && (lost_ || s.sequence >= by.where.outbox_next))
+  seen_.replaced = self;
+  seen_.lost = !by.has_peer;
+  for (sent& s : seen_.from(self).sends) {
+    if (s.state == fate::stored && (seen_.lost || s.sequence >= by.where.outbox_next))
       s.abandoned = true;
   }
-  stream& in = to(self);
+  stream& in = seen_.to(self);
   in.recorded = committing_[self] = 1;
   // Indexes at and above the copy's are assigned again; messages consumed under them may come
   // again.
-  in.by_index.erase(in.by_index.lower_bound(lost_ ? 0 : by.where.inbox_first), in.by_index.end());
-  in.next_to_consume = lost_ ? 1 : by.where.inbox_first;
+  in.by_index.erase(in.by_index.lower_bound(seen_.lost ? 0 : by.where.inbox_first),
+                    in.by_index.end());
+  in.next_to_consume = seen_.lost ? 1 : by.where.inbox_first;
 }
 
 void checker::handle_report(side self, const report_type& r, std::uint64_t first_at_open,
                             const disk& d) {
   if (r.delivered != d.where.outbox_first - first_at_open) {
-    fail("the report of " + name_of(self) + " counts " + number(r.delivered) + " delivered, its " +
-         "store " + number(d.where.outbox_first - first_at_open));
+    seen_.fail("the report of " + name_of(self) + " counts " + number(r.delivered) +
+               " delivered, its store " + number(d.where.outbox_first - first_at_open));
   }
   if (r.undelivered != d.outbox.size()) {
-    fail("the report of " + name_of(self) + " counts " + number(r.undelivered) + " undelivered, " +
-         "its store " + number(d.outbox.size()));
+    seen_.fail("the report of " + name_of(self) + " counts " + number(r.undelivered) +
+               " undelivered, its store " + number(d.outbox.size()));
   }
   if (r.unread != d.inbox.size()) {
-    fail("the report of " + name_of(self) + " counts " + number(r.unread) + " unread, its store " +
-         number(d.inbox.size()));
+    seen_.fail("the report of " + name_of(self) + " counts " + number(r.unread) +
+               " unread, its store " + number(d.inbox.size()));
   }
 }
 
@@ -197,22 +185,36 @@ void checker::handle_frame(side sender, const disk& d, std::span<const std::byte
   try {
     f = frame::read(bytes);
   } catch (const std::exception& e) {
-    return fail(e.what());
+    return seen_.fail(e.what());
   }
   if (f.claim &&
       (f.claim->received > d.where.received() || f.claim->delivered > confirmed(d.where))) {
-    fail(name_of(sender) + " acknowledges received " + number(f.claim->received) + ", delivered " +
-         number(f.claim->delivered) + ", but its store has " + number(d.where.received()) +
-         " and " + number(confirmed(d.where)));
+    seen_.fail(name_of(sender) + " acknowledges received " + number(f.claim->received) +
+               ", delivered " + number(f.claim->delivered) + ", but its store has " +
+               number(d.where.received()) + " and " + number(confirmed(d.where)));
   }
   for (const auto& [sequence, text] : f.messages) {
-    if (sequence >= d.where.outbox_next) fail(text + " is sent and not in the store");
+    if (sequence >= d.where.outbox_next) seen_.fail(text + " is sent and not in the store");
     for (const ilm::stored_message& m : d.outbox) {
       if (m.sequence == sequence && m.contents.text() != text) {
-        fail(text + " is sent under the number of " + std::string(m.contents.text()));
+        seen_.fail(text + " is sent under the number of " + std::string(m.contents.text()));
       }
     }
   }
+}
+
+void checker::finish(const disk& a, const disk& b) {
+  const disk* disks[] = {&a, &b};
+  for (side s : {side_a, side_b}) {
+    const ilm::cursors& mine = disks[s]->where;
+    const ilm::cursors& theirs = disks[other(s)]->where;
+    bool confirmed = mine.outbox_first == mine.outbox_next &&
+                     theirs.received() == mine.outbox_next - 1 &&
+                     theirs.delivered() == theirs.received();
+    if (!confirmed) seen_.fail("the cursors of the messages from " + name_of(s) + " differ");
+    events_.finish_stream(s);
+  }
+  if (seen_.replaced) events_.finish_replacement();
 }
 
 }  // namespace crash_points

@@ -159,13 +159,13 @@ struct world::state {
   }
 
   void send(side from) {
-    checker::id which = checks.handle_send(from);
+    send_id which = checks.handle_send(from);
     std::shared_ptr<instance> l = at(from).current;
-    std::string text = checker::text_of(from, which);
+    std::string text = text_of(from, which);
     note("      " + name_of(from) + " sends " + text);
     auto answer = [this, from, which, l](std::error_code failed, std::uint64_t sequence) {
       if (!l->alive) return;
-      note("      " + checker::text_of(from, which) + " is " +
+      note("      " + text_of(from, which) + " is " +
            (failed ? "refused: " + failed.message() : "stored"));
       if (failed) return checks.handle_refused(from, which);
       checks.handle_stored(from, which, sequence, l->own.store);
@@ -174,7 +174,7 @@ struct world::state {
     at(from).running->send_to(name_of(other(from)), text, answer);
   }
 
-  void await_receipt(side from, checker::id which, std::shared_ptr<instance> l,
+  void await_receipt(side from, send_id which, std::shared_ptr<instance> l,
                      std::uint64_t sequence) {
     ++at(from).receipts;
     auto answer = [this, from, which, l](std::error_code failed) {

@@ -91,4 +91,9 @@ inline std::string peer_name(std::size_t number) {
   return std::string(1, static_cast<char>('a' + number));
 }
 
+/// The number of the peer of this name.
+inline std::size_t number_of(const std::string& peer) {
+  return static_cast<std::size_t>(peer[0] - 'a');
+}
+
 }  // namespace simulation

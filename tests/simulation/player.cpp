@@ -11,8 +11,6 @@
 namespace simulation {
 namespace {
 
-std::size_t number_of(const std::string& peer) { return static_cast<std::size_t>(peer[0] - 'a'); }
-
 /// Commits after the caller was told that the commit had completed.
 asio::awaitable<void> commit_later(ilm::testing::simulated_store<peer_id>& store,
                                    ilm::batch<peer_id> change) {
@@ -68,24 +66,24 @@ player::player(const plan& p, const playing& how)
     mix(number_of(from) * 8 + number_of(to));
     mix(f);
     note(from, " sends ", to, ' ', how_.trace ? wire::describe(f) : std::string());
-    checker_->handle_frame_sent(number_of(from), number_of(to), f);
+    checker_->frames().handle_frame_sent(number_of(from), number_of(to), f);
   });
   fabric_.watch_arrived(
       [this](const peer_id& from, const peer_id& to, std::span<const std::byte> f) {
         mix(number_of(to) * 8 + number_of(from) + 64);
         note(to, " gets from ", from, ' ', how_.trace ? wire::describe(f) : std::string());
-        checker_->handle_frame_arrived(number_of(from), number_of(to), f);
+        checker_->frames().handle_frame_arrived(number_of(from), number_of(to), f);
       });
   for (std::size_t i = 0; i < p.peers(); ++i) {
     actors_[i]->store.watch_commits([this, i](const stored_batch& change) {
       mix(128 + i);
       note(actors_[i]->name, " commits");
-      checker_->handle_commit(i, change);
+      checker_->stores().handle_commit(i, change);
     });
     actors_[i]->store.watch_unreadable(
         [this, i](ilm::queue which, const peer_id& peer, std::uint64_t index) {
           note(actors_[i]->name, " cannot read index ", index, " of ", peer);
-          checker_->handle_unreadable(i, which, number_of(peer), index);
+          checker_->stores().handle_unreadable(i, which, number_of(peer), index);
         });
   }
 }
@@ -118,7 +116,7 @@ void player::start(std::size_t a) {
   if (x.instance) return;
   note(x.name, " starts");
   x.process = std::make_shared<process_state>();
-  checker_->handle_start(a);
+  checker_->stores().handle_start(a);
   ilm::options o = plan_.options[a];
   o.seed = *o.seed * 100'000 + ++x.starts;
   x.instance = std::make_unique<messenger>(scheduler_, peer_store(x.store, how_.planted),
@@ -142,12 +140,12 @@ void player::handle_event(std::size_t a, const event_type& e) {
   mix(static_cast<std::uint64_t>(e.kind) + 256);
   note(actors_[a]->name, " gets an event about ", e.peer ? *e.peer : std::string("itself"), ": ",
        ilm::describe(e));
-  if (!e.peer) return checker_->handle_own_event(a, e);
+  if (!e.peer) return checker_->events().handle_own_event(a, e);
   bool grave = e.kind == ilm::event_kind::peer_reset || e.kind == ilm::event_kind::store_lost ||
                e.kind == ilm::event_kind::rolled_back ||
                e.kind == ilm::event_kind::peer_rolled_back;
   if (how_.planted == sabotage::withheld_events && grave) return;
-  checker_->handle_event(a, number_of(*e.peer), e);
+  checker_->events().handle_event(a, number_of(*e.peer), e);
 }
 
 void player::send(const step& s) {
@@ -161,7 +159,7 @@ void player::send(const step& s) {
 
 void player::send_one(std::size_t from, std::size_t to, std::size_t size) {
   actor& x = *actors_[from];
-  std::size_t number = checker_->handle_send(from, to, size);
+  std::size_t number = checker_->messages().handle_send(from, to, size);
   note(x.name, " sends message ", number, " to ", peer_name(to), ", ", size, " bytes");
   x.instance->send_to(
       peer_name(to), contents_of(from, to, number, size),
@@ -172,7 +170,7 @@ void player::send_one(std::size_t from, std::size_t to, std::size_t size) {
         if (!l->alive || e == asio::error::operation_aborted) f = fate::interrupted;
         note("message ", number, " of ", peer_name(from), " to ", peer_name(to), ": ",
              e ? e.message() : std::string("stored"));
-        checker_->handle_sent(from, to, number, f, sequence);
+        checker_->messages().handle_sent(from, to, number, f, sequence);
         if (f == fate::accepted && number % 8 == 0) {
           ask_receipt(from, to, number, sequence);
         }
@@ -184,7 +182,7 @@ void player::ask_receipt(std::size_t from, std::size_t to, std::size_t number,
   actors_[from]->instance->wait_delivered(
       peer_name(to), sequence,
       [this, from, to, number, l = actors_[from]->process](std::error_code e) {
-        if (!e && l->alive) checker_->handle_receipt(from, to, number);
+        if (!e && l->alive) checker_->messages().handle_receipt(from, to, number);
       });
 }
 
@@ -193,8 +191,8 @@ void player::consume(std::size_t at, const ilm::message<peer_id>& m) {
     mix(512 + consumed.index);
     note(actors_[at]->name, " consumes ", consumed.from, "'s sequence ", consumed.sequence,
          ", index ", consumed.index);
-    checker_->handle_consumed(at, number_of(consumed.from), consumed.index, consumed.sequence,
-                              consumed.contents.view());
+    checker_->messages().handle_consumed(at, number_of(consumed.from), consumed.index,
+                                         consumed.sequence, consumed.contents.view());
   };
   bool chosen = ++deliveries_ % 10 == 0;
   if (how_.planted == sabotage::lose_delivery && chosen) return;
@@ -237,8 +235,8 @@ void player::shut_down(std::size_t a, nanoseconds time) {
                                                       const ilm::shutdown_report<peer_id>& report) {
     if (!l->alive) return;
     note(actors_[a]->name, " has shut down");
-    checker_->handle_shutdown(a, report,
-                              !e && actors_[a]->store.failures() == actors_[a]->failures_before);
+    checker_->stores().handle_shutdown(
+        a, report, !e && actors_[a]->store.failures() == actors_[a]->failures_before);
     destroy(a, false, [] {});
   });
 }

@@ -31,9 +31,9 @@ outcome player::play() {
   const auto& c = fabric_.counts();
   totals& t = out_.totals;
   t.histories = 1;
-  t.messages = checker_->messages();
-  t.repeats = checker_->repeats();
-  t.excused = checker_->excused();
+  t.messages = checker_->seen().messages;
+  t.repeats = checker_->seen().repeats;
+  t.excused = checker_->seen().excused;
   t.frames = c.sent;
   t.frames_lost = c.lost;
   t.frames_repeated = c.repeated;
@@ -97,7 +97,7 @@ void player::act_on_network(const step& s) {
   std::string b = peer_name(s.b);
   switch (s.kind) {
     case action::faults:
-      if (s.faults.corruption > 0) checker_->corruption_begins();
+      if (s.faults.corruption > 0) checker_->events().corruption_begins();
       return fabric_.set_faults(a, b, s.faults);
     case action::block:
       ++out_.totals.partitions;

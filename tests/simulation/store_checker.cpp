@@ -1,14 +1,11 @@
-// The checks of disks, and of the end of a process, a machine or a disk.
+#include "simulation/store_checker.hpp"
 
-#include "simulation/checker.hpp"
 #include "simulation/plan.hpp"
 
 #include <algorithm>
 
 namespace simulation {
 namespace {
-
-std::size_t number_of(const std::string& peer) { return static_cast<std::size_t>(peer[0] - 'a'); }
 
 bool has(const std::deque<ilm::stored_message>& messages, const ilm::stored_message& wanted) {
   if (messages.empty() || wanted.index < messages.front().index) return false;
@@ -31,34 +28,25 @@ bool is_same(const image::peer_record& a, const image::peer_record& b) {
 
 }  // namespace
 
-const image::peer_record* checker::peer_record_at(const image& disk, std::size_t about) const {
-  auto at = disk.peers.find(peer_name(about));
-  return at != disk.peers.end() ? &at->second : nullptr;
-}
-
-const ilm::cursors* checker::cursors_at(std::size_t at, std::size_t about) const {
-  const image::peer_record* s = peer_record_at(*disks_[at], about);
-  return s != nullptr ? &s->where : nullptr;
-}
-
-void checker::handle_commit(std::size_t at, const stored_batch& change) {
+void store_checker::handle_commit(std::size_t at, const stored_batch& change) {
   for (const auto& c : change.changes) {
-    stored_incarnations_[{at, number_of(c.peer)}].insert(
+    seen_.stored_incarnations[{at, number_of(c.peer)}].insert(
         wire::name{c.next.peer.high, c.next.peer.low});
     store_outbox(at, number_of(c.peer), c);
     store_inbox(at, number_of(c.peer), c);
   }
 }
 
-void checker::store_outbox(std::size_t at, std::size_t to, const ilm::peer_change<std::string>& c) {
-  stream& s = stream_of(at, to);
+void store_checker::store_outbox(std::size_t at, std::size_t to,
+                                 const ilm::peer_change<std::string>& c) {
+  stream& s = seen_.stream_of(at, to);
   std::uint64_t sequence = c.next.outbox_next - c.outbox.size();
   for (const ilm::stored_message& m : c.outbox) {
     // Sends are accepted in the order of the calls, so this is the next matching message that did
     // not fail; those in between failed or will.
     auto fits = [&](std::size_t n) {
       const record& r = s.messages[n];
-      if (r.sent == fate::failed || r.stored || r.process != processes_[at] ||
+      if (r.sent == fate::failed || r.stored || r.process != seen_.processes[at] ||
           r.size != m.contents.size())
         return false;
       std::vector<std::byte> wanted = contents_of(at, to, n, r.size);
@@ -67,8 +55,9 @@ void checker::store_outbox(std::size_t at, std::size_t to, const ilm::peer_chang
     std::size_t n = s.next_to_store;
     while (n < s.messages.size() && !fits(n)) ++n;
     if (n == s.messages.size() || m.sequence != sequence || m.index != sequence) {
-      return fail("wrong outbox", peer_name(at) + " stored sequence " + std::to_string(m.sequence) +
-                                      " to " + peer_name(to) + ", which is not the next message");
+      return seen_.fail("wrong outbox", peer_name(at) + " stored sequence " +
+                                            std::to_string(m.sequence) + " to " + peer_name(to) +
+                                            ", which is not the next message");
     }
     record& r = s.messages[n];
     r.stored = true;
@@ -81,66 +70,69 @@ void checker::store_outbox(std::size_t at, std::size_t to, const ilm::peer_chang
   // A message that leaves the outbox before it was consumed is lost.
   while (!s.outbox.empty() && s.messages[s.outbox.front()].sequence < c.next.outbox_first) {
     if (s.messages[s.outbox.front()].consumed == 0) {
-      fail("erased but not consumed",
-           title(at, to, s.outbox.front()) + " was erased, and nobody consumed it");
+      seen_.fail("erased but not consumed",
+                 seen_.title(at, to, s.outbox.front()) + " was erased, and nobody consumed it");
     }
     s.outbox.pop_front();
   }
 }
 
-void checker::store_inbox(std::size_t at, std::size_t from,
-                          const ilm::peer_change<std::string>& c) {
-  stream& s = stream_of(from, at);
+void store_checker::store_inbox(std::size_t at, std::size_t from,
+                                const ilm::peer_change<std::string>& c) {
+  stream& s = seen_.stream_of(from, at);
   std::uint64_t index = c.next.inbox_next - c.inbox.size();
   for (const ilm::stored_message& m : c.inbox) {
     if (m.index != index++ || !s.known.contains({m.epoch, m.sequence})) {
-      fail("wrong inbox", peer_name(at) + " stored index " + std::to_string(m.index) +
-                              ", sequence " + std::to_string(m.sequence) + " of " +
-                              peer_name(from) + ", which was not sent so or does not come next");
+      seen_.fail("wrong inbox", peer_name(at) + " stored index " + std::to_string(m.index) +
+                                    ", sequence " + std::to_string(m.sequence) + " of " +
+                                    peer_name(from) +
+                                    ", which was not sent so or does not come next");
     }
   }
   std::uint64_t most = s.last_index + 1;
   if (s.last_index != 0 && c.next.inbox_first > most) {
-    fail("recorded but not consumed", peer_name(at) + " recorded messages of " + peer_name(from) +
-                                          " as consumed up to index " +
-                                          std::to_string(c.next.inbox_first - 1) +
-                                          ", but the last is " + std::to_string(s.last_index));
+    seen_.fail("recorded but not consumed",
+               peer_name(at) + " recorded messages of " + peer_name(from) +
+                   " as consumed up to index " + std::to_string(c.next.inbox_first - 1) +
+                   ", but the last is " + std::to_string(s.last_index));
   }
 }
 
-void checker::handle_unreadable(std::size_t at, ilm::queue which, std::size_t peer,
-                                std::uint64_t index) {
+void store_checker::handle_unreadable(std::size_t at, ilm::queue which, std::size_t peer,
+                                      std::uint64_t index) {
   unread_message u;
   u.at = now();
   u.reader = at;
-  u.process = processes_[at];
+  u.process = seen_.processes[at];
   u.which = which;
   u.peer = peer;
   u.index = u.sequence = index;
-  const image::peer_record* stored = peer_record_at(*disks_[at], peer);
+  const image::peer_record* stored = seen_.peer_record_at(*seen_.disks[at], peer);
   if (which == ilm::queue::inbox && stored != nullptr) {
     u.sequence = stored->inbox[index - stored->inbox.front().index].sequence;
   }
   unread_.push_back(u);
 }
 
-void checker::handle_start(std::size_t at) {
-  ++processes_[at];
+void store_checker::handle_start(std::size_t at) {
+  ++seen_.processes[at];
   opened_[at].clear();
-  for (const auto& [peer, stored] : disks_[at]->peers) {
+  for (const auto& [peer, stored] : seen_.disks[at]->peers) {
     opened_[at][number_of(peer)] = stored.where.outbox_first;
   }
 }
 
-void checker::handle_end(std::size_t at, const image& before, const image& after) {
-  finish_unread(at, processes_[at], now());
-  for (std::size_t other = 0; other < options_.size(); ++other) {
+std::vector<std::size_t> store_checker::handle_end(std::size_t at, const image& before,
+                                                   const image& after) {
+  std::vector<std::size_t> reset;
+  finish_unread(at);
+  for (std::size_t other = 0; other < seen_.options.size(); ++other) {
     if (other == at) continue;
-    stream& s = stream_of(other, at);
+    stream& s = seen_.stream_of(other, at);
     s.last_index = 0;
     // The window of exactly once: a message consumed and still in the inbox may come again, once.
-    const image::peer_record* kept = peer_record_at(after, other);
-    const image::peer_record* was = peer_record_at(before, other);
+    const image::peer_record* kept = seen_.peer_record_at(after, other);
+    const image::peer_record* was = seen_.peer_record_at(before, other);
     for (record& r : s.messages) r.may_repeat = false;
     if (kept != nullptr && was != nullptr) {
       for (const ilm::stored_message& m : kept->inbox) {
@@ -152,47 +144,42 @@ void checker::handle_end(std::size_t at, const image& before, const image& after
     }
     // A process without a session may have recorded messages consumed from a store that went back:
     // that store may agree with the peer's now, and then the rollback leaves no evidence.
-    if (auto list = store_resets_.find({at, other});
-        list != store_resets_.end() && went_back_unnoticed(at, other)) {
+    if (auto list = seen_.store_resets.find({at, other});
+        list != seen_.store_resets.end() && seen_.went_back_unnoticed(at, other)) {
       store_reset& last = list->second.back();
       if (!last.lost) last.other_contradicts = contradicts(at, other, before, before);
     }
-    forget(at, other, before, after);
+    if (forget(at, other, before, after)) reset.push_back(other);
   }
+  return reset;
 }
 
 /// Notes the messages that a lost or rolled back store forgot, and the evidence left in other
-/// stores.
-void checker::forget(std::size_t at, std::size_t about, const image& before, const image& after) {
-  const image::peer_record* was = peer_record_at(before, about);
-  const image::peer_record* kept = peer_record_at(after, about);
+/// stores. False if the store is the same as before.
+bool store_checker::forget(std::size_t at, std::size_t about, const image& before,
+                           const image& after) {
+  const image::peer_record* was = seen_.peer_record_at(before, about);
+  const image::peer_record* kept = seen_.peer_record_at(after, about);
   bool same = was == nullptr ? kept == nullptr : kept != nullptr && is_same(*was, *kept);
-  if (same && before.local == after.local) return;
+  if (same && before.local == after.local) return false;
   store_reset a;
   a.at = now();
   a.lost = !after.local;
   a.other_contradicts = contradicts(at, about, before, after);
-  store_resets_[{at, about}].push_back(a);
+  seen_.store_resets[{at, about}].push_back(a);
   forget_sent(at, about, before, after);
   forget_received(at, about, after);
-  for (auto& [name, f] : flows_) {
-    // Acknowledgements of the earlier store no longer bind the process; and an incarnation that the
-    // peer has replaced meanwhile is new to that peer.
-    auto [from, to, source, destination] = name;
-    if ((from == at && to == about) || (from == about && to == at)) {
-      f.acknowledged_received = f.acknowledged_delivered = 0;
-    }
-  }
+  return true;
 }
 
 /// Whether the disk of `about` contradicts the present one of `at`, so that their next handshake
 /// must show it.
-bool checker::contradicts(std::size_t at, std::size_t about, const image& before,
-                          const image& after) const {
-  const ilm::cursors* other = cursors_at(about, at);
+bool store_checker::contradicts(std::size_t at, std::size_t about, const image& before,
+                                const image& after) const {
+  const ilm::cursors* other = seen_.cursors_at(about, at);
   if (other == nullptr) return false;
   if (!after.local) return other->peer && other->peer == before.local;
-  const image::peer_record* kept = peer_record_at(after, about);
+  const image::peer_record* kept = seen_.peer_record_at(after, about);
   ilm::cursors mine;
   mine.local = after.local;
   if (kept != nullptr) mine = kept->where;
@@ -201,25 +188,12 @@ bool checker::contradicts(std::size_t at, std::size_t about, const image& before
          std::min(other->outbox_first - 1, other->acknowledged) > confirmed(mine);
 }
 
-/// Whether the store of `at` went back without a session with `about` since: two histories with the
-/// same numbers exist, and neither side knows.
-bool checker::went_back_unnoticed(std::size_t at, std::size_t about) const {
-  auto list = store_resets_.find({at, about});
-  if (list == store_resets_.end()) return false;
-  auto last_session = [&](std::size_t self, std::size_t peer) {
-    auto found = last_session_.find({self, peer});
-    return found != last_session_.end() ? found->second : nanoseconds(-1);
-  };
-  nanoseconds last = std::min(last_session(at, about), last_session(about, at));
-  return std::any_of(list->second.begin(), list->second.end(),
-                     [&](const store_reset& a) { return !a.lost && a.at >= last; });
-}
-
-void checker::forget_sent(std::size_t at, std::size_t to, const image& before, const image& after) {
-  stream& s = stream_of(at, to);
-  const image::peer_record* was = peer_record_at(before, to);
-  const image::peer_record* kept = peer_record_at(after, to);
-  const ilm::cursors* other = cursors_at(to, at);
+void store_checker::forget_sent(std::size_t at, std::size_t to, const image& before,
+                                const image& after) {
+  stream& s = seen_.stream_of(at, to);
+  const image::peer_record* was = seen_.peer_record_at(before, to);
+  const image::peer_record* kept = seen_.peer_record_at(after, to);
+  const ilm::cursors* other = seen_.cursors_at(to, at);
   bool peer_known = other != nullptr && other->peer && other->peer == before.local;
   if (was != nullptr) {
     peer_known = other != nullptr && other->peer && other->peer == was->where.local;
@@ -232,7 +206,7 @@ void checker::forget_sent(std::size_t at, std::size_t to, const image& before, c
       r.lost_whole = !after.local;
       // A peer that stored the incarnation notices a lost store. A rolled back store is found by
       // messages that its peers received, and this one never reached them.
-      r.unknown_to_all = !peer_known || !r.lost_whole || went_back_unnoticed(at, to);
+      r.unknown_to_all = !peer_known || !r.lost_whole || seen_.went_back_unnoticed(at, to);
     }
   }
   // A lost store that comes back as an old copy before a peer noticed counts as rolled back.
@@ -253,10 +227,10 @@ void checker::forget_sent(std::size_t at, std::size_t to, const image& before, c
   }
 }
 
-void checker::forget_received(std::size_t at, std::size_t from, const image& after) {
-  stream& s = stream_of(from, at);
-  const image::peer_record* kept = peer_record_at(after, from);
-  const image::peer_record* sender = peer_record_at(*disks_[from], at);
+void store_checker::forget_received(std::size_t at, std::size_t from, const image& after) {
+  stream& s = seen_.stream_of(from, at);
+  const image::peer_record* kept = seen_.peer_record_at(after, from);
+  const image::peer_record* sender = seen_.peer_record_at(*seen_.disks[from], at);
   for (std::size_t n = 0; n < s.messages.size(); ++n) {
     record& r = s.messages[n];
     if (r.consumed == 0 || !r.stored) continue;
@@ -286,18 +260,12 @@ void checker::forget_received(std::size_t at, std::size_t from, const image& aft
   }
 }
 
-std::size_t checker::outstanding() const {
-  std::size_t sum = 0;
-  for (const image* disk : disks_) sum += disk->messages();
-  return sum;
-}
-
-void checker::handle_shutdown(std::size_t at, const ilm::shutdown_report<std::string>& report,
-                              bool exact) {
+void store_checker::handle_shutdown(std::size_t at, const ilm::shutdown_report<std::string>& report,
+                                    bool exact) {
   std::uint64_t delivered = 0;
   std::uint64_t undelivered = 0;
   std::uint64_t unread = 0;
-  for (const auto& [peer, stored] : disks_[at]->peers) {
+  for (const auto& [peer, stored] : seen_.disks[at]->peers) {
     auto opened = opened_[at].find(number_of(peer));
     delivered += stored.where.outbox_first - (opened != opened_[at].end() ? opened->second : 1);
     undelivered += stored.outbox.size();
@@ -309,11 +277,36 @@ void checker::handle_shutdown(std::size_t at, const ilm::shutdown_report<std::st
   // the next start.
   if (report.delivered < delivered ||
       report.delivered + report.undelivered != delivered + undelivered || report.unread != unread) {
-    fail("wrong report", peer_name(at) + "'s shutdown reports " + std::to_string(report.delivered) +
-                             " delivered, " + std::to_string(report.undelivered) + " not and " +
-                             std::to_string(report.unread) + " unread, but its store says " +
-                             std::to_string(delivered) + ", " + std::to_string(undelivered) +
-                             " and " + std::to_string(unread));
+    seen_.fail("wrong report", peer_name(at) + "'s shutdown reports " +
+                                   std::to_string(report.delivered) + " delivered, " +
+                                   std::to_string(report.undelivered) + " not and " +
+                                   std::to_string(report.unread) + " unread, but its store says " +
+                                   std::to_string(delivered) + ", " + std::to_string(undelivered) +
+                                   " and " + std::to_string(unread));
+  }
+}
+
+void store_checker::finish_unread(std::size_t at) {
+  unsigned process = seen_.processes[at];
+  for (const unread_message& u : unread_) {
+    if (u.reader != at || u.process != process || u.at + std::chrono::milliseconds(1) > now())
+      continue;
+    auto list = seen_.reported.find({at, u.peer});
+    bool found =
+        list != seen_.reported.end() &&
+        std::any_of(list->second.begin(), list->second.end(), [&](const reported_event& t) {
+          const ilm::sequence_range& r =
+              u.which == ilm::queue::outbox ? t.event.outbound : t.event.inbound;
+          return t.process == process && t.event.error == ilm::error::store_corrupt &&
+                 (r.contains(u.sequence) || r.contains(u.index));
+        });
+    if (!found) {
+      seen_.fail("unreported unreadable message",
+                 peer_name(at) + " cannot read " +
+                     (u.which == ilm::queue::outbox ? "its message to " : "the message from ") +
+                     peer_name(u.peer) + " with sequence " + std::to_string(u.sequence) +
+                     ", and no event names it" + seen_.summary());
+    }
   }
 }
 

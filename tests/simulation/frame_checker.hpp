@@ -1,0 +1,43 @@
+#pragma once
+
+// The checks of frames, read by a decoder of the checkers' own.
+
+#include "simulation/observations.hpp"
+#include "simulation/wire.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <tuple>
+
+namespace simulation {
+
+class frame_checker {
+ public:
+  explicit frame_checker(observations& seen) : seen_(seen) {}
+
+  void handle_frame_sent(std::size_t from, std::size_t to, std::span<const std::byte> bytes);
+  void handle_frame_arrived(std::size_t from, std::size_t to, std::span<const std::byte> bytes);
+  /// One of the two stores was lost or went back.
+  void handle_reset(std::size_t at, std::size_t about);
+
+ private:
+  struct flow {
+    std::uint64_t acknowledged = 0;
+    std::uint64_t credit = 0;
+    std::uint64_t acknowledged_received = 0;
+    std::uint64_t acknowledged_delivered = 0;
+  };
+
+  void check_ack(std::size_t from, std::size_t to, const wire::frame& f);
+  void check_hello(std::size_t from, std::size_t to, const wire::frame& f);
+  void check_data(std::size_t from, std::size_t to, const wire::frame& f);
+
+  observations& seen_;
+  std::map<std::tuple<std::size_t, std::size_t, std::uint32_t, std::uint32_t>, flow> flows_;
+  std::map<pair_name, std::uint64_t> hello_first_;
+  std::map<pair_name, std::uint64_t> delivered_seen_;  ///< by acks that arrived
+};
+
+}  // namespace simulation
