@@ -34,7 +34,7 @@ double measure(std::uint64_t messages, std::uint64_t senders) {
   asio::io_context context(1);
   ilm::memory_fabric<int> fabric;
   counter seen;
-  auto take = [&](ilm::message<int> m) {
+  auto consume = [&](ilm::message<int> m) {
     if (m.sequence != ++seen.expected) ++seen.wrong;
     if (seen.expected == messages) {
       seen.done = clock_type::now();
@@ -42,7 +42,7 @@ double measure(std::uint64_t messages, std::uint64_t senders) {
     }
   };
   ilm::messenger a(context, ilm::memory_backend<int>(), fabric.join(1), [](ilm::message<int>) {});
-  ilm::messenger b(context, ilm::memory_backend<int>(), fabric.join(2), take);
+  ilm::messenger b(context, ilm::memory_backend<int>(), fabric.join(2), consume);
   auto start = clock_type::now();
   for (std::uint64_t i = 0; i < senders; ++i) {
     asio::co_spawn(context, send(a, messages / senders), asio::detached);
