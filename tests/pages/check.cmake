@@ -90,7 +90,7 @@ macro(check_links line)
   endforeach()
 endmacro()
 
-# end_of_fence(): judges the fence that ends here, by its language and its marker.
+# end_of_fence(): checks the fence that ends here, by its language and its marker.
 macro(end_of_fence)
   if(NOT marker STREQUAL "")
     compare_snippet("${marker}" ${fence})

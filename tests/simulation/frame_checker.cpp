@@ -58,9 +58,9 @@ void frame_checker::check_hello(std::size_t from, std::size_t to, const wire::fr
   const ilm::cursors& c = stored != nullptr ? *stored : none;
   // The disk may be ahead of its owner by one commit that has not completed.
   bool newest = h.peer == name_of_incarnation(c.peer);
-  const auto& held = seen_.stored_incarnations[{from, to}];
+  const auto& stored_before = seen_.stored_incarnations[{from, to}];
   bool honest = newest ? h.received <= c.received() && h.delivered <= confirmed(c)
-                       : h.peer == wire::name() || held.contains(h.peer);
+                       : h.peer == wire::name() || stored_before.contains(h.peer);
   honest = honest && h.next <= c.outbox_next;
   if (!honest) {
     seen_.fail("hello before the store", peer_name(from) + " sends a hello to " + peer_name(to) +

@@ -171,7 +171,7 @@ std::string describe(std::span<const std::byte> bytes) {
   if (f->ack) {
     const ack& a = *f->ack;
     out << " ack " << a.received << " (" << a.received_bytes << " bytes) delivered " << a.delivered
-        << " held to " << a.highest << " credit " << a.credit_sequence << " (" << a.credit_bytes
+        << " sacked to " << a.highest << " credit " << a.credit_sequence << " (" << a.credit_bytes
         << " bytes)";
   }
   if (f->ping) out << " ping";
