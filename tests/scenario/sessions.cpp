@@ -28,7 +28,7 @@ TEST_CASE("sequences go on in the next session", "[predecessor]") {
   auto first = store_all(w, a, "b", numbered(3));
   REQUIRE(w.until([&] { return all_stored(first); }));
   CHECK(first.back()->sequence == 3);
-  for (std::uint64_t process = 1; process <= 5; ++round) {
+  for (std::uint64_t process = 1; process <= 5; ++process) {
     w.run(a.shutdown(0s));
     a.restart();
     auto next = a.send("b", std::to_string(2 + process));
