@@ -638,7 +638,11 @@ TEST_CASE("messages of two lives stand in two records") {
 
 TEST_CASE("delivered only grows and keeps the epoch of its message") {
   rig r;
+  r.open();
+  r.commit(6);
+  REQUIRE_FALSE(r.take(r.ack(6)));
   r.s.handle_delivered(5, 50);
+  r.s.handle_delivered(5, 60);
   r.s.handle_delivered(3, 30);
   CHECK(r.s.delivered() == 5);
   CHECK(r.s.delivered_epoch() == 50);
