@@ -404,6 +404,8 @@ class association {
 
   /// Receives from now on, and sends once the peer's last message is verified.
   void open_session(const hello_record& theirs, const reconciliation& r) {
+    // The hello that was echoed waited for it, so nothing of an old stream can still be forgotten.
+    assert(receiver_.is_stored());
     bool first_contact = !durable_.peer();
     std::uint64_t accepted = receiver_.accepted();
     if (r.restarts_stream()) receiver_.adopt(r.take_from, theirs.first_epoch, first_contact);

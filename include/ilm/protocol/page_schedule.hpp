@@ -32,7 +32,7 @@ class page_schedule {
   void handle_page(const page_request& r) noexcept {
     assert(outstanding(r.purpose));
     at(r.purpose).work.handle_done();
-    at(r.purpose).reported = {std::error_code(), r.from};
+    at(r.purpose).reported = {};
   }
   /// The event to report, if the failure is news. If a message is damaged, it is named.
   std::optional<event_record> handle_failure(const page_request& r, std::error_code reason,

@@ -42,10 +42,10 @@ class receiver {
   /// Starts a new stream whose first sequence is `first`; `epoch` is that of the message before it.
   /// On a first meeting indices are made equal to sequences.
   void adopt(std::uint64_t first, std::uint64_t epoch, bool first_meeting) {
-    assert(first != 0);
+    assert(first != 0 && (!first_meeting || accepted_.next == 1));
     reorder_buffer_.clear();
     reorder_bytes_ = 0;
-    if (first_meeting && accepted_.next == 1) {
+    if (first_meeting) {
       consumed_next_ = accepted_.next = committed_.next = in_commit_.next = first;
     }
     start_ = accepted_.next;

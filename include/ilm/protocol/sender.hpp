@@ -294,7 +294,8 @@ class sender {
   }
 
   void forget_below(std::uint64_t s) noexcept {
-    while (cache_.first() < s && cache_.size() != 0) cache_.pop();
+    assert(s <= cache_.next());
+    while (cache_.first() < s) cache_.pop();
   }
 
   bool may_send_new() noexcept {

@@ -160,7 +160,7 @@ class session {
   /// forgotten messages that were not stored yet deserves a second look.
   bool handle_acks_changed() noexcept {
     ack_due_ = true;
-    return state() == phase::refused && presence_ == presence::up;
+    return state() == phase::refused;
   }
 
   void handle_close() noexcept {
