@@ -281,6 +281,17 @@ TEST_CASE("a frame of the session puts off both ping and end") {
   CHECK_FALSE(r.s.handle_timeout(30s));
 }
 
+TEST_CASE("a session is pinged an interval after it was verified, if nothing was heard since") {
+  rig r;
+  r.up(10s);
+  r.prove(peer_nonce, 10s);
+  r.reconcile(10s);
+  r.s.handle_verified(12s);
+  CHECK(r.s.deadline() == 17s);
+  CHECK(r.s.handle_timeout(26s - 1ns));
+  CHECK_FALSE(r.s.handle_timeout(26s));
+}
+
 TEST_CASE("a ping that was not sent goes with its session") {
   rig r;
   r.establish();
