@@ -449,6 +449,46 @@ TEST_CASE("a bye ends the session on the other side and is not answered") {
   CHECK(p.a->deadline() == never);
 }
 
+TEST_CASE("data that leaves a gap is answered at once, and data that closes it by the commit") {
+  options o = patient();
+  o.frame_fill = 1;
+  core_pair p(o);
+  p.connect();
+  REQUIRE(p.until([&] { return p.established(); }));
+  p.run_for(1s);
+  p.b.commit_time = 1h;
+  std::vector<std::vector<std::byte>> frames;
+  p.filter = [&](bool to_a, const std::vector<std::byte>& frame) {
+    if (!to_a) frames.push_back(frame);
+    return false;
+  };
+  send(p.a, numbered("a", 4));
+  REQUIRE(p.until([&] { return frames.size() == 4; }));
+  auto answers = [&](std::size_t sequence) {
+    std::vector<std::byte> ack;
+    p.b->handle_frame(frames[sequence - 1], p.now);
+    return p.b->poll_frame(ack, p.now);
+  };
+  CHECK(answers(2));
+  CHECK(answers(4));
+  CHECK(answers(1));  // 3 is missing
+  CHECK_FALSE(answers(3));
+  CHECK(answers(3));
+}
+
+TEST_CASE("an association that is closed asks for no page") {
+  core_pair p;
+  p.b.application_up = false;
+  p.connect();
+  send(p.a, numbered("a", 3));
+  REQUIRE(p.until([&] { return p.b.disk.inbox.size() == 3; }));
+  p.crash(p.b);
+  REQUIRE(p.b->poll_page(p.now));
+  p.crash(p.b);
+  p.b->handle_close();
+  CHECK_FALSE(p.b->poll_page(p.now));
+}
+
 TEST_CASE("a silent peer is given up, and found again when it is back") {
   options o;
   core_pair p(o);

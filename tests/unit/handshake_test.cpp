@@ -213,6 +213,48 @@ TEST_CASE("the hello that proved a session does not prove it twice") {
   CHECK_FALSE(a.hands.pending());
 }
 
+TEST_CASE("a hello that proves a session is answered unless it is proven itself") {
+  for (bool proven : {false, true}) {
+    end a(1);
+    a.begin(0s);
+    hello_record theirs;
+    theirs.nonce = 55;
+    theirs.echo = a.poll(0s)->nonce;
+    theirs.proven = proven;
+    REQUIRE(a.take(theirs, 0s) == handshake::result::proven);
+    std::optional<hello_record> answer = a.poll(1h);
+    REQUIRE(answer.has_value() == !proven);
+    if (answer) {
+      CHECK(answer->nonce == theirs.echo);
+      CHECK(answer->echo == 55);
+      CHECK(answer->proven);
+    }
+    CHECK_FALSE(a.poll(1h));
+  }
+}
+
+TEST_CASE("the hellos of the last sixteen sessions are known, and of none before") {
+  end a(1);
+  hello_record theirs;
+  auto next_session = [&] {
+    ++theirs.nonce;
+    theirs.echo = 0;
+    REQUIRE(a.take(theirs, 0s) == handshake::result::challenged);
+    std::optional<hello_record> challenge = a.poll(0s);
+    REQUIRE(challenge);
+    theirs.echo = challenge->nonce;
+    theirs.proven = true;
+    REQUIRE(a.take(theirs, 0s) == handshake::result::proven);
+  };
+  hello_record first;
+  first.nonce = 1;
+  for (std::size_t i = 0; i < retired_nonces + 1; ++i) next_session();
+  CHECK(a.take(first, 0s) == handshake::result::ignored);
+  CHECK_FALSE(a.hands.pending());
+  next_session();
+  CHECK(a.take(first, 0s) == handshake::result::challenged);
+}
+
 TEST_CASE("a hello of an earlier session neither ends nor proves the present one") {
   end a(1), b(2);
   a.begin(0s);

@@ -442,6 +442,22 @@ TEST_CASE(
   CHECK(g.feed(4) == error::credit_exceeded);
 }
 
+TEST_CASE(
+    "leftovers beyond a credit that a restart made smaller leave none below a stream's start") {
+  rig before;
+  for (std::uint64_t s = 1; s <= 10; ++s) before.feed(s, "o");
+  before.r.adopt(1, 0, false);
+  before.commit();
+  options o = small();
+  o.credit_messages = 3;
+  rig g(o, before);
+  CHECK(g.r.credit_sequence() == 0);
+  g.take(7);
+  CHECK(g.r.credit_sequence() == 0);
+  g.take(1);
+  CHECK(g.r.credit_sequence() == 1);
+}
+
 TEST_CASE("epochs of the last message received and delivered are those of the present stream") {
   rig g;
   g.feed(1, "a", 10);

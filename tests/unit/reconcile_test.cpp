@@ -103,6 +103,29 @@ TEST_CASE("two peers with matching cursors resume") {
   CHECK(at_a.take_from == 8);
 }
 
+TEST_CASE("a gap begins where the peer's first message is past the one that is missing here") {
+  // This side has a new incarnation: the peer confirmed messages to the one before.
+  side a = make(other, bob, 1, 4, 0, 3, 5);
+  for (std::uint64_t first : {6U, 7U, 9U}) {
+    result v = reconciled(a, make(bob, alice, first, 10, 8, 0, 0));
+    CHECK(v.is(first == 6 ? outcome::resume : outcome::gap));
+    CHECK(v.restarts_stream() == (first != 6));
+    CHECK(v.take_from == first);
+    REQUIRE(v.event.has_value() == (first != 6));
+    if (v.event) CHECK(v.event->inbound == sequence_range{6, first - 1});
+  }
+}
+
+TEST_CASE("a message is verified from the last one confirmed on, and none below or not sent") {
+  side a = make(alice, bob, 5, 9, 4, 0, 0);
+  for (std::uint64_t received : {3U, 4U, 5U, 8U}) {
+    hello_record theirs = make(bob, alice, 1, 1, 0, 0, received).hello();
+    CHECK(reconciled(a.c, {}, theirs).verify == (received == 3 ? 0 : received));
+    theirs.peer = other;
+    CHECK(reconciled(a.c, {}, theirs).verify == 0);
+  }
+}
+
 TEST_CASE("two new peers start at the first message") {
   side a = make(alice, {}, 1, 4, 0, 0, 0), b = make(bob, {}, 1, 1, 0, 0, 0);
   result v = reconciled(a, b);

@@ -429,6 +429,70 @@ TEST_CASE("an ack without progress does not put the timer off") {
   CHECK(r.s.deadline() == due);
 }
 
+TEST_CASE("an ack with news of any kind puts the timer off and ends its doubling") {
+  for (int news = 0; news < 5; ++news) {
+    rig r;
+    session_terms t = terms_from(1);
+    t.credit_sequence = t.credit_bytes = 1000;
+    r.open(t);
+    r.commit(3);
+    r.flush(0s);
+    REQUIRE_FALSE(r.take(r.ack(1), 0s));
+    timestamp now = 0s;
+    for (int i = 0; i < 4; ++i) r.flush(now = r.expire());
+    timestamp due = r.s.deadline();
+    ack_record a = r.ack(1);
+    if (news == 1) a.received = 2;
+    if (news == 2) a.delivered = 1;
+    if (news == 3) a.credit_sequence = 1001;
+    if (news == 4) a.credit_bytes = 1001;
+    REQUIRE_FALSE(r.take(a, now));
+    INFO(news);
+    CHECK((r.s.deadline() == due) == (news == 0));
+    if (news != 0) CHECK(r.s.deadline() - now <= r.o.initial_timeout * 5 / 4);
+  }
+}
+
+TEST_CASE("the round trip is not measured on what arrived out of order") {
+  rig r;
+  r.open();
+  r.commit(2);
+  r.flush(0ms);
+  REQUIRE_FALSE(r.take_ranges(0, {{2, 2}}, 100ms));
+  REQUIRE_FALSE(r.take(r.ack(2), 1s));
+  CHECK(r.s.rtt() == 0ns);
+  r.commit(1);
+  r.flush(1s);
+  REQUIRE_FALSE(r.take(r.ack(3), 1s + 100ms));
+  CHECK(r.s.rtt() == 100ms);
+}
+
+TEST_CASE("the highest sequence sent is that of all sessions") {
+  rig r;
+  r.open();
+  r.commit(5);
+  CHECK(r.flush() == from_to(1, 5));
+  r.s.handle_session_end();
+  session_terms t = terms_from(1);
+  t.credit_sequence = 2;
+  r.open(t);
+  CHECK(r.flush() == from_to(1, 2));
+  CHECK(r.s.highest_sent() == 5);
+}
+
+TEST_CASE("a page with more than was asked for fills no more than the window") {
+  rig r(small(3));
+  r.commit(5, 10, 1, true);
+  r.restore(1);
+  r.open();
+  std::vector<stored_message> all;
+  for (const auto& [sequence, m] : r.outbox) all.push_back(m);
+  r.s.handle_page(all);
+  CHECK_FALSE(r.s.has_room());
+  CHECK(r.s.invariants_hold());
+  CHECK(r.flush() == from_to(1, 3));
+}
+
 TEST_CASE("the sender measures no round trip on retransmitted messages") {
   rig r;
   r.open();
@@ -638,7 +702,11 @@ TEST_CASE("messages of two epochs stand in two records") {
 
 TEST_CASE("delivered only grows and keeps the epoch of its message") {
   rig r;
+  r.open();
+  r.commit(6);
+  REQUIRE_FALSE(r.take(r.ack(6)));
   r.s.handle_delivered(5, 50);
+  r.s.handle_delivered(5, 60);
   r.s.handle_delivered(3, 30);
   CHECK(r.s.delivered() == 5);
   CHECK(r.s.delivered_epoch() == 50);
@@ -657,6 +725,80 @@ TEST_CASE("a sender that waits only for delivery pings, and stops when all is de
   CHECK(r.flush(now).empty());
   REQUIRE_FALSE(r.take(r.ack(1, 1), now));
   CHECK(r.s.deadline() == never);
+}
+
+TEST_CASE("a new session begins with the timer that none had expired") {
+  rig r;
+  r.open();
+  r.commit(1);
+  r.flush(0s);
+  timestamp now = 0s;
+  for (int i = 0; i < 4; ++i) {
+    now = r.expire();
+    r.flush(now);
+  }
+  CHECK(r.s.deadline() - now > 2 * r.o.initial_timeout);
+  r.s.handle_session_end();
+  r.open();
+  while (r.page()) {
+  }
+  r.flush(now);
+  CHECK(r.s.deadline() - now >= r.o.initial_timeout);
+  CHECK(r.s.deadline() - now <= r.o.initial_timeout * 5 / 4);
+}
+
+TEST_CASE("a session that ended looks for no losses") {
+  rig r;
+  r.open();
+  r.commit(1);
+  r.flush(0ms);
+  REQUIRE_FALSE(r.take(r.ack(1), 100ms));
+  r.commit(2);
+  r.flush(100ms);
+  REQUIRE_FALSE(r.take_ranges(1, {{3, 3}}, 200ms));
+  CHECK(r.s.deadline() == 225ms);
+  r.s.handle_session_end();
+  CHECK(r.s.deadline() == never);
+}
+
+TEST_CASE("half a page in hand is where the next one is wanted") {
+  options o = small();
+  o.page_messages = 4;
+  rig r(o);
+  r.commit(20, 10, 1, true);
+  r.restore(1);
+  session_terms t = terms_from(1);
+  t.credit_sequence = 0;
+  r.open(t);
+  REQUIRE(r.page());
+  CHECK_FALSE(r.s.next_page());
+  for (std::uint64_t credit : {1U, 2U}) {
+    ack_record a = r.ack(0);
+    a.credit_sequence = credit;
+    REQUIRE_FALSE(r.take(a));
+    frame_writer w(r.out, {}, false, r.frame_limit);
+    r.s.fill(w, 0s, r.random);
+    CHECK(r.s.next_page().has_value() == (credit == 2));
+  }
+  CHECK(r.s.next_page()->from == 5);
+}
+
+TEST_CASE("the receiver's count grows without a message, and an old ack takes nothing back") {
+  rig r;
+  session_terms t = terms_from(1);
+  t.credit_bytes = 20;
+  r.open(t);
+  r.commit(10, 10);
+  CHECK(r.flush() == from_to(1, 2));
+  ack_record old = r.ack(2);
+  REQUIRE(old.received_bytes == 20);
+  REQUIRE_FALSE(r.take(old));
+  ack_record fresh = old;
+  fresh.received_bytes = 40;
+  fresh.credit_bytes = 60;
+  REQUIRE_FALSE(r.take(fresh));
+  REQUIRE_FALSE(r.take(old));
+  CHECK(r.flush() == from_to(3, 4));
 }
 
 TEST_CASE("under random acks and losses the sender sends all, in the window and within credit") {

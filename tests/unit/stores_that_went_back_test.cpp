@@ -445,3 +445,62 @@ TEST_CASE("messages whose commit failed are forgotten at the next handshake") {
   CHECK(next->contents.text() == "new");
   CHECK(b.inbox_depth() == 1);
 }
+
+TEST_CASE("a message that was forgotten is not held against a peer whose store went back") {
+  // Alice's store goes back before she gave the number 11, and Bob's does not take the message.
+  options o;
+  o.keepalive_interval = 0ns;
+  cursors sent = sender_at(11, 11, 10);
+  association b(o, setup("b", "a", 9, true), taken_of_ten(10));
+  {
+    association a(o, setup("a", "b", 1, true), sent);
+    meet(a, b, 1s);
+    REQUIRE_FALSE(a.handle_send(send_id{1}, bytes(std::string_view("old"))));
+    commit(a, 1s);
+    talk(a, b, 1s);
+  }
+  REQUIRE(b.inbox_depth() == 1);
+  REQUIRE(b.poll_change(2s));
+  association a(o, setup("a", "b", 2, true), sent);
+  meet(a, b, 2s);
+  REQUIRE(b.state() == phase::handshaking);
+  b.handle_commit_failed(std::make_error_code(std::errc::no_space_on_device), 2s);
+  talk(a, b, 3s);
+  CHECK(b.inbox_depth() == 0);
+  CHECK(b.state() == phase::established);
+  CHECK_FALSE(heard(b, event_kind::peer_rolled_back));
+}
+
+TEST_CASE("an ack that could not be believed yet is asked for once the last message is verified") {
+  options o;
+  association a(o, setup("a", "b", 2, true), sender_at(5, 21, 4)),
+      b(o, setup("b", "a", 9, true), taken_of_ten(10));
+  meet(a, b, 1s);
+  REQUIRE(a.state() == phase::verifying);
+  REQUIRE(read_page(a, 10, 1, 1s));
+  REQUIRE(a.state() == phase::established);
+  std::vector<std::byte> out;
+  frame said;
+  REQUIRE(a.poll_frame(out, 1s));
+  REQUIRE_FALSE(read_frame(out, said));
+  CHECK(said.ping);
+}
+
+TEST_CASE("a peer that crashed before it stored this side is told again how much was received") {
+  options o;
+  association b(o, setup("b", "a", 9, true), taken_of_ten(10));
+  cursors lost;
+  lost.local = other;
+  {
+    association a(o, setup("a", "b", 1, true), lost);
+    meet(a, b, 1s);
+    REQUIRE(heard(b, event_kind::peer_reset));
+    commit(b, 1s);
+  }
+  association a(o, setup("a", "b", 2, true), lost);
+  meet(a, b, 2s);
+  std::optional<event_record> e = a.poll_event();
+  REQUIRE(e);
+  CHECK(e->kind == event_kind::store_lost);
+  CHECK(e->outbound.first == 11);
+}

@@ -70,6 +70,7 @@ class association {
       return error::outbox_full;
     }
     submissions_.handle_send(id, std::move(contents));
+    assert(invariants_hold());
     return {};
   }
 
@@ -88,17 +89,12 @@ class association {
   }
 
   void handle_frame(std::span<const std::byte> in, timestamp now) {
-    if (in.size() > setup_.frame_limit) return reject(error::frame_too_large);
-    if (std::error_code e = read_frame(in, scratch_)) return reject(e);
-    if (!session_.listens()) return;
-    if (scratch_.hello) {
-      handle_hello(now);
-    } else if (session_.owns(scratch_.header, durable_.local(), durable_.peer())) {
-      session_.handle_heard(now);
-      if (session_.is_open()) handle_records(now);
-      if (scratch_.bye) end_session();
-    } else {
-      ++stale_frames_;
+    if (in.size() > setup_.frame_limit) {
+      reject(error::frame_too_large);
+    } else if (std::error_code e = read_frame(in, scratch_)) {
+      reject(e);
+    } else if (session_.listens()) {
+      handle_read_frame(now);
     }
     assert(invariants_hold());
   }
@@ -150,9 +146,10 @@ class association {
     }
     std::optional<page_request> again = next_page(asked.purpose);
     if (again && again->from == asked.from) {
-      return handle_page_failed(asked, error::store_corrupt, now);
+      handle_page_failed(asked, error::store_corrupt, now);
+    } else {
+      pages_.handle_page(asked);
     }
-    pages_.handle_page(asked);
     assert(invariants_hold());
   }
   /// The page that `poll_page` asked for cannot be read: event `store_failed`, once for each
@@ -163,6 +160,7 @@ class association {
             pages_.handle_failure(asked, reason, now, durable_.stored())) {
       report(*e);
     }
+    assert(invariants_hold());
   }
 
   /// The application is done with the message that `poll_delivery` gave.
@@ -181,6 +179,7 @@ class association {
     e.inbound = sequence_range{sequence, sequence};
     report(e);
     delivery_.handle_failed(now);
+    assert(invariants_hold());
   }
 
   /// Time has passed `deadline()`. Called early, it does nothing.
@@ -200,12 +199,13 @@ class association {
   void handle_close() {
     assert(!session_.is_closed());
     session_.handle_close();
+    assert(invariants_hold());
   }
 
   // Outputs.
 
   /// Writes the next frame to send; false if there is none. Enabled by a session that begins, a
-  /// frame that arrived, a commit, a page, time, and the close.
+  /// frame that arrived, the end of a commit, a page, time, and the close.
   bool poll_frame(std::vector<std::byte>& out, timestamp now) {
     if (session_.is_closed()) {
       if (!session_.poll_bye()) return false;
@@ -228,8 +228,9 @@ class association {
   }
 
   /// The next change to store, if there is any, even one that could wait; then nothing until
-  /// `handle_committed` or `handle_commit_failed`. Enabled by whatever moves a cursor: sends, data
-  /// and acks that arrived, messages consumed, a session that opened.
+  /// `handle_committed` or `handle_commit_failed`. Enabled by whatever moves a cursor: sends,
+  /// frames that arrived, a page that was compared, messages consumed. A failed commit and time
+  /// make it due again.
   std::optional<store_change> poll_change(timestamp /*now*/) {
     if (durable_.in_commit()) return std::nullopt;
     store_change change;
@@ -255,8 +256,8 @@ class association {
   std::optional<send_result> poll_send_result() { return submissions_.poll_result(); }
 
   /// The next page to read; then none for the same purpose until `handle_page` or
-  /// `handle_page_failed`. Enabled by a session that opened, acks that made room, messages
-  /// consumed, and time after a failure.
+  /// `handle_page_failed`. Enabled by a session that opened, acks that made room, a `poll_frame`
+  /// that sent messages, messages consumed, and time after a failure.
   std::optional<page_request> poll_page(timestamp now) {
     if (session_.is_closed()) return std::nullopt;
     for (page_purpose p : {page_purpose::outbox, page_purpose::inbox, page_purpose::verification}) {
@@ -320,10 +321,24 @@ class association {
 
   bool invariants_hold() const noexcept {
     return durable_.invariants_hold() && session_.invariants_hold() && sender_.invariants_hold() &&
-           receiver_.invariants_hold();
+           receiver_.invariants_hold() && submissions_.invariants_hold() &&
+           pages_.invariants_hold() && delivery_.invariants_hold() && parts_agree();
   }
 
  private:
+  /// Whether the parts say the same where they overlap.
+  bool parts_agree() const noexcept {
+    bool committing =
+        durable_.outbox_next() == durable_.stored().outbox_next + submissions_.in_commit() &&
+        sender_.committed_next() == durable_.stored().outbox_next;
+    bool streams = session_.is_closed() || session_.is_open() == sender_.session_open();
+    bool identity = session_.state() == phase::renewing_incarnation || session_.is_closed() ||
+                    durable_.local() == durable_.stored().local;
+    bool met = !session_.is_open() || bool(durable_.peer());
+    bool lent = !delivery_.outstanding() || receiver_.next_delivery() != nullptr;
+    return committing && streams && identity && met && lent;
+  }
+
   cursors current() const noexcept { return durable_.current(sender_, receiver_); }
   watermarks at_present() const noexcept {
     return {durable_.acknowledged(), receiver_.accepted(), sender_.delivered()};
@@ -349,6 +364,18 @@ class association {
     if (session_.end()) report(event_record(event_kind::peer_disconnected));
     sender_.handle_session_end();
     receiver_.handle_session();
+  }
+
+  void handle_read_frame(timestamp now) {
+    if (scratch_.hello) {
+      handle_hello(now);
+    } else if (session_.owns(scratch_.header, durable_.local(), durable_.peer())) {
+      session_.handle_heard(now);
+      if (session_.is_open()) handle_records(now);
+      if (scratch_.bye) end_session();
+    } else {
+      ++stale_frames_;
+    }
   }
 
   void handle_hello(timestamp now) {
@@ -377,6 +404,8 @@ class association {
 
   /// Receives from now on, and sends once the peer's last message is verified.
   void open_session(const hello_record& theirs, const reconciliation& r) {
+    // The hello that was echoed waited for it, so nothing of an old stream can still be forgotten.
+    assert(receiver_.is_stored());
     bool first_contact = !durable_.peer();
     std::uint64_t accepted = receiver_.accepted();
     if (r.restarts_stream()) receiver_.adopt(r.take_from, theirs.first_epoch, first_contact);

@@ -34,7 +34,9 @@ class durable_state {
   };
 
   explicit durable_state(const cursors& stored) noexcept
-      : stored_(stored), memory_(stored), baseline_delivered_(advertised(stored).delivered()) {}
+      : stored_(stored), memory_(stored), baseline_delivered_(advertised(stored).delivered()) {
+    assert(invariants_hold());
+  }
 
   const cursors& stored() const noexcept { return stored_; }
   bool in_commit() const noexcept { return in_commit_.has_value(); }
@@ -69,6 +71,7 @@ class durable_state {
   void set_baseline(const cursors& c) noexcept { baseline_delivered_ = advertised(c).delivered(); }
 
   void handle_acknowledged(std::uint64_t received) noexcept {
+    assert(received < outbox_next());
     memory_.acknowledged = std::max(memory_.acknowledged, received);
   }
   /// The peer has stored this side's incarnation.
@@ -76,6 +79,7 @@ class durable_state {
 
   /// Takes the peer's incarnation, as the reconciliation says. `accepted` is of its former stream.
   void adopt(const reconciliation& r, const hello_record& theirs, std::uint64_t accepted) noexcept {
+    assert(r.opens_session() && theirs.local);
     if (r.peer_is_as_stored && r.peer_has_our_incarnation) {
       // The peer stored this side, so it was told of its loss before.
       memory_.former_peer = {};
@@ -95,6 +99,7 @@ class durable_state {
 
   /// Begins a new durable history for this pair.
   void renew_incarnation(const incarnation& created) noexcept {
+    assert(created && created != memory_.local);
     memory_.local = created;
     memory_.peer_confirmed_incarnation = 0;
     memory_.acknowledged = 0;
@@ -103,6 +108,7 @@ class durable_state {
   /// A lost history had confirmed all below this index: it counts as delivered. Otherwise the new
   /// incarnation would look rolled back as well.
   void advertise(std::uint64_t first_index, std::uint64_t epoch) noexcept {
+    assert(first_index > memory_.advertised_first);
     memory_.advertised_first = first_index;
     memory_.advertised_epoch = epoch;
   }
@@ -114,7 +120,7 @@ class durable_state {
   }
 
   void begin_commit(const cursors& next) noexcept {
-    assert(!in_commit_);
+    assert(!in_commit_ && next != stored_);
     in_commit_ = next;
     cursor_commit_at_ = never;
   }
@@ -152,14 +158,27 @@ class durable_state {
   }
 
   bool invariants_hold() const noexcept {
-    auto ordered = [](const cursors& c) {
-      return bool(c.local) && c.outbox_first <= c.outbox_next && c.inbox_first <= c.inbox_next;
-    };
-    if (!ordered(stored_)) return false;
-    return !in_commit_ || (ordered(*in_commit_) && in_commit_->outbox_next >= stored_.outbox_next);
+    if (!ordered(stored_) || !identifies(memory_) || memory_.acknowledged >= outbox_next()) {
+      return false;
+    }
+    return !in_commit_ || (ordered(*in_commit_) && follows(*in_commit_, stored_));
   }
 
  private:
+  static bool identifies(const cursors& c) noexcept {
+    return bool(c.local) && c.peer_confirmed_incarnation <= 1;
+  }
+  static bool ordered(const cursors& c) noexcept {
+    return identifies(c) && c.outbox_first <= c.outbox_next && c.acknowledged < c.outbox_next &&
+           c.inbox_first <= c.inbox_next && c.stream_start <= c.inbox_next &&
+           c.advertised_first <= c.inbox_next;
+  }
+  static bool follows(const cursors& c, const cursors& before) noexcept {
+    return c != before && c.outbox_first >= before.outbox_first &&
+           c.outbox_next >= before.outbox_next && c.inbox_first >= before.inbox_first &&
+           c.inbox_next >= before.inbox_next && c.stream_start >= before.stream_start;
+  }
+
   static constexpr timestamp overdue = timestamp::min();
 
   cursors stored_;

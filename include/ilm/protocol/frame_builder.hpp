@@ -10,6 +10,7 @@
 #include <ilm/protocol/sender.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -39,6 +40,7 @@ class frame_builder {
 
   /// A frame with a hello. Nonce, echo and proof are those of `h`, the rest is filled in.
   void hello(std::vector<std::byte>& out, hello_record& h) const {
+    assert(h.nonce != 0);
     const cursors& stored = durable_.stored();
     h.local = durable_.local();
     h.peer = stored.peer;
@@ -64,7 +66,9 @@ class frame_builder {
     writer.finish();
   }
 
+  /// Not before the peer is stored: see `association`.
   ack_record ack() const {
+    assert(durable_.peer_is_stored());
     const cursors& stored = durable_.stored();
     ack_record a;
     a.received = stored.received();
@@ -95,6 +99,7 @@ class frame_builder {
 
 /// Why a frame with a hello is not one for this association; none if it is.
 inline std::error_code check_hello(const frame& f, const association_setup& setup) noexcept {
+  assert(f.hello);
   const hello_record& h = *f.hello;
   auto same = [](std::span<const std::byte> a, const bytes& b) {
     return std::equal(a.begin(), a.end(), b.view().begin(), b.view().end());
@@ -114,6 +119,7 @@ inline std::error_code check_hello(const frame& f, const association_setup& setu
 /// The terms that a hello grants, given where its receiver's stream goes on.
 inline session_terms terms_of(const hello_record& h, std::uint64_t send_from,
                               std::size_t frame_limit) noexcept {
+  assert(send_from != 0);
   session_terms t;
   t.send_from = send_from;
   t.received_bytes = h.received_bytes;

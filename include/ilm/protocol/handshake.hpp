@@ -7,6 +7,7 @@
 #include <ilm/protocol/time.hpp>
 
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 
@@ -46,6 +47,7 @@ class handshake {
   }
 
   result handle_hello(const hello_record& h, timestamp now, random_source& random) noexcept {
+    assert(h.nonce != 0);
     if (established() && h.nonce == peer_nonce_) {
       if (!h.proven) answer_ = true;
       return result::ignored;
@@ -85,12 +87,20 @@ class handshake {
       return true;
     }
     if (due_ > now) return false;
+    assert(pending());
     h.nonce = candidate_;
     h.echo = echo_;
     h.proven = false;
     due_ = after(now, random.jitter(wait_));
     wait_ = std::min(wait_ * 2, longest_wait_);
     return true;
+  }
+
+  bool invariants_hold() const noexcept {
+    bool tagged = established() ? local_nonce_ != 0 && peer_nonce_ != 0 &&
+                                      session_tag_ == session_tag_of(local_nonce_, peer_nonce_)
+                                : local_nonce_ == 0 && peer_nonce_ == 0 && !answer_;
+    return tagged && (pending() ? wait_ > duration::zero() : due_ == never);
   }
 
  private:

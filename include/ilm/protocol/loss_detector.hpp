@@ -6,6 +6,7 @@
 #include <ilm/protocol/time.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstdint>
 
 namespace ilm::protocol {
@@ -25,6 +26,7 @@ class loss_detector {
   /// A frame begins: `handle_sent` tells of each message in it.
   void handle_frame() noexcept { ++transmit_serial_; }
   void handle_sent(outgoing_message& m, timestamp now) const noexcept {
+    assert(transmit_serial_ != 0 && !m.sacked);
     m.sent_at = now;
     m.transmit_serial = transmit_serial_;
     if (m.transmissions < 255) ++m.transmissions;
@@ -34,6 +36,7 @@ class loss_detector {
     disordered_until_ = std::max(disordered_until_, sequence);
   }
   void handle_arrival(const outgoing_message& m, timestamp now) noexcept {
+    assert(m.transmissions != 0 && m.transmit_serial <= transmit_serial_);
     if (m.transmissions > 1 && !round_trip_.plausible(now - m.sent_at)) {
       // The original arrived; frames sent after the retransmission prove nothing.
       return round_trip_.spurious_retransmission();
@@ -43,6 +46,7 @@ class loss_detector {
 
   /// Marks the lost ones among the messages in flight, which are those from `first` to `end` - 1.
   void find(outbox_cache& cache, std::uint64_t first, std::uint64_t end, timestamp now) noexcept {
+    assert(first >= cache.first() && end <= cache.next());
     deadline_ = never;
     if (first > disordered_until_) return;
     duration patience = round_trip_.smoothed() + round_trip_.reordering();
@@ -59,6 +63,10 @@ class loss_detector {
   }
   /// When to look again.
   timestamp deadline() const noexcept { return deadline_; }
+
+  bool invariants_hold() const noexcept {
+    return newest_arrived_ <= transmit_serial_ && round_trip_.invariants_hold();
+  }
 
  private:
   round_trip round_trip_;

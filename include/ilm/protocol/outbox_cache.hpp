@@ -59,6 +59,7 @@ class outbox_cache {
 
   /// Forgets the first message.
   void pop() noexcept {
+    assert(!messages_.empty());
     const outgoing_message& gone = messages_.front();
     if (gone.lost) --lost_;
     bytes_ -= gone.contents.size();
@@ -67,6 +68,7 @@ class outbox_cache {
   }
   /// Forgets all, and goes on at `restart`.
   void clear(std::uint64_t restart) noexcept {
+    assert(restart != 0);
     messages_.clear();
     bytes_ = lost_ = 0;
     first_ = next_ = restart;
@@ -80,7 +82,8 @@ class outbox_cache {
   }
 
   bool invariants_hold() const noexcept {
-    return next_ - first_ == messages_.size() && lost_ <= messages_.size();
+    return first_ != 0 && next_ - first_ == messages_.size() && lost_ <= messages_.size() &&
+           (bytes_ == 0 || !messages_.empty());
   }
 
  private:

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -29,12 +30,14 @@ class page_schedule {
   void handle_request(page_purpose p) noexcept { at(p).work.handle_given(); }
 
   void handle_page(const page_request& r) noexcept {
+    assert(outstanding(r.purpose));
     at(r.purpose).work.handle_done();
-    at(r.purpose).reported = {std::error_code(), r.from};
+    at(r.purpose).reported = {};
   }
   /// The event to report, if the failure is news. If a message is damaged, it is named.
   std::optional<event_record> handle_failure(const page_request& r, std::error_code reason,
                                              timestamp now, const cursors& stored) noexcept {
+    assert(outstanding(r.purpose) && reason);
     at(r.purpose).work.handle_failed(now);
     std::pair<std::error_code, std::uint64_t> failure(reason, r.from);
     if (std::exchange(at(r.purpose).reported, failure) == failure) return std::nullopt;
@@ -52,6 +55,11 @@ class page_schedule {
   timestamp deadline() const noexcept {
     return std::min(
         {slots_[0].work.deadline(), slots_[1].work.deadline(), slots_[2].work.deadline()});
+  }
+
+  bool invariants_hold() const noexcept {
+    return slots_[0].work.invariants_hold() && slots_[1].work.invariants_hold() &&
+           slots_[2].work.invariants_hold();
   }
 
  private:

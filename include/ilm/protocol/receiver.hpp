@@ -7,6 +7,7 @@
 #include <ilm/protocol/page.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -29,6 +30,7 @@ class receiver {
   explicit receiver(const options& o) : options_(o) {}
 
   void restore(const cursors& c) {
+    assert(c.inbox_first != 0 && c.inbox_first <= c.inbox_next && c.stream_start <= c.inbox_next);
     consumed_next_ = c.inbox_first;
     accepted_.next = committed_.next = in_commit_.next = c.inbox_next;
     start_ = c.stream_start;
@@ -40,9 +42,10 @@ class receiver {
   /// Starts a new stream whose first sequence is `first`; `epoch` is that of the message before it.
   /// On a first meeting indices are made equal to sequences.
   void adopt(std::uint64_t first, std::uint64_t epoch, bool first_meeting) {
+    assert(first != 0 && (!first_meeting || accepted_.next == 1));
     reorder_buffer_.clear();
     reorder_bytes_ = 0;
-    if (first_meeting && accepted_.next == 1) {
+    if (first_meeting) {
       consumed_next_ = accepted_.next = committed_.next = in_commit_.next = first;
     }
     start_ = accepted_.next;
@@ -56,6 +59,7 @@ class receiver {
   }
 
   std::error_code handle_data(const data_record& d) {
+    assert(d.first != 0 && !d.items.empty());
     std::error_code failed;
     std::uint64_t sequence = d.first;
     for (std::span<const std::byte> item : d.items) {
@@ -71,6 +75,7 @@ class receiver {
     return consumed_next_ != stored.inbox_first;
   }
   std::vector<stored_message> begin_commit() {
+    assert(in_commit_.next == committed_.next);
     auto count = static_cast<std::ptrdiff_t>(accepted_.next - in_commit_.next);
     in_commit_ = accepted_;
     return {recent_.end() - count, recent_.end()};
@@ -127,6 +132,7 @@ class receiver {
     }
   }
   void handle_consumed() {
+    assert(next_delivery() != nullptr);
     bool from_store = !page_.empty();
     std::deque<stored_message>& queue = from_store ? page_ : recent_;
     if (consumed_next_ >= start_) delivered_epoch_ = queue.front().epoch;
@@ -169,9 +175,14 @@ class receiver {
   std::uint64_t duplicates() const noexcept { return duplicates_; }
 
   bool invariants_hold() const noexcept {
-    return consumed_next_ <= committed_.next && committed_.next <= in_commit_.next &&
-           in_commit_.next <= accepted_.next && start_ <= accepted_.next &&
-           recent_.size() <= accepted_.next - consumed_next_;
+    bool ordered = consumed_next_ <= committed_.next && committed_.next <= in_commit_.next &&
+                   in_commit_.next <= accepted_.next && start_ <= accepted_.next;
+    bool counted = consumed_bytes_ <= committed_.bytes && committed_.bytes <= in_commit_.bytes &&
+                   in_commit_.bytes <= accepted_.bytes;
+    bool early = reorder_buffer_.empty() ? reorder_bytes_ == 0
+                                         : reorder_buffer_.begin()->first > accepted() + 1;
+    return ordered && counted && early &&
+           recent_.size() + page_.size() <= accepted_.next - consumed_next_;
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <ilm/protocol/time.hpp>
 
 #include <algorithm>
+#include <cassert>
 
 namespace ilm::protocol {
 
@@ -10,17 +11,24 @@ namespace ilm::protocol {
 /// a failure it waits, each time twice as long, between two bounds.
 class retry {
  public:
-  retry(duration shortest, duration longest) noexcept : shortest_(shortest), longest_(longest) {}
+  retry(duration shortest, duration longest) noexcept : shortest_(shortest), longest_(longest) {
+    assert(shortest > duration::zero() && shortest <= longest);
+  }
 
   /// Whether the work may be given out now.
   bool ready(timestamp now) const noexcept { return ready_at_ <= now; }
   bool outstanding() const noexcept { return ready_at_ == never; }
-  void handle_given() noexcept { ready_at_ = never; }
+  void handle_given() noexcept {
+    assert(!outstanding());
+    ready_at_ = never;
+  }
   void handle_done() noexcept {
+    assert(outstanding());
     ready_at_ = since_ever;
     wait_ = {};
   }
   void handle_failed(timestamp now) noexcept {
+    assert(outstanding());
     wait_ = std::clamp(wait_ * 2, shortest_, longest_);
     ready_at_ = after(now, wait_);
   }
@@ -29,6 +37,10 @@ class retry {
     if (ready(now)) ready_at_ = since_ever;
   }
   timestamp deadline() const noexcept { return ready_at_ == since_ever ? never : ready_at_; }
+
+  bool invariants_hold() const noexcept {
+    return wait_ == duration::zero() || (wait_ >= shortest_ && wait_ <= longest_);
+  }
 
  private:
   static constexpr timestamp since_ever = timestamp::min();

@@ -6,6 +6,7 @@
 #include <ilm/protocol/time.hpp>
 
 #include <algorithm>
+#include <cassert>
 
 namespace ilm::protocol {
 
@@ -16,6 +17,7 @@ class round_trip {
       : minimum_(o.minimum_timeout), maximum_(o.maximum_timeout), timeout_(o.initial_timeout) {}
 
   void sample(duration rtt) noexcept {
+    assert(rtt >= duration::zero());
     if (smoothed_ == duration::zero()) {
       smoothed_ = rtt;
       variance_ = rtt / 2;
@@ -45,6 +47,12 @@ class round_trip {
   /// Whether a message sent `ago` can have been acknowledged.
   bool plausible(duration ago) const noexcept { return ago >= smoothed_ / 2; }
   duration smoothed() const noexcept { return smoothed_; }
+
+  bool invariants_hold() const noexcept {
+    return timeout_ > duration::zero() && smoothed_ >= duration::zero() &&
+           variance_ >= duration::zero() && backoff_ <= maximum_timeout_doublings &&
+           quarters_ >= 1 && quarters_ <= 4;
+  }
 
  private:
   duration minimum_, maximum_, timeout_;

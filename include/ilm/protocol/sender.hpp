@@ -13,6 +13,7 @@
 #include <ilm/protocol/time.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -45,6 +46,7 @@ class sender {
 
   /// Where the outbox stands when the store was opened.
   void restore(const cursors& c) noexcept {
+    assert(c.outbox_first != 0 && c.outbox_first <= c.outbox_next);
     std::uint64_t first = c.outbox_first;
     std::uint64_t next = c.outbox_next;
     delivered_ = first - 1;
@@ -65,6 +67,9 @@ class sender {
   std::uint64_t delivered() const noexcept { return delivered_; }
   std::uint64_t delivered_epoch() const noexcept { return delivered_epoch_; }
   std::uint64_t highest_sent() const noexcept { return highest_sent_; }
+  /// The sequence after the last message in the store.
+  std::uint64_t committed_next() const noexcept { return committed_next_; }
+  bool session_open() const noexcept { return stage_ != stage::closed; }
   std::uint64_t in_flight() const noexcept {
     return stage_ != stage::closed ? send_next_ - 1 - acknowledged_ : 0;
   }
@@ -85,6 +90,7 @@ class sender {
   /// A session is open. Acknowledgements count from now on, but nothing is sent before
   /// `handle_verified` says that the peer's last message is the one in this outbox.
   void handle_session(const session_terms& terms) {
+    assert(terms.send_from > delivered_ && terms.send_from <= committed_next_);
     if (terms.send_from < cache_.first() || terms.send_from > cache_.next()) {
       drop_cache(terms.send_from);
     }
@@ -102,11 +108,15 @@ class sender {
     timeout_at_ = never;
   }
 
-  void handle_verified() noexcept { stage_ = stage::sending; }
+  void handle_verified() noexcept {
+    assert(stage_ == stage::receiving);
+    stage_ = stage::sending;
+  }
 
   /// The peer's application has everything up to `sequence`, whose epoch is `epoch`.
   void handle_delivered(std::uint64_t sequence, std::uint64_t epoch) noexcept {
     if (sequence <= delivered_) return;
+    assert(sequence <= acknowledged_);
     delivered_ = sequence;
     delivered_epoch_ = epoch;
   }
@@ -120,6 +130,7 @@ class sender {
 
   /// `sends` are in the store from `first` on, with one epoch. The contents are moved from.
   void handle_committed(std::uint64_t first, std::uint64_t epoch, std::span<submission> sends) {
+    assert(first == committed_next_);
     committed_next_ = first + sends.size();
     if (stage_ == stage::closed) return;
     for (submission& s : sends) {
@@ -152,6 +163,7 @@ class sender {
 
   /// Takes an acknowledgement. It may be late or repeated: cursors and credit only grow.
   std::error_code handle_ack(const ack_record& a, timestamp now, random_source& random) {
+    assert(session_open() && a.delivered <= a.received);
     if (a.received >= committed_next_) return error::acknowledged_unsent;
     for (const sequence_range& r : a.ranges) {
       if (r.last >= committed_next_) return error::acknowledged_unsent;
@@ -189,9 +201,16 @@ class sender {
   }
 
   bool invariants_hold() const noexcept {
-    return acknowledged_ >= delivered_ && cache_.first() <= send_next_ &&
-           send_next_ <= cache_.next() && cache_.invariants_hold() &&
-           cache_.next() <= committed_next_ && in_flight_bytes_ <= cache_.bytes();
+    bool ordered = delivered_ <= acknowledged_ && cache_.first() == acknowledged_ + 1 &&
+                   cache_.first() <= send_next_ && send_next_ <= cache_.next() &&
+                   cache_.next() <= committed_next_;
+    bool bounded = cache_.size() <= options_.window_messages &&
+                   in_flight_bytes_ <= cache_.bytes() &&
+                   cache_.lost() <= send_next_ - cache_.first();
+    bool idle = send_next_ == cache_.first() && timeout_at_ == never;
+    return ordered && bounded && cache_.invariants_hold() && losses_.invariants_hold() &&
+           (session_open() || idle) && (send_next_ != cache_.first() || in_flight_bytes_ == 0) &&
+           (!reliable_ || timeout_at_ == never);
   }
 
   /// Puts lost messages, then new ones, into the frame: up to window, credit and room.
@@ -275,7 +294,8 @@ class sender {
   }
 
   void forget_below(std::uint64_t s) noexcept {
-    while (cache_.first() < s && cache_.size() != 0) cache_.pop();
+    assert(s <= cache_.next());
+    while (cache_.first() < s) cache_.pop();
   }
 
   bool may_send_new() noexcept {

@@ -85,10 +85,14 @@ class session {
     return had_session;
   }
   void handle_up(timestamp now, random_source& random, const watermarks& here) noexcept {
+    assert(!is_open() && !handshake_.established() && !handshake_.pending());
     presence_ = presence::up;
     if (!is_closed() && state() != phase::renewing_incarnation) start_handshake(now, random, here);
   }
-  void handle_down() noexcept { presence_ = presence::down; }
+  void handle_down() noexcept {
+    assert(!is_open() && !handshake_.established() && !handshake_.pending());
+    presence_ = presence::down;
+  }
 
   void start_handshake(timestamp now, random_source& random, const watermarks& here) noexcept {
     assert(!is_closed());
@@ -100,6 +104,7 @@ class session {
 
   handshake::result handle_hello(const hello_record& h, timestamp now, random_source& random,
                                  const watermarks& here) noexcept {
+    assert(listens());
     if (state() == phase::renewing_incarnation) return handshake::result::ignored;
     if (state() == phase::absent) start_handshake(now, random, here);
     bool was_pending = handshake_.pending();
@@ -109,16 +114,20 @@ class session {
   }
 
   /// A frame of the session arrived.
-  void handle_heard(timestamp now) noexcept { heard_at_ = now; }
+  void handle_heard(timestamp now) noexcept {
+    assert(handshake_.established());
+    heard_at_ = now;
+  }
 
   /// A proven hello opened a session, which carries data once the peer's last message is verified.
   void handle_reconciled(const hello_record& hello, const reconciliation& agreed) {
-    assert(agreed.opens_session());
+    assert(agreed.opens_session() && handshake_.established());
     state_ = verifying{hello, agreed, was_established(), false};
     ack_due_ = true;
   }
   /// True if the session is new: report it.
   bool handle_verified(timestamp now) noexcept {
+    assert(state() == phase::verifying);
     const verifying& v = verification();
     bool reopens = v.reopens;
     // An ack that could not be believed before is asked for again.
@@ -129,6 +138,7 @@ class session {
   }
   /// The peer was rolled back. True if a session had been established: then report its end.
   bool handle_peer_rolled_back() noexcept {
+    assert(handshake_.established());
     bool had_session = was_established();
     state_ = refused{};
     return had_session;
@@ -136,6 +146,7 @@ class session {
   /// This side was rolled back: after `end`, nothing but this last hello of the ended session goes
   /// out before the new incarnation is stored. From it the peer learns of the rollback.
   void handle_rolled_back(std::vector<std::byte> final_hello) noexcept {
+    assert(state() == phase::absent);
     state_ = renewing{};
     final_hello_ = std::move(final_hello);
   }
@@ -149,10 +160,13 @@ class session {
   /// forgotten messages that were not stored yet deserves a second look.
   bool handle_acks_changed() noexcept {
     ack_due_ = true;
-    return state() == phase::refused && presence_ == presence::up;
+    return state() == phase::refused;
   }
 
-  void handle_close() noexcept { state_ = closed{handshake_.established(), was_established()}; }
+  void handle_close() noexcept {
+    assert(!is_closed());
+    state_ = closed{handshake_.established(), was_established()};
+  }
 
   /// False if the peer has been silent for too long: end the session, and start a handshake.
   bool handle_timeout(timestamp now) noexcept {
@@ -165,13 +179,18 @@ class session {
     return true;
   }
 
-  void require_ack() noexcept { ack_due_ = true; }
+  void require_ack() noexcept {
+    assert(is_open());
+    ack_due_ = true;
+  }
   void handle_ignored_ack() noexcept {
+    assert(state() == phase::verifying);
     if (verifying* v = std::get_if<verifying>(&state_)) v->ack_ignored = true;
   }
 
   /// Messages received above this were forgotten since.
   void lower_received(std::uint64_t received) noexcept {
+    assert(proof_pending());
     at_nonce_.received = std::min(at_nonce_.received, received);
   }
 
@@ -191,7 +210,10 @@ class session {
     return c != nullptr && std::exchange(c->bye_due, false);
   }
   bool ack_due() const noexcept { return ack_due_; }
-  void handle_ack_sent() noexcept { ack_due_ = false; }
+  void handle_ack_sent() noexcept {
+    assert(ack_due_);
+    ack_due_ = false;
+  }
   bool poll_ping() noexcept { return std::exchange(ping_due_, false); }
 
   timestamp hello_deadline() const noexcept { return handshake_.deadline(); }
@@ -200,9 +222,23 @@ class session {
   }
 
   bool invariants_hold() const noexcept {
-    if (is_open()) return handshake_.established() && presence_ == presence::up;
-    if (state() == phase::handshaking) return handshake_.pending() && presence_ == presence::up;
-    return state() != phase::absent || !handshake_.established();
+    if (!handshake_.invariants_hold()) return false;
+    bool proven = handshake_.established(), pending = proof_pending();
+    switch (state()) {
+      case phase::absent:
+        return !proven && !pending;
+      case phase::handshaking:
+        return !proven && pending && presence_ == presence::up;
+      case phase::verifying:
+      case phase::established:
+      case phase::refused:
+        return proven && presence_ == presence::up;
+      case phase::renewing_incarnation:
+        return !proven && !pending;
+      case phase::closed:
+        return final_hello_.empty() || !proven;
+    }
+    return false;
   }
 
  private:

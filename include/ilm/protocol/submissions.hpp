@@ -23,10 +23,12 @@ class submissions {
 
   bool empty() const noexcept { return accepted_.empty(); }
   std::size_t size() const noexcept { return accepted_.size(); }
+  /// How many are in the change in commit.
+  std::size_t in_commit() const noexcept { return in_commit_.size(); }
 
   /// Gives all that was accepted its sequences, from `first` on.
   std::vector<stored_message> begin_commit(std::uint64_t first, std::uint64_t epoch) {
-    assert(in_commit_.empty());
+    assert(in_commit_.empty() && first != 0);
     in_commit_.swap(accepted_);
     std::vector<stored_message> batch;
     batch.reserve(in_commit_.size());
@@ -38,11 +40,13 @@ class submissions {
   }
   /// The sends of the change, which now end. They stay valid until `forget_committed`.
   std::span<submission> complete_commit(std::uint64_t first) {
+    assert(first != 0);
     for (const submission& s : in_commit_) ended_.push_back(send_result{s.id, first++, {}});
     return in_commit_;
   }
   void forget_committed() noexcept { in_commit_.clear(); }
   void fail_commit(std::error_code reason) {
+    assert(reason);
     for (const submission& s : in_commit_) ended_.push_back(send_result{s.id, 0, reason});
     in_commit_.clear();
   }
@@ -52,6 +56,11 @@ class submissions {
     send_result r = ended_.front();
     ended_.pop_front();
     return r;
+  }
+
+  bool invariants_hold() const noexcept {
+    auto ended = [](const send_result& r) { return (r.sequence == 0) == bool(r.error); };
+    return ended_.empty() || (ended(ended_.front()) && ended(ended_.back()));
   }
 
  private:

@@ -1,0 +1,133 @@
+#include "support/catch.hpp"
+
+#include <ilm/protocol/outbox_cache.hpp>
+
+#include <string>
+
+using namespace ilm::protocol;
+using namespace std::chrono_literals;
+
+namespace {
+
+ilm::bytes of_size(std::size_t size) { return ilm::bytes(std::string(size, 'x')); }
+
+/// A cache of the messages 5 to 7, of 1, 2 and 3 bytes and the epochs 50 to 70.
+outbox_cache five_to_seven() {
+  outbox_cache c;
+  c.clear(5);
+  for (std::uint64_t s = 5; s <= 7; ++s) c.append(of_size(s - 4), s * 10);
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("a new cache is empty and begins at the first sequence") {
+  outbox_cache c;
+  CHECK(c.first() == 1);
+  CHECK(c.next() == 1);
+  CHECK(c.size() == 0);
+  CHECK(c.bytes() == 0);
+  CHECK_FALSE(c.contains(0));
+  CHECK_FALSE(c.contains(1));
+  CHECK(c.invariants_hold());
+}
+
+TEST_CASE("a cache holds one run of messages and counts their bytes") {
+  outbox_cache c = five_to_seven();
+  CHECK(c.first() == 5);
+  CHECK(c.next() == 8);
+  CHECK(c.size() == 3);
+  CHECK(c.bytes() == 6);
+  CHECK_FALSE(c.contains(4));
+  CHECK(c.contains(5));
+  CHECK(c.contains(7));
+  CHECK_FALSE(c.contains(8));
+  const outbox_cache& same = c;
+  for (std::uint64_t s = 5; s <= 7; ++s) {
+    CHECK(c.at(s).epoch == s * 10);
+    CHECK(same.at(s).contents.size() == s - 4);
+    CHECK(same.at(s).transmissions == 0);
+  }
+  CHECK(c.invariants_hold());
+}
+
+TEST_CASE("a cache that forgets its first message keeps the numbers of the others") {
+  outbox_cache c = five_to_seven();
+  c.pop();
+  CHECK(c.first() == 6);
+  CHECK(c.next() == 8);
+  CHECK(c.bytes() == 5);
+  CHECK(c.at(6).epoch == 60);
+  c.pop();
+  c.pop();
+  CHECK(c.first() == 8);
+  CHECK(c.next() == 8);
+  CHECK(c.bytes() == 0);
+  c.append(of_size(9), 80);
+  CHECK(c.at(8).epoch == 80);
+  CHECK(c.invariants_hold());
+}
+
+TEST_CASE("a message counts as lost once, until it is sent again or arrives") {
+  outbox_cache c = five_to_seven();
+  c.mark_lost(6);
+  c.mark_lost(6);
+  c.mark_lost(7);
+  CHECK(c.lost() == 2);
+  CHECK(c.at(6).lost);
+  CHECK_FALSE(c.at(5).lost);
+  c.clear_lost(5);
+  CHECK(c.lost() == 2);
+  c.clear_lost(6);
+  c.clear_lost(6);
+  CHECK(c.lost() == 1);
+  CHECK_FALSE(c.at(6).lost);
+}
+
+TEST_CASE("a lost message that is forgotten is not counted as lost") {
+  outbox_cache c = five_to_seven();
+  c.mark_lost(5);
+  c.mark_lost(6);
+  c.pop();
+  CHECK(c.lost() == 1);
+  c.clear_lost(6);
+  c.pop();
+  CHECK(c.lost() == 0);
+}
+
+TEST_CASE("a cache that is cleared counts nothing and begins where it is told") {
+  outbox_cache c = five_to_seven();
+  c.mark_lost(5);
+  c.clear(20);
+  CHECK(c.first() == 20);
+  CHECK(c.next() == 20);
+  CHECK(c.size() == 0);
+  CHECK(c.bytes() == 0);
+  CHECK(c.lost() == 0);
+  CHECK(c.invariants_hold());
+}
+
+TEST_CASE("a cache that forgets transmissions keeps contents and epochs") {
+  outbox_cache c = five_to_seven();
+  outgoing_message& m = c.at(6);
+  m.sent_at = 3s;
+  m.transmit_serial = 4;
+  m.transmissions = 2;
+  m.sacked = true;
+  c.mark_lost(7);
+  c.reset_transmissions();
+  CHECK(c.lost() == 0);
+  CHECK(c.size() == 3);
+  CHECK(c.bytes() == 6);
+  for (std::uint64_t s = 5; s <= 7; ++s) {
+    CHECK(c.at(s).contents.size() == s - 4);
+    CHECK(c.at(s).epoch == s * 10);
+    CHECK(c.at(s).sent_at == 0s);
+    CHECK(c.at(s).transmit_serial == 0);
+    CHECK(c.at(s).transmissions == 0);
+    CHECK_FALSE(c.at(s).sacked);
+    CHECK_FALSE(c.at(s).lost);
+  }
+  c.mark_lost(7);
+  CHECK(c.lost() == 1);
+}

@@ -1,0 +1,143 @@
+#include "support/catch.hpp"
+
+#include <ilm/protocol/submissions.hpp>
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+using namespace ilm;
+using namespace ilm::protocol;
+
+namespace {
+
+const std::error_code full = std::make_error_code(std::errc::no_space_on_device);
+
+void send(submissions& s, std::uint64_t id, std::string_view text = "x") {
+  s.handle_send(send_id{id}, bytes(text));
+}
+
+void commit(submissions& s, std::uint64_t first) {
+  s.begin_commit(first, 1);
+  s.complete_commit(first);
+  s.forget_committed();
+}
+
+}  // namespace
+
+TEST_CASE("a send waits for a change and has no end before") {
+  submissions s;
+  CHECK(s.empty());
+  CHECK(s.size() == 0);
+  send(s, 1);
+  send(s, 2);
+  CHECK_FALSE(s.empty());
+  CHECK(s.size() == 2);
+  CHECK_FALSE(s.poll_result());
+  s.begin_commit(1, 1);
+  CHECK(s.empty());
+  CHECK(s.size() == 0);
+  CHECK(s.in_commit() == 2);
+  CHECK_FALSE(s.poll_result());
+}
+
+TEST_CASE("a change gives the sends their sequences in order, and one epoch") {
+  submissions s;
+  send(s, 1, "one");
+  send(s, 2, "two");
+  std::vector<stored_message> batch = s.begin_commit(7, 99);
+  REQUIRE(batch.size() == 2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK(batch[i].index == 7 + i);
+    CHECK(batch[i].sequence == 7 + i);
+    CHECK(batch[i].epoch == 99);
+  }
+  CHECK(batch[0].contents.text() == "one");
+  CHECK(batch[1].contents.text() == "two");
+}
+
+TEST_CASE("a change without sends is empty and ends none") {
+  submissions s;
+  CHECK(s.begin_commit(1, 1).empty());
+  CHECK(s.complete_commit(1).empty());
+  s.forget_committed();
+  CHECK_FALSE(s.poll_result());
+}
+
+TEST_CASE("the sends of a change end in order with the sequences that they got") {
+  submissions s;
+  send(s, 11, "one");
+  send(s, 12, "two");
+  s.begin_commit(7, 1);
+  std::span<submission> done = s.complete_commit(7);
+  REQUIRE(done.size() == 2);
+  CHECK(done[1].contents.text() == "two");
+  s.forget_committed();
+  CHECK(s.in_commit() == 0);
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    std::optional<send_result> r = s.poll_result();
+    REQUIRE(r);
+    CHECK(r->id == send_id{11 + i});
+    CHECK(r->sequence == 7 + i);
+    CHECK_FALSE(r->error);
+  }
+  CHECK_FALSE(s.poll_result());
+}
+
+TEST_CASE("the sends of a change that failed end with its error and no sequence") {
+  submissions s;
+  send(s, 11);
+  send(s, 12);
+  s.begin_commit(7, 1);
+  s.fail_commit(full);
+  CHECK(s.in_commit() == 0);
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    std::optional<send_result> r = s.poll_result();
+    REQUIRE(r);
+    CHECK(r->id == send_id{11 + i});
+    CHECK(r->sequence == 0);
+    CHECK(r->error == full);
+  }
+  CHECK_FALSE(s.poll_result());
+}
+
+TEST_CASE("a send that comes while a change is in commit goes with the next one") {
+  for (bool fails : {false, true}) {
+    submissions s;
+    send(s, 1, "first");
+    s.begin_commit(1, 1);
+    send(s, 2, "second");
+    CHECK(s.size() == 1);
+    CHECK(s.in_commit() == 1);
+    if (fails) {
+      s.fail_commit(full);
+    } else {
+      s.complete_commit(1);
+      s.forget_committed();
+    }
+    CHECK(s.size() == 1);
+    std::vector<stored_message> batch = s.begin_commit(fails ? 1 : 2, 1);
+    REQUIRE(batch.size() == 1);
+    CHECK(batch[0].contents.text() == "second");
+  }
+}
+
+TEST_CASE("results of several changes come in the order of the sends") {
+  submissions s;
+  send(s, 1);
+  commit(s, 1);
+  send(s, 2);
+  s.begin_commit(2, 1);
+  s.fail_commit(full);
+  send(s, 3);
+  commit(s, 2);
+  CHECK(s.invariants_hold());
+  std::vector<std::uint64_t> sequences;
+  for (std::uint64_t id = 1; id <= 3; ++id) {
+    std::optional<send_result> r = s.poll_result();
+    REQUIRE(r);
+    CHECK(r->id == send_id{id});
+    sequences.push_back(r->sequence);
+  }
+  CHECK(sequences == std::vector<std::uint64_t>{1, 0, 2});
+}
