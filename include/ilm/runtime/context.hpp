@@ -50,8 +50,11 @@ struct context {
   /// Lets the others have a turn.
   auto yield() const { return asio::post(strand, asio::use_awaitable); }
 
-  void report(event_kind kind, std::error_code reason = {}) {
-    events.put(named_event(nullptr, event_record(kind, reason)));
+  /// An event of the messenger, or of one peer.
+  void report(event_kind kind, std::error_code reason = {}, const peer_name* of = nullptr) {
+    std::shared_ptr<const peer_name> name;
+    if (of != nullptr) name = of->shared_from_this();
+    events.put(named_event(std::move(name), event_record(kind, reason)));
   }
 
   /// Has the clock's wait end by `at`.

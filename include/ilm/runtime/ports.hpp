@@ -29,6 +29,8 @@ struct opened_store {
   std::vector<std::pair<peer_name*, cursors>> peers;
   /// One for each peer whose stored id has no name.
   std::vector<std::error_code> unusable;
+  /// The peer whose state contradicts itself, once a check has found one.
+  const peer_name* contradictory = nullptr;
 };
 
 /// A backend. It gathers one batch, which lives until `clear`.

@@ -3,6 +3,7 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/page_check.hpp>
 #include <ilm/runtime/part.hpp>
 #include <ilm/runtime/send_driver.hpp>
 
@@ -13,6 +14,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
+#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -81,7 +84,7 @@ class store_driver {
         } catch (...) {
           failed = std::current_exception();
         }
-        if (!failed && !found.local) failed = co_await create_incarnation(found);
+        if (!failed) failed = co_await accept_or_close(found);
       }
       if (context_.life.ended()) co_return;
       if (!failed) {
@@ -90,7 +93,7 @@ class store_driver {
         co_return asio::co_spawn(context_.strand, commit_loop(std::move(keep)), asio::detached);
       }
       bool last = context_.life.current() == lifecycle::state::giving_up;
-      handle_open_failed(code_of(failed));
+      handle_open_failed(code_of(failed), found.contradictory);
       if (last) co_return;
       retry_at_ = protocol::after(context_.now(), wait);
       context_.wake_by(retry_at_);
@@ -102,7 +105,36 @@ class store_driver {
     }
   }
 
-  /// Gives a new store its incarnation; closes it again if it does not take it.
+  /// Checks the contents of an open store, and gives a new one its incarnation; closes it again if
+  /// that fails.
+  asio::awaitable<std::exception_ptr> accept_or_close(opened_store& found) {
+    part<store_port>::use store(port_);
+    std::exception_ptr failed;
+    if (contradicts_itself(found)) {
+      failed = std::make_exception_ptr(std::system_error(error::store_corrupt));
+    } else if (!found.local) {
+      failed = co_await create_incarnation(found);
+    }
+    if (!failed) co_return failed;
+    try {
+      co_await store->close();
+    } catch (...) {
+      // The caller has to hear of the failure to open, not of this one.
+    }
+    co_return failed;
+  }
+
+  /// Whether a peer comes twice, or with cursors that cannot be its own, or a new store has peers.
+  static bool contradicts_itself(opened_store& found) {
+    std::set<const peer_name*> seen;
+    for (const auto& [name, stored] : found.peers) {
+      if (seen.insert(name).second && stored.consistent()) continue;
+      found.contradictory = name;
+      return true;
+    }
+    return !found.local && !(found.peers.empty() && found.unusable.empty());
+  }
+
   asio::awaitable<std::exception_ptr> create_incarnation(opened_store& found) {
     part<store_port>::use store(port_);
     std::exception_ptr failed;
@@ -115,12 +147,6 @@ class store_driver {
       failed = std::current_exception();
     }
     store->clear();
-    if (!failed) co_return failed;
-    try {
-      co_await store->close();
-    } catch (...) {
-      // The caller has to hear of the failure to store, not of this one.
-    }
     co_return failed;
   }
 
@@ -141,9 +167,10 @@ class store_driver {
     opened_();
   }
 
-  void handle_open_failed(std::error_code reason) {
+  /// `of`: the peer whose stored state is at fault, if one is.
+  void handle_open_failed(std::error_code reason, const peer_name* of) {
     if (context_.life.handle_open_failed(reason)) {
-      context_.report(event_kind::store_failed, reason);
+      context_.report(event_kind::store_failed, reason, of);
     }
     context_.sends.fail_all(reason);
     context_.progress.notify();
@@ -279,7 +306,9 @@ class store_driver {
     if (failed) {
       p.core.handle_page_failed(request, code_of(failed), context_.now());
     } else {
-      p.core.handle_page(request, page, context_.now());
+      std::span<const stored_message> all(page);
+      std::size_t usable = count_usable(request, p.core.stored(), all);
+      p.core.handle_page(request, all.first(usable), context_.now());
     }
     dispatcher_.service(p);
   }
