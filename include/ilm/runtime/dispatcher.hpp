@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -19,7 +20,8 @@ namespace ilm::runtime {
 /// Drains the outputs of a peer's core after every input, and wakes the drivers concerned.
 class dispatcher {
  public:
-  dispatcher(context& c, peers& all) : context_(c), peers_(all) {}
+  dispatcher(context& c, peers& all, const peer_name& local)
+      : context_(c), peers_(all), local_(local) {}
 
   void service(peer& p) {
     protocol::timestamp now = context_.now();
@@ -83,6 +85,12 @@ class dispatcher {
 
   void wait_connected(std::unique_ptr<connected_request> r) {
     peer_name* name = r->find_name();
+    if (name == &local_) return r->done(error::send_to_self);
+    try {
+      r->check_name();
+    } catch (...) {
+      return r->done(code_of(std::current_exception()));
+    }
     bool open = name != nullptr && name->state != nullptr &&
                 name->state->core.state() == protocol::phase::established;
     if (open) return r->done({});
@@ -180,6 +188,7 @@ class dispatcher {
 
   context& context_;
   peers& peers_;
+  const peer_name& local_;
   std::vector<std::pair<peer*, protocol::page_request>> pages_;
   std::vector<std::pair<std::shared_ptr<const peer_name>, std::unique_ptr<connected_request>>>
       connecting_;
