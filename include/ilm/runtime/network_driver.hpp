@@ -105,7 +105,8 @@ class network_driver final : network_sink {
       return context_.events.put(named_event(std::move(name), problem));
     }
     if (r.kind == type::unusable) return context_.report(event_kind::frame_rejected, r.error);
-    if (r.peer == &local_ || (r.kind == type::down && r.peer->state == nullptr)) return;
+    if (r.peer == &local_ || (r.kind == type::down && !is_met(r.peer))) return;
+    assert(r.peer != nullptr && !context_.life.opening());
     peer& p = peers_.of(*r.peer);
     switch (r.kind) {
       case type::up:
@@ -126,6 +127,8 @@ class network_driver final : network_sink {
     }
     dispatcher_.service(p);
   }
+
+  static bool is_met(const peer_name* name) { return name != nullptr && name->state != nullptr; }
 
   asio::awaitable<void> write_loop(owner, peer& p) {
     std::size_t usual = 0;

@@ -69,7 +69,7 @@ struct network_report {
       : kind(k), peer(p), frame(b), error(e) {}
 
   type kind;
-  peer_name* peer;
+  peer_name* peer;  ///< null for `unusable`, and for a `down` of a peer that never came
   std::span<const std::byte> frame;
   std::error_code error;
 };
