@@ -51,7 +51,7 @@ class session {
   }
 
   void close() {
-    if (!is_open()) return;
+    if (std::exchange(closed_, true)) return;
     connection_->close();
     if (pending_) events_->end_session(pending_);
     for (async_condition* e : {&output_ready_, &room_to_send_, &tick_}) e->notify_all();
@@ -177,6 +177,7 @@ class session {
   clock::time_point began_at_{};
   clock::time_point heard_at_{};
   clock::time_point sent_at_{};
+  bool closed_ = false;  ///< by `close`: others may close the connection alone
   bool reading_ = true;  ///< the frames of the peer are wanted
 };
 

@@ -60,12 +60,14 @@ class sessions : public std::enable_shared_from_this<sessions> {
     std::shared_ptr<session>& place = sessions_[peer];
     if (place) place->close();
     place = made;
-    if (auto observer = observer_.lock()) observer->handle_session_began(peer, *c);
-    made->begin(peer);
-    spawn(peer, made, made->read_frames());
-    spawn(peer, made, made->write_frames());
-    if (configuration_->options.keepalive_interval > tcp_options::duration::zero()) {
-      spawn(peer, made, made->watch());
+    try {
+      if (auto observer = observer_.lock()) observer->handle_session_began(peer, *c);
+      made->begin(peer);
+      spawn_loops(peer, made);
+    } catch (...) {
+      // Out of memory: a session that stays without its loops would never end.
+      end(peer, made, {});
+      throw;
     }
     return {};
   }
@@ -97,6 +99,14 @@ class sessions : public std::enable_shared_from_this<sessions> {
  private:
   using sessions_pointer = std::shared_ptr<sessions>;
   using session_pointer = std::shared_ptr<session>;
+
+  void spawn_loops(const byte_string& peer, const session_pointer& s) {
+    spawn(peer, s, s->read_frames());
+    spawn(peer, s, s->write_frames());
+    if (configuration_->options.keepalive_interval > tcp_options::duration::zero()) {
+      spawn(peer, s, s->watch());
+    }
+  }
 
   void spawn(const byte_string& peer, const session_pointer& s,
              asio::awaitable<std::error_code> loop) {
