@@ -12,6 +12,7 @@
 #include <ilm/runtime/send_queue.hpp>
 #include <ilm/runtime/statistics_board.hpp>
 
+#include <cassert>
 #include <exception>
 #include <memory>
 #include <system_error>
@@ -43,7 +44,9 @@ struct context {
         events(settings.event_limit),
         store_wake(strand),
         page_wake(strand),
-        progress(strand) {}
+        progress(strand) {
+    assert(clock);
+  }
 
   protocol::timestamp now() const noexcept { return clock->now(); }
 

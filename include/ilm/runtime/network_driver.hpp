@@ -6,6 +6,7 @@
 #include <ilm/runtime/part.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -28,6 +29,7 @@ class network_driver final : network_sink {
         dispatcher_(d),
         local_(local),
         reliable_(port->reliable()),
+        maximum_frame_size_(port->maximum_frame_size()),
         port_(std::move(port)) {}
 
   void start(owner keep) {
@@ -92,6 +94,7 @@ class network_driver final : network_sink {
   }
 
   bool handle_report(const network_report& r) override {
+    assert(reports_ < reports_before_yield);
     if (!context_.life.ended()) handle(r);
     return !context_.life.ended() && ++reports_ < reports_before_yield;
   }
@@ -142,8 +145,10 @@ class network_driver final : network_sink {
         co_await p.write.wait();
         continue;
       }
+      assert(!frame.empty() && frame.size() <= maximum_frame_size_);
       usual = frame.size();
       ++p.frames_sent;
+      assert(!p.writing);
       p.writing = true;
       dispatcher_.arm(p);
       bool failed = false;
@@ -171,6 +176,7 @@ class network_driver final : network_sink {
   dispatcher& dispatcher_;
   const peer_name& local_;
   bool reliable_;
+  std::size_t maximum_frame_size_;
   part<network_port> port_;
   asio::cancellation_signal stop_receiving_;
   unsigned reports_ = 0;  ///< since others had a turn

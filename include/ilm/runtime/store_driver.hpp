@@ -36,7 +36,9 @@ class store_driver {
         dispatcher_(d),
         sends_(sends),
         port_(std::move(port)),
-        opened_(std::move(opened)) {}
+        opened_(std::move(opened)) {
+    assert(opened_);
+  }
 
   void start(owner keep) {
     asio::co_spawn(context_.strand, open_loop(std::move(keep)),
@@ -58,6 +60,7 @@ class store_driver {
 
   void handle_time(protocol::timestamp now) {
     if (context_.scheduler.handle_time(now) || retry_at_ <= now) context_.store_wake.notify();
+    assert(invariants_hold());
   }
   protocol::timestamp deadline() const noexcept {
     return std::min(retry_at_, context_.scheduler.deadline());
@@ -71,6 +74,14 @@ class store_driver {
   }
 
  private:
+  /// The batch with the store, and a wait to open it again, have their time.
+  bool invariants_hold() const noexcept {
+    bool retries = retry_at_ != protocol::never;
+    return in_commit_.empty() != context_.scheduler.committing() &&
+           in_commit_.size() <= peers_.size() &&
+           (!retries || context_.life.opening() || context_.life.ended());
+  }
+
   /// Opens the store, again and again where that fails, and then starts the commits.
   asio::awaitable<void> open_loop(owner keep) {
     protocol::duration wait = context_.settings.minimum_store_retry;
@@ -229,6 +240,7 @@ class store_driver {
     peers_.drain_changed([&](peer& p) {
       std::optional<protocol::store_change> change = p.core.poll_change(now);
       if (!change) return;
+      assert(change->next.consistent());
       store->append(*p.name, change->next, std::move(change->outbox), std::move(change->inbox));
       in_commit_.push_back(&p);
     });
@@ -238,6 +250,7 @@ class store_driver {
   void begin_commit(const owner& keep) {
     assert(!in_commit_.empty());
     context_.scheduler.handle_commit_started();
+    assert(invariants_hold());
     if (!context_.scheduler.has_unflushed()) return;
     // Do not delay coalesced frames behind a slow commit.
     asio::post(context_.strand, [this, keep] {
@@ -264,6 +277,7 @@ class store_driver {
       unsent = std::max(unsent, p->core.unsent_bytes());
     }
     in_commit_.clear();
+    assert(invariants_hold());
     if (context_.scheduler.flush_due(unsent)) dispatcher_.flush();
   }
 

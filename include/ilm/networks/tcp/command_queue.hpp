@@ -7,6 +7,7 @@
 #include <ilm/networks/tcp/interface.hpp>
 
 #include <atomic>
+#include <cassert>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -55,9 +56,11 @@ class command_queue final : public encoded_control {
   /// are not announced.
   void open(asio::any_io_executor executor, std::function<void()> available) {
     std::lock_guard lock(mutex_);
+    assert(available && !executor_);
     if (closed_) return;
     executor_ = std::move(executor);
     available_ = std::move(available);
+    assert(invariants_hold());
   }
 
   std::vector<command> take() {
@@ -72,11 +75,18 @@ class command_queue final : public encoded_control {
     executor_.reset();
     available_ = {};
     commands_.clear();
+    assert(invariants_hold());
   }
 
  private:
+  bool invariants_hold() const noexcept {
+    return executor_.has_value() == static_cast<bool>(available_) &&
+           (!closed_ || (commands_.empty() && !executor_));
+  }
+
   void push(command c) {
     std::lock_guard lock(mutex_);
+    assert(invariants_hold());
     if (closed_) return;
     commands_.push_back(std::move(c));
     if (executor_ && commands_.size() == 1) asio::post(*executor_, available_);

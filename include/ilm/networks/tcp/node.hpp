@@ -121,6 +121,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
   }
 
   void run_commands() {
+    assert(running_);
     for (command& c : commands_->take()) {
       if (closed_) return;
       switch (c.kind) {

@@ -52,7 +52,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
   /// ahead of its frames; if that fails, nothing has changed.
   std::error_code begin(const byte_string& peer, std::shared_ptr<connection> c,
                         const session::instance_id& peer_instance, byte_view first_message) {
-    assert(!closed_ && c->is_open());
+    assert(!closed_ && c->is_open() && !peer.empty());
     auto made = std::make_shared<session>(configuration_, events_, c, peer_instance);
     if (!first_message.empty()) {
       if (std::error_code failed = made->send(first_message)) return failed;
@@ -126,6 +126,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
     if (closed_ || at == sessions_.end() || at->second != s) return;
     sessions_.erase(at);
     s->close();
+    assert(!connected(peer));
     if (why.category() == tcp_category()) events_->add_problem(peer, why);
     if (auto observer = observer_.lock()) {
       observer->handle_session_ended(peer, clock::now() - s->began_at());
