@@ -161,7 +161,7 @@ class messenger {
   ///
   /// Completes with: nothing.
   /// Completes when: a session with `peer` is open; at once if one is.
-  /// Errors: shut_down.
+  /// Errors: send_to_self and invalid_peer_id for an id that no peer has, shut_down.
   /// Cancelling: ends the wait and nothing else.
   template <class Token = default_token>
   auto connected(const peer_id& peer, Token&& token = Token()) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/bytes.hpp>
+#include <ilm/protocol/bounds.hpp>
 
 #include <algorithm>
 #include <array>
@@ -90,6 +91,13 @@ struct cursors {
     return std::max(inbox_first, stream_start) - 1 + stream_offset;
   }
 
+  /// Whether the cursors fit each other. Those of a messenger always do; a messenger does not open
+  /// a store that gives others (error::store_corrupt).
+  bool consistent() const noexcept {
+    return local && outbox_is_consistent() && inbox_is_consistent() &&
+           peer_confirmed_incarnation <= (peer ? 1U : 0U) && (former_peer || former_received == 0);
+  }
+
   friend bool operator==(const cursors&, const cursors&) = default;
 
   static constexpr std::size_t encoded_size = 20 * 8;
@@ -133,6 +141,21 @@ struct cursors {
       *field = next();
     }
     return c;
+  }
+
+ private:
+  bool outbox_is_consistent() const noexcept {
+    return 1 <= outbox_first && outbox_first <= outbox_next && acknowledged < outbox_next &&
+           outbox_next <= protocol::maximum_sequence;
+  }
+
+  /// A peer may number its messages up to the end of the sequences, and beyond it by those that one
+  /// frame holds: `received` is not to wrap around, and that is all.
+  bool inbox_is_consistent() const noexcept {
+    auto lies_inside = [this](std::uint64_t index) { return 1 <= index && index <= inbox_next; };
+    std::uint64_t first_sequence = stream_start + stream_offset;
+    return lies_inside(inbox_first) && lies_inside(stream_start) && lies_inside(advertised_first) &&
+           1 <= first_sequence && first_sequence - 1 <= received();
   }
 };
 

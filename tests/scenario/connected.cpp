@@ -1,5 +1,7 @@
 #include "support/catch.hpp"
 #include "support/messenger.hpp"
+#include "support/raw_peer.hpp"
+#include "support/steps.hpp"
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
@@ -101,4 +103,57 @@ TEST_CASE("a shutdown ends the waits for a session, and refuses new ones") {
   (*a).connected("b", keep_in(late));
   w.run_for(0s);
   CHECK(late == result(ilm::error::shut_down));
+}
+
+TEST_CASE("a wait for a session with an id that no peer has fails at once") {
+  world w;
+  peer a = w.make("a");
+  a.store_faults().open_time = 1h;
+  a.start();
+  result own, empty, long_one, last;
+  (*a).connected("a", keep_in(own));
+  (*a).connected("", keep_in(empty));
+  (*a).connected(std::string(256, 'x'), keep_in(long_one));
+  (*a).connected(std::string(255, 'x'), keep_in(last));
+  w.run_for(0s);
+  CHECK(own == result(ilm::error::send_to_self));
+  CHECK(empty == result(ilm::error::invalid_peer_id));
+  CHECK(long_one == result(ilm::error::invalid_peer_id));
+  CHECK_FALSE(last);
+}
+
+TEST_CASE("a wait for a session that is verified again completes when it is, without an event") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  a.watch();
+  raw_peer x(w, "x", "a");
+  REQUIRE(x.open());
+  auto stored = store_all(w, a, "x", numbered(3));
+  REQUIRE(w.until([&] { return x.data().size() == 3; }));
+  // Two are acknowledged and gone from memory, but none is delivered.
+  ilm::protocol::ack_record ack = x.ack_of(2);
+  ack.delivered = 0;
+  std::uint64_t epoch = x.data_epoch();
+  x.put(x.ack_frame(ack));
+  w.run_for(100ms);
+  REQUIRE(a.count(ilm::event_kind::peer_connected) == 1);
+
+  x.me.peer = x.theirs.local;
+  x.me.received = 2;
+  x.me.received_epoch = epoch;
+  a.store_faults().read_time = 2s;
+  REQUIRE(x.open());
+  w.run_for(100ms);
+  CHECK_FALSE(a.statistics_of("x").connected);
+  result ended;
+  (*a).connected("x", keep_in(ended));
+  w.run_for(1s);
+  CHECK_FALSE(ended);
+  w.run_for(2s);
+  REQUIRE(ended);
+  CHECK_FALSE(*ended);
+  CHECK(a.statistics_of("x").connected);
+  CHECK(a.count(ilm::event_kind::peer_connected) == 1);
+  CHECK(a.count(ilm::event_kind::peer_disconnected) == 0);
 }

@@ -2,6 +2,7 @@
 
 #include <ilm/detail/asio.hpp>
 
+#include <cassert>
 #include <memory>
 #include <tuple>
 #include <utility>
@@ -32,6 +33,7 @@ class completion {
   explicit operator bool() const noexcept { return held_ != nullptr; }
 
   void operator()(Args... args) {
+    assert(held_);
     std::unique_ptr<base> held = std::move(held_);
     held->post(std::move(args)...);
   }

@@ -117,7 +117,6 @@ class network_adapter final : public network_port {
     } catch (...) {
       return sink.handle_report(network_report(report::unusable, nullptr, {}, current_error()));
     }
-    if (name == nullptr) return true;
     report kind = e.kind == type::up     ? report::up
                   : e.kind == type::down ? report::down
                                          : report::frame;

@@ -5,6 +5,7 @@
 
 #include <asio/redirect_error.hpp>
 
+#include <cassert>
 #include <chrono>
 #include <optional>
 #include <system_error>
@@ -23,6 +24,7 @@ class clock_adapter final : public clock_port {
   }
 
   asio::awaitable<void> wait_until(protocol::timestamp at) override {
+    assert(timer_);
     timer_->expires_at(
         typename Clock::time_point(std::chrono::duration_cast<typename Clock::duration>(at)));
     return timer_->async_wait(asio::redirect_error(asio::use_awaitable, ignored_));

@@ -4,6 +4,7 @@
 #include <ilm/protocol/time.hpp>
 
 #include <algorithm>
+#include <cassert>
 
 namespace ilm::runtime {
 
@@ -21,6 +22,7 @@ class commit_backoff {
     bool first = wait_ == protocol::duration::zero();
     wait_ = std::clamp(wait_ * 2, o.minimum_store_retry, o.maximum_store_retry);
     until_ = protocol::after(now, wait_);
+    assert(invariants_hold());
     return first;
   }
   /// True if the commit before it failed.
@@ -35,10 +37,17 @@ class commit_backoff {
   bool handle_time(protocol::timestamp now) noexcept {
     if (until_ > now) return false;
     until_ = protocol::never;
+    assert(invariants_hold());
     return true;
   }
 
  private:
+  /// Nothing is held back that did not fail before.
+  bool invariants_hold() const noexcept {
+    return wait_ >= protocol::duration::zero() &&
+           (until_ == protocol::never || wait_ > protocol::duration::zero());
+  }
+
   protocol::duration wait_{};
   protocol::timestamp until_ = protocol::never;
 };

@@ -12,6 +12,7 @@
 #include <ilm/runtime/send_queue.hpp>
 #include <ilm/runtime/statistics_board.hpp>
 
+#include <cassert>
 #include <exception>
 #include <memory>
 #include <system_error>
@@ -43,15 +44,20 @@ struct context {
         events(settings.event_limit),
         store_wake(strand),
         page_wake(strand),
-        progress(strand) {}
+        progress(strand) {
+    assert(clock);
+  }
 
   protocol::timestamp now() const noexcept { return clock->now(); }
 
   /// Lets the others have a turn.
   auto yield() const { return asio::post(strand, asio::use_awaitable); }
 
-  void report(event_kind kind, std::error_code reason = {}) {
-    events.put(named_event(nullptr, event_record(kind, reason)));
+  /// An event of the messenger, or of one peer.
+  void report(event_kind kind, std::error_code reason = {}, const peer_name* of = nullptr) {
+    std::shared_ptr<const peer_name> name;
+    if (of != nullptr) name = of->shared_from_this();
+    events.put(named_event(std::move(name), event_record(kind, reason)));
   }
 
   /// Has the clock's wait end by `at`.

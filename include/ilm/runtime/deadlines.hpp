@@ -2,6 +2,7 @@
 
 #include <ilm/protocol/time.hpp>
 
+#include <cassert>
 #include <cstdint>
 #include <map>
 #include <utility>
@@ -25,11 +26,13 @@ class deadlines {
     p.armed = at;
     p.armed_as = ++count_;
     entries_.emplace(std::pair(at, count_), &p);
+    assert(invariants_hold());
   }
 
   /// A peer whose time has come, or null.
   Peer* take_due(protocol::timestamp now) {
     if (earliest() > now) return nullptr;
+    assert(invariants_hold());
     Peer* p = entries_.begin()->second;
     entries_.erase(entries_.begin());
     p->armed = protocol::never;
@@ -37,6 +40,13 @@ class deadlines {
   }
 
  private:
+  /// The first entry is the one that its peer has.
+  bool invariants_hold() const noexcept {
+    if (entries_.empty()) return true;
+    const auto& [key, p] = *entries_.begin();
+    return entries_.size() <= count_ && key == std::pair(p->armed, p->armed_as);
+  }
+
   std::map<std::pair<protocol::timestamp, std::uint64_t>, Peer*> entries_;
   std::uint64_t count_ = 0;
 };

@@ -5,6 +5,7 @@
 #include <ilm/runtime/dispatcher.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -62,6 +63,7 @@ class delivery_driver {
         continue;
       }
       std::exception_ptr failed;
+      assert(!p.delivering);
       p.delivering = true;
       try {
         std::optional<asio::awaitable<void>> running = port_->deliver(*p.name, *next);
@@ -88,6 +90,7 @@ class delivery_driver {
   }
 
   void handle_ended(peer& p, const std::exception_ptr& failed, protocol::timestamp now) {
+    assert(!p.delivering && !context_.life.ended());
     if (!failed) {
       ++p.consumed;
       p.core.handle_consumed(now);

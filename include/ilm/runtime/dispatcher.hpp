@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -19,9 +20,11 @@ namespace ilm::runtime {
 /// Drains the outputs of a peer's core after every input, and wakes the drivers concerned.
 class dispatcher {
  public:
-  dispatcher(context& c, peers& all) : context_(c), peers_(all) {}
+  dispatcher(context& c, peers& all, const peer_name& local)
+      : context_(c), peers_(all), local_(local) {}
 
   void service(peer& p) {
+    assert(p.name->state == &p);
     protocol::timestamp now = context_.now();
     report_events(p);
     complete_connected(p);
@@ -37,6 +40,7 @@ class dispatcher {
     arm(p, now);
     publish(p, now);
     if (context_.life.shutting_down()) context_.progress.notify();
+    assert(p.invariants_hold() && invariants_hold());
   }
 
   /// Lets the frames go that wait for more messages.
@@ -71,6 +75,7 @@ class dispatcher {
   // Waiting callers.
 
   void wait_delivered(std::unique_ptr<delivered_request> r) {
+    assert(r && r->done && !context_.life.opening());
     peer_name* name = r->find_name();
     peer* p = name != nullptr ? name->state : nullptr;
     if (p == nullptr || r->sequence == 0 || r->sequence >= p->core.stored().outbox_next) {
@@ -82,7 +87,14 @@ class dispatcher {
   }
 
   void wait_connected(std::unique_ptr<connected_request> r) {
+    assert(r && r->done && !context_.life.ended());
     peer_name* name = r->find_name();
+    if (name == &local_) return r->done(error::send_to_self);
+    try {
+      r->check_name();
+    } catch (...) {
+      return r->done(code_of(std::current_exception()));
+    }
     bool open = name != nullptr && name->state != nullptr &&
                 name->state->core.state() == protocol::phase::established;
     if (open) return r->done({});
@@ -122,6 +134,11 @@ class dispatcher {
   }
 
  private:
+  /// A core asks for one page a purpose at a time.
+  bool invariants_hold() const noexcept {
+    return pages_.size() <= protocol::page_purposes * peers_.size();
+  }
+
   void complete_receipts(peer& p) {
     std::uint64_t delivered = p.core.delivered_by_peer();
     p.ages.erase_to(delivered);
@@ -180,6 +197,7 @@ class dispatcher {
 
   context& context_;
   peers& peers_;
+  const peer_name& local_;
   std::vector<std::pair<peer*, protocol::page_request>> pages_;
   std::vector<std::pair<std::shared_ptr<const peer_name>, std::unique_ptr<connected_request>>>
       connecting_;

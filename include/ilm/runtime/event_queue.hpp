@@ -21,7 +21,7 @@ class event_queue {
  public:
   using handler = detail::completion<std::error_code, named_event>;
 
-  explicit event_queue(std::size_t limit) : limit_(limit) {}
+  explicit event_queue(std::size_t limit) : limit_(limit) { assert(limit_ > 0); }
 
   void put(named_event e) {
     if (!readers_.empty()) {
@@ -40,6 +40,7 @@ class event_queue {
   }
 
   void read(std::uint64_t id, handler reader) {
+    assert(reader);
     if (lost_unread_ > 0) {
       event_record r(event_kind::events_lost);
       r.outbound.last = std::exchange(lost_unread_, 0);
@@ -69,6 +70,7 @@ class event_queue {
   void close(std::error_code reason) {
     closed_ = true;
     for (auto& [id, reader] : std::exchange(readers_, {})) reader(reason, {});
+    assert(invariants_hold());
   }
 
   /// Destroys the readers.
@@ -89,7 +91,9 @@ class event_queue {
   }
 
   bool invariants_hold() const noexcept {
-    return events_.size() <= limit_ && (events_.empty() || readers_.empty());
+    return events_.size() <= limit_ && (events_.empty() || readers_.empty()) &&
+           (lost_unread_ == 0 || readers_.empty()) && lost_unread_ <= lost_ &&
+           (!closed_ || readers_.empty());
   }
 
   std::size_t limit_;

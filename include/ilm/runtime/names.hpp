@@ -84,12 +84,13 @@ class name_table {
   /// The name of `id`, made if need be. Throws the codec's exception, or error::invalid_peer_id.
   peer_name& add(const PeerId& id) {
     if (peer_name* known = find(id)) return *known;
-    bytes encoded = encode(id);
-    if (encoded.empty() || encoded.size() > maximum_id_size) {
-      throw std::system_error(error::invalid_peer_id);
-    }
-    auto made = std::make_shared<typed_name<PeerId>>(id, std::move(encoded));
+    auto made = std::make_shared<typed_name<PeerId>>(id, encode_valid(id));
     return *names_.emplace(id, std::move(made)).first->second;
+  }
+
+  /// Throws as `add` does, but adds nothing.
+  void check(const PeerId& id) const {
+    if (find(id) == nullptr) static_cast<void>(encode_valid(id));
   }
 
   /// A name for an event: the table does not grow by it.
@@ -99,6 +100,14 @@ class name_table {
   }
 
  private:
+  static bytes encode_valid(const PeerId& id) {
+    bytes encoded = encode(id);
+    if (encoded.empty() || encoded.size() > maximum_id_size) {
+      throw std::system_error(error::invalid_peer_id);
+    }
+    return encoded;
+  }
+
   std::map<PeerId, std::shared_ptr<peer_name>> names_;
   peer_name* local_;
 };

@@ -6,6 +6,7 @@
 #include <ilm/runtime/part.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -28,6 +29,7 @@ class network_driver final : network_sink {
         dispatcher_(d),
         local_(local),
         reliable_(port->reliable()),
+        maximum_frame_size_(port->maximum_frame_size()),
         port_(std::move(port)) {}
 
   void start(owner keep) {
@@ -92,6 +94,7 @@ class network_driver final : network_sink {
   }
 
   bool handle_report(const network_report& r) override {
+    assert(reports_ < reports_before_yield);
     if (!context_.life.ended()) handle(r);
     return !context_.life.ended() && ++reports_ < reports_before_yield;
   }
@@ -105,7 +108,8 @@ class network_driver final : network_sink {
       return context_.events.put(named_event(std::move(name), problem));
     }
     if (r.kind == type::unusable) return context_.report(event_kind::frame_rejected, r.error);
-    if (r.peer == &local_ || (r.kind == type::down && r.peer->state == nullptr)) return;
+    if (r.peer == &local_ || (r.kind == type::down && !is_met(r.peer))) return;
+    assert(r.peer != nullptr && !context_.life.opening());
     peer& p = peers_.of(*r.peer);
     switch (r.kind) {
       case type::up:
@@ -127,6 +131,8 @@ class network_driver final : network_sink {
     dispatcher_.service(p);
   }
 
+  static bool is_met(const peer_name* name) { return name != nullptr && name->state != nullptr; }
+
   asio::awaitable<void> write_loop(owner, peer& p) {
     std::size_t usual = 0;
     while (!context_.life.ended()) {
@@ -139,8 +145,10 @@ class network_driver final : network_sink {
         co_await p.write.wait();
         continue;
       }
+      assert(!frame.empty() && frame.size() <= maximum_frame_size_);
       usual = frame.size();
       ++p.frames_sent;
+      assert(!p.writing);
       p.writing = true;
       dispatcher_.arm(p);
       bool failed = false;
@@ -168,6 +176,7 @@ class network_driver final : network_sink {
   dispatcher& dispatcher_;
   const peer_name& local_;
   bool reliable_;
+  std::size_t maximum_frame_size_;
   part<network_port> port_;
   asio::cancellation_signal stop_receiving_;
   unsigned reports_ = 0;  ///< since others had a turn

@@ -15,10 +15,10 @@ namespace ilm::runtime {
 class oldest_age {
  public:
   void add(std::uint64_t last, protocol::timestamp now) {
-    assert(marks_.empty() || last > marks_.back().last);
+    assert(marks_.empty() || (last > marks_.back().last && now >= marks_.back().since));
     if (marks_.size() == most_age_marks) merge();
     marks_.push_back(mark{last, now});
-    assert(marks_.size() <= most_age_marks);
+    assert(invariants_hold());
   }
   void erase_to(std::uint64_t sequence) {
     while (!marks_.empty() && marks_.front().last <= sequence) marks_.pop_front();
@@ -32,6 +32,12 @@ class oldest_age {
     std::uint64_t last;
     protocol::timestamp since;
   };
+
+  bool invariants_hold() const noexcept {
+    if (marks_.empty()) return true;
+    return marks_.size() <= most_age_marks && marks_.front().last <= marks_.back().last &&
+           marks_.front().since <= marks_.back().since;
+  }
 
   void merge() {
     std::deque<mark> merged;

@@ -24,6 +24,7 @@ class part {
     use(const use&) = delete;
     use& operator=(const use&) = delete;
     ~use() {
+      assert(owner_.users_ > 0);
       --owner_.users_;
       owner_.destroy_unused();
     }

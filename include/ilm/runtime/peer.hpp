@@ -25,6 +25,13 @@ struct peer {
         write(strand),
         deliver(strand) {}
 
+  bool invariants_hold() const noexcept {
+    if (published == nullptr || delivered_at_open > core.delivered_by_peer()) return false;
+    if (armed != protocol::never && armed_as == 0) return false;
+    return receipts.empty() || (receipts.begin()->first > core.delivered_by_peer() &&
+                                receipts.rbegin()->first < core.stored().outbox_next);
+  }
+
   std::shared_ptr<const peer_name> name;
   protocol::association core;
   std::multimap<std::uint64_t, std::unique_ptr<delivered_request>> receipts;

@@ -30,17 +30,23 @@ class peers {
         common_(std::move(common)),
         random_(random),
         board_(board),
-        added_(std::move(added)) {}
+        added_(std::move(added)) {
+    assert(added_);
+  }
 
   /// The incarnation of this side for a peer that was never met.
-  void set_incarnation(const incarnation& local) noexcept { stranger_.local = local; }
+  void set_incarnation(const incarnation& local) noexcept {
+    assert(local && table_.empty());
+    stranger_.local = local;
+  }
   incarnation create_incarnation() noexcept { return random_.create_incarnation(); }
 
   /// The peer, made if need be.
   peer& of(peer_name& name) { return name.state != nullptr ? *name.state : add(name, stranger_); }
+  std::size_t size() const noexcept { return table_.size(); }
 
   peer& add(peer_name& name, const cursors& stored) {
-    assert(name.state == nullptr && stranger_.local);
+    assert(name.state == nullptr && stranger_.local && stored.consistent());
     protocol::association_setup setup = common_;
     setup.peer_id = name.encoded();
     setup.seed = random_.next();

@@ -29,6 +29,8 @@ struct opened_store {
   std::vector<std::pair<peer_name*, cursors>> peers;
   /// One for each peer whose stored id has no name.
   std::vector<std::error_code> unusable;
+  /// The peer whose state contradicts itself, once a check has found one.
+  const peer_name* contradictory = nullptr;
 };
 
 /// A backend. It gathers one batch, which lives until `clear`.
@@ -67,7 +69,7 @@ struct network_report {
       : kind(k), peer(p), frame(b), error(e) {}
 
   type kind;
-  peer_name* peer;
+  peer_name* peer;  ///< null for `unusable`, and for a `down` of a peer that never came
   std::span<const std::byte> frame;
   std::error_code error;
 };

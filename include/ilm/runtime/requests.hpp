@@ -21,6 +21,8 @@ class peer_request {
   virtual peer_name* find_name() const = 0;
   /// Throws if the id cannot be one.
   virtual peer_name& add_name() const = 0;
+  /// Throws as `add_name` does, but adds nothing.
+  virtual void check_name() const = 0;
   /// The peer's name for an event, whether it is known or not.
   virtual std::shared_ptr<peer_name> mention_name() const = 0;
 };
@@ -81,6 +83,7 @@ class addressed final : public Request {
 
   peer_name* find_name() const override { return names_->find(peer_); }
   peer_name& add_name() const override { return names_->add(peer_); }
+  void check_name() const override { names_->check(peer_); }
   std::shared_ptr<peer_name> mention_name() const override { return names_->mention(peer_); }
 
  private:

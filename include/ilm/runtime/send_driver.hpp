@@ -46,12 +46,14 @@ class send_driver {
       std::unique_ptr<send_request> r = table_.take(result->id);
       context_.sends.handle_ended(r->contents.size());
       if (!result->error) {
+        assert(result->sequence > last);
         ++p.accepted;
         last = result->sequence;
       }
       r->done(result->error, result->sequence);
     }
     if (last != 0) p.ages.add(last, now);
+    assert(invariants_hold());
   }
 
   /// Whether a core has a send whose end is open.
@@ -69,7 +71,13 @@ class send_driver {
   }
 
  private:
+  /// A core has each send that is bounded as one.
+  bool invariants_hold() const noexcept {
+    return context_.life.ended() || table_.size() == context_.sends.messages();
+  }
+
   void accept(std::unique_ptr<send_request> r) {
+    assert(r && r->done);
     r->name = r->find_name();
     const lifecycle& life = context_.life;
     if (!life.accepts_sends()) {
@@ -90,6 +98,7 @@ class send_driver {
   }
 
   void pass_on(std::unique_ptr<send_request> r) {
+    assert(!context_.life.opening());
     peer* p = nullptr;
     try {
       p = &peers_.of(r->name != nullptr ? *r->name : r->add_name());
@@ -101,6 +110,7 @@ class send_driver {
     }
     context_.sends.handle_accepted(r->contents.size());
     table_.add(std::move(r));
+    assert(invariants_hold());
     context_.scheduler.handle_send();
     peers_.list_changed(*p);
     context_.store_wake.notify();

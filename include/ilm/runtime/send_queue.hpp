@@ -24,7 +24,10 @@ class send_queue {
 
   /// Whether a send may go on now; none overtakes those that wait.
   bool has_room(std::size_t bytes) const noexcept { return waiting_.empty() && fits(bytes); }
-  void push(request r) { waiting_.push_back(std::move(r)); }
+  void push(request r) {
+    assert(r);
+    waiting_.push_back(std::move(r));
+  }
 
   /// The next send that waited and may go on now; null if none may.
   request pop() {
@@ -35,6 +38,7 @@ class send_queue {
   }
 
   void handle_accepted(std::size_t bytes) noexcept {
+    assert(fits(bytes));
     ++messages_;
     bytes_ += bytes;
     assert(invariants_hold());

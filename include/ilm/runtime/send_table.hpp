@@ -55,6 +55,7 @@ class send_table {
   }
 
   bool empty() const noexcept { return count_ == 0; }
+  std::size_t size() const noexcept { return count_; }
 
  private:
   /// The oldest send is open, or there is none.

@@ -149,7 +149,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
         executor_(context_.strand),
         peers_(context_.settings, executor_, complete(std::move(setup), parts), random_,
                context_.board, [this](peer& p) { start(p); }),
-        dispatcher_(context_, peers_),
+        dispatcher_(context_, peers_, *parts.local),
         sends_(context_, peers_, dispatcher_, *parts.local,
                maximum_message(*parts.network, context_.settings)),
         store_(context_, peers_, dispatcher_, sends_, std::move(parts.store),

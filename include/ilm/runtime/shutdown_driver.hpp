@@ -9,6 +9,7 @@
 #include <ilm/runtime/store_driver.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <functional>
 #include <memory>
 #include <system_error>
@@ -34,9 +35,12 @@ class shutdown_driver {
         store_(store),
         network_(network),
         delivery_(delivery),
-        finished_(std::move(finished)) {}
+        finished_(std::move(finished)) {
+    assert(finished_);
+  }
 
   void start(protocol::duration timeout, handler done, owner keep) {
+    assert(done);
     lifecycle& life = context_.life;
     if (life.ended()) return done(life.shutdown_error(), report_);
     waiting_.push_back(std::move(done));
@@ -118,6 +122,7 @@ class shutdown_driver {
   }
 
   void finish() {
+    assert(context_.life.ended() && report_.peers.empty());
     for (const auto& [name, p] : peers_) {
       shutdown_counts counts;
       counts.delivered = p->core.delivered_by_peer() - p->delivered_at_open;

@@ -4,6 +4,7 @@
 #include <ilm/runtime/named.hpp>
 #include <ilm/statistics.hpp>
 
+#include <cassert>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -24,8 +25,10 @@ class statistics_board {
 
   /// The entry stays where it is.
   entry& add(std::shared_ptr<const peer_name> peer) {
+    assert(peer);
     std::lock_guard lock(mutex_);
     entry& e = entries_[peer.get()];
+    assert(!e.peer);
     e.peer = std::move(peer);
     return e;
   }
@@ -33,6 +36,7 @@ class statistics_board {
   /// Figures of a peer and of the sends that wait.
   void publish(entry& e, const peer_figures& figures, protocol::timestamp oldest,
                const messenger_totals& totals) {
+    assert(e.peer);
     std::lock_guard lock(mutex_);
     e.figures = figures;
     e.oldest = oldest;

@@ -3,6 +3,7 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/page_check.hpp>
 #include <ilm/runtime/part.hpp>
 #include <ilm/runtime/send_driver.hpp>
 
@@ -13,6 +14,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
+#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -33,7 +36,9 @@ class store_driver {
         dispatcher_(d),
         sends_(sends),
         port_(std::move(port)),
-        opened_(std::move(opened)) {}
+        opened_(std::move(opened)) {
+    assert(opened_);
+  }
 
   void start(owner keep) {
     asio::co_spawn(context_.strand, open_loop(std::move(keep)),
@@ -55,6 +60,7 @@ class store_driver {
 
   void handle_time(protocol::timestamp now) {
     if (context_.scheduler.handle_time(now) || retry_at_ <= now) context_.store_wake.notify();
+    assert(invariants_hold());
   }
   protocol::timestamp deadline() const noexcept {
     return std::min(retry_at_, context_.scheduler.deadline());
@@ -68,6 +74,14 @@ class store_driver {
   }
 
  private:
+  /// The batch with the store, and a wait to open it again, have their time.
+  bool invariants_hold() const noexcept {
+    bool retries = retry_at_ != protocol::never;
+    return in_commit_.empty() != context_.scheduler.committing() &&
+           in_commit_.size() <= peers_.size() &&
+           (!retries || context_.life.opening() || context_.life.ended());
+  }
+
   /// Opens the store, again and again where that fails, and then starts the commits.
   asio::awaitable<void> open_loop(owner keep) {
     protocol::duration wait = context_.settings.minimum_store_retry;
@@ -81,7 +95,7 @@ class store_driver {
         } catch (...) {
           failed = std::current_exception();
         }
-        if (!failed && !found.local) failed = co_await create_incarnation(found);
+        if (!failed) failed = co_await accept_or_close(found);
       }
       if (context_.life.ended()) co_return;
       if (!failed) {
@@ -90,7 +104,7 @@ class store_driver {
         co_return asio::co_spawn(context_.strand, commit_loop(std::move(keep)), asio::detached);
       }
       bool last = context_.life.current() == lifecycle::state::giving_up;
-      handle_open_failed(code_of(failed));
+      handle_open_failed(code_of(failed), found.contradictory);
       if (last) co_return;
       retry_at_ = protocol::after(context_.now(), wait);
       context_.wake_by(retry_at_);
@@ -102,7 +116,36 @@ class store_driver {
     }
   }
 
-  /// Gives a new store its incarnation; closes it again if it does not take it.
+  /// Checks the contents of an open store, and gives a new one its incarnation; closes it again if
+  /// that fails.
+  asio::awaitable<std::exception_ptr> accept_or_close(opened_store& found) {
+    part<store_port>::use store(port_);
+    std::exception_ptr failed;
+    if (contradicts_itself(found)) {
+      failed = std::make_exception_ptr(std::system_error(error::store_corrupt));
+    } else if (!found.local) {
+      failed = co_await create_incarnation(found);
+    }
+    if (!failed) co_return failed;
+    try {
+      co_await store->close();
+    } catch (...) {
+      // The caller has to hear of the failure to open, not of this one.
+    }
+    co_return failed;
+  }
+
+  /// Whether a peer comes twice, or with cursors that cannot be its own, or a new store has peers.
+  static bool contradicts_itself(opened_store& found) {
+    std::set<const peer_name*> seen;
+    for (const auto& [name, stored] : found.peers) {
+      if (seen.insert(name).second && stored.consistent()) continue;
+      found.contradictory = name;
+      return true;
+    }
+    return !found.local && !(found.peers.empty() && found.unusable.empty());
+  }
+
   asio::awaitable<std::exception_ptr> create_incarnation(opened_store& found) {
     part<store_port>::use store(port_);
     std::exception_ptr failed;
@@ -115,12 +158,6 @@ class store_driver {
       failed = std::current_exception();
     }
     store->clear();
-    if (!failed) co_return failed;
-    try {
-      co_await store->close();
-    } catch (...) {
-      // The caller has to hear of the failure to store, not of this one.
-    }
     co_return failed;
   }
 
@@ -141,9 +178,10 @@ class store_driver {
     opened_();
   }
 
-  void handle_open_failed(std::error_code reason) {
+  /// `of`: the peer whose stored state is at fault, if one is.
+  void handle_open_failed(std::error_code reason, const peer_name* of) {
     if (context_.life.handle_open_failed(reason)) {
-      context_.report(event_kind::store_failed, reason);
+      context_.report(event_kind::store_failed, reason, of);
     }
     context_.sends.fail_all(reason);
     context_.progress.notify();
@@ -202,6 +240,7 @@ class store_driver {
     peers_.drain_changed([&](peer& p) {
       std::optional<protocol::store_change> change = p.core.poll_change(now);
       if (!change) return;
+      assert(change->next.consistent());
       store->append(*p.name, change->next, std::move(change->outbox), std::move(change->inbox));
       in_commit_.push_back(&p);
     });
@@ -211,6 +250,7 @@ class store_driver {
   void begin_commit(const owner& keep) {
     assert(!in_commit_.empty());
     context_.scheduler.handle_commit_started();
+    assert(invariants_hold());
     if (!context_.scheduler.has_unflushed()) return;
     // Do not delay coalesced frames behind a slow commit.
     asio::post(context_.strand, [this, keep] {
@@ -237,6 +277,7 @@ class store_driver {
       unsent = std::max(unsent, p->core.unsent_bytes());
     }
     in_commit_.clear();
+    assert(invariants_hold());
     if (context_.scheduler.flush_due(unsent)) dispatcher_.flush();
   }
 
@@ -279,7 +320,9 @@ class store_driver {
     if (failed) {
       p.core.handle_page_failed(request, code_of(failed), context_.now());
     } else {
-      p.core.handle_page(request, page, context_.now());
+      std::span<const stored_message> all(page);
+      std::size_t usable = count_usable(request, p.core.stored(), all);
+      p.core.handle_page(request, all.first(usable), context_.now());
     }
     dispatcher_.service(p);
   }

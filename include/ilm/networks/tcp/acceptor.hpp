@@ -56,7 +56,7 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
   /// Accepts from now on, on `executor`.
   void start(asio::any_io_executor executor, std::shared_ptr<event_source> events,
              std::shared_ptr<session_builder> builder) {
-    assert(!executor_);
+    assert(!executor_ && events && builder);
     executor_ = std::move(executor);
     events_ = std::move(events);
     builder_ = std::move(builder);
@@ -72,7 +72,14 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
  private:
   using acceptor_pointer = std::shared_ptr<acceptor>;
 
+  bool invariants_hold() const noexcept {
+    return unauthenticated_ <= configuration_->options.maximum_unauthenticated &&
+           executor_.has_value() == (events_ != nullptr) &&
+           executor_.has_value() == (builder_ != nullptr);
+  }
+
   void spawn_accept_loop() {
+    assert(socket_.is_open() && invariants_hold());
     asio::co_spawn(*executor_, accept_connections(shared_from_this()), asio::detached);
   }
 
@@ -100,6 +107,7 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
     auto c = std::make_shared<connection>(std::move(accepted), false);
     c->prepare();
     ++unauthenticated_;
+    assert(invariants_hold());
     asio::co_spawn(*executor_, authenticate(shared_from_this(), std::move(c)), asio::detached);
   }
 
@@ -116,6 +124,7 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
     }
     assert(self->unauthenticated_ > 0);
     --self->unauthenticated_;
+    assert(self->invariants_hold());
   }
 
   std::shared_ptr<const configuration> configuration_;

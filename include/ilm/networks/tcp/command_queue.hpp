@@ -3,12 +3,14 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/error.hpp>
 #include <ilm/networks/tcp/address.hpp>
+#include <ilm/networks/tcp/configuration.hpp>
 #include <ilm/networks/tcp/interface.hpp>
-#include <ilm/networks/tcp/limits.hpp>
 
 #include <atomic>
+#include <cassert>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -33,12 +35,13 @@ struct command {
 /// after it is gone, when they are dropped.
 class command_queue final : public encoded_control {
  public:
-  explicit command_queue(byte_string local_id) : local_id_(std::move(local_id)) {}
+  explicit command_queue(std::shared_ptr<const configuration> c) : configuration_(std::move(c)) {}
 
   void add_peer(byte_string id, std::string_view text) override {
     address where = parse_destination(text);
-    if (id == local_id_) throw std::system_error(tcp_error::own_id);
-    if (!has_id_size(id)) throw std::system_error(error::invalid_peer_id);
+    if (id == configuration_->local_id) throw std::system_error(tcp_error::own_id);
+    // An id that decodes to none would end `receive` when it is reported.
+    if (!configuration_->is_valid_id(id)) throw std::system_error(error::invalid_peer_id);
     push(command(command::type::add, std::move(id), std::move(where)));
   }
   void remove_peer(byte_string id) override { push(command(command::type::remove, std::move(id))); }
@@ -53,9 +56,11 @@ class command_queue final : public encoded_control {
   /// are not announced.
   void open(asio::any_io_executor executor, std::function<void()> available) {
     std::lock_guard lock(mutex_);
+    assert(available && !executor_);
     if (closed_) return;
     executor_ = std::move(executor);
     available_ = std::move(available);
+    assert(invariants_hold());
   }
 
   std::vector<command> take() {
@@ -70,17 +75,24 @@ class command_queue final : public encoded_control {
     executor_.reset();
     available_ = {};
     commands_.clear();
+    assert(invariants_hold());
   }
 
  private:
+  bool invariants_hold() const noexcept {
+    return executor_.has_value() == static_cast<bool>(available_) &&
+           (!closed_ || (commands_.empty() && !executor_));
+  }
+
   void push(command c) {
     std::lock_guard lock(mutex_);
+    assert(invariants_hold());
     if (closed_) return;
     commands_.push_back(std::move(c));
     if (executor_ && commands_.size() == 1) asio::post(*executor_, available_);
   }
 
-  const byte_string local_id_;
+  const std::shared_ptr<const configuration> configuration_;
   std::atomic<std::uint16_t> port_{0};
   std::mutex mutex_;
   std::vector<command> commands_;

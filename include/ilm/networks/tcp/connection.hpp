@@ -64,6 +64,7 @@ class connection : public std::enable_shared_from_this<connection> {
       if (cancelled || !self || !self->deadline_set_ || !self->open_) return;
       self->timed_out_ = true;
       self->close();
+      assert(self->invariants_hold());
     });
   }
 
@@ -95,6 +96,7 @@ class connection : public std::enable_shared_from_this<connection> {
     if (failed) co_return handshake_error(failed);
     if (header.type != message_type::refusal) co_return failed;
     refused_ = true;
+    assert(invariants_hold());
     co_return read_refusal(byte_view(message).subspan(header_size));
   }
 
@@ -113,6 +115,8 @@ class connection : public std::enable_shared_from_this<connection> {
   }
 
  private:
+  bool invariants_hold() const noexcept { return !timed_out_ || (!open_ && deadline_set_); }
+
   /// An error of the socket, as the handshake reports it.
   std::error_code handshake_error(std::error_code failed) const {
     if (timed_out_) return tcp_error::handshake_timeout;

@@ -51,7 +51,7 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
         builder_(std::move(builder)) {}
 
   void add_peer(const byte_string& id, address where) {
-    assert(where.port != 0);
+    assert(where.port != 0 && !closed_);
     contact_pointer& place = contacts_[id];
     bool is_new = place == nullptr;
     if (is_new) place = std::make_shared<contact>(id, executor_);
@@ -121,6 +121,7 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     std::uniform_int_distribution<tcp_options::duration::rep> drawn(c.delay.count() / 2,
                                                                     c.delay.count());
     c.dial_at = clock::now() + to_ticks(tcp_options::duration(drawn(jitter_)));
+    assert(o.minimum_reconnect_delay <= c.delay && c.delay <= o.maximum_reconnect_delay);
   }
 
   static asio::awaitable<void> dial_repeatedly(std::shared_ptr<dialer> self, contact_pointer c) {
@@ -165,6 +166,7 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
   }
 
   asio::awaitable<std::error_code> dial(contact& c, endpoint to) {
+    assert(!c.attempt);
     auto attempt = std::make_shared<connection>(asio::ip::tcp::socket(executor_), true);
     c.attempt = attempt;
     attempt->set_deadline(configuration_->options.handshake_timeout);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +17,7 @@ namespace ilm::detail::tcp {
 inline constexpr std::size_t frame_prefix_size = 4;
 
 inline std::array<std::byte, frame_prefix_size> frame_prefix(std::size_t size) noexcept {
+  assert(size <= frame_size_limit);
   std::array<std::byte, frame_prefix_size> prefix{};
   for (std::size_t i = 0; i < prefix.size(); ++i) {
     prefix[i] = static_cast<std::byte>(size >> (8 * (prefix.size() - 1 - i)));
@@ -31,6 +33,7 @@ class frame_splitter {
 
   /// Where the next bytes go; never empty.
   std::span<std::byte> space() {
+    assert(!too_large_ && invariants_hold());
     if (!partial_) return std::span(buffer_).subspan(end_);
     // A length alone must not make this side set memory aside: it grows with the bytes that arrive.
     if (frame_filled_ == frame_.size()) {
@@ -39,7 +42,10 @@ class frame_splitter {
     return std::span(frame_).subspan(frame_filled_);
   }
 
-  void filled(std::size_t size) noexcept { (partial_ ? frame_filled_ : end_) += size; }
+  void filled(std::size_t size) noexcept {
+    (partial_ ? frame_filled_ : end_) += size;
+    assert(invariants_hold());
+  }
 
   /// The next whole frame; an empty one keeps the connection alive.
   bool poll(std::vector<std::byte>& frame) {
@@ -75,6 +81,12 @@ class frame_splitter {
   bool too_large() const noexcept { return too_large_; }
 
  private:
+  bool invariants_hold() const noexcept {
+    if (begin_ > end_ || end_ > buffer_.size()) return false;
+    return !partial_ || (begin_ == end_ && frame_filled_ <= frame_.size() &&
+                         frame_.size() <= frame_size_ && frame_size_ <= maximum_);
+  }
+
   void compact() noexcept {
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
     end_ -= std::exchange(begin_, 0);

@@ -36,6 +36,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -175,12 +176,15 @@ class handshake {
       : dialed_(dialed), mine_(std::move(mine)), prove_(prove) {}
 
   byte_string begin() {
+    assert(state_ == state::hello && my_hello_.empty());
     if (!dialed_) return {};
     return my_hello_ = mine_.encode();
   }
 
   /// A message but for a refusal, which the caller sees to.
   std::error_code handle(message_type type, byte_view message, byte_string& out) {
+    assert(message.size() >= header_size);
+    assert(invariants_hold());
     if (type == message_type::hello && state_ == state::hello) return handle_hello(message, out);
     if (type == message_type::proof && state_ == state::proof) {
       return handle_proof(message.subspan(header_size), out);
@@ -194,10 +198,19 @@ class handshake {
   const hello& theirs() const noexcept { return theirs_; }
 
   /// Whether this side decides which connection lives.
-  bool leads() const { return std::ranges::lexicographical_compare(mine_.sender, theirs_.sender); }
+  bool leads() const {
+    assert(proven());
+    return std::ranges::lexicographical_compare(mine_.sender, theirs_.sender);
+  }
 
  private:
   enum class state : std::uint8_t { hello, proof, proven };
+
+  /// A dialer begins with its hello; the acceptor's answers the dialer's.
+  bool invariants_hold() const noexcept {
+    bool heard = state_ != state::hello;
+    return their_hello_.empty() != heard && my_hello_.empty() != (dialed_ || heard);
+  }
 
   std::error_code handle_hello(byte_view message, byte_string& out) {
     if (!theirs_.decode(message.subspan(header_size))) return tcp_error::malformed_handshake;

@@ -25,7 +25,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
  public:
   node(const asio::any_io_executor& executor, std::shared_ptr<const configuration> c)
       : configuration_(std::move(c)),
-        commands_(std::make_shared<command_queue>(configuration_->local_id)),
+        commands_(std::make_shared<command_queue>(configuration_)),
         control_(commands_),
         acceptor_(std::make_shared<acceptor>(executor, configuration_)) {}
 
@@ -121,6 +121,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
   }
 
   void run_commands() {
+    assert(running_);
     for (command& c : commands_->take()) {
       if (closed_) return;
       switch (c.kind) {

@@ -30,15 +30,15 @@ class pending_events {
 
   void begin_session() {
     assert(!in_session_);
-    in_session_ = true;
     events_.emplace_back(type::up);
+    in_session_ = true;
     check_invariants();
   }
 
   void add_frame(byte_string frame) {
     assert(in_session_);
-    bytes_ += frame.size() + frame_overhead;
     events_.emplace_back(type::frame, std::move(frame));
+    bytes_ += events_.back().cost();
     check_invariants();
   }
 

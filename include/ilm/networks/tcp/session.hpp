@@ -44,22 +44,24 @@ class session {
   bool announced() const noexcept { return pending_ != nullptr && pending_->announced(); }
 
   void begin(const byte_string& peer) {
-    assert(!pending_);
+    assert(!pending_ && !closed_ && is_open());
     connection_->clear_deadline();
     began_at_ = heard_at_ = sent_at_ = clock::now();
     pending_ = events_->begin_session(peer);
+    assert(invariants_hold());
   }
 
   void close() {
-    if (!is_open()) return;
+    if (std::exchange(closed_, true)) return;
     connection_->close();
     if (pending_) events_->end_session(pending_);
     for (async_condition* e : {&output_ready_, &room_to_send_, &tick_}) e->notify_all();
+    assert(invariants_hold());
   }
 
   /// Writes at once as much as the socket takes, and queues the rest.
   std::error_code send(byte_view head, byte_string body = {}) {
-    assert(is_open());
+    assert(is_open() && !head.empty());
     std::size_t written = 0;
     if (output_.empty()) {
       std::array<asio::const_buffer, 2> parts{asio::buffer(head.data(), head.size()),
@@ -109,6 +111,7 @@ class session {
         heard_at_ = clock::now();
         splitter.filled(size);
         take_frames(splitter);
+        assert(invariants_hold());
         if (splitter.too_large()) failed = tcp_error::frame_too_large;
       }
     } catch (const std::bad_alloc&) {
@@ -157,6 +160,12 @@ class session {
   }
 
  private:
+  bool invariants_hold() const noexcept {
+    if (closed_) return !is_open() && !announced();
+    return pending_ == nullptr ||
+           (pending_->in_session() && began_at_ <= heard_at_ && began_at_ <= sent_at_);
+  }
+
   void take_frames(frame_splitter& splitter) {
     byte_string frame;
     while (splitter.poll(frame)) {
@@ -177,6 +186,7 @@ class session {
   clock::time_point began_at_{};
   clock::time_point heard_at_{};
   clock::time_point sent_at_{};
+  bool closed_ = false;  ///< by `close`: others may close the connection alone
   bool reading_ = true;  ///< the frames of the peer are wanted
 };
 

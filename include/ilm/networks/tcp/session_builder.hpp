@@ -37,11 +37,13 @@ class session_builder {
       failed = std::make_error_code(std::errc::not_enough_memory);
     }
     if (!failed) connections_.erase(c);
+    assert(failed || peer.has_value());
     co_return failed;
   }
 
   /// Closes a connection after telling the other side why, if it can be told.
   asio::awaitable<void> reject(std::shared_ptr<connection> c, std::error_code why) {
+    assert(why);
     bool cannot_read_refusal = c->refused() || why == tcp_error::not_ilm;
     if (!cannot_read_refusal && c->is_open() && is_reason(why)) {
       co_await c->refuse(static_cast<tcp_error>(why.value()));

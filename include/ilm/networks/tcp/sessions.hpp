@@ -52,7 +52,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
   /// ahead of its frames; if that fails, nothing has changed.
   std::error_code begin(const byte_string& peer, std::shared_ptr<connection> c,
                         const session::instance_id& peer_instance, byte_view first_message) {
-    assert(!closed_ && c->is_open());
+    assert(!closed_ && c->is_open() && !peer.empty());
     auto made = std::make_shared<session>(configuration_, events_, c, peer_instance);
     if (!first_message.empty()) {
       if (std::error_code failed = made->send(first_message)) return failed;
@@ -60,12 +60,14 @@ class sessions : public std::enable_shared_from_this<sessions> {
     std::shared_ptr<session>& place = sessions_[peer];
     if (place) place->close();
     place = made;
-    if (auto observer = observer_.lock()) observer->handle_session_began(peer, *c);
-    made->begin(peer);
-    spawn(peer, made, made->read_frames());
-    spawn(peer, made, made->write_frames());
-    if (configuration_->options.keepalive_interval > tcp_options::duration::zero()) {
-      spawn(peer, made, made->watch());
+    try {
+      if (auto observer = observer_.lock()) observer->handle_session_began(peer, *c);
+      made->begin(peer);
+      spawn_loops(peer, made);
+    } catch (...) {
+      // Out of memory: a session that stays without its loops would never end.
+      end(peer, made, {});
+      throw;
     }
     return {};
   }
@@ -98,6 +100,14 @@ class sessions : public std::enable_shared_from_this<sessions> {
   using sessions_pointer = std::shared_ptr<sessions>;
   using session_pointer = std::shared_ptr<session>;
 
+  void spawn_loops(const byte_string& peer, const session_pointer& s) {
+    spawn(peer, s, s->read_frames());
+    spawn(peer, s, s->write_frames());
+    if (configuration_->options.keepalive_interval > tcp_options::duration::zero()) {
+      spawn(peer, s, s->watch());
+    }
+  }
+
   void spawn(const byte_string& peer, const session_pointer& s,
              asio::awaitable<std::error_code> loop) {
     asio::co_spawn(executor_, run(shared_from_this(), peer, s, std::move(loop)), asio::detached);
@@ -116,6 +126,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
     if (closed_ || at == sessions_.end() || at->second != s) return;
     sessions_.erase(at);
     s->close();
+    assert(!connected(peer));
     if (why.category() == tcp_category()) events_->add_problem(peer, why);
     if (auto observer = observer_.lock()) {
       observer->handle_session_ended(peer, clock::now() - s->began_at());

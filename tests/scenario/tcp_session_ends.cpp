@@ -1,0 +1,104 @@
+#include "support/catch.hpp"
+#include "support/tcp.hpp"
+
+#include <ilm/error.hpp>
+#include <ilm/networks/tcp/sessions.hpp>
+
+#include <new>
+
+using namespace test::tcp;
+using namespace ilm::detail::tcp;
+using ilm::detail::tcp::session;
+
+// The ends of sessions that go wrong inside: `receive` hears of each.
+
+namespace {
+
+struct failing_observer final : session_observer {
+  void handle_session_began(const byte_string&, const connection&) override {
+    if (fails) throw std::bad_alloc();
+  }
+  void handle_session_ended(const byte_string&, ilm::detail::tcp::clock::duration) override {
+    ++ended;
+  }
+
+  bool fails = true;
+  int ended = 0;
+};
+
+/// Sessions with "b", over connections to a socket that nobody reads.
+struct scene {
+  std::shared_ptr<connection> connect() {
+    asio::ip::tcp::socket near(l.context);
+    near.connect(acceptor.local_endpoint());
+    far.push_back(acceptor.accept());
+    auto made = std::make_shared<connection>(std::move(near), true);
+    made->prepare();
+    return made;
+  }
+  std::optional<encoded_event::type> poll() {
+    std::optional<encoded_event> next = events->poll();
+    if (!next) return std::nullopt;
+    return next->kind;
+  }
+
+  loop l;
+  asio::ip::tcp::acceptor acceptor{l.context, {asio::ip::address_v4::loopback(), 0}};
+  std::vector<asio::ip::tcp::socket> far;
+  byte_string b = to_bytes("b");
+  std::shared_ptr<const configuration> settings =
+      std::make_shared<const configuration>(to_bytes("a"), quick(), [](byte_view) { return true; });
+  std::shared_ptr<event_source> events =
+      std::make_shared<event_source>(l.context.get_executor(), settings->options.receive_buffer);
+};
+
+using type = encoded_event::type;
+
+}  // namespace
+
+TEST_CASE("a session whose connection was closed before it reports its end all the same") {
+  scene s;
+  std::shared_ptr<connection> over = s.connect();
+  session made(s.settings, s.events, over, {});
+  made.begin(s.b);
+  REQUIRE(s.poll() == type::up);
+  over->close();
+  made.close();
+  CHECK(s.poll() == type::down);
+  made.close();
+  CHECK_FALSE(s.poll());
+}
+
+TEST_CASE("a session that cannot begin leaves none behind, and the next one begins") {
+  scene s;
+  auto all = std::make_shared<sessions>(s.l.context.get_executor(), s.settings, s.events);
+  auto observer = std::make_shared<failing_observer>();
+  all->observe(observer);
+  CHECK_THROWS_AS(all->begin(s.b, s.connect(), {}, {}), std::bad_alloc);
+  CHECK_FALSE(all->connected(s.b));
+  CHECK(observer->ended == 1);
+  CHECK_FALSE(s.poll());
+
+  observer->fails = false;
+  CHECK_FALSE(all->begin(s.b, s.connect(), {}, {}));
+  CHECK(all->connected(s.b));
+  CHECK(s.poll() == type::up);
+  all->close();
+  s.l.run_for(10ms);
+}
+
+TEST_CASE("an id that the codec would not give back cannot be put into the address book") {
+  loop l;
+  auto network = make_encoded_network(
+      l.context.get_executor(), to_bytes("a"), quick(),
+      [](byte_view id) { return !id.empty() && id.front() == std::byte{'b'}; });
+  CHECK_NOTHROW(network->control()->add_peer(to_bytes("b"), "127.0.0.1:1"));
+  std::error_code refused;
+  try {
+    network->control()->add_peer(to_bytes("c"), "127.0.0.1:1");
+  } catch (const std::system_error& e) {
+    refused = e.code();
+  }
+  CHECK(refused == ilm::error::invalid_peer_id);
+  network->close();
+}
