@@ -109,7 +109,7 @@ TEST_CASE("a failure after a page of the same message is news") {
   CHECK(r.fail(page_purpose::outbox, 3, busy));
 }
 
-TEST_CASE("only damage names a message, in the direction of its box") {
+TEST_CASE("only damage names a message, in the direction of its queue") {
   rig r;
   std::optional<event_record> e = r.fail(page_purpose::outbox, 7, busy);
   REQUIRE(e);
