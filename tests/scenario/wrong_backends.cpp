@@ -18,9 +18,9 @@ using page = std::vector<ilm::stored_message>;
 /// How the results of a backend are changed; none while empty.
 struct changes {
   std::function<void(state&)> opened;
-  std::function<void(ilm::box, page&)> read;
+  std::function<void(ilm::queue, page&)> read;
   std::error_code close_error;
-  bool unlimited = false;  ///< pages are as long as the box
+  bool unlimited = false;  ///< pages are as long as the queue
   int closed = 0;
 };
 
@@ -37,7 +37,7 @@ class changed_backend {
     co_return s;
   }
   asio::awaitable<void> commit(const ilm::batch<std::string>& b) { return inner_.commit(b); }
-  asio::awaitable<page> read(ilm::box which, const std::string& peer, std::uint64_t from,
+  asio::awaitable<page> read(ilm::queue which, const std::string& peer, std::uint64_t from,
                              ilm::page_limit limit) {
     std::size_t all = std::numeric_limits<std::size_t>::max();
     ilm::page_limit wide(all, all);
@@ -107,7 +107,7 @@ struct scene {
     b.send("a", "0");
     b.send("a", "1");
     b.send("a", "2");
-    REQUIRE(w.until([&] { return disk.size(ilm::box::inbox) == 3; }));
+    REQUIRE(w.until([&] { return disk.size(ilm::queue::inbox) == 3; }));
     w.net.disconnect("a", "b");
     for (const std::string& text : numbered(10)) REQUIRE_FALSE(send(text)->error);
   }
@@ -125,7 +125,7 @@ struct scene {
     CHECK(events.size() == 1);
     CHECK(how->closed > 1);
     CHECK(send("no")->error == ilm::error::store_corrupt);
-    CHECK(disk.size(ilm::box::outbox) == 10);
+    CHECK(disk.size(ilm::queue::outbox) == 10);
     how->opened = {};
     w.run_for(3s);
     CHECK(find(ilm::event_kind::store_recovered) != nullptr);
@@ -160,7 +160,7 @@ TEST_CASE("a store whose cursors contradict each other is corrupt, and the event
 
   s.app->check = {};
   s.w.net.connect("a", "b");
-  REQUIRE(s.w.until([&] { return empty(s.b) && s.disk.size(ilm::box::outbox) == 0; }));
+  REQUIRE(s.w.until([&] { return empty(s.b) && s.disk.size(ilm::queue::outbox) == 0; }));
   CHECK(s.b.app().texts() == numbered(10));
   CHECK(s.app->texts() == numbered(3));
 }
@@ -194,12 +194,12 @@ TEST_CASE("a page whose messages have wrong numbers is neither sent nor delivere
   s.fill();
   s.app->check = {};
   SECTION("from its first message on") {
-    s.how->read = [](ilm::box, page& p) {
+    s.how->read = [](ilm::queue, page& p) {
       for (ilm::stored_message& m : p) m.sequence += 5;
     };
   }
   SECTION("from another message on than the one asked for") {
-    s.how->read = [](ilm::box, page& p) {
+    s.how->read = [](ilm::queue, page& p) {
       if (!p.empty()) p.erase(p.begin());
     };
   }
@@ -218,7 +218,7 @@ TEST_CASE("a page whose messages have wrong numbers is neither sent nor delivere
   CHECK(out);
   CHECK(in);
   s.how->read = {};
-  REQUIRE(s.w.until([&] { return empty(s.b) && s.disk.size(ilm::box::outbox) == 0; }));
+  REQUIRE(s.w.until([&] { return empty(s.b) && s.disk.size(ilm::queue::outbox) == 0; }));
   CHECK(s.b.app().texts() == numbered(10));
   CHECK(s.app->texts() == numbered(3));
   CHECK(s.app->taken.front().sequence == 1);

@@ -451,7 +451,7 @@ TEST_CASE("a message that was forgotten is not held against a peer whose store w
   options o;
   o.keepalive_interval = 0ns;
   cursors sent = sender_at(11, 11, 10);
-  association b(o, setup("b", "a", 9, true), taken_of_ten(10));
+  association b(o, setup("b", "a", 9, true), consumed_of_ten(10));
   {
     association a(o, setup("a", "b", 1, true), sent);
     meet(a, b, 1s);
@@ -474,7 +474,7 @@ TEST_CASE("a message that was forgotten is not held against a peer whose store w
 TEST_CASE("an ack that could not be believed yet is asked for once the last message is verified") {
   options o;
   association a(o, setup("a", "b", 2, true), sender_at(5, 21, 4)),
-      b(o, setup("b", "a", 9, true), taken_of_ten(10));
+      b(o, setup("b", "a", 9, true), consumed_of_ten(10));
   meet(a, b, 1s);
   REQUIRE(a.state() == phase::verifying);
   REQUIRE(read_page(a, 10, 1, 1s));
@@ -488,7 +488,7 @@ TEST_CASE("an ack that could not be believed yet is asked for once the last mess
 
 TEST_CASE("a peer that crashed before it stored this side is told again how much was received") {
   options o;
-  association b(o, setup("b", "a", 9, true), taken_of_ten(10));
+  association b(o, setup("b", "a", 9, true), consumed_of_ten(10));
   cursors lost;
   lost.local = other;
   {

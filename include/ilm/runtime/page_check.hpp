@@ -15,7 +15,7 @@ namespace ilm::runtime {
 inline std::size_t count_usable(const protocol::page_request& asked, const cursors& stored,
                                 std::span<const stored_message> page) noexcept {
   auto has_its_sequence = [&](const stored_message& m) {
-    if (asked.source() == box::outbox) return m.sequence == m.index;
+    if (asked.source() == queue::outbox) return m.sequence == m.index;
     // The offset of a former stream is not kept.
     if (m.index < stored.stream_start) return m.sequence != 0;
     return m.sequence == m.index + stored.stream_offset;
