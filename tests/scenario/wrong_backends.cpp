@@ -206,8 +206,8 @@ TEST_CASE("a page whose messages have wrong numbers is neither sent nor delivere
   s.start();
   s.w.net.connect("a", "b");
   s.w.run_for(10s);
-  CHECK(s.b.app().taken.empty());
-  CHECK(s.app->taken.empty());
+  CHECK(s.b.app().consumed.empty());
+  CHECK(s.app->consumed.empty());
   bool out = false, in = false;
   for (const event& e : s.events) {
     if (e.kind != ilm::event_kind::store_failed) continue;
@@ -221,7 +221,7 @@ TEST_CASE("a page whose messages have wrong numbers is neither sent nor delivere
   REQUIRE(s.w.until([&] { return empty(s.b) && s.disk.size(ilm::queue::outbox) == 0; }));
   CHECK(s.b.app().texts() == numbered(10));
   CHECK(s.app->texts() == numbered(3));
-  CHECK(s.app->taken.front().sequence == 1);
+  CHECK(s.app->consumed.front().sequence == 1);
 }
 
 TEST_CASE("a page with more messages than were asked for is cut, and none comes twice") {
@@ -235,7 +235,7 @@ TEST_CASE("a page with more messages than were asked for is cut, and none comes 
   // These are in memory when the page comes, and in the page.
   REQUIRE(s.w.until([&] { return s.a->connected_peers().size() == 1; }));
   REQUIRE(all_stored(store_all(s.w, s.b, "a", {"3", "4", "5"})));
-  REQUIRE(s.w.until([&] { return empty(s.b) && s.app->taken.size() == 6; }));
+  REQUIRE(s.w.until([&] { return empty(s.b) && s.app->consumed.size() == 6; }));
   CHECK(s.app->texts() == numbered(6));
   CHECK(s.b.app().texts() == numbered(10));
 }
