@@ -119,7 +119,7 @@ std::string readable(const std::string& name) {
 }
 
 /// The version of the schema that is read here.
-constexpr std::uint64_t known_version = 2;
+constexpr std::uint64_t known_version = 3;
 
 class reader {
  public:
@@ -208,7 +208,9 @@ class reader {
       if (row(oldest))
         queue.oldest = std::max(0ms, now() - std::chrono::milliseconds(number(oldest, 0)));
     }
-    if (!asked_.fast) queue.bytes = number_of("SELECT total(length(contents))" + all);
+    if (!asked_.fast)
+      queue.bytes =
+          number_of("SELECT total(length(contents) + ifnull(length(attributes), 0))" + all);
     return queue;
   }
 

@@ -149,7 +149,7 @@ class journal {
     peer_record& s = peers_[peer];
     for (const auto& m : which == ilm::queue::outbox ? s.outbox : s.inbox) {
       if (m.index != from + page.size()) continue;
-      bytes += m.contents.size();
+      bytes += m.size();
       if (page.size() == limit.messages || (bytes > limit.bytes && !page.empty())) break;
       page.push_back(m);
     }
@@ -184,6 +184,7 @@ class journal {
           put(out, m.sequence);
           put(out, m.epoch);
           put(out, m.contents.text());
+          put(out, m.attributes.text());
         }
       }
     }
@@ -205,7 +206,9 @@ class journal {
           std::uint64_t index = take_number(in);
           std::uint64_t sequence = take_number(in);
           std::uint64_t epoch = take_number(in);
-          to->emplace_back(index, sequence, epoch, ilm::bytes(take_text(in)));
+          ilm::bytes contents(take_text(in));
+          ilm::bytes attributes(take_text(in));
+          to->emplace_back(index, sequence, epoch, std::move(contents), std::move(attributes));
         }
       }
       erase_below(s.outbox, s.where.outbox_first);

@@ -34,6 +34,13 @@ enum class error {
   cursor_out_of_range,
   credit_out_of_range,
   credit_exceeded,
+  unknown_record,
+  unknown_attribute,
+  invalid_attributes,
+  peer_version_too_new,
+  peer_version_too_old,
+  feature_missing_here,
+  feature_missing_at_peer,
 };
 
 namespace detail {
@@ -80,7 +87,8 @@ class error_category_impl final : public std::error_category {
       case error::frame_too_large:
         return "a frame exceeds the network's maximum_frame_size; both sides must agree on it";
       case error::unsupported_version:
-        return "the peer speaks another version of the protocol; update the older side";
+        return "a frame is of a version of the protocol that this side does not speak; upgrade the "
+               "older side";
       case error::checksum_mismatch:
         return "a frame was corrupted on its way; it is dropped and will be sent again";
       case error::wrong_destination:
@@ -95,6 +103,23 @@ class error_category_impl final : public std::error_category {
         return "the peer's credit is beyond any bound; its frame is dropped";
       case error::credit_exceeded:
         return "the peer sent more than its credit allows; the excess is dropped";
+      case error::unknown_record:
+        return "a frame has a record that this version does not know and may not skip; upgrade "
+               "this side";
+      case error::unknown_attribute:
+        return "a message has an attribute that this version does not know and may not skip; "
+               "upgrade this side";
+      case error::invalid_attributes:
+        return "a message takes up to 32 attributes of 4,096 bytes in all, and the key of a header "
+               "has 1 to 64 bytes and occurs once; shorten them, or put them into the contents";
+      case error::peer_version_too_new:
+        return "the peer speaks only later versions of the protocol; upgrade this side";
+      case error::peer_version_too_old:
+        return "the peer speaks only earlier versions of the protocol; upgrade the peer";
+      case error::feature_missing_here:
+        return "the peer requires a feature that this side does not understand; upgrade this side";
+      case error::feature_missing_at_peer:
+        return "this side requires a feature that the peer does not understand; upgrade the peer";
     }
     return "unknown ILM error " + std::to_string(value);
   }
@@ -109,6 +134,7 @@ class error_category_impl final : public std::error_category {
         return std::errc::message_size;
       case error::invalid_options:
       case error::invalid_peer_id:
+      case error::invalid_attributes:
       case error::send_to_self:
         return std::errc::invalid_argument;
       case error::store_in_use:

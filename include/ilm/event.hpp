@@ -42,6 +42,11 @@ enum class event_kind : std::uint8_t {
   gap,
   /// A frame was dropped; `error` says why.
   frame_rejected,
+  /// The two sides speak no common version of the protocol, or one requires a feature that the
+  /// other
+  /// does not understand: `error` says which side to upgrade, `peer_versions` what the peer speaks,
+  /// `features` what is missing. Nothing flows; both sides report it. What is stored stays stored.
+  peer_incompatible,
   /// The next message to the peer (outbound) exceeds the limit of the peer or of the network.
   stream_blocked,
   /// The application did not take a message (inbound); it will be offered again.
@@ -80,6 +85,8 @@ inline std::string_view name_of(event_kind kind) noexcept {
       return "gap";
     case event_kind::frame_rejected:
       return "frame_rejected";
+    case event_kind::peer_incompatible:
+      return "peer_incompatible";
     case event_kind::stream_blocked:
       return "stream_blocked";
     case event_kind::delivery_failed:
@@ -98,6 +105,14 @@ inline std::string_view name_of(event_kind kind) noexcept {
   return "unknown";
 }
 
+/// An inclusive range of versions of the protocol; 0 and 0 for none.
+struct version_range {
+  std::uint8_t lowest = 0;
+  std::uint8_t highest = 0;
+
+  friend bool operator==(const version_range&, const version_range&) = default;
+};
+
 /// An event without the peer's name, as the protocol reports it.
 struct event_record {
   event_record() = default;
@@ -108,6 +123,8 @@ struct event_record {
   std::error_code error;
   sequence_range outbound;
   sequence_range inbound;
+  version_range peer_versions;
+  std::uint64_t features = 0;  ///< a bit for each
 };
 
 /// An event of a messenger; see event_kind for the meaning of the fields.
@@ -132,6 +149,16 @@ inline std::string describe(const event_record& e) {
   };
   range("outbound", e.outbound);
   range("inbound", e.inbound);
+  if (e.peer_versions.highest != 0) {
+    text += " peer_versions " + std::to_string(e.peer_versions.lowest) + ".." +
+            std::to_string(e.peer_versions.highest);
+  }
+  const char* separator = " features ";
+  for (unsigned bit = 0; bit < 64; ++bit) {
+    if ((e.features >> bit & 1) == 0) continue;
+    text += separator + std::to_string(bit);
+    separator = ", ";
+  }
   if (e.error) text += ": " + e.error.message();
   return text;
 }
@@ -140,7 +167,7 @@ namespace detail {
 
 /// A peer's name in a log: text and numbers as they are, other ids as the digits of their bytes.
 template <class PeerId>
-std::string text_of(const PeerId& id) {
+std::string readable_id(const PeerId& id) {
   if constexpr (std::is_convertible_v<const PeerId&, std::string_view>) {
     return std::string(std::string_view(id));
   } else if constexpr (std::is_integral_v<PeerId>) {
@@ -163,7 +190,7 @@ std::string text_of(const PeerId& id) {
 template <class PeerId>
 std::string describe(const event<PeerId>& e) {
   std::string text = describe(static_cast<const event_record&>(e));
-  return e.peer ? detail::text_of(*e.peer) + ": " + text : text;
+  return e.peer ? detail::readable_id(*e.peer) + ": " + text : text;
 }
 
 }  // namespace ilm

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/attributes.hpp>
 #include <ilm/bytes.hpp>
 #include <ilm/stored.hpp>
 
@@ -13,11 +14,13 @@ namespace ilm {
 template <class PeerId>
 struct message {
   message() = default;
-  message(PeerId from_, std::uint64_t sequence_, bytes contents_, std::uint64_t index_ = 0)
+  message(PeerId from_, std::uint64_t sequence_, bytes contents_, std::uint64_t index_ = 0,
+          ilm::attributes attributes_ = {})
       : from(std::move(from_)),
         sequence(sequence_),
         index(index_),
-        contents(std::move(contents_)) {}
+        contents(std::move(contents_)),
+        attributes(std::move(attributes_)) {}
 
   PeerId from{};
   /// The number that the sender's send_to returned.
@@ -26,6 +29,8 @@ struct message {
   /// when the peer loses its store; this number only grows, so it tells a repetition for certain.
   std::uint64_t index = 0;
   bytes contents;
+  /// Headers and others that the sender set.
+  ilm::attributes attributes;
 
   std::string_view text() const noexcept { return contents.text(); }
 

@@ -16,10 +16,12 @@
 #include <ilm/statistics.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -37,6 +39,10 @@ requires requires { typename Network::clock_type; }
 struct clock_of<Network> {
   using type = typename Network::clock_type;
 };
+
+/// A completion token: the fourth argument of send_to may come third.
+template <class Token>
+concept not_send_options = !std::same_as<std::remove_cvref_t<Token>, send_options>;
 
 }  // namespace detail
 
@@ -66,6 +72,7 @@ class messenger {
     detail::assert_parts<Backend, Network, Delivery>();
     if constexpr (detail::parts_fit<Backend, Network, Delivery>) {
       names_ = std::make_shared<names_type>(net.local_id());
+      stamp_sent_at_ = o.stamp_sent_at;
       using namespace runtime;
       engine_parts parts;
       parts.executor = std::move(executor);
@@ -92,6 +99,7 @@ class messenger {
     stop();
     names_ = std::move(other.names_);
     engine_ = std::move(other.engine_);
+    stamp_sent_at_ = other.stamp_sent_at_;
     return *this;
   }
   ~messenger() { stop(); }
@@ -106,16 +114,28 @@ class messenger {
   ///   store's error; then the message is not stored.
   /// Cancelling: withdraws a send that waits because too much waits for the store
   ///   (operation_aborted). One that is with the store completes with the store's answer.
-  template <sendable Contents, class Token = default_token>
+  template <sendable Contents, detail::not_send_options Token = default_token>
   auto send_to(const peer_id& to, const Contents& contents, Token&& token = Token()) {
-    return async_send(to, contents, true, std::forward<Token>(token));
+    return async_send(to, contents, {}, true, std::forward<Token>(token));
+  }
+  /// With headers and other attributes beside the contents, up to options::maximum_message_size in
+  /// all. A further error: invalid_attributes.
+  template <sendable Contents, class Token = default_token>
+  auto send_to(const peer_id& to, const Contents& contents, const send_options& with,
+               Token&& token = Token()) {
+    return async_send(to, contents, with, true, std::forward<Token>(token));
   }
 
   /// As send_to, but fails with error::would_block instead of waiting where too much waits for the
   /// store (options::uncommitted_messages and uncommitted_bytes).
-  template <sendable Contents, class Token = default_token>
+  template <sendable Contents, detail::not_send_options Token = default_token>
   auto try_send_to(const peer_id& to, const Contents& contents, Token&& token = Token()) {
-    return async_send(to, contents, false, std::forward<Token>(token));
+    return async_send(to, contents, {}, false, std::forward<Token>(token));
+  }
+  template <sendable Contents, class Token = default_token>
+  auto try_send_to(const peer_id& to, const Contents& contents, const send_options& with,
+                   Token&& token = Token()) {
+    return async_send(to, contents, with, false, std::forward<Token>(token));
   }
 
   /// Waits for a receipt.
@@ -254,17 +274,32 @@ class messenger {
   }
 
   template <class Contents, class Token>
-  auto async_send(const peer_id& to, const Contents& contents, bool wait, Token&& token) {
+  auto async_send(const peer_id& to, const Contents& contents, const send_options& with, bool wait,
+                  Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::uint64_t)>(
-        [engine = engine_, names = names_.get()](auto&& handler, peer_id peer, bytes encoded,
-                                                 bool may_wait) {
+        [engine = engine_, names = names_.get()](auto&& handler, peer_id peer,
+                                                 runtime::prepared_send prepared, bool may_wait) {
           std::uint64_t id = connect_cancellation(engine, handler);
           engine->send(std::make_unique<request<runtime::send_request>>(
-              *names, std::move(peer), std::move(encoded), may_wait, id,
+              *names, std::move(peer), std::move(prepared), may_wait, id,
               completion<std::uint64_t>(std::forward<decltype(handler)>(handler),
                                         engine->executor())));
         },
-        token, to, encode(contents), wait);
+        token, to, prepare(contents, with), wait);
+  }
+
+  template <class Contents>
+  runtime::prepared_send prepare(const Contents& contents, const send_options& with) const {
+    runtime::prepared_send prepared;
+    prepared.message.contents = encode(contents);
+    if (with.empty() && !stamp_sent_at_) return prepared;
+    send_options complete = with;
+    if (stamp_sent_at_ && !with.sent_at && !with.forwarded.sent_at()) {
+      complete.sent_at =
+          std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+    }
+    prepared.invalid = complete.encode(prepared.message.attributes);
+    return prepared;
   }
 
   /// A completion that gives `done` the result with ids for names.
@@ -309,6 +344,7 @@ class messenger {
 
   std::shared_ptr<names_type> names_;
   engine_pointer engine_;
+  bool stamp_sent_at_ = false;
 };
 
 }  // namespace ilm

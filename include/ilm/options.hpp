@@ -1,6 +1,8 @@
 #pragma once
 
 #include <ilm/detail/units.hpp>
+#include <ilm/protocol/bounds.hpp>
+#include <ilm/protocol/support.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -18,6 +20,10 @@ struct options {
   /// The largest contents that send_to accepts, in bytes. The network's maximum_frame_size may
   /// lower it: a message travels in one frame.
   std::size_t maximum_message_size = 1 << 20;
+
+  /// Whether each message carries the time of the system's clock when send_to was called, as
+  /// ilm::attributes::sent_at, unless send_options has one. It takes 10 bytes.
+  bool stamp_sent_at = false;
 
   /// How much may be in flight to a peer, sent and not yet acknowledged as received.
   std::size_t window_messages = 8192;
@@ -69,6 +75,10 @@ struct options {
   /// How many events wait to be read, over all peers; beyond it the oldest are dropped and counted.
   std::size_t event_limit = 1024;
 
+  /// The versions and features of the protocol that peers are told of: all that this build knows.
+  /// Tests narrow or widen it.
+  protocol::protocol_support support = {};
+
   /// Makes every random choice repeatable, for tests. Never set it in production: two messengers
   /// with one seed create the same incarnation.
   std::optional<std::uint64_t> seed = std::nullopt;
@@ -76,10 +86,6 @@ struct options {
 
 /// The smallest frame that a network may offer, in bytes.
 inline constexpr std::size_t minimum_frame_size = 1024;
-
-/// The largest credit that a peer accepts: more is the mark of a broken frame.
-inline constexpr std::uint64_t maximum_credit_messages = std::uint64_t{1} << 30;
-inline constexpr std::uint64_t maximum_credit_bytes = std::uint64_t{1} << 46;
 
 namespace detail {
 
@@ -103,11 +109,14 @@ inline std::string bound_error(const options& o) {
              "); one message must fit";
     }
   }
-  if (o.credit_messages > maximum_credit_messages) {
+  if (!o.support.valid()) {
+    return "support has no versions, or requires a feature that it does not understand";
+  }
+  if (o.credit_messages > protocol::maximum_credit_messages) {
     return "credit_messages (" + std::to_string(o.credit_messages) +
            ") exceeds 2^30, the most that a peer accepts";
   }
-  if (o.credit_bytes > maximum_credit_bytes) {
+  if (o.credit_bytes > protocol::maximum_credit_bytes) {
     return "credit_bytes (" + readable_size(o.credit_bytes) +
            ") exceeds 2^46 bytes (64 TiB), the most that a peer accepts";
   }

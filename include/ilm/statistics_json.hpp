@@ -46,7 +46,7 @@ inline void to_json(nlohmann::json& out, const sequence_range& r) {
   out = nlohmann::json{{"first", r.first}, {"last", r.last}};
 }
 
-/// Empty ranges, no error and no peer are left out.
+/// Empty ranges, and whatever the event does not name, are left out. `features` is a bit set.
 template <class PeerId>
 void to_json(nlohmann::json& out, const event<PeerId>& e) {
   out = nlohmann::json{{"kind", std::string(name_of(e.kind))}};
@@ -54,6 +54,11 @@ void to_json(nlohmann::json& out, const event<PeerId>& e) {
   if (e.error) out["error"] = e.error.message();
   if (!e.outbound.empty()) out["outbound"] = e.outbound;
   if (!e.inbound.empty()) out["inbound"] = e.inbound;
+  if (e.peer_versions.highest != 0) {
+    out["peer_versions"] = {{"lowest", e.peer_versions.lowest},
+                            {"highest", e.peer_versions.highest}};
+  }
+  if (e.features != 0) out["features"] = e.features;
 }
 
 }  // namespace ilm

@@ -31,8 +31,14 @@ enum class queue : std::uint8_t { outbox, inbox };
 struct stored_message {
   stored_message() = default;
   stored_message(std::uint64_t index_, std::uint64_t sequence_, std::uint64_t epoch_,
-                 bytes contents_)
-      : index(index_), sequence(sequence_), epoch(epoch_), contents(std::move(contents_)) {}
+                 bytes contents_, bytes attributes_ = {})
+      : index(index_),
+        sequence(sequence_),
+        epoch(epoch_),
+        contents(std::move(contents_)),
+        attributes(std::move(attributes_)) {}
+
+  std::size_t size() const noexcept { return contents.size() + attributes.size(); }
 
   std::uint64_t index = 0;
   std::uint64_t sequence = 0;
@@ -40,6 +46,20 @@ struct stored_message {
   /// number to two messages.
   std::uint64_t epoch = 0;
   bytes contents;
+  /// The encoded form of ilm::attributes; empty for most messages.
+  bytes attributes;
+};
+
+/// A message without a place: the contents, and attributes in their encoded form, if any.
+struct payload {
+  payload() = default;
+  payload(bytes contents_, bytes attributes_ = {})
+      : contents(std::move(contents_)), attributes(std::move(attributes_)) {}
+
+  std::size_t size() const noexcept { return contents.size() + attributes.size(); }
+
+  bytes contents;
+  bytes attributes;
 };
 
 /// Where this side stands with one peer: all that a store keeps for the peer besides messages.

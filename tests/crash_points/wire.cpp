@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t header_bytes = 16;
 constexpr std::uint8_t checksum_flag = 0xa5;
-enum record : std::uint8_t { hello = 1, data = 2, ack = 3, ping = 4, bye = 5 };
+enum record : std::uint8_t { hello = 1, data = 2, ack = 3, ping = 4, bye = 5, versions = 6 };
 
 /// Big-endian numbers, one after another.
 class cursor {
@@ -27,6 +27,15 @@ class cursor {
     for (std::byte b : take(size)) value = value << 8 | std::to_integer<std::uint64_t>(b);
     return value;
   }
+  /// 1, 2, 4 or 8 bytes, as the two highest bits tell.
+  std::uint64_t varint() {
+    std::uint64_t first = number(1);
+    std::uint64_t value = first % 64;
+    for (unsigned left = (1U << (first / 64)) - 1; left > 0; --left) {
+      value = value * 256 + number(1);
+    }
+    return value;
+  }
 
  private:
   std::span<const std::byte> bytes_;
@@ -34,9 +43,10 @@ class cursor {
 
 void read_hello(cursor& in, frame& f) {
   f.hello = true;
-  in.take(3 * 16 + 8);  // local, peer, former peer, former received
-  in.take(8 + 8 + 1);   // nonce, echo, proven
-  in.take(4 * 8);       // first, next, first epoch, acknowledged
+  in.take(1 + 1 + 8 + 8);  // versions, features
+  in.take(3 * 16 + 8);     // local, peer, former peer, former received
+  in.take(8 + 8 + 1);      // nonce, echo, proven
+  in.take(4 * 8);          // first, next, first epoch, acknowledged
   frame::cursors claim;
   claim.received = in.number(8);
   claim.delivered = in.number(8);
@@ -51,7 +61,9 @@ void read_data(cursor& in, frame& f) {
   std::uint64_t sequence = in.number(8);
   std::uint64_t count = in.number(4);
   for (; count > 0; --count) {
-    auto contents = in.take(in.number(4));
+    std::uint64_t head = in.varint();
+    if (head % 2 == 1) in.take(in.varint());  // attributes
+    auto contents = in.take(head / 2);
     f.messages.emplace_back(
         sequence++, std::string(reinterpret_cast<const char*>(contents.data()), contents.size()));
   }
@@ -70,16 +82,18 @@ void read_ack(cursor& in, frame& f) {
 
 frame frame::read(std::span<const std::byte> bytes) {
   cursor head(bytes);
-  if (head.number(2) != 0x494c || head.number(1) != 1) {
+  if (head.number(2) != 0x494c || head.number(1) > 1) {
     throw std::runtime_error("a frame has a wrong header");
   }
   bool checksum = head.number(1) == checksum_flag;
   std::size_t size = bytes.size() - (checksum ? 4 : 0);
-  cursor in(bytes.first(size));
-  in.take(header_bytes);
+  cursor records(bytes.first(size));
+  records.take(header_bytes);
   frame f;
-  while (!in.at_end()) {
-    switch (in.number(1)) {
+  while (!records.at_end()) {
+    std::uint64_t type = records.number(1);
+    cursor in(records.take(records.varint()));
+    switch (type) {
       case record::hello:
         read_hello(in, f);
         break;
@@ -94,6 +108,9 @@ frame frame::read(std::span<const std::byte> bytes) {
         break;
       case record::bye:
         f.bye = true;
+        break;
+      case record::versions:
+        in.take(2);
         break;
       default:
         throw std::runtime_error("a frame has an unknown record");
@@ -117,11 +134,13 @@ std::string frame::text() const {
 }
 
 bool inflate_ack(std::vector<std::byte>& bytes) {
-  // The ack is the first record of its frame, and `received` the first number in it.
-  if (bytes.size() < header_bytes + 9 || bytes[header_bytes] != std::byte{record::ack}) {
+  // The ack is the first record of its frame, and `received` the first number in it; its length
+  // takes as many bytes as its highest bits tell.
+  if (bytes.size() < header_bytes + 17 || bytes[header_bytes] != std::byte{record::ack}) {
     return false;
   }
-  std::byte& last = bytes[header_bytes + 8];
+  std::size_t length = std::size_t{1} << (std::to_integer<unsigned>(bytes[header_bytes + 1]) / 64);
+  std::byte& last = bytes[header_bytes + length + 8];
   last = static_cast<std::byte>(std::to_integer<unsigned>(last) + 1);
   return true;
 }

@@ -132,8 +132,11 @@ class run {
     if (in_.coin()) size *= 2;
     std::string text = std::to_string(++sent_);
     text.resize(std::max(text.size(), size), '.');
-    std::error_code refused = core_->handle_send(send_id{accepted_ + 1}, bytes(text));
-    require(!refused == (text.size() <= largest_message),
+    bytes attributes;
+    if (in_.byte() < 64) attributes = bytes(std::string_view("\x81\x03\x01kv"));
+    std::error_code refused =
+        core_->handle_send(send_id{accepted_ + 1}, payload(bytes(text), attributes));
+    require(!refused == (text.size() + attributes.size() <= largest_message),
             "a send is refused, or one too large not");
     if (refused) return;
     ++accepted_;
@@ -147,6 +150,7 @@ class run {
     drain();
     const cursors& c = core_->stored();
     hello_record h;
+    h.support.highest_version = 2;
     h.local = c.peer ? c.peer : identities[0];
     h.peer = heard_.local;
     h.nonce = ++my_nonce_;
@@ -354,6 +358,7 @@ class run {
   void say_records() {
     frame_header head;
     head.source_tag = tag_of(identity_);
+    head.version = 1;
     head.destination_tag = tag_of(heard_.local);
     head.session_tag = session_tag_of(my_nonce_, session_nonce());
     frame_writer writer(frame_, head, options_.checksum, std::size_t{1} << 16);
@@ -363,8 +368,18 @@ class run {
     if ((what & 4) != 0) say_data(writer);
     if ((what & 8) != 0) writer.ping();
     if (what == 0xf0) writer.bye();
+    say_unknown();
     writer.finish();
     hand_over(frame_);
+  }
+
+  /// A record of the future: one that may be skipped, or one that may not.
+  void say_unknown() {
+    if (in_.byte() >= 48) return;
+    wire_writer raw(frame_);
+    raw.number(static_cast<std::uint8_t>(in_.byte() < 8 ? 0x33 : 0xb3));
+    raw.varint(1);
+    raw.number(in_.byte());
   }
 
   /// A proven side says its session's nonce no more; the liar remembers both that it saw.
@@ -397,7 +412,13 @@ class run {
       std::size_t size = in_.byte();
       if (in_.coin()) size *= 2;
       std::string contents(size, '-');
-      writer.item(std::as_bytes(std::span(contents)));
+      std::string_view with;
+      // Unknown and skippable, a header, one that may not be skipped, and bytes that are none.
+      if (in_.byte() < 64) {
+        with = std::array<std::string_view, 4>{"\x93\x01x", "\x81\x03\x01kv", "\x13\x01x",
+                                               "\x93\x02x"}[in_.below(4)];
+      }
+      writer.item(std::as_bytes(std::span(contents)), std::as_bytes(std::span(with)));
     }
   }
 
@@ -410,7 +431,7 @@ class run {
   void hand_over(std::span<const std::byte> bytes_sent) {
     bool flowed = core_->session_open();
     frame f;
-    bool readable = !read_frame(bytes_sent, f);
+    bool readable = !read_frame(bytes_sent, {}, f);
     if (readable) note(f);
     core_->handle_frame(bytes_sent, now_);
     if (flowed || !core_->session_open()) return;
@@ -478,7 +499,7 @@ class run {
   void check_frame(const std::vector<std::byte>& bytes_sent) {
     require(bytes_sent.size() <= minimum_frame_size, "a frame exceeds the limit");
     frame f;
-    require(!read_frame(bytes_sent, f), "this side writes what it would refuse");
+    require(!read_frame(bytes_sent, {}, f), "this side writes what it would refuse");
     if (f.hello) {
       require(f.hello->received == store_.where.received() || change_,
               "a hello says what is not stored");
@@ -501,10 +522,12 @@ class run {
 
   void check_data(const data_record& d) {
     std::uint64_t sequence = d.first;
-    for (std::span<const std::byte> item : d.items) {
+    for (const data_item& item : d.items) {
       auto stored = store_.outbox.find(sequence);
       require(stored != store_.outbox.end(), "what is not in the outbox is sent");
-      require(stored->second.contents == bytes(item) && stored->second.epoch == d.epoch,
+      require(stored->second.contents == bytes(item.contents) &&
+                  stored->second.attributes == bytes(item.attributes) &&
+                  stored->second.epoch == d.epoch,
               "a message was changed on its way out");
       require(sequence <= told_received_ + options_.window_messages, "the window is exceeded");
       require(sequence <= told_credit_, "the credit is exceeded");
@@ -516,7 +539,8 @@ class run {
     auto due = store_.inbox.lower_bound(next_index_);
     require(due != store_.inbox.end() && due->first == m.index,
             "a message is delivered twice, out of order or before it is stored");
-    require(due->second.contents == m.contents && due->second.sequence == m.sequence,
+    require(due->second.contents == m.contents && due->second.attributes == m.attributes &&
+                due->second.sequence == m.sequence,
             "a message was changed on its way in");
   }
 

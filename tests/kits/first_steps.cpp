@@ -44,7 +44,7 @@ class simple_backend {
     const messages& all = which == ilm::queue::outbox ? known->second.outbox : known->second.inbox;
     std::size_t bytes = 0;
     for (auto m = all.find(from); m != all.end() && page.size() < limit.messages; ++m) {
-      bytes += m->second.contents.size();
+      bytes += m->second.size();
       if (bytes > limit.bytes && !page.empty()) break;
       page.push_back(m->second);
     }

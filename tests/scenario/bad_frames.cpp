@@ -102,9 +102,7 @@ TEST_CASE("a frame with a flipped bit is refused") {
 
 TEST_CASE("a frame of another version is refused") {
   scene s;
-  bytes_vector frame = s.x->ping_frame();
-  frame[2] = std::byte{9};
-  s.refuses(frame, ilm::error::unsupported_version);
+  s.refuses(s.x->ping_frame(9), ilm::error::unsupported_version);
 }
 
 TEST_CASE("a frame beyond the network's limit is refused") {

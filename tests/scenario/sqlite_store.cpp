@@ -105,6 +105,8 @@ TEST_CASE("sqlite: a store of the first version is upgraded when it is opened") 
       "bob";
   std::uint32_t sum = ilm::crc32c(old, ilm::crc32c(std::as_bytes(std::span(key))));
   outsider(place / "s.db",
+           "ALTER TABLE ilm_outbox DROP COLUMN attributes; "
+           "ALTER TABLE ilm_inbox DROP COLUMN attributes; "
            "UPDATE ilm_store SET version = 1; UPDATE ilm_peer SET cursors = "
            "substr(cursors, 1, 136), checksum = " +
                std::to_string(sum));
@@ -117,7 +119,7 @@ TEST_CASE("sqlite: a store of the first version is upgraded when it is opened") 
     CHECK(state.peers[0] == std::pair<std::string, ilm::cursors>("bob", c));
     CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == strings{"one", "two"});
   }
-  CHECK(outsider(place / "s.db", "SELECT version FROM ilm_store") == "2");
+  CHECK(outsider(place / "s.db", "SELECT version FROM ilm_store") == "3");
 }
 
 TEST_CASE("sqlite: random changes leave the same as in a store in memory") {
@@ -255,9 +257,9 @@ TEST_CASE("sqlite: a file that cannot be a store is refused with the reason, and
   }
   SECTION("a store of a newer version") {
     store_type(file).open();
-    outsider(file, "UPDATE ilm_store SET version = 3");
+    outsider(file, "UPDATE ilm_store SET version = 4");
     CHECK(store_type(file).open_error() == ilm::sqlite_error::newer_version);
-    CHECK(outsider(file, "SELECT version FROM ilm_store") == "3");
+    CHECK(outsider(file, "SELECT version FROM ilm_store") == "4");
   }
   SECTION("a store with peer ids of another type") {
     ilm::cursors c;
@@ -351,8 +353,8 @@ TEST_CASE("sqlite: a message that was changed on the disk ends the page before i
                "UPDATE ilm_outbox SET checksum = checksum + 1 WHERE sequence = 3",
                "UPDATE ilm_outbox SET sequence = 33 WHERE sequence = 3",
                "DELETE FROM ilm_outbox WHERE sequence = 3; "
-               "INSERT INTO ilm_outbox SELECT key - 1, sequence, epoch, time, checksum, contents "
-               "FROM ilm_outbox WHERE sequence = 4");
+               "INSERT INTO ilm_outbox SELECT key - 1, sequence, epoch, time, checksum, contents, "
+               "attributes FROM ilm_outbox WHERE sequence = 4");
   outsider(place / "s.db", damage);
   CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == numbers(2));
   CHECK(store_type::error_of([&] { s.read(ilm::queue::outbox, "bob", 3); }) ==
@@ -443,4 +445,34 @@ TEST_CASE("sqlite: a context that is destroyed with a commit under way leaves al
     std::size_t found = again.read(ilm::queue::outbox, "bob", 1, 2000).size();
     CHECK((found == 0 || found == 1000));
   }
+}
+
+TEST_CASE("a damaged attribute in a store is found as damage") {
+  temporary_directory place;
+  std::filesystem::path file = place / "s.db";
+  ilm::cursors c;
+  {
+    store_type s(file);
+    s.open();
+    auto change = append("bob", c, {"one", "two"});
+    change.changes[0].outbox[1].attributes = ilm::bytes(std::string_view("\x81\x03\x01kv"));
+    s.commit(change);
+    auto page = s.read(ilm::queue::outbox, "bob", 1);
+    REQUIRE(page.size() == 2);
+    CHECK(page[0].attributes.empty());
+    CHECK(page[1].attributes.text() == "\x81\x03\x01kv");
+  }
+  CHECK(outsider(file, "SELECT count(*) FROM ilm_outbox WHERE attributes IS NULL") == "1");
+  SECTION("changed") {
+    outsider(file, "UPDATE ilm_outbox SET attributes = x'8103016b77' WHERE attributes NOT NULL");
+  }
+  SECTION("lost") { outsider(file, "UPDATE ilm_outbox SET attributes = NULL"); }
+  SECTION("joined to the contents") {
+    outsider(file,
+             "UPDATE ilm_outbox SET contents = contents || attributes, attributes = NULL WHERE "
+             "attributes NOT NULL");
+  }
+  store_type s(file);
+  s.open();
+  CHECK(s.read(ilm::queue::outbox, "bob", 1).size() == 1);
 }

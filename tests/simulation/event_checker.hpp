@@ -16,12 +16,14 @@ class event_checker {
   /// An event without a peer.
   void handle_own_event(std::size_t at, const event_type& e);
   void corruption_begins() { corruption_ = true; }
+  void builds_differ() { builds_differ_ = true; }
 
  private:
   void handle_session(std::size_t at, std::size_t about);
 
   observations& seen_;
   bool corruption_ = false;
+  bool builds_differ_ = false;
 };
 
 }  // namespace simulation

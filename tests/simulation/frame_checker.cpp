@@ -81,15 +81,20 @@ void frame_checker::check_data(std::size_t from, std::size_t to, const wire::fra
   std::uint64_t acknowledged = std::max(way.acknowledged, base > 0 ? base - 1 : 0);
   for (const wire::data& d : f.records) {
     std::uint64_t sequence = d.first;
-    for (std::span<const std::byte> item : d.items) {
+    for (const wire::item& item : d.items) {
       auto known = s.known.find({d.epoch, sequence});
       if (known == s.known.end() || c == nullptr || sequence >= c->outbox_next) {
         return seen_.fail("sent but not stored",
                           peer_name(from) + " sends sequence " + std::to_string(sequence) + " to " +
                               peer_name(to) + ", which its store does not hold");
       }
-      if (item.size() != s.messages[known->second].size) {
+      const record& r = s.messages[known->second];
+      if (item.contents.size() != r.size) {
         seen_.fail("changed", seen_.title(from, to, known->second) + " is sent with another size");
+      }
+      if (!std::ranges::equal(item.attributes, attributes_of(known->second, r.size))) {
+        seen_.fail("changed",
+                   seen_.title(from, to, known->second) + " is sent with other attributes");
       }
       ++sequence;
     }

@@ -35,8 +35,9 @@ void message_checker::handle_sent(std::size_t from, std::size_t to, std::size_t 
   }
 }
 
-void message_checker::handle_consumed(std::size_t at, std::size_t from, std::uint64_t index,
-                                      std::uint64_t sequence, std::span<const std::byte> contents) {
+void message_checker::handle_consumed(std::size_t at, std::size_t from,
+                                      const ilm::message<std::string>& consumed) {
+  const std::uint64_t index = consumed.index, sequence = consumed.sequence;
   const image::peer_record* stored = seen_.peer_record_at(*seen_.disks[at], from);
   stream& s = seen_.stream_of(from, at);
   std::uint64_t expected = s.last_index + 1;
@@ -63,7 +64,9 @@ void message_checker::handle_consumed(std::size_t at, std::size_t from, std::uin
   }
   record& r = s.messages[known->second];
   std::vector<std::byte> wanted = contents_of(from, at, known->second, r.size);
-  if (!std::equal(wanted.begin(), wanted.end(), contents.begin(), contents.end())) {
+  if (!std::ranges::equal(wanted, consumed.contents.view()) ||
+      !std::ranges::equal(attributes_of(known->second, r.size),
+                          consumed.attributes.encoded().view())) {
     return seen_.fail("changed", seen_.title(from, at, known->second) + " was changed on its way");
   }
   if (r.sent == fate::failed) {

@@ -18,8 +18,7 @@ class message_checker {
   std::size_t handle_send(std::size_t from, std::size_t to, std::size_t size);
   void handle_sent(std::size_t from, std::size_t to, std::size_t number, fate f,
                    std::uint64_t sequence);
-  void handle_consumed(std::size_t at, std::size_t from, std::uint64_t index,
-                       std::uint64_t sequence, std::span<const std::byte> contents);
+  void handle_consumed(std::size_t at, std::size_t from, const ilm::message<std::string>& m);
   void handle_receipt(std::size_t from, std::size_t to, std::size_t number);
 
  private:

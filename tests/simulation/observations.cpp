@@ -29,6 +29,20 @@ std::vector<std::byte> contents_of(std::size_t from, std::size_t to, std::size_t
   return out;
 }
 
+std::vector<std::byte> attributes_of(std::size_t number, std::size_t size) {
+  std::vector<std::byte> out;
+  if (number % 3 != 1 || size > 200) return out;
+  auto put = [&](std::size_t type, const std::vector<std::size_t>& value) {
+    out.push_back(static_cast<std::byte>(type));
+    out.push_back(static_cast<std::byte>(value.size()));
+    for (std::size_t b : value) out.push_back(static_cast<std::byte>(b));
+  };
+  put(0x81, {1, 'n', number % 256, number / 256 % 256});
+  if (number % 2 == 1) put(0x82, {0, 6, 0, 0, 0, 0, number / 256 % 256, number % 256});
+  if (number % 4 == 3) put(0xa0 + number % 16, std::vector<std::size_t>(number % 40, number % 256));
+  return out;
+}
+
 observations::observations(const std::vector<ilm::options>& known_options,
                            std::vector<const image*> known_disks)
     : options(known_options), disks(std::move(known_disks)), processes(options.size(), 0) {}

@@ -35,6 +35,10 @@ using event_type = ilm::event<std::string>;
 std::vector<std::byte> contents_of(std::size_t from, std::size_t to, std::size_t number,
                                    std::size_t size);
 
+/// Its attributes, in the form of the wire: of some messages a header, the time of sending, and one
+/// that nobody knows yet; of most none.
+std::vector<std::byte> attributes_of(std::size_t number, std::size_t size);
+
 enum class fate : std::uint8_t { open, accepted, failed, interrupted };
 
 /// The first promise that did not hold: a kind, which shrinking compares, and the details.

@@ -73,9 +73,10 @@ class plan_generator {
     std::size_t peers = draw(2) == 0 ? 2 : 2 + draw(draw(3) == 0 ? 7 : 3);
     std::uint64_t sizes[] = {1024, 1500, 9000, 1 << 16};
     plan_.frame_size = sizes[draw(4)];
+    plan_.mixed_builds = plan_.seed % 4 == 3;
     plan_.syncs = profile_.power_cuts == 0 || draw(3) == 0;
     // One limit for all: a message that its peer does not take blocks its stream for good.
-    largest_ = draw(3) == 0 ? 100 + draw(800) : plan_.frame_size - 45;
+    largest_ = draw(3) == 0 ? 100 + draw(800) : plan_.frame_size - 49;
     for (std::size_t i = 0; i < peers; ++i) plan_.options.push_back(draw_options());
     // In half of the histories only one peer loses its store or goes back: then the checker knows
     // exactly which evidence the others keep.
@@ -408,7 +409,8 @@ std::string describe(const plan& p) {
   std::ostringstream out;
   out << "seed " << p.seed << ", profile " << p.profile << ", " << p.peers()
       << " peers, frames of up to " << p.frame_size << " bytes"
-      << (p.syncs ? "" : ", disks that do not sync") << '\n';
+      << (p.syncs ? "" : ", disks that do not sync") << (p.mixed_builds ? ", mixed builds" : "")
+      << '\n';
   for (const step& s : p.steps) out << "  " << describe(s) << '\n';
   return out.str();
 }

@@ -70,6 +70,7 @@ struct plan {
   std::string profile;
   std::size_t frame_size = 1 << 16;
   bool syncs = true;                  ///< whether disks keep commits at a power cut
+  bool mixed_builds = false;          ///< whether each start is of another build
   std::vector<ilm::options> options;  ///< one for each peer
   std::vector<step> steps;            ///< in order of time
 

@@ -119,6 +119,12 @@ void player::start(std::size_t a) {
   checker_->stores().handle_start(a);
   ilm::options o = plan_.options[a];
   o.seed = *o.seed * 100'000 + ++x.starts;
+  if (plan_.mixed_builds) {
+    // Each start is of another build: all speak version 1, and none requires a feature.
+    o.support.highest_version = static_cast<std::uint8_t>(1 + *o.seed / 3 % 2);
+    o.support.understood = *o.seed * 0x9e3779b97f4a7c15;
+    checker_->events().builds_differ();
+  }
   x.instance = std::make_unique<messenger>(scheduler_, peer_store(x.store, how_.planted),
                                            fabric_.join(x.name), handler(x.app, x.process), o);
   x.leaving = false;
@@ -161,8 +167,10 @@ void player::send_one(std::size_t from, std::size_t to, std::size_t size) {
   actor& x = *actors_[from];
   std::size_t number = checker_->messages().handle_send(from, to, size);
   note(x.name, " sends message ", number, " to ", peer_name(to), ", ", size, " bytes");
+  ilm::send_options with;
+  with.forwarded = ilm::attributes(ilm::bytes(attributes_of(number, size)));
   x.instance->send_to(
-      peer_name(to), contents_of(from, to, number, size),
+      peer_name(to), contents_of(from, to, number, size), with,
       [this, from, to, number, l = x.process](std::error_code e, std::uint64_t sequence) {
         fate f = fate::accepted;
         // A process that has ended gets no result.
@@ -191,8 +199,7 @@ void player::consume(std::size_t at, const ilm::message<peer_id>& m) {
     mix(512 + consumed.index);
     note(actors_[at]->name, " consumes ", consumed.from, "'s sequence ", consumed.sequence,
          ", index ", consumed.index);
-    checker_->messages().handle_consumed(at, number_of(consumed.from), consumed.index,
-                                         consumed.sequence, consumed.contents.view());
+    checker_->messages().handle_consumed(at, number_of(consumed.from), consumed);
   };
   bool chosen = ++deliveries_ % 10 == 0;
   if (how_.planted == sabotage::lose_delivery && chosen) return;

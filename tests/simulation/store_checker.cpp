@@ -50,7 +50,8 @@ void store_checker::store_outbox(std::size_t at, std::size_t to,
           r.size != m.contents.size())
         return false;
       std::vector<std::byte> wanted = contents_of(at, to, n, r.size);
-      return std::equal(wanted.begin(), wanted.end(), m.contents.view().begin());
+      return std::equal(wanted.begin(), wanted.end(), m.contents.view().begin()) &&
+             std::ranges::equal(m.attributes.view(), attributes_of(n, r.size));
     };
     std::size_t n = s.next_to_store;
     while (n < s.messages.size() && !fits(n)) ++n;

@@ -41,6 +41,15 @@ class cursor {
     left_ = left_.subspan(static_cast<std::size_t>(size));
     return head;
   }
+  /// 1, 2, 4 or 8 bytes; the two highest bits tell which.
+  std::uint64_t take_varint() {
+    std::uint64_t first = take(1);
+    std::uint64_t value = first % 64;
+    for (std::uint64_t more = (std::uint64_t{1} << (first / 64)) - 1; more > 0; --more) {
+      value = value * 256 + take(1);
+    }
+    return value;
+  }
   name take_name() {
     name n;
     n.high = take(8);
@@ -58,6 +67,10 @@ class cursor {
 
 hello read_hello(cursor& in) {
   hello h;
+  h.lowest_version = in.take(1);
+  h.highest_version = in.take(1);
+  h.understood = in.take(8);
+  h.required = in.take(8);
   h.local = in.take_name();
   h.peer = in.take_name();
   in.skip(16 + 8 + 8 + 8 + 1);  // former peer and received, nonce, echo, proven
@@ -82,7 +95,13 @@ data read_data(cursor& in) {
   d.epoch = in.take(8);
   d.first = in.take(8);
   std::uint64_t count = in.take(4);
-  for (std::uint64_t i = 0; i < count && in.good(); ++i) d.items.push_back(in.raw(in.take(4)));
+  for (std::uint64_t i = 0; i < count && in.good(); ++i) {
+    std::uint64_t head = in.take_varint();
+    item next;
+    if (head % 2 == 1) next.attributes = in.raw(in.take_varint());
+    next.contents = in.raw(head / 2);
+    d.items.push_back(next);
+  }
   return d;
 }
 
@@ -103,6 +122,40 @@ ack read_ack(cursor& in) {
   return a;
 }
 
+/// False if the record rejects its frame.
+bool read_record(std::uint64_t type, bool of_handshake, cursor& in, frame& f) {
+  switch (type) {
+    case 1:
+      f.hello = read_hello(in);
+      break;
+    case 2:
+      f.records.push_back(read_data(in));
+      break;
+    case 3:
+      f.ack = read_ack(in);
+      break;
+    case 4:
+      f.ping = true;
+      break;
+    case 5:
+      f.bye = true;
+      break;
+    case 6:
+      in.skip(2);
+      break;
+    default:
+      return type >= 0x80;
+  }
+  bool belongs_to_handshake = type == 1 || type == 6;
+  if (!in.good() || belongs_to_handshake != of_handshake) return false;
+  while (in.more()) {
+    bool may_be_skipped = in.take(1) >= 0x80;
+    in.raw(in.take_varint());
+    if (!in.good() || !may_be_skipped) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::uint32_t tag_of(const name& n) {
@@ -112,7 +165,9 @@ std::uint32_t tag_of(const name& n) {
 
 std::optional<frame> read(std::span<const std::byte> bytes) {
   cursor in(bytes);
-  if (in.take(2) != 0x494c || in.take(1) != 1) return std::nullopt;
+  if (in.take(2) != 0x494c) return std::nullopt;
+  std::uint64_t version = in.take(1);
+  if (version > 2) return std::nullopt;  // 2 is that of the builds to come, and like 1
   std::uint64_t flags = in.take(1);
   if (flags != 0 && flags != 0xa5) return std::nullopt;
   if (flags == 0xa5) {
@@ -127,28 +182,11 @@ std::optional<frame> read(std::span<const std::byte> bytes) {
   f.destination_tag = static_cast<std::uint32_t>(in.take(4));
   in.skip(4);  // session tag
   while (in.more()) {
-    switch (in.take(1)) {
-      case 1:
-        f.hello = read_hello(in);
-        break;
-      case 2:
-        f.records.push_back(read_data(in));
-        break;
-      case 3:
-        f.ack = read_ack(in);
-        break;
-      case 4:
-        f.ping = true;
-        break;
-      case 5:
-        f.bye = true;
-        break;
-      default:
-        return std::nullopt;
-    }
+    std::uint64_t type = in.take(1);
+    cursor record(in.raw(in.take_varint()));
+    if (!in.good() || !read_record(type, version == 0, record, f)) return std::nullopt;
   }
-  if (!in.good()) return std::nullopt;
-  return f;
+  return in.good() ? std::optional(f) : std::nullopt;
 }
 
 std::string describe(std::span<const std::byte> bytes) {
@@ -165,7 +203,7 @@ std::string describe(std::span<const std::byte> bytes) {
   }
   for (const data& d : f->records) {
     std::size_t sum = 0;
-    for (auto item : d.items) sum += item.size();
+    for (const item& i : d.items) sum += i.contents.size() + i.attributes.size();
     out << " data " << d.first << ".." << d.first + d.items.size() - 1 << " (" << sum << " bytes)";
   }
   if (f->ack) {

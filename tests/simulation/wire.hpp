@@ -23,6 +23,10 @@ struct name {
 std::uint32_t tag_of(const name& incarnation);
 
 struct hello {
+  std::uint64_t lowest_version = 0;
+  std::uint64_t highest_version = 0;
+  std::uint64_t understood = 0;
+  std::uint64_t required = 0;
   name local;
   name peer;
   std::uint64_t first = 0;
@@ -35,10 +39,15 @@ struct hello {
   std::uint64_t credit_bytes = 0;
 };
 
+struct item {
+  std::span<const std::byte> contents;
+  std::span<const std::byte> attributes;
+};
+
 struct data {
   std::uint64_t epoch = 0;
   std::uint64_t first = 0;
-  std::vector<std::span<const std::byte>> items;
+  std::vector<item> items;
 };
 
 struct ack {

@@ -50,7 +50,7 @@ struct model_store {
     std::size_t size = 0;
     std::uint64_t index = wanted.from;
     for (auto at = queue.find(index); at != queue.end() && at->first == index; ++at, ++index) {
-      size += at->second.contents.size();
+      size += at->second.size();
       if (page.size() == wanted.messages || (size > wanted.bytes && !page.empty())) break;
       page.push_back(at->second);
     }
@@ -88,8 +88,12 @@ class core_side {
     s.frame_limit = frame_limit;
     s.maximum_message = o_.maximum_message_size;
     s.reliable = reliable_;
+    s.support = support;
     core_ = std::make_unique<association>(o_, std::move(s), disk.where);
   }
+  /// What the build of the next life speaks.
+  protocol_support support;
+
   void crash() {
     core_.reset();
     change_.reset();
@@ -364,6 +368,8 @@ class core_pair {
   std::map<std::pair<timestamp, std::uint64_t>, std::pair<bool, std::vector<std::byte>>> flight;
   /// Sees each frame that is sent; false loses it.
   std::function<bool(bool to_a, const std::vector<std::byte>&)> filter;
+  /// Changes each frame that is sent.
+  std::function<void(bool to_a, std::vector<std::byte>&)> alter;
   core_side a, b;
 
  private:
@@ -371,6 +377,7 @@ class core_pair {
 
   void carry(bool to_a, std::vector<std::byte> frame) {
     if (!up_ || (filter && !filter(to_a, frame))) return;
+    if (alter) alter(to_a, frame);
     if (chance_.below(100) < faults.loss) return;
     if (chance_.below(100) < faults.corruption) {
       frame[chance_.below(frame.size())] ^=

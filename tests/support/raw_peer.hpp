@@ -4,7 +4,8 @@
 
 #include "support/world.hpp"
 
-#include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/frame_reader.hpp>
+#include <ilm/protocol/frame_writer.hpp>
 
 #include <functional>
 #include <memory>
@@ -63,6 +64,7 @@ class raw_peer {
     h.destination = as_bytes(other_);
     if (change) change(h);
     ilm::protocol::frame_header header;
+    header.version = ilm::protocol::handshake_version;
     header.source_tag = ilm::protocol::tag_of(h.local);
     bytes_vector out;
     ilm::protocol::frame_writer writer(out, header, true, 1 << 20);
@@ -98,9 +100,11 @@ class raw_peer {
     return a;
   }
 
-  bytes_vector ping_frame() {
+  bytes_vector ping_frame(std::uint8_t version = 1) {
     bytes_vector out;
-    ilm::protocol::frame_writer writer(out, header(), true, 1 << 20);
+    ilm::protocol::frame_header head = header();
+    head.version = version;
+    ilm::protocol::frame_writer writer(out, head, true, 1 << 20);
     writer.ping();
     writer.finish();
     return out;
@@ -113,7 +117,7 @@ class raw_peer {
     std::optional<ilm::protocol::ack_record> found;
     for (const bytes_vector& f : line_->frames) {
       ilm::protocol::frame parsed;
-      if (!ilm::protocol::read_frame(f, parsed) && parsed.ack) found = parsed.ack;
+      if (!ilm::protocol::read_frame(f, {}, parsed) && parsed.ack) found = parsed.ack;
     }
     return found;
   }
@@ -123,7 +127,7 @@ class raw_peer {
     std::vector<std::uint64_t> all;
     for (const bytes_vector& f : line_->frames) {
       ilm::protocol::frame parsed;
-      if (ilm::protocol::read_frame(f, parsed)) continue;
+      if (ilm::protocol::read_frame(f, {}, parsed)) continue;
       for (const auto& d : parsed.data) {
         for (std::size_t i = 0; i < d.items.size(); ++i) all.push_back(d.first + i);
       }
@@ -135,7 +139,7 @@ class raw_peer {
     std::uint64_t epoch = 0;
     for (const bytes_vector& f : line_->frames) {
       ilm::protocol::frame parsed;
-      if (ilm::protocol::read_frame(f, parsed)) continue;
+      if (ilm::protocol::read_frame(f, {}, parsed)) continue;
       for (const auto& d : parsed.data) epoch = d.epoch;
     }
     return epoch;
@@ -165,7 +169,7 @@ class raw_peer {
   std::uint64_t echoed() {
     for (const bytes_vector& f : line_->frames) {
       ilm::protocol::frame parsed;
-      if (ilm::protocol::read_frame(f, parsed) || !parsed.hello) continue;
+      if (ilm::protocol::read_frame(f, {}, parsed) || !parsed.hello) continue;
       if (parsed.hello->echo != nonce_) continue;
       hello_ = parsed.hello;
       hello_->source = hello_->destination = {};
@@ -176,6 +180,7 @@ class raw_peer {
 
   ilm::protocol::frame_header header() const {
     ilm::protocol::frame_header h;
+    h.version = 1;
     h.source_tag = ilm::protocol::tag_of(me.local);
     h.destination_tag = ilm::protocol::tag_of(theirs.local);
     h.session_tag = ilm::protocol::session_tag_of(nonce_, candidate_);

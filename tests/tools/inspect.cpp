@@ -104,7 +104,7 @@ TEST_CASE("inspect: the content of a store is shown while it is in use and after
 
     json store = json::parse(inspect.of(file, {"--json"}));
     INFO(store.dump(2));
-    CHECK(store["version"] == 2);
+    CHECK(store["version"] == 3);
     CHECK(store["incarnation"].get<std::string>().size() == 32);
     json bob = store["peers"][0];
     CHECK(bob["peer"] == "bob");

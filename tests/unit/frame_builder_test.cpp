@@ -1,6 +1,7 @@
 #include "support/catch.hpp"
 
 #include <ilm/protocol/frame_builder.hpp>
+#include <ilm/protocol/frame_reader.hpp>
 
 #include <string>
 #include <string_view>
@@ -82,7 +83,7 @@ struct rig {
     h.echo = 71;
     h.proven = true;
     builder().hello(out, h);
-    REQUIRE_FALSE(read_frame(out, read));
+    REQUIRE_FALSE(read_frame(out, {}, read));
     REQUIRE(read.hello);
     return read;
   }
@@ -120,7 +121,7 @@ association_setup bobs_setup() {
 
 TEST_CASE("a header names both incarnations and the session") {
   rig r;
-  frame_header h = r.builder().header(99);
+  frame_header h = r.builder().header({99, 1});
   CHECK(h.source_tag == tag_of(alice));
   CHECK(h.destination_tag == tag_of(bob));
   CHECK(h.session_tag == 99);
@@ -230,8 +231,8 @@ TEST_CASE("an ack names messages out of order, but not on a reliable network") {
 
 TEST_CASE("a bye carries a last ack, unless the peer is not stored yet") {
   rig r;
-  r.builder().bye(r.out, 99);
-  REQUIRE_FALSE(read_frame(r.out, r.read));
+  r.builder().bye(r.out, {99, 1});
+  REQUIRE_FALSE(read_frame(r.out, {}, r.read));
   CHECK(r.read.bye);
   CHECK(r.read.header.session_tag == 99);
   REQUIRE(r.read.ack);
@@ -241,8 +242,8 @@ TEST_CASE("a bye carries a last ack, unless the peer is not stored yet") {
   hello_record theirs;
   theirs.local = carol;
   r.durable.adopt(agreed, theirs, 10);
-  r.builder().bye(r.out, 99);
-  REQUIRE_FALSE(read_frame(r.out, r.read));
+  r.builder().bye(r.out, {99, 1});
+  REQUIRE_FALSE(read_frame(r.out, {}, r.read));
   CHECK(r.read.bye);
   CHECK_FALSE(r.read.ack);
 }

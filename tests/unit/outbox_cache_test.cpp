@@ -45,7 +45,7 @@ TEST_CASE("a cache holds one run of messages and counts their bytes") {
   const outbox_cache& same = c;
   for (std::uint64_t s = 5; s <= 7; ++s) {
     CHECK(c.at(s).epoch == s * 10);
-    CHECK(same.at(s).contents.size() == s - 4);
+    CHECK(same.at(s).size() == s - 4);
     CHECK(same.at(s).transmissions == 0);
   }
   CHECK(c.invariants_hold());
@@ -120,7 +120,7 @@ TEST_CASE("a cache that forgets transmissions keeps contents and epochs") {
   CHECK(c.size() == 3);
   CHECK(c.bytes() == 6);
   for (std::uint64_t s = 5; s <= 7; ++s) {
-    CHECK(c.at(s).contents.size() == s - 4);
+    CHECK(c.at(s).size() == s - 4);
     CHECK(c.at(s).epoch == s * 10);
     CHECK(c.at(s).sent_at == 0s);
     CHECK(c.at(s).transmit_serial == 0);

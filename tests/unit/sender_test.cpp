@@ -1,5 +1,6 @@
 #include "support/catch.hpp"
 
+#include <ilm/protocol/frame_reader.hpp>
 #include <ilm/protocol/sender.hpp>
 
 #include <algorithm>
@@ -15,6 +16,12 @@ using namespace std::chrono_literals;
 namespace {
 
 using sequences = std::vector<std::uint64_t>;
+
+frame_header of_a_session() {
+  frame_header h;
+  h.version = 1;
+  return h;
+}
 
 sequences from_to(std::uint64_t first, std::uint64_t last) {
   sequences all(last + 1 - first);
@@ -51,7 +58,7 @@ struct rig {
     std::vector<submission> sends;
     for (std::size_t i = 0; i < count; ++i, ++next) {
       sends.emplace_back(send_id{next}, bytes(std::string(size, 'x')));
-      outbox.emplace(next, stored_message(next, next, epoch, sends.back().contents));
+      outbox.emplace(next, stored_message(next, next, epoch, sends.back().message.contents));
     }
     if (!silently) s.handle_committed(first, epoch, sends);
   }
@@ -88,11 +95,11 @@ struct rig {
   sequences flush(timestamp now = 0s) {
     sequences sent;
     for (;;) {
-      frame_writer w(out, {}, false, frame_limit);
+      frame_writer w(out, of_a_session(), false, frame_limit);
       s.fill(w, now, random);
       w.finish();
       frame f;
-      REQUIRE_FALSE(read_frame(out, f));
+      REQUIRE_FALSE(read_frame(out, {}, f));
       for (const data_record& d : f.data) {
         for (std::size_t i = 0; i < d.items.size(); ++i) sent.push_back(d.first + i);
       }
@@ -657,8 +664,10 @@ TEST_CASE("a message above the peer's limit blocks the stream, reported once") {
 TEST_CASE("a message that fits no frame blocks the stream") {
   rig r(small(), false, minimum_frame_size);
   r.open();
-  r.commit(1, minimum_frame_size - frame_overhead);
-  r.commit(1, minimum_frame_size - frame_overhead + 1);
+  // The size of contents of up to 8,191 bytes takes two bytes.
+  std::size_t largest = minimum_frame_size - header_size - data_record_size - checksum_size - 2;
+  r.commit(1, largest);
+  r.commit(1, largest + 1);
   CHECK(r.flush() == from_to(1, 1));
   CHECK(r.s.poll_blocked().value().outbound == sequence_range{2, 2});
 }
@@ -686,11 +695,11 @@ TEST_CASE("messages of two epochs stand in two records") {
   r.open();
   r.commit(2, 10, 1);
   r.commit(2, 10, 2);
-  frame_writer w(r.out, {}, false, 1 << 16);
+  frame_writer w(r.out, of_a_session(), false, 1 << 16);
   r.s.fill(w, 0s, r.random);
   w.finish();
   frame f;
-  REQUIRE_FALSE(read_frame(r.out, f));
+  REQUIRE_FALSE(read_frame(r.out, {}, f));
   REQUIRE(f.data.size() == 2);
   CHECK(f.data[0].epoch == 1);
   CHECK(f.data[1].epoch == 2);

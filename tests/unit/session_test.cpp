@@ -115,7 +115,7 @@ TEST_CASE("a session goes from the network's word to established, phase by phase
   CHECK(r.s.end());
   CHECK(r.s.state() == phase::absent);
   CHECK_FALSE(r.s.ack_due());
-  CHECK(r.s.tag() == 0);
+  CHECK(r.s.key().tag == 0);
   CHECK_FALSE(r.s.end());
 }
 
@@ -213,7 +213,9 @@ TEST_CASE("a frame belongs to the session only with all three of its tags") {
   r.up();
   CHECK_FALSE(r.s.owns(h, alice, bob));
   r.prove();
-  h.session_tag = r.s.tag();
+  h.session_tag = r.s.key().tag;
+  h.version = r.s.key().version;
+  CHECK(h.version == 1);
   CHECK(r.s.owns(h, alice, bob));
   CHECK_FALSE(r.s.owns(h, bob, alice));
   for (std::uint32_t frame_header::*tag :
@@ -222,8 +224,11 @@ TEST_CASE("a frame belongs to the session only with all three of its tags") {
     other.*tag ^= 1;
     CHECK_FALSE(r.s.owns(other, alice, bob));
   }
+  frame_header other = h;
+  other.version = 2;
+  CHECK_FALSE(r.s.owns(other, alice, bob));
   r.s.end();
-  h.session_tag = r.s.tag();
+  h.session_tag = r.s.key().tag;
   CHECK_FALSE(r.s.owns(h, alice, bob));
 }
 

@@ -71,7 +71,7 @@ TEST_CASE("the sends of a change end in order with the sequences that they got")
   s.begin_commit(7, 1);
   std::span<submission> done = s.complete_commit(7);
   REQUIRE(done.size() == 2);
-  CHECK(done[1].contents.text() == "two");
+  CHECK(done[1].message.contents.text() == "two");
   s.forget_committed();
   CHECK(s.in_commit() == 0);
   for (std::uint64_t i = 0; i < 2; ++i) {

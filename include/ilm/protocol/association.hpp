@@ -7,6 +7,7 @@
 #include <ilm/protocol/durable_state.hpp>
 #include <ilm/protocol/frame.hpp>
 #include <ilm/protocol/frame_builder.hpp>
+#include <ilm/protocol/frame_reader.hpp>
 #include <ilm/protocol/handshake.hpp>
 #include <ilm/protocol/page.hpp>
 #include <ilm/protocol/page_schedule.hpp>
@@ -48,7 +49,7 @@ class association {
         setup_(std::move(setup)),
         random_(setup_.seed),
         durable_(stored),
-        session_(o),
+        session_(o, setup_.support),
         sender_(o, setup_.reliable, setup_.frame_limit),
         receiver_(o),
         pages_(o),
@@ -64,12 +65,14 @@ class association {
 
   /// Accepts a message for the next change, or refuses it at once. It gets its sequence with that
   /// change: one that fails uses none. `poll_send_result` gives its end.
-  std::error_code handle_send(send_id id, bytes contents) {
-    if (contents.size() > setup_.maximum_message) return error::message_too_large;
+  std::error_code handle_send(send_id id, payload message) {
+    if (message.size() > setup_.maximum_message || !fits_frame(message, setup_.frame_limit)) {
+      return error::message_too_large;
+    }
     if (options_.outbox_limit != 0 && outbox_depth() >= options_.outbox_limit) {
       return error::outbox_full;
     }
-    submissions_.handle_send(id, std::move(contents));
+    submissions_.handle_send(id, std::move(message));
     assert(invariants_hold());
     return {};
   }
@@ -91,7 +94,8 @@ class association {
   void handle_frame(std::span<const std::byte> in, timestamp now) {
     if (in.size() > setup_.frame_limit) {
       reject(error::frame_too_large);
-    } else if (std::error_code e = read_frame(in, scratch_)) {
+    } else if (std::error_code e = read_frame(in, setup_.support, scratch_)) {
+      if (e == error::unsupported_version) session_.handle_unspoken_version(now);
       reject(e);
     } else if (session_.listens()) {
       handle_read_frame(now);
@@ -209,9 +213,10 @@ class association {
   bool poll_frame(std::vector<std::byte>& out, timestamp now) {
     if (session_.is_closed()) {
       if (!session_.poll_bye()) return false;
-      return builder().bye(out, session_.tag()), true;
+      return builder().bye(out, session_.key()), true;
     }
     if (session_.poll_final_hello(out)) return true;
+    if (session_.poll_versions()) return builder().versions(out), true;
     hello_record h;
     if (may_send_hello() && session_.poll_hello(h, now, random_)) {
       return builder().hello(out, h), true;
@@ -303,6 +308,8 @@ class association {
   phase state() const noexcept { return session_.state(); }
   /// Whether a proven session is open.
   bool session_open() const noexcept { return session_.is_open(); }
+  /// The features that both sides of the session understand, a bit each; none without a session.
+  std::uint64_t features() const noexcept { return session_.features(); }
   const cursors& stored() const noexcept { return durable_.stored(); }
   std::uint64_t delivered_by_peer() const noexcept { return sender_.delivered(); }
   /// Stored or about to be, and not confirmed as delivered.
@@ -367,9 +374,11 @@ class association {
   }
 
   void handle_read_frame(timestamp now) {
-    if (scratch_.hello) {
-      handle_hello(now);
-    } else if (session_.owns(scratch_.header, durable_.local(), durable_.peer())) {
+    if (scratch_.versions) handle_versions(*scratch_.versions);
+    if (scratch_.hello) return handle_hello(now);
+    // Versions, or what a later version adds to the handshake.
+    if (scratch_.header.version == handshake_version) return;
+    if (session_.owns(scratch_.header, durable_.local(), durable_.peer())) {
       session_.handle_heard(now);
       if (session_.is_open()) handle_records(now);
       if (scratch_.bye) end_session();
@@ -386,9 +395,20 @@ class association {
     }
   }
 
+  /// The peer does not speak the version of a frame of ours, and says which ones it does.
+  void handle_versions(const version_range& theirs) {
+    std::optional<event_record> e = version_conflict(setup_.support, theirs.lowest, theirs.highest);
+    if (e && !session_.is_open() && !session_.repeats_conflict(*e)) report(*e);
+  }
+
   void handle_proven(hello_record theirs, timestamp now) {
     session_.handle_heard(now);
     theirs.source = theirs.destination = {};
+    if (std::optional<event_record> e = conflict(setup_.support, theirs.support)) {
+      if (session_.handle_incompatible()) report(event_record(event_kind::peer_disconnected));
+      if (!session_.repeats_conflict(*e)) report(*e);
+      return sender_.handle_session_end();
+    }
     reconciliation r = reconcile(view(), theirs);
     if (r.event) report(*r.event);
     if (r.result == outcome::local_rolled_back) return roll_back(theirs, r, now);
@@ -494,7 +514,7 @@ class association {
   }
 
   void write_records(std::vector<std::byte>& out, bool ping, bool ack, bool data, timestamp now) {
-    frame_writer writer = builder().begin(out, session_.tag());
+    frame_writer writer = builder().begin(out, session_.key());
     if (ack) {
       writer.ack(builder().ack());
       session_.handle_ack_sent();

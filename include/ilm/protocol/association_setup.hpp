@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/bytes.hpp>
+#include <ilm/protocol/support.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,7 @@ struct association_setup {
   std::uint64_t seed = 0;
   std::size_t frame_limit = 0;
   std::size_t maximum_message = 0;
+  protocol_support support;
   bool reliable = false;  ///< the network loses and reorders nothing within a session
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -19,6 +20,14 @@ inline constexpr std::size_t maximum_ack_ranges = 32;
 
 /// The longest encoded peer id, in bytes.
 inline constexpr std::size_t maximum_peer_id_size = 255;
+
+/// The attributes of a message: how many, how many bytes in all, and the longest key of a header.
+inline constexpr std::size_t maximum_attributes = 32;
+inline constexpr std::size_t maximum_attributes_size = 4096;
+inline constexpr std::size_t maximum_header_key_size = 64;
+
+/// How often a frame of a version that is not spoken is answered with those that are, at most.
+inline constexpr std::chrono::seconds versions_interval{10};
 
 /// How many nonces of former sessions are remembered, so that their hellos are ignored.
 inline constexpr std::size_t retired_nonces = 16;

@@ -1,18 +1,15 @@
 #pragma once
 
-#include <ilm/error.hpp>
+#include <ilm/event.hpp>
 #include <ilm/message.hpp>
-#include <ilm/options.hpp>
-#include <ilm/protocol/bounds.hpp>
-#include <ilm/protocol/crc32c.hpp>
+#include <ilm/protocol/support.hpp>
 #include <ilm/protocol/wire.hpp>
+#include <ilm/stored.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <system_error>
 #include <vector>
 
 namespace ilm::protocol {
@@ -20,29 +17,69 @@ namespace ilm::protocol {
 // The wire format; README.md in this folder has it as tables.
 
 inline constexpr std::uint16_t frame_magic = 0x494c;  // "IL"
-inline constexpr std::uint8_t protocol_version = 1;
+/// The version of the frames of the handshake. Their layout is the same in every version of the
+/// protocol, for ever: two builds of any age can tell each other which versions they speak.
+inline constexpr std::uint8_t handshake_version = 0;
 /// Four bits apart from "none", so that a flipped bit does not switch the check off.
 inline constexpr std::uint8_t flag_checksum = 0xa5;
 
-inline constexpr std::size_t header_size = 16;
+/// Magic, version and flags, which frames of all versions begin with.
+inline constexpr std::size_t common_header_size = 4;
+inline constexpr std::size_t header_size = common_header_size + 12;
 inline constexpr std::size_t checksum_size = 4;
-inline constexpr std::size_t data_record_size = 21;
-inline constexpr std::size_t data_item_size = 4;
-inline constexpr std::size_t ack_record_size = 51;
+/// Records begin with their type and length. The length of hello, data and ack takes 4 bytes, as
+/// it is known at the end.
+inline constexpr std::size_t record_head_size = 5;
+inline constexpr std::size_t data_record_size = record_head_size + 20;
+inline constexpr std::size_t ack_record_size = record_head_size + 50;
 inline constexpr std::size_t ack_range_size = 16;
+/// Of an item in a data record: the length of the contents, at most.
+inline constexpr std::size_t maximum_item_head_size = 4;
 
 /// The size of a frame with a single message, less the contents.
 inline constexpr std::size_t frame_overhead =
-    header_size + data_record_size + data_item_size + checksum_size;
+    header_size + data_record_size + maximum_item_head_size + checksum_size;
 
-enum class record_type : std::uint8_t { hello = 1, data = 2, ack = 3, ping = 4, bye = 5 };
+/// How many bytes of a data record a message takes. The lowest bit of the first number tells
+/// whether it has attributes; their length and they themselves go before the contents.
+constexpr std::size_t item_size(std::size_t contents, std::size_t attributes) noexcept {
+  std::size_t head = varint_size(std::uint64_t{contents} << 1);
+  return contents + head + (attributes == 0 ? 0 : varint_size(attributes) + attributes);
+}
+
+/// Whether a message fits a frame alone.
+inline bool fits_frame(const payload& p, std::size_t frame_limit) noexcept {
+  return header_size + data_record_size + checksum_size +
+             item_size(p.contents.size(), p.attributes.size()) <=
+         frame_limit;
+}
+
+/// The number of a record. An unknown one from `skippable` on is skipped; any other unknown one
+/// rejects the frame.
+enum class record_type : std::uint8_t {
+  hello = 1,
+  data = 2,
+  ack = 3,
+  ping = 4,
+  bye = 5,
+  versions = 6,
+  skippable = 0x80,
+};
 
 struct frame_header {
+  std::uint8_t version = handshake_version;
   std::uint32_t source_tag = 0;
   std::uint32_t destination_tag = 0;
   /// 0 on hellos; otherwise a mix of both nonces of the session.
   std::uint32_t session_tag = 0;
 };
+
+/// The session that a frame is of.
+struct session_key {
+  std::uint32_t tag = 0;
+  std::uint8_t version = handshake_version;
+};
+inline constexpr session_key handshake_key;
 
 /// The short form of an incarnation in every header; 0 for none.
 inline std::uint32_t tag_of(const incarnation& i) noexcept {
@@ -58,6 +95,7 @@ inline std::uint32_t session_tag_of(std::uint64_t a, std::uint64_t b) noexcept {
 }
 
 struct hello_record {
+  protocol_support support;           ///< the versions and features that the sender speaks
   incarnation local;                  ///< the sender's incarnation
   incarnation peer;                   ///< the receiver's incarnation as the sender stored it
   incarnation former_peer;            ///< the receiver's incarnation before that one, if any
@@ -81,10 +119,19 @@ struct hello_record {
   std::span<const std::byte> destination;
 };
 
+/// A message in a data record.
+struct data_item {
+  data_item(std::span<const std::byte> c, std::span<const std::byte> a = {})
+      : contents(c), attributes(a) {}
+
+  std::span<const std::byte> contents;
+  std::span<const std::byte> attributes;
+};
+
 struct data_record {
   std::uint64_t epoch = 0;
   std::uint64_t first = 0;
-  std::vector<std::span<const std::byte>> items;
+  std::vector<data_item> items;
 };
 
 struct ack_record {
@@ -101,221 +148,11 @@ struct ack_record {
 struct frame {
   frame_header header;
   std::optional<hello_record> hello;
+  std::optional<version_range> versions;  ///< those that the sender speaks
   std::vector<data_record> data;
   std::optional<ack_record> ack;
   bool ping = false;
   bool bye = false;
 };
-
-/// Writes one frame: header, then records, then `finish`.
-class frame_writer {
- public:
-  frame_writer(std::vector<std::byte>& out, const frame_header& header, bool checksum,
-               std::size_t limit)
-      : out_(out),
-        writer_(out),
-        checksum_(checksum),
-        limit_(limit - (checksum ? checksum_size : 0)) {
-    out_.clear();
-    writer_.number(frame_magic);
-    writer_.number(protocol_version);
-    writer_.number(checksum ? flag_checksum : std::uint8_t{0});
-    writer_.number(header.source_tag);
-    writer_.number(header.destination_tag);
-    writer_.number(header.session_tag);
-  }
-
-  bool empty() const noexcept { return out_.size() == header_size; }
-  std::size_t size() const noexcept { return out_.size(); }
-  std::size_t room() const noexcept { return limit_ > out_.size() ? limit_ - out_.size() : 0; }
-
-  void hello(const hello_record& h) {
-    type(record_type::hello);
-    for (std::uint64_t field :
-         {h.local.high, h.local.low, h.peer.high, h.peer.low, h.former_peer.high, h.former_peer.low,
-          h.former_received, h.nonce, h.echo}) {
-      writer_.number(field);
-    }
-    writer_.number(static_cast<std::uint8_t>(h.proven ? 1 : 0));
-    for (std::uint64_t field : {h.first, h.next, h.first_epoch, h.acknowledged, h.received,
-                                h.delivered, h.received_epoch, h.delivered_epoch, h.received_bytes,
-                                h.credit_sequence, h.credit_bytes, h.maximum_message_size}) {
-      writer_.number(field);
-    }
-    for (std::span<const std::byte> id : {h.source, h.destination}) {
-      writer_.number(static_cast<std::uint8_t>(id.size()));
-      writer_.raw(id);
-    }
-  }
-
-  /// Whether a message of `size` bytes fits, as a further item or in a record of its own.
-  bool fits(std::size_t size, bool new_record) const noexcept {
-    return room() >= size + data_item_size + (new_record ? data_record_size : 0);
-  }
-  void begin_data(std::uint64_t epoch, std::uint64_t first) {
-    type(record_type::data);
-    writer_.number(epoch);
-    writer_.number(first);
-    count_at_ = out_.size();
-    count_ = 0;
-    writer_.number(count_);
-  }
-  void item(std::span<const std::byte> contents) {
-    writer_.number(static_cast<std::uint32_t>(contents.size()));
-    writer_.raw(contents);
-    writer_.patch(count_at_, ++count_);
-  }
-
-  /// Writes as many of the ranges as there is room for, the lowest first.
-  void ack(const ack_record& a) {
-    type(record_type::ack);
-    for (std::uint64_t field : {a.received, a.delivered, a.delivered_epoch, a.received_bytes,
-                                a.credit_sequence, a.credit_bytes}) {
-      writer_.number(field);
-    }
-    std::size_t count = std::min(a.ranges.size(), maximum_ack_ranges);
-    count = std::min(count, (room() - 2) / ack_range_size);
-    writer_.number(static_cast<std::uint16_t>(count));
-    for (std::size_t i = 0; i < count; ++i) {
-      writer_.number(a.ranges[i].first);
-      writer_.number(a.ranges[i].last);
-    }
-  }
-  void ping() { type(record_type::ping); }
-  void bye() { type(record_type::bye); }
-
-  void finish() {
-    if (checksum_) writer_.number(crc32c(out_));
-  }
-
- private:
-  void type(record_type t) { writer_.number(static_cast<std::uint8_t>(t)); }
-
-  std::vector<std::byte>& out_;
-  wire_writer writer_;
-  bool checksum_;
-  std::size_t limit_;
-  std::size_t count_at_ = 0;
-  std::uint32_t count_ = 0;
-};
-
-namespace detail {
-
-inline std::error_code read_hello(wire_reader& in, frame& out) {
-  if (out.hello) return error::malformed_frame;
-  hello_record& h = out.hello.emplace();
-  for (std::uint64_t* field :
-       {&h.local.high, &h.local.low, &h.peer.high, &h.peer.low, &h.former_peer.high,
-        &h.former_peer.low, &h.former_received, &h.nonce, &h.echo}) {
-    *field = in.number<std::uint64_t>();
-  }
-  auto proven = in.number<std::uint8_t>();
-  h.proven = proven == 1;
-  for (std::uint64_t* field :
-       {&h.first, &h.next, &h.first_epoch, &h.acknowledged, &h.received, &h.delivered,
-        &h.received_epoch, &h.delivered_epoch, &h.received_bytes, &h.credit_sequence,
-        &h.credit_bytes, &h.maximum_message_size}) {
-    *field = in.number<std::uint64_t>();
-  }
-  h.source = in.raw(in.number<std::uint8_t>());
-  h.destination = in.raw(in.number<std::uint8_t>());
-  if (!in.ok() || proven > 1 || !h.local || h.nonce == 0 || h.source.empty() ||
-      h.destination.empty()) {
-    return error::malformed_frame;
-  }
-  if (h.first == 0 || h.next < h.first || h.next > maximum_sequence || h.acknowledged >= h.next ||
-      h.delivered > h.received || h.received > maximum_sequence) {
-    return error::cursor_out_of_range;
-  }
-  return {};
-}
-
-inline std::error_code read_data(wire_reader& in, frame& out) {
-  data_record& d = out.data.emplace_back();
-  d.epoch = in.number<std::uint64_t>();
-  d.first = in.number<std::uint64_t>();
-  auto count = in.number<std::uint32_t>();
-  // A count is believed only as far as the frame has bytes for it.
-  if (!in.ok() || count == 0 || count > in.left() / data_item_size) return error::malformed_frame;
-  d.items.reserve(count);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    d.items.push_back(in.raw(in.number<std::uint32_t>()));
-    if (!in.ok()) return error::malformed_frame;
-  }
-  if (d.first == 0 || d.first > maximum_sequence) return error::cursor_out_of_range;
-  return {};
-}
-
-inline std::error_code read_ack(wire_reader& in, frame& out) {
-  if (out.ack) return error::malformed_frame;
-  ack_record& a = out.ack.emplace();
-  for (std::uint64_t* field : {&a.received, &a.delivered, &a.delivered_epoch, &a.received_bytes,
-                               &a.credit_sequence, &a.credit_bytes}) {
-    *field = in.number<std::uint64_t>();
-  }
-  auto count = in.number<std::uint16_t>();
-  if (!in.ok() || count > maximum_ack_ranges) return error::malformed_frame;
-  std::uint64_t below = a.received;
-  for (std::uint16_t i = 0; i < count; ++i) {
-    sequence_range r;
-    r.first = in.number<std::uint64_t>();
-    r.last = in.number<std::uint64_t>();
-    if (!in.ok()) return error::malformed_frame;
-    if (r.empty() || r.first <= below) return error::cursor_out_of_range;
-    below = r.last;
-    a.ranges.push_back(r);
-  }
-  if (a.delivered > a.received || below > maximum_sequence) return error::cursor_out_of_range;
-  return {};
-}
-
-}  // namespace detail
-
-/// Takes a frame apart. On an error `out` holds rubbish and nothing of the frame may be used.
-inline std::error_code read_frame(std::span<const std::byte> in, frame& out) {
-  out = frame{};
-  wire_reader reader(in);
-  auto magic = reader.number<std::uint16_t>();
-  auto version = reader.number<std::uint8_t>();
-  auto flags = reader.number<std::uint8_t>();
-  out.header.source_tag = reader.number<std::uint32_t>();
-  out.header.destination_tag = reader.number<std::uint32_t>();
-  out.header.session_tag = reader.number<std::uint32_t>();
-  if (!reader.ok() || magic != frame_magic) return error::malformed_frame;
-  if (version != protocol_version) return error::unsupported_version;
-  if (flags != 0 && flags != flag_checksum) return error::malformed_frame;
-  if (flags == flag_checksum) {
-    if (reader.left() < checksum_size) return error::malformed_frame;
-    std::size_t body = in.size() - checksum_size;
-    if (wire_reader(in.subspan(body)).number<std::uint32_t>() != crc32c(in.first(body))) {
-      return error::checksum_mismatch;
-    }
-    reader = wire_reader(in.first(body).subspan(header_size));
-  }
-  while (reader.left() > 0) {
-    std::error_code failed;
-    switch (static_cast<record_type>(reader.number<std::uint8_t>())) {
-      case record_type::hello:
-        failed = detail::read_hello(reader, out);
-        break;
-      case record_type::data:
-        failed = detail::read_data(reader, out);
-        break;
-      case record_type::ack:
-        failed = detail::read_ack(reader, out);
-        break;
-      case record_type::ping:
-        out.ping = true;
-        break;
-      case record_type::bye:
-        out.bye = true;
-        break;
-      default:
-        failed = error::malformed_frame;
-    }
-    if (failed) return failed;
-  }
-  return {};
-}
 
 }  // namespace ilm::protocol

@@ -6,6 +6,7 @@
 #include <ilm/protocol/bounds.hpp>
 #include <ilm/protocol/durable_state.hpp>
 #include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/frame_writer.hpp>
 #include <ilm/protocol/receiver.hpp>
 #include <ilm/protocol/sender.hpp>
 
@@ -26,22 +27,24 @@ class frame_builder {
                 const sender& s, const receiver& r) noexcept
       : options_(o), setup_(setup), durable_(durable), sender_(s), receiver_(r) {}
 
-  frame_header header(std::uint32_t session_tag) const noexcept {
+  frame_header header(const session_key& session) const noexcept {
     frame_header h;
+    h.version = session.version;
     h.source_tag = tag_of(durable_.local());
     h.destination_tag = tag_of(durable_.peer());
-    h.session_tag = session_tag;
+    h.session_tag = session.tag;
     return h;
   }
 
-  frame_writer begin(std::vector<std::byte>& out, std::uint32_t session_tag) const {
-    return frame_writer(out, header(session_tag), options_.checksum, setup_.frame_limit);
+  frame_writer begin(std::vector<std::byte>& out, const session_key& session) const {
+    return frame_writer(out, header(session), options_.checksum, setup_.frame_limit);
   }
 
   /// A frame with a hello. Nonce, echo and proof are those of `h`, the rest is filled in.
   void hello(std::vector<std::byte>& out, hello_record& h) const {
     assert(h.nonce != 0);
     const cursors& stored = durable_.stored();
+    h.support = setup_.support;
     h.local = durable_.local();
     h.peer = stored.peer;
     h.former_peer = stored.former_peer;
@@ -61,8 +64,15 @@ class frame_builder {
     h.maximum_message_size = options_.maximum_message_size;
     h.source = setup_.local_id.view();
     h.destination = setup_.peer_id.view();
-    frame_writer writer = begin(out, 0);
+    frame_writer writer = begin(out, handshake_key);
     writer.hello(h);
+    writer.finish();
+  }
+
+  /// A frame that tells a peer of another version which ones this side speaks.
+  void versions(std::vector<std::byte>& out) const {
+    frame_writer writer = begin(out, handshake_key);
+    writer.versions({setup_.support.lowest_version, setup_.support.highest_version});
     writer.finish();
   }
 
@@ -82,8 +92,8 @@ class frame_builder {
   }
 
   /// A frame with a bye, and a last ack.
-  void bye(std::vector<std::byte>& out, std::uint32_t session_tag) const {
-    frame_writer writer = begin(out, session_tag);
+  void bye(std::vector<std::byte>& out, const session_key& session) const {
+    frame_writer writer = begin(out, session);
     if (durable_.peer_is_stored()) writer.ack(ack());
     writer.bye();
     writer.finish();

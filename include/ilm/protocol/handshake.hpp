@@ -4,6 +4,7 @@
 #include <ilm/protocol/bounds.hpp>
 #include <ilm/protocol/frame.hpp>
 #include <ilm/protocol/random.hpp>
+#include <ilm/protocol/support.hpp>
 #include <ilm/protocol/time.hpp>
 
 #include <array>
@@ -24,14 +25,16 @@ class handshake {
  public:
   enum class result : std::uint8_t { ignored, challenged, proven };
 
-  explicit handshake(const options& o) noexcept
-      : first_wait_(o.initial_timeout), longest_wait_(o.maximum_timeout) {}
+  explicit handshake(const options& o, const protocol_support& support = {}) noexcept
+      : first_wait_(o.initial_timeout), longest_wait_(o.maximum_timeout), support_(support) {}
 
   bool established() const noexcept { return session_tag_ != 0; }
   /// Whether a nonce of ours waits for its echo. Acks and data of an earlier session are ignored
   /// meanwhile, since the hello under way promised the cursors as they were.
   bool pending() const noexcept { return candidate_ != 0; }
   std::uint32_t session_tag() const noexcept { return session_tag_; }
+  /// What the two sides of the session have in common; nothing without a session.
+  const agreement& agreed() const noexcept { return agreed_; }
 
   void begin(timestamp now, random_source& random) noexcept {
     end();
@@ -42,6 +45,7 @@ class handshake {
     retire(peer_nonce_);
     candidate_ = local_nonce_ = peer_nonce_ = echo_ = 0;
     session_tag_ = 0;
+    agreed_ = {};
     due_ = never;
     answer_ = false;
   }
@@ -69,6 +73,7 @@ class handshake {
     local_nonce_ = candidate_;
     peer_nonce_ = h.nonce;
     session_tag_ = session_tag_of(local_nonce_, peer_nonce_);
+    agreed_ = agree(support_, h.support);
     candidate_ = 0;
     due_ = never;
     answer_ = !h.proven;
@@ -123,6 +128,8 @@ class handshake {
   std::uint64_t local_nonce_ = 0;
   std::uint64_t peer_nonce_ = 0;
   std::uint32_t session_tag_ = 0;
+  protocol_support support_;
+  agreement agreed_;
   bool answer_ = false;
   std::array<std::uint64_t, retired_nonces> retired_{};
   std::size_t retired_at_ = 0;

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <ilm/bytes.hpp>
 #include <ilm/protocol/time.hpp>
+#include <ilm/stored.hpp>
 
 #include <cassert>
 #include <cstddef>
@@ -13,10 +13,11 @@ namespace ilm::protocol {
 
 /// A message of the outbox that is in memory, and how it was sent last.
 struct outgoing_message {
-  outgoing_message(bytes contents_, std::uint64_t epoch_)
-      : contents(std::move(contents_)), epoch(epoch_) {}
+  outgoing_message(payload p, std::uint64_t epoch_) : message(std::move(p)), epoch(epoch_) {}
 
-  bytes contents;
+  std::size_t size() const noexcept { return message.size(); }
+
+  payload message;
   std::uint64_t epoch;
   timestamp sent_at{};
   std::uint64_t transmit_serial = 0;  ///< the frame, in order of sending, that carried it last
@@ -43,9 +44,9 @@ class outbox_cache {
     return messages_[static_cast<std::size_t>(s - first_)];
   }
 
-  void append(ilm::bytes contents, std::uint64_t epoch) {
-    bytes_ += contents.size();
-    messages_.emplace_back(std::move(contents), epoch);
+  void append(payload p, std::uint64_t epoch) {
+    bytes_ += p.size();
+    messages_.emplace_back(std::move(p), epoch);
     ++next_;
   }
   std::size_t lost() const noexcept { return lost_; }
@@ -62,7 +63,7 @@ class outbox_cache {
     assert(!messages_.empty());
     const outgoing_message& gone = messages_.front();
     if (gone.lost) --lost_;
-    bytes_ -= gone.contents.size();
+    bytes_ -= gone.size();
     messages_.pop_front();
     ++first_;
   }
@@ -76,7 +77,7 @@ class outbox_cache {
   /// Forgets how the messages were sent.
   void reset_transmissions() noexcept {
     for (outgoing_message& m : messages_) {
-      m = outgoing_message(std::move(m.contents), m.epoch);
+      m = outgoing_message(std::move(m.message), m.epoch);
     }
     lost_ = 0;
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/attributes.hpp>
 #include <ilm/error.hpp>
 #include <ilm/message.hpp>
 #include <ilm/options.hpp>
@@ -62,7 +63,7 @@ class receiver {
     assert(d.first != 0 && !d.items.empty());
     std::error_code failed;
     std::uint64_t sequence = d.first;
-    for (std::span<const std::byte> item : d.items) {
+    for (const data_item& item : d.items) {
       if (std::error_code e = handle_item(sequence++, d.epoch, item)) failed = e;
     }
     return failed;
@@ -125,7 +126,7 @@ class receiver {
   void handle_page(std::span<const stored_message> page) {
     std::uint64_t next = consumed_next_ + page_.size();
     for (const stored_message& m : page) {
-      if (m.index == next && next < committed_.next) {
+      if (m.index == next && next < committed_.next && !attributes::check(m.attributes.view())) {
         page_.push_back(m);
         ++next;
       }
@@ -136,7 +137,7 @@ class receiver {
     bool from_store = !page_.empty();
     std::deque<stored_message>& queue = from_store ? page_ : recent_;
     if (consumed_next_ >= start_) delivered_epoch_ = queue.front().epoch;
-    if (!from_store) consumed_bytes_ += queue.front().contents.size();
+    if (!from_store) consumed_bytes_ += queue.front().size();
     queue.pop_front();
     ++consumed_next_;
   }
@@ -195,43 +196,45 @@ class receiver {
 
   /// A message that came out of order.
   struct early_message {
-    bytes contents;
+    payload message;
     std::uint64_t epoch = 0;
   };
 
-  std::error_code handle_item(std::uint64_t sequence, std::uint64_t epoch,
-                              std::span<const std::byte> item) {
+  std::error_code handle_item(std::uint64_t sequence, std::uint64_t epoch, const data_item& item) {
     // A repetition takes no credit a second time.
     if (sequence <= accepted() || reorder_buffer_.contains(sequence)) {
       ++duplicates_;
       return {};
     }
-    if (sequence > credit_sequence() || item.size() > options_.maximum_message_size ||
-        accepted_.bytes - consumed_bytes_ + reorder_bytes_ + item.size() > options_.credit_bytes) {
+    std::size_t size = item.contents.size() + item.attributes.size();
+    if (sequence > credit_sequence() || size > options_.maximum_message_size ||
+        accepted_.bytes - consumed_bytes_ + reorder_bytes_ + size > options_.credit_bytes) {
       return error::credit_exceeded;
     }
+    payload message(bytes(item.contents), bytes(item.attributes));
     if (sequence != accepted() + 1) {
       early_message& m = reorder_buffer_[sequence];
-      m.contents = bytes(item);
+      m.message = std::move(message);
       m.epoch = epoch;
-      reorder_bytes_ += item.size();
+      reorder_bytes_ += size;
       return {};
     }
-    accept(bytes(item), epoch);
+    accept(std::move(message), epoch);
     while (!reorder_buffer_.empty() && reorder_buffer_.begin()->first <= accepted() + 1) {
       early_message& next = reorder_buffer_.begin()->second;
-      reorder_bytes_ -= next.contents.size();
+      reorder_bytes_ -= next.message.size();
       if (reorder_buffer_.begin()->first == accepted() + 1)
-        accept(std::move(next.contents), next.epoch);
+        accept(std::move(next.message), next.epoch);
       reorder_buffer_.erase(reorder_buffer_.begin());
     }
     return {};
   }
 
-  void accept(bytes contents, std::uint64_t epoch) {
-    accepted_.bytes += contents.size();
+  void accept(payload p, std::uint64_t epoch) {
+    accepted_.bytes += p.size();
     accepted_.epoch = epoch;
-    recent_.emplace_back(accepted_.next, accepted_.next + offset_, epoch, std::move(contents));
+    recent_.emplace_back(accepted_.next, accepted_.next + offset_, epoch, std::move(p.contents),
+                         std::move(p.attributes));
     ++accepted_.next;
   }
 

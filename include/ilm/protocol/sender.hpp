@@ -1,10 +1,11 @@
 #pragma once
 
+#include <ilm/attributes.hpp>
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
 #include <ilm/message.hpp>
 #include <ilm/options.hpp>
-#include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/frame_writer.hpp>
 #include <ilm/protocol/loss_detector.hpp>
 #include <ilm/protocol/outbox_cache.hpp>
 #include <ilm/protocol/page.hpp>
@@ -134,7 +135,7 @@ class sender {
     committed_next_ = first + sends.size();
     if (stage_ == stage::closed) return;
     for (submission& s : sends) {
-      if (first++ == cache_.next() && has_room()) cache_.append(std::move(s.contents), epoch);
+      if (first++ == cache_.next() && has_room()) cache_.append(std::move(s.message), epoch);
     }
   }
 
@@ -142,7 +143,9 @@ class sender {
   void handle_page(std::span<const stored_message> page) {
     for (const stored_message& m : page) {
       bool next = m.sequence == cache_.next() && m.sequence < committed_next_;
-      if (next && has_room()) cache_.append(m.contents, m.epoch);
+      if (next && has_room() && !attributes::check(m.attributes.view())) {
+        cache_.append(payload(m.contents, m.attributes), m.epoch);
+      }
     }
   }
 
@@ -222,10 +225,10 @@ class sender {
     auto put = [&](std::uint64_t sequence) {
       outgoing_message& e = cache_.at(sequence);
       bool new_record = sequence != expected || e.epoch != record_epoch;
-      if (!out.fits(e.contents.size(), new_record)) return false;
-      if (!out.empty() && out.size() + e.contents.size() > options_.frame_fill) return false;
+      if (!out.fits(item_size(e), new_record)) return false;
+      if (!out.empty() && out.size() + e.size() > options_.frame_fill) return false;
       if (new_record) out.begin_data(e.epoch, sequence);
-      out.item(e.contents.view());
+      out.item(e.message.contents.view(), e.message.attributes.view());
       expected = sequence + 1;
       record_epoch = e.epoch;
       losses_.handle_sent(e, now);
@@ -240,7 +243,7 @@ class sender {
     }
     while (may_send_new()) {
       if (!put(send_next_)) break;
-      std::size_t size = cache_.at(send_next_).contents.size();
+      std::size_t size = cache_.at(send_next_).size();
       in_flight_bytes_ += size;
       highest_sent_ = std::max(highest_sent_, send_next_);
       ++send_next_;
@@ -263,7 +266,7 @@ class sender {
     for (std::uint64_t s = acknowledged_ + 1; s < send_next_ && bytes < options_.frame_fill; ++s) {
       outgoing_message& e = cache_.at(s);
       if (e.sacked) continue;
-      bytes += e.contents.size() + data_item_size;
+      bytes += item_size(e);
       cache_.mark_lost(s);
     }
     if (bytes == 0) ping_due_ = true;
@@ -287,6 +290,10 @@ class sender {
     sending,
   };
 
+  static std::size_t item_size(const outgoing_message& m) noexcept {
+    return protocol::item_size(m.message.contents.size(), m.message.attributes.size());
+  }
+
   void drop_cache(std::uint64_t restart) noexcept {
     cache_.clear(restart);
     send_next_ = restart;
@@ -300,8 +307,9 @@ class sender {
 
   bool may_send_new() noexcept {
     if (send_next_ >= cache_.next() || send_next_ > granted_.credit_sequence) return false;
-    std::size_t size = cache_.at(send_next_).contents.size();
-    if (size + frame_overhead > frame_limit_ || size > granted_.maximum_message) {
+    const outgoing_message& m = cache_.at(send_next_);
+    std::size_t size = m.size();
+    if (!fits_frame(m.message, frame_limit_) || size > granted_.maximum_message) {
       blocked_ = true;
       return false;
     }
@@ -324,7 +332,7 @@ class sender {
     for (std::uint64_t s = acknowledged_ + 1; s <= to && s < send_next_; ++s) {
       const outgoing_message& arrived = cache_.at(s);
       if (!arrived.sacked) losses_.handle_arrival(arrived, now);
-      in_flight_bytes_ -= arrived.contents.size();
+      in_flight_bytes_ -= arrived.size();
     }
     acknowledged_ = to;
     if (to >= cache_.next()) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/options.hpp>
+#include <ilm/protocol/bounds.hpp>
 #include <ilm/protocol/frame.hpp>
 #include <ilm/protocol/handshake.hpp>
 #include <ilm/protocol/random.hpp>
@@ -26,6 +27,7 @@ enum class phase : std::uint8_t {
   verifying,             ///< the peer's last message is looked up: do both mean the same one?
   established,           ///< data flows
   refused,               ///< the peer was rolled back; nothing flows until it is a new incarnation
+  incompatible,          ///< no common version, or a required feature is missing; nothing flows
   renewing_incarnation,  ///< this side was rolled back; its new incarnation is being stored
   closed,                ///< this side has ended the session for good
 };
@@ -37,12 +39,11 @@ class session {
   struct verifying {
     hello_record hello;  ///< the proven one, without names
     reconciliation agreed;
-    bool reopens = false;      ///< a session was established before, and was not reported to end
     bool ack_ignored = false;  ///< an ack came that could not be believed yet
   };
 
-  explicit session(const options& o) noexcept
-      : handshake_(o),
+  explicit session(const options& o, const protocol_support& support = {}) noexcept
+      : handshake_(o, support),
         keepalive_interval_(o.keepalive_interval),
         keepalive_timeout_(o.keepalive_timeout) {}
 
@@ -57,7 +58,11 @@ class session {
   /// Whether a nonce of this side waits for its echo. The hello under way promises the cursors as
   /// they were, so acks and data of the session before are ignored meanwhile.
   bool proof_pending() const noexcept { return handshake_.pending(); }
-  std::uint32_t tag() const noexcept { return handshake_.session_tag(); }
+  session_key key() const noexcept {
+    return {handshake_.session_tag(), handshake_.agreed().version};
+  }
+  /// The features that both sides of the session understand; none without a session.
+  std::uint64_t features() const noexcept { return handshake_.agreed().features; }
   const watermarks& at_nonce() const noexcept { return at_nonce_; }
   /// The hello to verify; only in that phase.
   const verifying& verification() const noexcept { return std::get<verifying>(state_); }
@@ -66,16 +71,17 @@ class session {
   bool owns(const frame_header& h, const incarnation& local,
             const incarnation& peer) const noexcept {
     return handshake_.established() && state() != phase::absent && h.source_tag == tag_of(peer) &&
-           h.destination_tag == tag_of(local) && h.session_tag == handshake_.session_tag();
+           h.destination_tag == tag_of(local) && h.session_tag == handshake_.session_tag() &&
+           h.version == handshake_.agreed().version;
   }
 
   // Inputs. After one that ends a session comes the next one that begins one: `end` first.
 
   /// Ends the session, if there is one. True if it had been established: then report its end.
   bool end() noexcept {
-    bool had_session = was_established();
+    bool had_session = std::exchange(announced_, false);
     handshake_.end();
-    ack_due_ = ping_due_ = false;
+    ack_due_ = ping_due_ = versions_due_ = false;
     final_hello_.clear();
     if (is_closed()) {
       state_ = closed{};
@@ -122,26 +128,45 @@ class session {
   /// A proven hello opened a session, which carries data once the peer's last message is verified.
   void handle_reconciled(const hello_record& hello, const reconciliation& agreed) {
     assert(agreed.opens_session() && handshake_.established());
-    state_ = verifying{hello, agreed, was_established(), false};
+    conflict_.reset();
+    state_ = verifying{hello, agreed, false};
     ack_due_ = true;
   }
   /// True if the session is new: report it.
   bool handle_verified(timestamp now) noexcept {
     assert(state() == phase::verifying);
-    const verifying& v = verification();
-    bool reopens = v.reopens;
     // An ack that could not be believed before is asked for again.
-    ping_due_ = v.ack_ignored;
+    ping_due_ = verification().ack_ignored;
     pinged_at_ = now;
     state_ = established{};
-    return !reopens;
+    return !std::exchange(announced_, true);
   }
   /// The peer was rolled back. True if a session had been established: then report its end.
   bool handle_peer_rolled_back() noexcept {
     assert(handshake_.established());
-    bool had_session = was_established();
     state_ = refused{};
-    return had_session;
+    return std::exchange(announced_, false);
+  }
+  /// The two sides cannot work together, as the event says. Then `repeats_conflict` tells whether
+  /// it is known. True if a session had been established: then report its end.
+  bool handle_incompatible() noexcept {
+    assert(handshake_.established());
+    state_ = incompatible{};
+    return std::exchange(announced_, false);
+  }
+  /// Whether this is the conflict that was reported last, since a session opened.
+  bool repeats_conflict(const event_record& e) noexcept {
+    bool same = conflict_ && conflict_->error == e.error && conflict_->features == e.features &&
+                conflict_->peer_versions == e.peer_versions;
+    conflict_ = e;
+    return same;
+  }
+  /// A frame of a version that this side does not speak: it is answered with those that it does,
+  /// once in a while.
+  void handle_unspoken_version(timestamp now) noexcept {
+    if (now < versions_after_) return;
+    versions_after_ = after(now, versions_interval);
+    versions_due_ = true;
   }
   /// This side was rolled back: after `end`, nothing but this last hello of the ended session goes
   /// out before the new incarnation is stored. From it the peer learns of the rollback.
@@ -165,7 +190,7 @@ class session {
 
   void handle_close() noexcept {
     assert(!is_closed());
-    state_ = closed{handshake_.established(), was_established()};
+    state_ = closed{handshake_.established()};
   }
 
   /// False if the peer has been silent for too long: end the session, and start a handshake.
@@ -209,6 +234,7 @@ class session {
     closed* c = std::get_if<closed>(&state_);
     return c != nullptr && std::exchange(c->bye_due, false);
   }
+  bool poll_versions() noexcept { return std::exchange(versions_due_, false); }
   bool ack_due() const noexcept { return ack_due_; }
   void handle_ack_sent() noexcept {
     assert(ack_due_);
@@ -224,6 +250,7 @@ class session {
   bool invariants_hold() const noexcept {
     if (!handshake_.invariants_hold()) return false;
     bool proven = handshake_.established(), pending = proof_pending();
+    if (announced_ && !is_open() && !is_closed()) return false;
     switch (state()) {
       case phase::absent:
         return !proven && !pending;
@@ -232,6 +259,7 @@ class session {
       case phase::verifying:
       case phase::established:
       case phase::refused:
+      case phase::incompatible:
         return proven && presence_ == presence::up;
       case phase::renewing_incarnation:
         return !proven && !pending;
@@ -246,26 +274,22 @@ class session {
   struct handshaking {};
   struct established {};
   struct refused {};
+  struct incompatible {};
   struct renewing {};
   struct closed {
     bool bye_due = false;
-    bool had_session = false;  ///< its end is not reported yet
   };
 
   /// The network's last word.
   enum class presence : std::uint8_t { unknown, up, down };
 
-  bool was_established() const noexcept {
-    if (const verifying* v = std::get_if<verifying>(&state_)) return v->reopens;
-    if (const closed* c = std::get_if<closed>(&state_)) return c->had_session;
-    return state() == phase::established;
-  }
   timestamp keepalive_at() const noexcept {
     return after(std::max(heard_at_, pinged_at_), keepalive_interval_);
   }
 
   /// In the order of `phase`.
-  std::variant<absent, handshaking, verifying, established, refused, renewing, closed> state_;
+  std::variant<absent, handshaking, verifying, established, refused, incompatible, renewing, closed>
+      state_;
   presence presence_ = presence::unknown;
   handshake handshake_;
   watermarks at_nonce_;
@@ -273,8 +297,12 @@ class session {
   duration keepalive_interval_, keepalive_timeout_;
   timestamp heard_at_{};
   timestamp pinged_at_{};
+  bool announced_ = false;  ///< a session was established, and its end is not reported yet
   bool ack_due_ = false;
   bool ping_due_ = false;
+  bool versions_due_ = false;
+  timestamp versions_after_ = timestamp::min();
+  std::optional<event_record> conflict_;
 };
 
 }  // namespace ilm::protocol

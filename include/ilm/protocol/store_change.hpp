@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ilm/message.hpp>
+#include <ilm/stored.hpp>
 
 #include <cstdint>
 #include <system_error>
@@ -14,10 +14,10 @@ enum class send_id : std::uint64_t {};
 
 /// A send that has no sequence yet.
 struct submission {
-  submission(send_id name, bytes b) : id(name), contents(std::move(b)) {}
+  submission(send_id name, payload p) : id(name), message(std::move(p)) {}
 
   send_id id;
-  bytes contents;
+  payload message;
 };
 
 /// The end of a send.

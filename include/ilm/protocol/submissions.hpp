@@ -19,7 +19,7 @@ namespace ilm::protocol {
 /// The sends from their acceptance to their end: accepted, in commit, ended.
 class submissions {
  public:
-  void handle_send(send_id id, bytes contents) { accepted_.emplace_back(id, std::move(contents)); }
+  void handle_send(send_id id, payload p) { accepted_.emplace_back(id, std::move(p)); }
 
   bool empty() const noexcept { return accepted_.empty(); }
   std::size_t size() const noexcept { return accepted_.size(); }
@@ -33,7 +33,7 @@ class submissions {
     std::vector<stored_message> batch;
     batch.reserve(in_commit_.size());
     for (const submission& s : in_commit_) {
-      batch.emplace_back(first, first, epoch, s.contents);
+      batch.emplace_back(first, first, epoch, s.message.contents, s.message.attributes);
       ++first;
     }
     return batch;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -7,6 +8,13 @@
 #include <vector>
 
 namespace ilm::protocol {
+
+inline constexpr std::uint64_t maximum_varint = (std::uint64_t{1} << 62) - 1;
+
+/// How many bytes a varint takes.
+constexpr std::size_t varint_size(std::uint64_t value) noexcept {
+  return value < 1U << 6 ? 1 : value < 1U << 14 ? 2 : value < 1U << 30 ? 4 : 8;
+}
 
 /// Appends big-endian numbers and byte strings to a frame.
 class wire_writer {
@@ -20,6 +28,20 @@ class wire_writer {
     patch(at, value);
   }
   void raw(std::span<const std::byte> data) { out_.insert(out_.end(), data.begin(), data.end()); }
+
+  /// A number below 2^62, in 1, 2, 4 or 8 bytes (RFC 9000, 16).
+  void varint(std::uint64_t value) {
+    assert(value <= maximum_varint);
+    if (value < 1U << 6) {
+      number(static_cast<std::uint8_t>(value));
+    } else if (value < 1U << 14) {
+      number(static_cast<std::uint16_t>(value | 1U << 14));
+    } else if (value < 1U << 30) {
+      number(static_cast<std::uint32_t>(value | 2U << 30));
+    } else {
+      number(value | std::uint64_t{3} << 62);
+    }
+  }
 
   template <class Unsigned>
   void patch(std::size_t at, Unsigned value) noexcept {
@@ -55,14 +77,25 @@ class wire_reader {
     }
     return value;
   }
-  std::span<const std::byte> raw(std::size_t size) noexcept {
+  /// Any of the forms that hold the number, the shortest or not.
+  std::uint64_t varint() noexcept {
+    std::span<const std::byte> head = raw(1);
+    if (head.empty()) return 0;
+    unsigned first = std::to_integer<unsigned>(head[0]);
+    std::uint64_t value = first & 0x3f;
+    for (std::byte digit : raw((std::size_t{1} << (first >> 6)) - 1)) {
+      value = value << 8 | std::to_integer<std::uint64_t>(digit);
+    }
+    return ok_ ? value : 0;
+  }
+  std::span<const std::byte> raw(std::uint64_t size) noexcept {
     if (size > in_.size()) {
       ok_ = false;
       in_ = {};
       return {};
     }
-    std::span<const std::byte> taken = in_.first(size);
-    in_ = in_.subspan(size);
+    std::span<const std::byte> taken = in_.first(static_cast<std::size_t>(size));
+    in_ = in_.subspan(static_cast<std::size_t>(size));
     return taken;
   }
 

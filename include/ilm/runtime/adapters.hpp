@@ -143,7 +143,8 @@ class delivery_adapter final : public delivery_port {
 
   std::optional<asio::awaitable<void>> deliver(const peer_name& from,
                                                const stored_message& m) override {
-    message<PeerId> received(id_of<PeerId>(from), m.sequence, m.contents, m.index);
+    message<PeerId> received(id_of<PeerId>(from), m.sequence, m.contents, m.index,
+                             attributes(m.attributes));
     if constexpr (std::is_void_v<std::invoke_result_t<Delivery&, message<PeerId>>>) {
       delivery_(std::move(received));
       return std::nullopt;

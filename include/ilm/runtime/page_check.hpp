@@ -23,7 +23,7 @@ inline std::size_t count_usable(const protocol::page_request& asked, const curso
   std::size_t count = 0;
   std::size_t bytes = 0;
   for (const stored_message& m : page) {
-    bytes += m.contents.size();
+    bytes += m.size();
     bool within = count < asked.messages && (count == 0 || bytes <= asked.bytes);
     if (!within || m.index != asked.from + count || !has_its_sequence(m)) break;
     ++count;

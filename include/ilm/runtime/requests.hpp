@@ -27,14 +27,25 @@ class peer_request {
   virtual std::shared_ptr<peer_name> mention_name() const = 0;
 };
 
+/// A message to send, or the error with which the send ends.
+struct prepared_send {
+  payload message;
+  std::error_code invalid;
+};
+
 /// A send between its caller and the store.
 struct send_request : peer_request {
   using handler = detail::completion<std::error_code, std::uint64_t>;
 
-  send_request(bytes message, bool wait, std::uint64_t operation, handler h)
-      : contents(std::move(message)), may_wait(wait), id(operation), done(std::move(h)) {}
+  send_request(prepared_send s, bool wait, std::uint64_t operation, handler h)
+      : message(std::move(s.message)),
+        invalid(s.invalid),
+        may_wait(wait),
+        id(operation),
+        done(std::move(h)) {}
 
-  bytes contents;
+  payload message;
+  std::error_code invalid;
   bool may_wait;
   std::uint64_t id;  ///< names it for cancellation; 0 if it cannot be cancelled
   handler done;

@@ -44,7 +44,7 @@ class send_driver {
     std::uint64_t last = 0;
     while (std::optional<protocol::send_result> result = p.core.poll_send_result()) {
       std::unique_ptr<send_request> r = table_.take(result->id);
-      context_.sends.handle_ended(r->contents.size());
+      context_.sends.handle_ended(r->message.size());
       if (!result->error) {
         assert(result->sequence > last);
         ++p.accepted;
@@ -86,9 +86,11 @@ class send_driver {
       r->done(life.open_error(), 0);
     } else if (r->name == &local_) {
       r->done(error::send_to_self, 0);
-    } else if (r->contents.size() > maximum_message_) {
+    } else if (r->invalid) {
+      r->done(r->invalid, 0);
+    } else if (r->message.size() > maximum_message_) {
       r->done(error::message_too_large, 0);
-    } else if (!life.opening() && context_.sends.has_room(r->contents.size())) {
+    } else if (!life.opening() && context_.sends.has_room(r->message.size())) {
       pass_on(std::move(r));
     } else if (!r->may_wait) {
       r->done(error::would_block, 0);
@@ -105,10 +107,10 @@ class send_driver {
     } catch (...) {
       return r->done(code_of(std::current_exception()), 0);
     }
-    if (std::error_code refused = p->core.handle_send(table_.next_id(), r->contents)) {
+    if (std::error_code refused = p->core.handle_send(table_.next_id(), r->message)) {
       return r->done(refused, 0);
     }
-    context_.sends.handle_accepted(r->contents.size());
+    context_.sends.handle_accepted(r->message.size());
     table_.add(std::move(r));
     assert(invariants_hold());
     context_.scheduler.handle_send();

@@ -31,7 +31,7 @@ class send_queue {
 
   /// The next send that waited and may go on now; null if none may.
   request pop() {
-    if (waiting_.empty() || !fits(waiting_.front()->contents.size())) return nullptr;
+    if (waiting_.empty() || !fits(waiting_.front()->message.size())) return nullptr;
     request r = std::move(waiting_.front());
     waiting_.pop_front();
     return r;

@@ -180,6 +180,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     setup.epoch = random_.next_nonzero();
     setup.frame_limit = parts.network->maximum_frame_size();
     setup.maximum_message = maximum_message(*parts.network, context_.settings);
+    setup.support = context_.settings.support;
     setup.reliable = parts.network->reliable();
     return setup;
   }

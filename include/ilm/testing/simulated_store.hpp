@@ -241,7 +241,7 @@ class simulated_store {
     std::size_t size = 0;
     for (std::size_t i = from - messages.front().index; i < messages.size(); ++i) {
       const stored_message& m = messages[i];
-      size += m.contents.size();
+      size += m.size();
       if (page.size() == limit.messages || (size > limit.bytes && !page.empty())) break;
       if (c->bad.contains({which, peer, m.index})) {
         if (!page.empty()) break;

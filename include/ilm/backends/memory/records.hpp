@@ -80,7 +80,7 @@ class memory_records final : public memory_store {
     if (next == messages.end() || next->index != from) return page;
     std::size_t size = 0;
     for (; next != messages.end() && page.size() < limit.messages; ++next) {
-      size += next->contents.size();
+      size += next->size();
       if (size > limit.bytes && !page.empty()) break;
       page.push_back(*next);
     }

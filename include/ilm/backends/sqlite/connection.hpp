@@ -44,6 +44,11 @@ class sqlite_statement {
     return *this;
   }
 
+  sqlite_statement& bind_null(int at) {
+    sqlite_check(sqlite3_bind_null(statement_.get(), at));
+    return *this;
+  }
+
   /// True if there is another row.
   bool step() {
     int result = sqlite3_step(statement_.get());

@@ -41,7 +41,8 @@ inline std::uint32_t peer_row_checksum(std::uint64_t id, std::span<const std::by
 }
 
 inline std::uint32_t message_row_checksum(queue which, std::uint64_t id, const stored_message& m,
-                                          std::span<const std::byte> contents) noexcept {
+                                          std::span<const std::byte> contents,
+                                          std::span<const std::byte> attributes) noexcept {
   std::array<std::byte, 33> head{};
   head[0] = static_cast<std::byte>(which);
   std::size_t at = 1;
@@ -50,7 +51,10 @@ inline std::uint32_t message_row_checksum(queue which, std::uint64_t id, const s
     std::memcpy(head.data() + at, encoded.data(), encoded.size());
     at += encoded.size();
   }
-  return crc32c(contents, crc32c(head));
+  std::uint32_t sum = crc32c(contents, crc32c(head));
+  // With their size, so that a byte cannot move from the contents to the attributes unnoticed.
+  if (!attributes.empty()) sum = crc32c(attributes, crc32c(big_endian(attributes.size()), sum));
+  return sum;
 }
 
 inline std::array<std::byte, 16> encode_incarnation(const incarnation& i) noexcept {

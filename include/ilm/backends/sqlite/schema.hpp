@@ -21,7 +21,7 @@ namespace ilm::detail {
 /// store.hpp describes them.
 class sqlite_schema {
  public:
-  static constexpr std::uint64_t version = 2;
+  static constexpr std::uint64_t version = 3;
   static constexpr std::uint64_t application_id = 0x494c4d31;
 
   /// `database` outlives the schema.
@@ -95,6 +95,7 @@ class sqlite_schema {
     if (found > version) throw std::system_error(sqlite_error::newer_version);
     if (found < 1) make_tables();
     if (found == 1) extend_cursors();
+    if (found == 1 || found == 2) add_attributes();
     database_->execute("COMMIT");
   }
 
@@ -131,7 +132,8 @@ class sqlite_schema {
     for (const char* table : {"$outbox", "$inbox"}) {
       sql("CREATE TABLE " + std::string(table) +
           " (key INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, epoch INTEGER NOT NULL, "
-          "time INTEGER NOT NULL, checksum INTEGER NOT NULL, contents BLOB NOT NULL)")
+          "time INTEGER NOT NULL, checksum INTEGER NOT NULL, contents BLOB NOT NULL, "
+          "attributes BLOB)")
           .run();
     }
     sql("INSERT INTO $store (id, version, failures) VALUES (1, " + std::to_string(version) + ", 0)")
@@ -158,7 +160,14 @@ class sqlite_schema {
       extended = c.encode();
       put.bind(1, id).bind(2, extended).bind(3, peer_row_checksum(id, name, extended)).run();
     }
-    sql("UPDATE $store SET version = 2").run();
+  }
+
+  /// Before version 3 a message had none.
+  void add_attributes() const {
+    for (const char* table : {"$outbox", "$inbox"}) {
+      sql("ALTER TABLE " + std::string(table) + " ADD COLUMN attributes BLOB").run();
+    }
+    sql("UPDATE $store SET version = 3").run();
   }
 
   const sqlite_connection* database_;

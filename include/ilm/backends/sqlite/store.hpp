@@ -32,8 +32,8 @@ namespace ilm::detail {
 /// |----------|---------------------------------------------------------------------------|
 /// | `store`  | `id` = 1, `version`, `incarnation` (16 bytes), `checksum`, `failures`     |
 /// | `peer`   | `id`, `name` (the encoded peer id), `cursors` (cursors::encode), `checksum` |
-/// | `outbox` | `key`, `sequence`, `epoch`, `time`, `checksum`, `contents`                |
-/// | `inbox`  | the same                                                                  |
+/// | `outbox` | `key`, `sequence`, `epoch`, `time`, `checksum`, `contents`, `attributes` (often
+/// null) | | `inbox`  | the same                                                                  |
 ///
 /// `key`: `peer.id` times 2^40 plus the message's index modulo 2^40: one integer, because SQLite
 /// appends to a table in order of an integer key twice as fast as to any other. A stream never has
@@ -144,15 +144,16 @@ class sqlite_store {
     std::size_t size = 0;
     for (std::uint64_t index = from; step_within(s, page.empty()); ++index) {
       if (s.number(0) != row_key(id, index)) break;
-      std::span<const std::byte> contents = s.blob(4);
+      std::span<const std::byte> contents = s.blob(4), attributes = s.blob(5);
       stored_message m(index, s.number(1), s.number(2), bytes());
-      if (s.number(3) != message_row_checksum(which, id, m, contents)) {
+      if (s.number(3) != message_row_checksum(which, id, m, contents, attributes)) {
         if (page.empty()) throw std::system_error(error::store_corrupt);
         break;
       }
-      size += contents.size();
+      size += contents.size() + attributes.size();
       if (size > limit.bytes && !page.empty()) break;
       m.contents = bytes(contents);
+      m.attributes = bytes(attributes);
       page.push_back(std::move(m));
     }
     return page;
@@ -213,9 +214,11 @@ class sqlite_store {
     sqlite_statement& s = statements_.insert[index_of(which)];
     for (const stored_message& m : messages) {
       if (m.index < first) continue;
-      std::span<const std::byte> contents = m.contents.view();
+      std::span<const std::byte> contents = m.contents.view(), attributes = m.attributes.view();
       s.bind(1, row_key(id, m.index)).bind(2, m.sequence).bind(3, m.epoch).bind(4, now);
-      s.bind(5, message_row_checksum(which, id, m, contents)).bind(6, contents).run();
+      s.bind(5, message_row_checksum(which, id, m, contents, attributes)).bind(6, contents);
+      attributes.empty() ? s.bind_null(7) : s.bind(7, attributes);
+      s.run();
     }
   }
 

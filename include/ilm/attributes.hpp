@@ -1,0 +1,181 @@
+#pragma once
+
+#include <ilm/bytes.hpp>
+#include <ilm/error.hpp>
+#include <ilm/protocol/bounds.hpp>
+#include <ilm/protocol/wire.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm {
+
+/// A value that the application sets beside the contents of a message: `content-type`,
+/// `traceparent`. The key has 1 to 64 bytes.
+struct header {
+  header(std::string_view k, std::string_view text) : key(k), value(text) {}
+  header(std::string_view k, bytes v) : key(k), value(std::move(v)) {}
+
+  std::string key;
+  bytes value;
+
+  friend bool operator==(const header&, const header&) = default;
+};
+
+/// The number of an attribute. From `skippable` on it is one that a receiver need not understand.
+enum class attribute_type : std::uint8_t {
+  skippable = 0x80,
+  header = 0x81,   ///< the size of the key in a byte, the key, the value
+  sent_at = 0x82,  ///< microseconds since 1970 by the sender's clock, 8 bytes, two's complement
+};
+
+/// Small typed values beside the contents of a message, in the form in which they travel and are
+/// stored: each a type, a length (varint) and a value. Those that this version does not know are
+/// kept. At most 32, and 4,096 bytes in all. Cheap to copy: the storage is shared.
+class attributes {
+ public:
+  /// Microseconds by the system's clock.
+  using time_point = std::chrono::sys_time<std::chrono::microseconds>;
+
+  attributes() = default;
+  /// From the encoded form. Throws std::system_error with the error of `check`.
+  explicit attributes(bytes encoded) : encoded_(std::move(encoded)) {
+    if (std::error_code e = check(encoded_.view())) throw std::system_error(e);
+  }
+
+  bool empty() const noexcept { return encoded_.empty(); }
+  const bytes& encoded() const noexcept { return encoded_; }
+
+  /// The value of the header with this key, valid as long as a copy of the attributes is.
+  std::optional<std::span<const std::byte>> header(std::string_view key) const noexcept {
+    std::optional<std::span<const std::byte>> found;
+    for_each([&](attribute_type type, std::span<const std::byte> value) {
+      if (type == attribute_type::header && !found && key_of(value) == key) {
+        found = value.subspan(1 + key.size());
+      }
+    });
+    return found;
+  }
+  /// The same as text; empty if there is none.
+  std::string_view header_text(std::string_view key) const noexcept {
+    std::span<const std::byte> value = header(key).value_or(std::span<const std::byte>());
+    return {reinterpret_cast<const char*>(value.data()), value.size()};
+  }
+  /// All headers, in the order in which they were set.
+  std::vector<ilm::header> headers() const {
+    std::vector<ilm::header> all;
+    for_each([&](attribute_type type, std::span<const std::byte> value) {
+      if (type != attribute_type::header) return;
+      std::string_view key = key_of(value);
+      all.emplace_back(key, bytes(value.subspan(1 + key.size())));
+    });
+    return all;
+  }
+  /// When the message was sent, as the sender's clock claims. No order follows from it.
+  std::optional<time_point> sent_at() const noexcept {
+    std::optional<time_point> at;
+    for_each([&](attribute_type type, std::span<const std::byte> value) {
+      if (type != attribute_type::sent_at) return;
+      auto count = protocol::wire_reader(value).number<std::uint64_t>();
+      at = time_point(std::chrono::microseconds(static_cast<std::int64_t>(count)));
+    });
+    return at;
+  }
+
+  /// Calls `visit(attribute_type, std::span<const std::byte>)` for each, known or not.
+  template <class Visitor>
+  void for_each(Visitor&& visit) const {
+    protocol::wire_reader in(encoded_.view());
+    while (in.left() > 0) {
+      auto type = static_cast<attribute_type>(in.number<std::uint8_t>());
+      visit(type, in.raw(in.varint()));
+    }
+  }
+
+  /// Whether the bytes are attributes, within the bounds: error::malformed_frame if they are not,
+  /// unknown_attribute if there is one that this version would have to understand.
+  static std::error_code check(std::span<const std::byte> encoded) noexcept {
+    if (encoded.size() > protocol::maximum_attributes_size) return error::malformed_frame;
+    protocol::wire_reader in(encoded);
+    for (std::size_t count = 1; in.left() > 0; ++count) {
+      auto type = static_cast<attribute_type>(in.number<std::uint8_t>());
+      std::span<const std::byte> value = in.raw(in.varint());
+      if (!in.ok() || count > protocol::maximum_attributes) return error::malformed_frame;
+      if (type < attribute_type::skippable) return error::unknown_attribute;
+      if (type == attribute_type::header && !is_header(value)) return error::malformed_frame;
+      if (type == attribute_type::sent_at && value.size() != 8) return error::malformed_frame;
+    }
+    return {};
+  }
+
+  friend bool operator==(const attributes&, const attributes&) = default;
+
+ private:
+  static bool is_header(std::span<const std::byte> value) noexcept {
+    if (value.empty()) return false;
+    auto size = std::to_integer<std::size_t>(value[0]);
+    return size >= 1 && size <= protocol::maximum_header_key_size && size < value.size();
+  }
+  static std::string_view key_of(std::span<const std::byte> value) noexcept {
+    return {reinterpret_cast<const char*>(value.data()) + 1,
+            std::to_integer<std::size_t>(value[0])};
+  }
+
+  bytes encoded_;
+};
+
+/// What goes with a message besides its contents. A key occurs once, in those forwarded as well.
+struct send_options {
+  std::vector<ilm::header> headers = {};
+  /// Shown to the receiver as what the sender claims; options::stamp_sent_at sets it for all.
+  std::optional<attributes::time_point> sent_at = {};
+  /// Those of a message that is handed on: they go with it as they are, before those above.
+  ilm::attributes forwarded = {};
+
+  bool empty() const noexcept { return headers.empty() && !sent_at && forwarded.empty(); }
+
+  /// Gives the encoded form, or error::invalid_attributes beyond the bounds.
+  std::error_code encode(bytes& encoded) const {
+    std::span<const std::byte> first = forwarded.encoded().view();
+    std::vector<std::byte> out(first.begin(), first.end());
+    protocol::wire_writer writer(out);
+    for (const header& h : headers) {
+      if (h.key.empty() || h.key.size() > protocol::maximum_header_key_size ||
+          forwarded.header(h.key)) {
+        return error::invalid_attributes;
+      }
+      writer.number(static_cast<std::uint8_t>(attribute_type::header));
+      writer.varint(1 + h.key.size() + h.value.size());
+      writer.number(static_cast<std::uint8_t>(h.key.size()));
+      writer.raw(std::as_bytes(std::span(h.key)));
+      writer.raw(h.value.view());
+    }
+    if (sent_at) {
+      writer.number(static_cast<std::uint8_t>(attribute_type::sent_at));
+      writer.varint(8);
+      writer.number(static_cast<std::uint64_t>(sent_at->time_since_epoch().count()));
+    }
+    if (repeats_a_key() || attributes::check(out)) return error::invalid_attributes;
+    encoded = bytes(out);
+    return {};
+  }
+
+ private:
+  bool repeats_a_key() const {
+    std::vector<std::string_view> keys;
+    for (const header& h : headers) keys.push_back(h.key);
+    std::ranges::sort(keys);
+    return std::ranges::adjacent_find(keys) != keys.end();
+  }
+};
+
+}  // namespace ilm

@@ -1,0 +1,193 @@
+#pragma once
+
+#include <ilm/attributes.hpp>
+#include <ilm/error.hpp>
+#include <ilm/message.hpp>
+#include <ilm/protocol/bounds.hpp>
+#include <ilm/protocol/crc32c.hpp>
+#include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/wire.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <system_error>
+
+namespace ilm::protocol {
+
+namespace detail {
+
+inline bool may_be_skipped(std::uint8_t type) noexcept {
+  return type >= static_cast<std::uint8_t>(record_type::skippable);
+}
+
+/// What follows the fields of a record: values with a type and a length. This version knows none.
+inline std::error_code skip_extensions(wire_reader& in) noexcept {
+  while (in.left() > 0) {
+    auto type = in.number<std::uint8_t>();
+    in.raw(in.varint());
+    if (!in.ok()) return error::malformed_frame;
+    if (!may_be_skipped(type)) return error::unknown_record;
+  }
+  return {};
+}
+
+inline std::error_code read_hello(wire_reader& in, frame& out) {
+  if (out.hello) return error::malformed_frame;
+  hello_record& h = out.hello.emplace();
+  h.support.lowest_version = in.number<std::uint8_t>();
+  h.support.highest_version = in.number<std::uint8_t>();
+  h.support.understood = in.number<std::uint64_t>();
+  h.support.required = in.number<std::uint64_t>();
+  for (std::uint64_t* field :
+       {&h.local.high, &h.local.low, &h.peer.high, &h.peer.low, &h.former_peer.high,
+        &h.former_peer.low, &h.former_received, &h.nonce, &h.echo}) {
+    *field = in.number<std::uint64_t>();
+  }
+  auto proven = in.number<std::uint8_t>();
+  h.proven = proven == 1;
+  for (std::uint64_t* field :
+       {&h.first, &h.next, &h.first_epoch, &h.acknowledged, &h.received, &h.delivered,
+        &h.received_epoch, &h.delivered_epoch, &h.received_bytes, &h.credit_sequence,
+        &h.credit_bytes, &h.maximum_message_size}) {
+    *field = in.number<std::uint64_t>();
+  }
+  h.source = in.raw(in.number<std::uint8_t>());
+  h.destination = in.raw(in.number<std::uint8_t>());
+  if (!in.ok() || !h.support.valid() || proven > 1 || !h.local || h.nonce == 0 ||
+      h.source.empty() || h.destination.empty()) {
+    return error::malformed_frame;
+  }
+  if (h.first == 0 || h.next < h.first || h.next > maximum_sequence || h.acknowledged >= h.next ||
+      h.delivered > h.received || h.received > maximum_sequence) {
+    return error::cursor_out_of_range;
+  }
+  return {};
+}
+
+inline std::error_code read_data(wire_reader& in, frame& out) {
+  data_record& d = out.data.emplace_back();
+  d.epoch = in.number<std::uint64_t>();
+  d.first = in.number<std::uint64_t>();
+  auto count = in.number<std::uint32_t>();
+  // A count is believed only as far as the frame has bytes for it.
+  if (!in.ok() || count == 0 || count > in.left()) return error::malformed_frame;
+  d.items.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::uint64_t head = in.varint();
+    std::span<const std::byte> attributes;
+    if ((head & 1) != 0) {
+      attributes = in.raw(in.varint());
+      if (attributes.empty()) return error::malformed_frame;
+      if (std::error_code e = ilm::attributes::check(attributes)) return e;
+    }
+    d.items.emplace_back(in.raw(head >> 1), attributes);
+    if (!in.ok()) return error::malformed_frame;
+  }
+  if (d.first == 0 || d.first > maximum_sequence) return error::cursor_out_of_range;
+  return {};
+}
+
+inline std::error_code read_ack(wire_reader& in, frame& out) {
+  if (out.ack) return error::malformed_frame;
+  ack_record& a = out.ack.emplace();
+  for (std::uint64_t* field : {&a.received, &a.delivered, &a.delivered_epoch, &a.received_bytes,
+                               &a.credit_sequence, &a.credit_bytes}) {
+    *field = in.number<std::uint64_t>();
+  }
+  auto count = in.number<std::uint16_t>();
+  if (!in.ok() || count > maximum_ack_ranges) return error::malformed_frame;
+  std::uint64_t below = a.received;
+  for (std::uint16_t i = 0; i < count; ++i) {
+    sequence_range r;
+    r.first = in.number<std::uint64_t>();
+    r.last = in.number<std::uint64_t>();
+    if (!in.ok()) return error::malformed_frame;
+    if (r.empty() || r.first <= below) return error::cursor_out_of_range;
+    below = r.last;
+    a.ranges.push_back(r);
+  }
+  if (a.delivered > a.received || below > maximum_sequence) return error::cursor_out_of_range;
+  return {};
+}
+
+inline std::error_code read_versions(wire_reader& in, frame& out) noexcept {
+  version_range& v = out.versions.emplace();
+  v.lowest = in.number<std::uint8_t>();
+  v.highest = in.number<std::uint8_t>();
+  if (!in.ok() || v.lowest == 0 || v.highest < v.lowest) return error::malformed_frame;
+  return {};
+}
+
+/// A record of the handshake stands in a frame of the handshake, any other in one of a session.
+inline std::error_code read_record(std::uint8_t type, wire_reader& in, bool in_handshake,
+                                   frame& out) {
+  std::error_code failed;
+  bool of_handshake = false;
+  switch (static_cast<record_type>(type)) {
+    case record_type::hello:
+      failed = read_hello(in, out);
+      of_handshake = true;
+      break;
+    case record_type::versions:
+      failed = read_versions(in, out);
+      of_handshake = true;
+      break;
+    case record_type::data:
+      failed = read_data(in, out);
+      break;
+    case record_type::ack:
+      failed = read_ack(in, out);
+      break;
+    case record_type::ping:
+      out.ping = true;
+      break;
+    case record_type::bye:
+      out.bye = true;
+      break;
+    default:
+      return may_be_skipped(type) ? std::error_code() : error::unknown_record;
+  }
+  if (failed) return failed;
+  if (of_handshake != in_handshake) return error::malformed_frame;
+  return skip_extensions(in);
+}
+
+}  // namespace detail
+
+/// Takes a frame apart, of the handshake or of a version that `here` speaks. On an error `out`
+/// holds rubbish and nothing of the frame may be used.
+inline std::error_code read_frame(std::span<const std::byte> in, const protocol_support& here,
+                                  frame& out) {
+  out = frame{};
+  wire_reader reader(in);
+  auto magic = reader.number<std::uint16_t>();
+  out.header.version = reader.number<std::uint8_t>();
+  auto flags = reader.number<std::uint8_t>();
+  if (!reader.ok() || magic != frame_magic) return error::malformed_frame;
+  if (flags != 0 && flags != flag_checksum) return error::malformed_frame;
+  if (flags == flag_checksum) {
+    if (reader.left() < checksum_size) return error::malformed_frame;
+    std::size_t body = in.size() - checksum_size;
+    if (wire_reader(in.subspan(body)).number<std::uint32_t>() != crc32c(in.first(body))) {
+      return error::checksum_mismatch;
+    }
+    reader = wire_reader(in.first(body));
+    reader.raw(common_header_size);
+  }
+  bool in_handshake = out.header.version == handshake_version;
+  if (!in_handshake && !here.speaks(out.header.version)) return error::unsupported_version;
+  out.header.source_tag = reader.number<std::uint32_t>();
+  out.header.destination_tag = reader.number<std::uint32_t>();
+  out.header.session_tag = reader.number<std::uint32_t>();
+  if (!reader.ok()) return error::malformed_frame;
+  while (reader.left() > 0) {
+    auto type = reader.number<std::uint8_t>();
+    wire_reader body(reader.raw(reader.varint()));
+    if (!reader.ok()) return error::malformed_frame;
+    if (std::error_code failed = detail::read_record(type, body, in_handshake, out)) return failed;
+  }
+  return {};
+}
+
+}  // namespace ilm::protocol
