@@ -29,6 +29,8 @@ const table of_messages = {
     {flaw::contents_end_at_zero, backend_clause::contents},
     {flaw::contents_of_64k, backend_clause::contents},
     {flaw::empty_contents_dropped, backend_clause::contents},
+    {flaw::attributes_dropped, backend_clause::attributes},
+    {flaw::attributes_of_255, backend_clause::attributes},
     {flaw::indexes_of_32_bits, backend_clause::numbers},
     {flaw::forgets_epoch, backend_clause::completed_commit},
     {flaw::sequence_is_index, backend_clause::completed_commit},

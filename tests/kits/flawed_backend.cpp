@@ -158,7 +158,7 @@ asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::queue which,
       }
       m.contents = ilm::bytes("?");
     }
-    size += m.contents.size();
+    size += m.size();
     bool none = found.empty() && !is(flaw::large_message_unread);
     if (size > limit.bytes && !none && !is(flaw::no_byte_limit)) break;
     found.push_back(std::move(m));
@@ -197,6 +197,8 @@ void flawed_backend::append(flawed_store::peer_record& s, ilm::queue which, page
     std::string text(m.contents.text());
     if (is(flaw::contents_end_at_zero)) m.contents = ilm::bytes(std::string_view(text.c_str()));
     if (is(flaw::contents_of_64k)) m.contents = ilm::bytes(text.substr(0, 65'535));
+    if (is(flaw::attributes_dropped)) m.attributes = {};
+    if (is(flaw::attributes_of_255)) m.attributes = ilm::bytes(m.attributes.text().substr(0, 255));
     if (is(flaw::empty_contents_dropped) && text.empty()) continue;
     if (is(flaw::indexes_of_32_bits)) m.index = static_cast<std::uint32_t>(m.index);
     if (is(flaw::forgets_epoch)) m.epoch = 0;

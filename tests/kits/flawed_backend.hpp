@@ -34,6 +34,8 @@ enum class flaw {
   contents_end_at_zero,
   contents_of_64k,
   empty_contents_dropped,
+  attributes_dropped,
+  attributes_of_255,
   indexes_of_32_bits,
   forgets_epoch,
   sequence_is_index,

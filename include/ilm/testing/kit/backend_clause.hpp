@@ -16,6 +16,7 @@ enum class backend_clause : std::uint8_t {
   peers_apart,
   several_peers,
   contents,
+  attributes,
   numbers,
   read_from,
   read_without_gap,
@@ -61,7 +62,7 @@ inline std::string_view text_of(backend_clause c) noexcept {
       return "open: a new store has no incarnation and no peers";
     case backend_clause::completed_commit:
       return "commit, read: once its commit has completed, a message is there as it was appended: "
-             "index, sequence, epoch and contents";
+             "index, sequence, epoch, contents and attributes";
     case backend_clause::whole_batch:
       return "commit: keeps every message of a batch, from the first to the last, in order";
     case backend_clause::next_commit:
@@ -75,6 +76,9 @@ inline std::string_view text_of(backend_clause c) noexcept {
     case backend_clause::contents:
       return "commit, read: contents come back bit by bit: none, zeros, all values of a byte, a "
              "MiB";
+    case backend_clause::attributes:
+      return "commit, read: the attributes of a message come back bit by bit, and stay none where "
+             "there are none";
     case backend_clause::numbers:
       return "commit, read: index, sequence and epoch are 64 bits wide";
     case backend_clause::read_from:
@@ -85,7 +89,8 @@ inline std::string_view text_of(backend_clause c) noexcept {
     case backend_clause::read_message_limit:
       return "read: a page has `limit.messages` messages at most";
     case backend_clause::read_byte_limit:
-      return "read: a page of two messages or more has `limit.bytes` of contents at most";
+      return "read: a page of two messages or more has `limit.bytes` of contents and attributes at "
+             "most";
     case backend_clause::read_at_least_one:
       return "read: a page has a message at least if there is one, also one beyond `limit.bytes`";
     case backend_clause::read_whole_page:

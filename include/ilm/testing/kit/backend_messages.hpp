@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 // Checks of a backend: committed messages can be read.
@@ -30,6 +31,7 @@ class backend_messages {
     fixture_.attempt(clause::peers_apart, [&] { peers_apart(); });
     fixture_.attempt(clause::several_peers, [&] { several_peers(); });
     fixture_.attempt(clause::contents, [&] { contents(); });
+    fixture_.attempt(clause::attributes, [&] { attributes(); });
   }
   void run_numbers() {
     fixture_.attempt(clause::numbers, [&] { wide_numbers(); });
@@ -140,6 +142,24 @@ class backend_messages {
     }
     s.commit(first.done());
     s.expect_messages(clause::contents);
+  }
+
+  void attributes() {
+    store s(fixture_);
+    s.open_new();
+    auto first = s.compose();
+    first.create_incarnation();
+    for (queue which : {queue::outbox, queue::inbox}) {
+      first.peer(a_);
+      for (std::size_t size : {1U, 0U, 10U, 4'096U, 0U}) {
+        for (const char* contents : {"", "contents"}) {
+          first.put(which, bytes(std::string_view(contents)), bytes(filled("", size, size)));
+        }
+      }
+      first.put(which, bytes(), bytes(std::string_view("\0\xff\0", 3)));
+    }
+    s.commit(first.done());
+    s.expect_messages(clause::attributes);
   }
 
   void wide_numbers() {

@@ -20,7 +20,7 @@ inline const char* name_of(queue which) { return which == queue::outbox ? "outbo
 
 inline bool same(const stored_message& a, const stored_message& b) {
   return a.index == b.index && a.sequence == b.sequence && a.epoch == b.epoch &&
-         a.contents == b.contents;
+         a.contents == b.contents && a.attributes == b.attributes;
 }
 
 /// The contents that a store must have for one peer.
@@ -102,12 +102,12 @@ class composer {
     }
     return *this;
   }
-  composer& put(queue which, bytes contents) {
+  composer& put(queue which, bytes contents, bytes attributes = {}) {
     peer_change<PeerId>& c = change();
     std::uint64_t& next = which == queue::outbox ? c.next.outbox_next : c.next.inbox_next;
     std::uint64_t sequence = which == queue::outbox ? next : next + 1000;
     auto& to = which == queue::outbox ? c.outbox : c.inbox;
-    to.emplace_back(next, sequence, random().next(), std::move(contents));
+    to.emplace_back(next, sequence, random().next(), std::move(contents), std::move(attributes));
     ++next;
     return *this;
   }

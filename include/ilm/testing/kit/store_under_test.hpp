@@ -179,7 +179,7 @@ class store_under_test {
     }
     std::size_t size = 0;
     for (std::size_t i = 0; i < p.size(); ++i) {
-      size += p[i].contents.size();
+      size += p[i].size();
       if (p[i].index != from + i) {
         throw found{clause::read_without_gap, "after index " + std::to_string(from + i - 1) +
                                                   " comes " + std::to_string(p[i].index) + asked()};
@@ -261,6 +261,7 @@ class store_under_test {
     std::string at = "message " + std::to_string(want.index) + " has another ";
     if (have.sequence != want.sequence) return at + "sequence: " + std::to_string(have.sequence);
     if (have.epoch != want.epoch) return at + "epoch";
+    if (!(have.attributes == want.attributes)) return at + "set of attributes";
     return at + "content: " + std::to_string(have.contents.size()) + " bytes of " +
            std::to_string(want.contents.size());
   }
