@@ -148,6 +148,7 @@ TEST_CASE("a wait for a session that is verified again completes when it is, wit
   CHECK_FALSE(a.statistics_of("x").connected);
   result ended;
   (*a).connected("x", keep_in(ended));
+  x.put(x.ping_frame());
   w.run_for(1s);
   CHECK_FALSE(ended);
   w.run_for(2s);
@@ -156,4 +157,19 @@ TEST_CASE("a wait for a session that is verified again completes when it is, wit
   CHECK(a.statistics_of("x").connected);
   CHECK(a.count(ilm::event_kind::peer_connected) == 1);
   CHECK(a.count(ilm::event_kind::peer_disconnected) == 0);
+}
+
+TEST_CASE("cancelling a later wait for a session leaves the earlier one") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  asio::cancellation_signal signal;
+  result first, second;
+  (*a).connected("b", keep_in(first));
+  (*a).connected("b", asio::bind_cancellation_slot(signal.slot(), keep_in(second)));
+  w.run_for(1s);
+  signal.emit(asio::cancellation_type::terminal);
+  w.run_for(0s);
+  CHECK(second == result(asio::error::operation_aborted));
+  CHECK_FALSE(first);
 }

@@ -4,6 +4,8 @@
 #include <ilm/deliveries/inbox.hpp>
 
 #include <algorithm>
+#include <functional>
+#include <vector>
 
 using namespace test;
 
@@ -89,6 +91,34 @@ TEST_CASE("a shutdown does not wait for a reader") {
   CHECK(clock::now() - before < 1s);
   CHECK(left->unread == 5);
   CHECK(disk.size(ilm::queue::inbox) == 5);
+}
+
+TEST_CASE("a delivery that a shutdown cancels is not reported as failed") {
+  world w;
+  peer a = w.make("a");
+  store disk;
+  a.start();
+  reader b(w, "b", disk);
+  store_all(w, a, "b", {"0"});
+  REQUIRE(w.until([&] { return disk.size(ilm::queue::inbox) == 1; }));
+  w.run_for(1s);
+  std::vector<ilm::event_kind> kinds;
+  bool ended = false;
+  std::function<void()> read_events = [&] {
+    b.node->next_event([&](std::error_code failed, const event& e) {
+      if (failed) {
+        ended = true;
+        return;
+      }
+      kinds.push_back(e.kind);
+      read_events();
+    });
+  };
+  read_events();
+  b.node->shutdown(1s, [](std::error_code, const report&) {});
+  REQUIRE(w.until([&] { return ended; }));
+  CHECK_FALSE(kinds.empty());
+  CHECK(std::count(kinds.begin(), kinds.end(), ilm::event_kind::delivery_failed) == 0);
 }
 
 TEST_CASE("several readers share an inbox, each message to one of them") {

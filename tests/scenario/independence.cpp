@@ -1,6 +1,9 @@
 #include "support/catch.hpp"
+#include "support/messenger.hpp"
 #include "support/raw_peer.hpp"
 #include "support/steps.hpp"
+
+#include <algorithm>
 
 using namespace test;
 
@@ -162,4 +165,39 @@ TEST_CASE("a network that ends leaves the messenger idle, with an event") {
   b.start();
   REQUIRE(w.until([&] { return empty(a); }));
   CHECK(b.app().texts() == numbered(4));
+}
+
+TEST_CASE("a network that ends ends the sessions at once") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  a.watch();
+  w.run((*a).connected("b"));
+  w.net.end("a");
+  w.run_for(1ms);
+  CHECK(a.connected_peers().empty());
+  CHECK(a.count(ilm::event_kind::peer_disconnected) == 1);
+}
+
+TEST_CASE("a backlog of deliveries leaves others their turn") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  bool ready = false;
+  a.app().check = [&](const message&) {
+    if (!ready) throw std::runtime_error("not yet");
+  };
+  a.start();
+  b.start();
+  store_all(w, b, "a", numbered(500));
+  REQUIRE(w.until([&] { return a.disk().size(ilm::queue::inbox) == 500; }));
+  ready = true;
+  std::size_t before = 0, most = 0;
+  REQUIRE(w.until([&] {
+    most = std::max(most, a.app().consumed.size() - before);
+    before = a.app().consumed.size();
+    return before == 500;
+  }));
+  CHECK(most > 1);
+  CHECK(most <= 64);
 }

@@ -265,3 +265,43 @@ TEST_CASE("a wait for a receipt can be cancelled before the store is open") {
   w.run_for(0s);
   CHECK(ended == std::error_code(asio::error::operation_aborted));
 }
+
+TEST_CASE("statistics and the report of a shutdown count from this messenger's start") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store_all(w, a, "b", numbered(5));
+  REQUIRE(w.until([&] { return empty(a) && empty(b); }));
+  crash(w, a);
+  a.start();
+  store_all(w, a, "b", {"5", "6"});
+  REQUIRE(w.until([&] { return a.statistics_of("b").outbox_depth == 0; }));
+  CHECK(a.statistics_of("b").accepted == 2);
+  CHECK(a.statistics_of("b").delivered == 2);
+  CHECK(w.run(a.shutdown(1s)).delivered == 2);
+}
+
+TEST_CASE("statistics count a send that the store refused as none") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  store_all(w, a, "b", {"0"});
+  a.store_faults().commit_error = std::make_error_code(std::errc::no_space_on_device);
+  store_all(w, a, "b", {"lost", "lost too"});
+  w.run_for(1s);
+  CHECK(a.statistics_of("b").accepted == 1);
+}
+
+TEST_CASE("the age of a message from an earlier messenger grows although others follow it") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  store_all(w, a, "b", {"0"});
+  crash(w, a);
+  a.start();
+  w.run_for(5s);
+  store_all(w, a, "b", {"1"});
+  w.run_for(1s);
+  CHECK(a.statistics_of("b").oldest_age >= 6s);
+}

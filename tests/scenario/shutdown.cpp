@@ -1,4 +1,5 @@
 #include "support/catch.hpp"
+#include "support/raw_peer.hpp"
 #include "support/steps.hpp"
 
 using namespace test;
@@ -249,4 +250,44 @@ TEST_CASE("a shutdown does not wait beyond its deadline for a store that never o
     CHECK(e.code() == std::errc::timed_out);
   }
   CHECK(clock::now() - before == 5s);
+}
+
+TEST_CASE("a second shutdown can bring the end forward") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  b.app().check = [](const message&) { throw std::runtime_error("not now"); };
+  a.start();
+  b.start();
+  store_all(w, a, "b", {"0"});
+  w.run_for(1s);
+  int ended = 0;
+  auto count = [&ended](std::exception_ptr, const report& r) { ended += r.undelivered == 1; };
+  asio::co_spawn(w.context, a.shutdown(1h), count);
+  w.run_for(1s);
+  CHECK(ended == 0);
+  asio::co_spawn(w.context, a.shutdown(1s), count);
+  w.run_for(2s);
+  CHECK(ended == 2);
+}
+
+TEST_CASE("a shutdown does not wait for a peer whose store went back") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  a.watch();
+  raw_peer x(w, "x", "a");
+  REQUIRE(x.open());
+  store_all(w, a, "x", numbered(3));
+  REQUIRE(w.until([&] { return x.data().size() == 3; }));
+  ilm::protocol::ack_record ack = x.ack_of(2);
+  ack.delivered = 0;
+  x.put(x.ack_frame(ack));
+  w.run_for(100ms);
+  x.me.peer = x.theirs.local;
+  REQUIRE(x.open());
+  w.run_for(100ms);
+  REQUIRE(a.count(ilm::event_kind::peer_rolled_back) == 1);
+  auto before = test::clock::now();
+  CHECK(w.run(a.shutdown(10s)).undelivered == 3);
+  CHECK(test::clock::now() - before < 1s);
 }

@@ -295,3 +295,79 @@ TEST_CASE("a backlog is read and sent during a slow commit") {
   CHECK_FALSE(slow->done);
   CHECK(b.app().texts() == numbered(20));
 }
+
+TEST_CASE("sends that wait for room end although every commit fails") {
+  world w;
+  peer a = w.make("a");
+  ilm::options o;
+  o.uncommitted_messages = 2;
+  a.start(o);
+  w.run_for(1s);
+  a.store_faults().commit_error = disk_full;
+  for (const auto& s : store_all(w, a, "b", numbered(10))) CHECK(s->error == disk_full);
+}
+
+TEST_CASE("frames that wait for more messages do not wait for a slow commit") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  w.run((*a).connected("b"));
+  w.run_for(1s);
+  auto first = a.send("b", "0");
+  REQUIRE(w.until([&] { return first->done; }));
+  a.store_faults().commit_time = 1min;
+  a.send("b", "1");
+  w.run_for(1s);
+  CHECK(b.app().texts() == numbered(1));
+}
+
+TEST_CASE("a store that cannot be opened is tried with growing patience") {
+  world w;
+  peer a = w.make("a");
+  int opened = 0;
+  a.store_faults().open_error = std::make_error_code(std::errc::permission_denied);
+  a.store_faults().watch = [&](operation o, bool) { opened += o == operation::open ? 1 : 0; };
+  a.start();
+  w.run_for(1min);
+  CHECK(opened > 10);
+  CHECK(opened < 60);
+  // A send fails with the error of the last attempt, and does not wait for the next one.
+  auto refused = a.send("b", "no");
+  w.run_for(0s);
+  CHECK(refused->done);
+  CHECK(refused->error == std::errc::permission_denied);
+}
+
+TEST_CASE("try_send_to fails with would_block while the store opens") {
+  world w;
+  peer a = w.make("a");
+  a.store_faults().open_time = 1h;
+  a.start();
+  auto refused = a.try_send("b", "0");
+  auto waiting = a.send("b", "1");
+  w.run_for(1s);
+  CHECK(refused->error == ilm::error::would_block);
+  CHECK_FALSE(waiting->done);
+}
+
+TEST_CASE("a backlog of either queue flows as soon as it is read") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.app().check = [](const message&) { throw std::runtime_error("not now"); };
+  a.start();
+  b.start();
+  store_all(w, b, "a", numbered(20));
+  REQUIRE(w.until([&] { return a.disk().size(ilm::queue::inbox) == 20; }));
+  crash(w, b);
+  REQUIRE(all_stored(store_all(w, a, "b", numbered(20))));
+  crash(w, a);
+  a.app().check = {};
+  a.store_faults().read_time = 5ms;
+  b.start();
+  w.run_for(1s);
+  a.start();
+  w.run_for(50ms);
+  CHECK(a.app().texts() == numbered(20));
+  CHECK(b.app().texts() == numbered(20));
+}

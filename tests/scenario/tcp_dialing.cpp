@@ -253,3 +253,28 @@ TEST_CASE("a control does nothing once its network is gone, nor before it runs",
   control->reconnect("b");
   l.run_for(5ms);
 }
+
+TEST_CASE("a dial that still fails after a hint is reported again", "[tcp]") {
+  loop l;
+  std::string address = deserted(l);
+  node b(l, "b", quick(), "");
+  b.control().add_peer("a", address);
+  REQUIRE(l.until([&] { return b.problems() == 1; }));
+  b.control().reconnect("a");
+  CHECK(l.until([&] { return b.problems() == 2; }));
+}
+
+TEST_CASE("a dial that fails after a session is reported, though it failed alike before", "[tcp]") {
+  loop l;
+  std::string address = deserted(l);
+  node b(l, "b", quick(), "");
+  b.control().add_peer("a", address);
+  std::error_code refused(ECONNREFUSED, std::system_category());
+  REQUIRE(l.until([&] { return b.reported("a", refused); }));
+  {
+    node a(l, "a", quick(), address);
+    REQUIRE(joined(l, a, b));
+    b.forget();
+  }
+  CHECK(l.until([&] { return b.reported("a", refused); }));
+}

@@ -118,3 +118,17 @@ TEST_CASE("a session that breaks is made again, with a peer that was restarted a
   CHECK(b.ups("a") == 20);
   CHECK(b.orderly());
 }
+
+TEST_CASE("frames that keep a connection alive are not received", "[tcp]") {
+  loop l;
+  options o = quick();
+  o.keepalive_interval = 20ms;
+  o.keepalive_timeout = 10s;
+  node a(l, "a", o), b(l, "b", o);
+  a.dial(b);
+  REQUIRE(joined(l, a, b));
+  l.run_for(200ms);
+  CHECK(a.frames("b") == 0);
+  CHECK(b.frames("a") == 0);
+  CHECK(a.up("b"));
+}

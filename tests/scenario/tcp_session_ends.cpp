@@ -102,3 +102,33 @@ TEST_CASE("an id that the codec would not give back cannot be put into the addre
   CHECK(refused == ilm::error::invalid_peer_id);
   network->close();
 }
+
+TEST_CASE("two connections collide if each side of one process pair dialed one, at one time") {
+  scene s;
+  auto all = std::make_shared<sessions>(s.l.context.get_executor(), s.settings, s.events);
+  session::instance_id peer{std::byte{1}}, successor{std::byte{2}};
+  std::shared_ptr<connection> dialed = s.connect(), again = s.connect();
+  auto accepted = std::make_shared<connection>(std::move(s.far.back()), false);
+  CHECK_FALSE(all->collides(s.b, *accepted, peer));
+  REQUIRE_FALSE(all->begin(s.b, dialed, peer, {}));
+  CHECK(all->collides(s.b, *accepted, peer));
+  CHECK_FALSE(all->collides(s.b, *accepted, successor));
+  CHECK_FALSE(all->collides(s.b, *again, peer));
+  CHECK_FALSE(all->collides(to_bytes("c"), *accepted, peer));
+  all->close();
+  s.l.run_for(10ms);
+}
+
+TEST_CASE("events of a peer that has gone are forgotten once its `down` is received") {
+  scene s;
+  std::weak_ptr<pending_events> kept;
+  {
+    std::shared_ptr<pending_events> pending = s.events->begin_session(s.b);
+    kept = pending;
+    REQUIRE(s.poll() == type::up);
+    s.events->end_session(pending);
+  }
+  CHECK_FALSE(kept.expired());
+  REQUIRE(s.poll() == type::down);
+  CHECK(kept.expired());
+}

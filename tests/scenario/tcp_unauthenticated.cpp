@@ -359,3 +359,28 @@ TEST_CASE("a handshake in single bytes is one all the same", "[tcp]") {
   REQUIRE(l.until([&] { return b.frames("a") == 1; }));
   CHECK(b.texts("a") == std::vector<std::string>{"hi"});
 }
+
+TEST_CASE("a connection that is closed without a word is no problem", "[tcp]") {
+  loop l;
+  node a(l, "a");
+  l.run_for(10ms);
+  {
+    plain_socket silent(l, a.address());
+    l.run_for(10ms);
+    silent.close();
+  }
+  l.run_for(50ms);
+  CHECK(a.problems() == 0);
+}
+
+TEST_CASE("a leader that sends something else in place of its go is refused", "[tcp]") {
+  loop l;
+  node b(l, "b");
+  plain_socket s(l, b.address());
+  s.say(hello_of("a", "b").encode());
+  s.say(wire::make_message(wire::message_type::proof));
+  s.say(wire::make_message(wire::message_type::proof));
+  REQUIRE(l.until([&] { return s.closed(); }));
+  CHECK(refusal_in(s) == tcp_error::malformed_handshake);
+  CHECK(b.ups("a") == 0);
+}

@@ -48,7 +48,7 @@ class shutdown_driver {
     protocol::duration limit = std::max(timeout, protocol::duration::zero());
     life.handle_shutdown(protocol::after(context_.now(), limit));
     context_.wake_by(life.deadline());
-    if (!first) return context_.progress.notify();
+    if (!first) return;
     context_.sends.fail_all(error::shut_down);
     context_.store_wake.notify();
     asio::co_spawn(context_.strand, run(std::move(keep)), asio::detached);
