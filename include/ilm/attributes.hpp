@@ -58,10 +58,8 @@ class attributes {
   /// The value of the header with this key, valid as long as a copy of the attributes is.
   std::optional<std::span<const std::byte>> header(std::string_view key) const noexcept {
     std::optional<std::span<const std::byte>> found;
-    for_each([&](attribute_type type, std::span<const std::byte> value) {
-      if (type == attribute_type::header && !found && key_of(value) == key) {
-        found = value.subspan(1 + key.size());
-      }
+    for_each_header([&](std::string_view k, std::span<const std::byte> value) {
+      if (!found && k == key) found = value;
     });
     return found;
   }
@@ -73,10 +71,8 @@ class attributes {
   /// All headers, in the order in which they were set.
   std::vector<ilm::header> headers() const {
     std::vector<ilm::header> all;
-    for_each([&](attribute_type type, std::span<const std::byte> value) {
-      if (type != attribute_type::header) return;
-      std::string_view key = key_of(value);
-      all.emplace_back(key, bytes(value.subspan(1 + key.size())));
+    for_each_header([&](std::string_view key, std::span<const std::byte> value) {
+      all.emplace_back(key, bytes(value));
     });
     return all;
   }
@@ -125,9 +121,15 @@ class attributes {
     auto size = std::to_integer<std::size_t>(value[0]);
     return size >= 1 && size <= protocol::maximum_header_key_size && size < value.size();
   }
-  static std::string_view key_of(std::span<const std::byte> value) noexcept {
-    return {reinterpret_cast<const char*>(value.data()) + 1,
-            std::to_integer<std::size_t>(value[0])};
+  /// Calls `visit(std::string_view key, std::span<const std::byte> value)` for each.
+  template <class Visitor>
+  void for_each_header(Visitor&& visit) const {
+    for_each([&](attribute_type type, std::span<const std::byte> value) {
+      if (type != attribute_type::header) return;
+      auto size = std::to_integer<std::size_t>(value[0]);
+      visit(std::string_view(reinterpret_cast<const char*>(value.data()) + 1, size),
+            value.subspan(1 + size));
+    });
   }
 
   bytes encoded_;
@@ -143,14 +145,15 @@ struct send_options {
 
   bool empty() const noexcept { return headers.empty() && !sent_at && forwarded.empty(); }
 
-  /// Gives the encoded form, or error::invalid_attributes beyond the bounds.
-  std::error_code encode(bytes& encoded) const {
+  /// Gives the encoded form, or error::invalid_attributes beyond the bounds. `otherwise` is the
+  /// time of sending if `sent_at` is none.
+  std::error_code encode(bytes& encoded,
+                         std::optional<attributes::time_point> otherwise = {}) const {
     std::span<const std::byte> first = forwarded.encoded().view();
     std::vector<std::byte> out(first.begin(), first.end());
     protocol::wire_writer writer(out);
     for (const header& h : headers) {
-      if (h.key.empty() || h.key.size() > protocol::maximum_header_key_size ||
-          forwarded.header(h.key)) {
+      if (h.key.size() > protocol::maximum_header_key_size || forwarded.header(h.key)) {
         return error::invalid_attributes;
       }
       writer.number(static_cast<std::uint8_t>(attribute_type::header));
@@ -159,10 +162,10 @@ struct send_options {
       writer.raw(std::as_bytes(std::span(h.key)));
       writer.raw(h.value.view());
     }
-    if (sent_at) {
+    if (auto at = sent_at ? sent_at : otherwise) {
       writer.number(static_cast<std::uint8_t>(attribute_type::sent_at));
       writer.varint(8);
-      writer.number(static_cast<std::uint64_t>(sent_at->time_since_epoch().count()));
+      writer.number(static_cast<std::uint64_t>(at->time_since_epoch().count()));
     }
     if (repeats_a_key() || attributes::check(out)) return error::invalid_attributes;
     encoded = bytes(out);

@@ -292,13 +292,12 @@ class messenger {
   runtime::prepared_send prepare(const Contents& contents, const send_options& with) const {
     runtime::prepared_send prepared;
     prepared.message.contents = encode(contents);
-    if (with.empty() && !stamp_sent_at_) return prepared;
-    send_options complete = with;
-    if (stamp_sent_at_ && !with.sent_at && !with.forwarded.sent_at()) {
-      complete.sent_at =
+    std::optional<attributes::time_point> now;
+    if (stamp_sent_at_ && !with.forwarded.sent_at()) {
+      now =
           std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
     }
-    prepared.invalid = complete.encode(prepared.message.attributes);
+    if (!with.empty() || now) prepared.invalid = with.encode(prepared.message.attributes, now);
     return prepared;
   }
 
