@@ -405,21 +405,26 @@ class association {
     session_.handle_heard(now);
     theirs.source = theirs.destination = {};
     if (std::optional<event_record> e = conflict(setup_.support, theirs.support)) {
-      if (session_.handle_incompatible()) report(event_record(event_kind::peer_disconnected));
+      refuse(session_.handle_incompatible());
       if (!session_.repeats_conflict(*e)) report(*e);
-      return sender_.handle_session_end();
+      return;
     }
     reconciliation r = reconcile(view(), theirs);
     if (r.event) report(*r.event);
     if (r.result == outcome::local_rolled_back) return roll_back(theirs, r, now);
     if (r.result == outcome::peer_rolled_back) {
-      if (session_.handle_peer_rolled_back()) report(event_record(event_kind::peer_disconnected));
-      return sender_.handle_session_end();
+      return refuse(session_.handle_peer_rolled_back());
     }
     open_session(theirs, r);
     if (r.verify == 0) return handle_verified(now);
     std::optional<std::uint64_t> epoch = sender_.epoch_of(r.verify);
     if (epoch) handle_epoch(*epoch, now);
+  }
+
+  /// Nothing flows with this peer; its session, if there was one, has ended.
+  void refuse(bool had_session) {
+    if (had_session) report(event_record(event_kind::peer_disconnected));
+    sender_.handle_session_end();
   }
 
   /// Receives from now on, and sends once the peer's last message is verified.
