@@ -110,6 +110,30 @@ cursors consumed_of_ten(std::uint64_t consumed) {
   return c;
 }
 
+/// Bob accepted Alice's message 11, "old", and its commit is under way. Alice's store went back to
+/// a copy without it.
+struct old_message_in_commit {
+  old_message_in_commit() {
+    association lost(o, setup("a", "b", 1, true), sender_at(11, 11, 10));
+    meet(lost, b, 1s);
+    REQUIRE_FALSE(lost.handle_send(send_id{1}, bytes(std::string_view("old"))));
+    commit(lost, 1s);
+    talk(lost, b, 1s);
+    REQUIRE(b.inbox_depth() == 1);
+    REQUIRE(b.poll_change(2s));
+  }
+
+  static options without_keepalive() {
+    options settings;
+    settings.keepalive_interval = 0ns;
+    return settings;
+  }
+
+  const options o = without_keepalive();
+  association a{o, setup("a", "b", 2, true), sender_at(11, 11, 10)};
+  association b{o, setup("b", "a", 9, true), consumed_of_ten(10)};
+};
+
 }  // namespace
 
 TEST_CASE("an ack that comes before the epoch was verified erases nothing") {
@@ -411,20 +435,8 @@ TEST_CASE("a hello waits until the store has the gap that was reported") {
 
 TEST_CASE("messages whose commit failed are forgotten at the next handshake") {
   // Alice's store goes back and gives the number 11 to another message, while Bob's takes none.
-  options o;
-  o.keepalive_interval = 0ns;
-  cursors sent = sender_at(11, 11, 10);
-  association b(o, setup("b", "a", 9, true), consumed_of_ten(10));
-  {
-    association a(o, setup("a", "b", 1, true), sent);
-    meet(a, b, 1s);
-    REQUIRE_FALSE(a.handle_send(send_id{1}, bytes(std::string_view("old"))));
-    commit(a, 1s);
-    talk(a, b, 1s);
-  }
-  REQUIRE(b.inbox_depth() == 1);
-  REQUIRE(b.poll_change(2s));
-  association a(o, setup("a", "b", 2, true), sent);
+  old_message_in_commit s;
+  association &a = s.a, &b = s.b;
   REQUIRE_FALSE(a.handle_send(send_id{1}, bytes(std::string_view("new"))));
   commit(a, 2s);
   meet(a, b, 2s);
@@ -448,20 +460,8 @@ TEST_CASE("messages whose commit failed are forgotten at the next handshake") {
 
 TEST_CASE("a message that was forgotten is not held against a peer whose store went back") {
   // Alice's store goes back before she gave the number 11, and Bob's does not take the message.
-  options o;
-  o.keepalive_interval = 0ns;
-  cursors sent = sender_at(11, 11, 10);
-  association b(o, setup("b", "a", 9, true), consumed_of_ten(10));
-  {
-    association a(o, setup("a", "b", 1, true), sent);
-    meet(a, b, 1s);
-    REQUIRE_FALSE(a.handle_send(send_id{1}, bytes(std::string_view("old"))));
-    commit(a, 1s);
-    talk(a, b, 1s);
-  }
-  REQUIRE(b.inbox_depth() == 1);
-  REQUIRE(b.poll_change(2s));
-  association a(o, setup("a", "b", 2, true), sent);
+  old_message_in_commit s;
+  association &a = s.a, &b = s.b;
   meet(a, b, 2s);
   REQUIRE(b.state() == phase::handshaking);
   b.handle_commit_failed(std::make_error_code(std::errc::no_space_on_device), 2s);
