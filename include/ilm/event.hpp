@@ -43,9 +43,8 @@ enum class event_kind : std::uint8_t {
   /// A frame was dropped; `error` says why.
   frame_rejected,
   /// The two sides speak no common version of the protocol, or one requires a feature that the
-  /// other
-  /// does not understand: `error` says which side to upgrade, `peer_versions` what the peer speaks,
-  /// `features` what is missing. Nothing flows; both sides report it. What is stored stays stored.
+  /// other does not understand: `error` says which side to upgrade, `peer_versions` what the peer
+  /// speaks, `features` what is missing. Nothing flows; both sides report it. Messages stay stored.
   peer_incompatible,
   /// The next message to the peer (outbound) exceeds the limit of the peer or of the network.
   stream_blocked,

@@ -32,15 +32,16 @@ namespace ilm::detail {
 /// |----------|---------------------------------------------------------------------------|
 /// | `store`  | `id` = 1, `version`, `incarnation` (16 bytes), `checksum`, `failures`     |
 /// | `peer`   | `id`, `name` (the encoded peer id), `cursors` (cursors::encode), `checksum` |
-/// | `outbox` | `key`, `sequence`, `epoch`, `time`, `checksum`, `contents`, `attributes` (often
-/// null) | | `inbox`  | the same                                                                  |
+/// | `outbox` | `key`, `sequence`, `epoch`, `time`, `checksum`, `contents`, `attributes` |
+/// | `inbox`  | the same                                                                  |
 ///
 /// `key`: `peer.id` times 2^40 plus the message's index modulo 2^40: one integer, because SQLite
 /// appends to a table in order of an integer key twice as fast as to any other. A stream never has
 /// 2^40 messages in a queue at once, so the index is known from the cursors. 64-bit numbers are
 /// stored as the signed ones of the same bits, `time` is Unix time in milliseconds when the
-/// message was stored, and the checksum is the CRC-32C of all else in the row, the queue and peer
-/// included. `application_id` of a file of ILM's own is "ILM1".
+/// message was stored, `attributes` is null for a message without any, and the checksum is the
+/// CRC-32C of all else in the row, the queue and peer included. `application_id` of a file of ILM's
+/// own is "ILM1".
 class sqlite_store {
  public:
   using named_cursors = std::pair<bytes, cursors>;
