@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// A value that the application sets beside the contents of a message: `content-type`,
 /// `traceparent`. The key has 1 to 64 bytes.
@@ -181,4 +181,4 @@ struct send_options {
   }
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

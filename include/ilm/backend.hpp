@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// The checksum of frames, for a store to guard its records with.
 using protocol::crc32c;
@@ -132,4 +132,4 @@ concept backend = std::move_constructible<B> && detail::backend_durability<B> &&
     detail::backend_open<B, PeerId> && detail::backend_commit<B, PeerId> &&
     detail::backend_read<B, PeerId> && detail::backend_close<B>;
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

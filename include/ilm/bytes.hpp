@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// An immutable string of bytes. Copies share the storage, so a message is copied once on its way
 /// from the application to the store, the window and back. Safe to share between threads.
@@ -54,4 +54,4 @@ concept encodable = requires(const T& value, std::vector<std::byte>& out,
   { codec<T>::decode(in) } -> std::same_as<T>;
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 namespace detail {
 
@@ -44,4 +44,4 @@ template <class D, class PeerId>
 concept delivery = std::move_constructible<D> && detail::delivery_call<D, PeerId> &&
     detail::delivery_result<D, PeerId>;
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

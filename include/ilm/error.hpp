@@ -5,7 +5,7 @@
 #include <string>
 #include <system_error>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// The errors of ILM itself. Every text says how to go on; errors of a store or a
 /// transport keep their own category and pass through unchanged.
@@ -157,7 +157,7 @@ inline std::error_code make_error_code(error e) noexcept {
   return {static_cast<int>(e), error_category()};
 }
 
-}  // namespace ilm
+}  // namespace ilm::inline v0
 
 template <>
 struct std::is_error_code_enum<ilm::error> : std::true_type {};

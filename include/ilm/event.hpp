@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// The events of a messenger. `outbound` and `inbound` are the ranges of sequences to and from the
 /// peer that an event names.
@@ -192,4 +192,4 @@ std::string describe(const event<PeerId>& e) {
   return e.peer ? detail::readable_id(*e.peer) + ": " + text : text;
 }
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

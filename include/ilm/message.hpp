@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// A message as the application receives it.
 template <class PeerId>
@@ -51,4 +51,4 @@ struct sequence_range {
   friend bool operator==(const sequence_range&, const sequence_range&) = default;
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

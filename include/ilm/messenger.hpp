@@ -25,7 +25,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 namespace detail {
 
@@ -346,4 +346,4 @@ class messenger {
   bool stamp_sent_at_ = false;
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

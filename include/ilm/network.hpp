@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// The kinds of events that a network gives.
 enum class network_event_type : std::uint8_t { up, down, frame, problem };
@@ -123,4 +123,4 @@ using peer_id_of = detail::local_id_of<N>;
 template <class P>
 concept peer_identity = std::regular<P> && std::totally_ordered<P> && encodable<P>;
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

@@ -10,7 +10,7 @@
 #include <optional>
 #include <string>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// Every bound and every time of a messenger, with defaults that suit a server on a network with
 /// 0 to 200 ms round trip. Bounds are per peer unless they say otherwise.
@@ -180,4 +180,4 @@ inline std::string validation_error(const options& o, std::size_t frame_size) {
   return detail::keepalive_error(o);
 }
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

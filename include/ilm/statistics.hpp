@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// How one peer stands. Counts are since the messenger was made.
 struct peer_figures {
@@ -96,4 +96,4 @@ struct shutdown_report : shutdown_counts {
   bool complete() const noexcept { return undelivered == 0; }
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

@@ -10,7 +10,7 @@
 // JSON forms of a messenger's statistics and events, for logs and dashboards. Times are in
 // nanoseconds. The peer id type must convert to JSON.
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 template <class PeerId>
 void to_json(nlohmann::json& out, const peer_statistics<PeerId>& s) {
@@ -61,4 +61,4 @@ void to_json(nlohmann::json& out, const event<PeerId>& e) {
   if (e.features != 0) out["features"] = e.features;
 }
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

@@ -11,7 +11,7 @@
 #include <span>
 #include <utility>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// The identity of a durable history: 128 random bits, created with a store, and again when the
 /// history turns out to have been rolled back. All zero means "none".
@@ -179,4 +179,4 @@ struct cursors {
   }
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

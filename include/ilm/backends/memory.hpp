@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// A store in memory. Copies are handles to one store, which lives as long as any of them: keep one
 /// and a new messenger goes on where the last one ended. One handle at a time has it open.
@@ -96,4 +96,4 @@ class memory_backend {
   bool open_ = false;
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

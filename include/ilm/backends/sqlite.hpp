@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// A store in a SQLite file, by write-ahead log, with a thread of its own: one transaction a batch,
 /// each message a row with a checksum that is verified when it is read.
@@ -83,7 +83,7 @@ class sqlite_backend {
   std::unique_ptr<detail::encoded_store> store_;
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0
 
 #ifndef ILM_COMPILED
 #include <ilm/backends/sqlite/threaded_store.hpp>

@@ -18,7 +18,7 @@
 // Codecs that need the standard library only: byte strings and text as they are, integers
 // big-endian in their own size, arrays of bytes (a UUID) as they are.
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 namespace detail {
 
@@ -126,4 +126,4 @@ template <class T>
 concept sendable = std::convertible_to<const T&, std::string_view> ||
     std::convertible_to<const T&, std::span<const std::byte>> || encodable<T>;
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

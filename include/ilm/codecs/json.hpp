@@ -19,7 +19,7 @@
 
 // Any type that nlohmann/json converts travels as CBOR (RFC 8949): include this header and send it.
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// How deep arrays and objects may lie in one another. nlohmann/json reads, writes and copies them
 /// by recursion, so without a bound a message of a few KiB could exhaust the stack of its receiver.
@@ -155,4 +155,4 @@ struct codec<T> {
   }
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

@@ -15,7 +15,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// A delivery to wait on: `message<PeerId> m = co_await inbox.receive()`. A message counts as
 /// consumed when a receive has it. Copies are handles to one inbox; it may serve several messengers
@@ -155,4 +155,4 @@ class inbox {
   std::shared_ptr<state> state_;
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

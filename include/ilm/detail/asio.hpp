@@ -29,7 +29,7 @@
 #error "ILM needs Asio 1.22 or later"
 #endif
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// The waitable timer of a clock. Specialise it for a clock that Asio's timers cannot follow.
 template <class Clock>
@@ -37,4 +37,4 @@ struct timer_of {
   using type = asio::basic_waitable_timer<Clock>;
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

@@ -6,7 +6,7 @@
 #include <cassert>
 #include <utility>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// A flag that one coroutine waits for. All members run on one strand. The event owns the coroutine
 /// that waits: a context that is destroyed does not end the wait, `abandon` does.
@@ -48,4 +48,4 @@ class async_event {
   bool notified_ = false;
 };
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

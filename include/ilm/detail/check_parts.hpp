@@ -16,7 +16,7 @@
 // which member a part lacks. The conditions are constants, for a compiler explains a concept in
 // many lines more.
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 template <class T>
 inline constexpr bool moves = std::move_constructible<T>;
@@ -139,7 +139,7 @@ struct peer_id_if<true, Network> {
 template <class Backend, class Network, class Delivery>
 using checked_peer_id = typename peer_id_if<parts_fit<Backend, Network, Delivery>, Network>::type;
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail
 
 template <>
 struct ilm::codec<ilm::detail::any_peer_id> {

@@ -7,7 +7,7 @@
 // How a type falls short of ilm::peer_identity, each in one line, and once however many parts use
 // the type. The conditions are constants, for a compiler explains a concept in many lines more.
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 template <class PeerId>
 inline constexpr bool is_a_value = std::semiregular<PeerId>;
@@ -40,4 +40,4 @@ struct assert_peer_id : assert_ordered_id<PeerId> {
                 "integers and byte arrays, or specialise ilm::codec");
 };
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

@@ -7,7 +7,7 @@
 #include <tuple>
 #include <utility>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// A completion handler of any type, to be called once with `Args`, on its own executor, never from
 /// inside the call. Keeps that executor's context at work until then. Asio's own
@@ -77,4 +77,4 @@ class completion {
   std::unique_ptr<base> held_;
 };
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

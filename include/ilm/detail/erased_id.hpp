@@ -5,7 +5,7 @@
 #include <map>
 #include <memory>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// Compares and copies the peer ids of one type for code that is compiled once, for all of them.
 struct id_type {
@@ -56,4 +56,4 @@ class id_less {
 template <class Value>
 using id_map = std::map<std::shared_ptr<const void>, Value, id_less>;
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

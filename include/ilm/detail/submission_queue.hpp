@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// Brings nodes from any thread to one, in order for each thread. Node has a `Node* next`.
 /// (Treiber, "Systems Programming: Coping with Parallelism", 1986; taken as a whole, so no ABA.)
@@ -51,4 +51,4 @@ class submission_queue {
   std::atomic<Node*> top_{nullptr};
 };
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

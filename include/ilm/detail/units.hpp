@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// A time for an error's text, in the largest unit that gives a whole number: "250 ms", "5 s".
 inline std::string readable_time(std::chrono::nanoseconds time) {
@@ -33,4 +33,4 @@ inline std::string readable_size(std::uint64_t bytes) {
   return std::to_string(bytes) + (bytes == 1 && unit == units.begin() ? " byte" : *unit);
 }
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

@@ -20,7 +20,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// A thread for calls that block: it runs jobs in order, one at a time, and completes each on the
 /// executor of whoever waits for it. A context that is destroyed with jobs under way waits for the
@@ -224,4 +224,4 @@ struct worker::outcome<void> {
   std::error_code failed;
 };
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 template <class PeerId, class Clock = std::chrono::steady_clock, bool Reliable = false>
 class memory_network;
@@ -108,4 +108,4 @@ class memory_network {
   std::shared_ptr<detail::endpoint> endpoint_;
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

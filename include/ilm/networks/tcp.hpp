@@ -23,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 template <class PeerId = std::string>
 class tcp_network;
@@ -192,7 +192,7 @@ class tcp_network {
   std::shared_ptr<encoded_network> network_;
 };
 
-}  // namespace ilm
+}  // namespace ilm::inline v0
 
 #ifndef ILM_COMPILED
 #include <ilm/networks/tcp/node.hpp>

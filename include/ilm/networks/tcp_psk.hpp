@@ -20,7 +20,7 @@
 // Pre-shared keys for tcp_options::prove. They prove the identity of the peer that opened a
 // connection; they neither encrypt nor protect the bytes that follow.
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// The least size of a pre-shared key in bytes. Draw keys at random: whoever sees a handshake can
 /// try guesses at leisure.
@@ -79,4 +79,4 @@ auto pre_shared_keys(const std::map<PeerId, std::string>& keys) {
   };
 }
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

@@ -33,7 +33,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// The protocol with one peer, sans I/O: hand it an input (`handle_*`), then drain its outputs
 /// (`poll_*`), in any order, until each gives nothing, and call `handle_timeout` by `deadline()`.
@@ -569,4 +569,4 @@ class association {
   std::uint64_t rejected_frames_ = 0;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

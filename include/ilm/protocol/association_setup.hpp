@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// The constants of an association.
 struct association_setup {
@@ -20,4 +20,4 @@ struct association_setup {
   bool reliable = false;  ///< the network loses and reorders nothing within a session
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

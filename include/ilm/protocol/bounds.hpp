@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 // Every bound of the protocol that no option sets.
 
@@ -42,4 +42,4 @@ constexpr bool credit_in_range(std::uint64_t credit_sequence, std::uint64_t rece
          credit_bytes <= received_bytes + maximum_credit_bytes;
 }
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <span>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 namespace detail {
 
@@ -49,4 +49,4 @@ inline std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t befor
   return ~crc;
 }
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// The cursors with `delivered` as the peer may know it. Messages consumed before a session is open
 /// do not advance it: the inbox may be a restored backup, and they repetitions.
@@ -190,4 +190,4 @@ class durable_state {
   bool session_was_open_ = false;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 // The wire format; README.md in this folder has it as tables.
 
@@ -155,4 +155,4 @@ struct frame {
   bool bye = false;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

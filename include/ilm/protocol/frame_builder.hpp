@@ -18,7 +18,7 @@
 #include <system_error>
 #include <vector>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// Fills frames with the state of an association. It reads that state and changes nothing.
 class frame_builder {
@@ -142,4 +142,4 @@ inline session_terms terms_of(const hello_record& h, std::uint64_t send_from,
   return t;
 }
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -13,7 +13,7 @@
 #include <span>
 #include <system_error>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 namespace detail {
 
@@ -190,4 +190,4 @@ inline std::error_code read_frame(std::span<const std::byte> in, const protocol_
   return {};
 }
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// Writes one frame: header, then records, then `finish`.
 class frame_writer {
@@ -140,4 +140,4 @@ class frame_writer {
   std::uint32_t count_ = 0;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

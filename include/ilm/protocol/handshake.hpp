@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// Proves that a hello is fresh. Hand it session events and hellos; ask it which hello to send.
 ///
@@ -135,4 +135,4 @@ class handshake {
   std::size_t retired_at_ = 0;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -9,7 +9,7 @@
 #include <cassert>
 #include <cstdint>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// Finds lost messages from acks. A message is lost if one sent later arrived and reordering no
 /// longer explains it (RFC 8985, section 6.2). Without a retransmission or a gap in the present
@@ -76,4 +76,4 @@ class loss_detector {
   timestamp deadline_ = never;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

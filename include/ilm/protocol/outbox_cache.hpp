@@ -9,7 +9,7 @@
 #include <deque>
 #include <utility>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// A message of the outbox that is in memory, and how it was sent last.
 struct outgoing_message {
@@ -95,4 +95,4 @@ class outbox_cache {
   std::size_t lost_ = 0;  ///< how many are lost
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// Why the core asks for messages that are no longer in memory.
 enum class page_purpose : std::uint8_t {
@@ -28,4 +28,4 @@ struct page_request {
   }
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

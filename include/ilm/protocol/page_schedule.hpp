@@ -17,7 +17,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// When a page may be asked for, and which failures to report: at most one page is outstanding for
 /// each purpose, a failure delays the next request, and is reported once for each message.
@@ -76,4 +76,4 @@ class page_schedule {
   std::array<slot, page_purposes> slots_;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 /// Not for secrets: it keeps late frames and clones apart, not attackers.
@@ -45,4 +45,4 @@ class random_source {
   std::uint64_t state_;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// The receiving half of a stream: puts messages in order, has them stored, delivers them.
 ///
@@ -255,4 +255,4 @@ class receiver {
   std::uint64_t duplicates_ = 0;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// The cursors at the moment when the nonce that a hello echoes was created. A fresh hello may be
 /// older than an ack that overtook it, but not older than this.
@@ -168,4 +168,4 @@ inline reconciliation reconcile(const local_view& here, const hello_record& thei
   return r;
 }
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cassert>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// One piece of work that somebody else does, one at a time: given out, then done or failed. After
 /// a failure it waits, each time twice as long, between two bounds.
@@ -50,4 +50,4 @@ class retry {
   timestamp ready_at_ = since_ever;  ///< `never` while it is given out
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

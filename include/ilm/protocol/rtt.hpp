@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cassert>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// The retransmission timeout by RFC 6298, section 2, with exponential backoff (5.5) and jitter.
 class round_trip {
@@ -61,4 +61,4 @@ class round_trip {
   int quarters_ = 1;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

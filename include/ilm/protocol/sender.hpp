@@ -23,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// The terms that the receiving side granted when the session opened.
 struct session_terms {
@@ -384,4 +384,4 @@ class sender {
   bool ping_due_ = false;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

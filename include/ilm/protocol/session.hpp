@@ -18,7 +18,7 @@
 #include <variant>
 #include <vector>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// Where the session with a peer stands.
 enum class phase : std::uint8_t {
@@ -305,4 +305,4 @@ class session {
   std::optional<event_record> conflict_;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// The shell's name for a send. The core gives it back with the result and reads nothing in it.
 enum class send_id : std::uint64_t {};
@@ -34,4 +34,4 @@ struct store_change {
   std::vector<stored_message> inbox;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// The sends from their acceptance to their end: accepted, in commit, ended.
 class submissions {
@@ -69,4 +69,4 @@ class submissions {
   std::deque<send_result> ended_;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

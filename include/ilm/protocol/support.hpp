@@ -8,7 +8,7 @@
 #include <optional>
 #include <system_error>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// The versions and features of the protocol that a build speaks. A feature is a bit: the build
 /// understands it, and may require it of the peer.
@@ -66,4 +66,4 @@ inline std::optional<event_record> conflict(const protocol_support& here,
   return e;
 }
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 /// A moment: nanoseconds since an origin that only the caller knows. The core reads no clock.
 using timestamp = std::chrono::nanoseconds;
@@ -15,4 +15,4 @@ constexpr timestamp after(timestamp now, duration wait) noexcept {
   return now > never - wait ? never : now + wait;
 }
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

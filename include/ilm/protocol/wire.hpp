@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace ilm::protocol {
+namespace ilm::inline v0::protocol {
 
 inline constexpr std::uint64_t maximum_varint = (std::uint64_t{1} << 62) - 1;
 
@@ -104,4 +104,4 @@ class wire_reader {
   bool ok_ = true;
 };
 
-}  // namespace ilm::protocol
+}  // namespace ilm::inline v0::protocol

@@ -21,7 +21,7 @@
 // Adapters make ports of a user's parts: all of the runtime that depends on their types. No adapter
 // decides anything.
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// The error for a peer whose id has no name, from inside a handler of the codec's exception.
 inline std::error_code current_error() noexcept {
@@ -157,4 +157,4 @@ class delivery_adapter final : public delivery_port {
   Delivery delivery_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cstddef>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 // The bounds that are no options: each is a matter of turns on the strand, or of courtesy at the
 // end.
@@ -33,4 +33,4 @@ inline constexpr std::chrono::milliseconds timer_granularity{1};
 /// How many points in time an outbox keeps to tell its oldest age.
 inline constexpr std::size_t most_age_marks = 256;
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

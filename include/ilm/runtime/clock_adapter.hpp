@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Any clock, and its timer.
 template <class Clock>
@@ -40,4 +40,4 @@ class clock_adapter final : public clock_port {
   std::error_code ignored_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cassert>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Holds commits back after one that failed, longer each time. A new send opens it at once: its
 /// caller shall learn how the store is now, not how it was.
@@ -52,4 +52,4 @@ class commit_backoff {
   protocol::timestamp until_ = protocol::never;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Decides when to commit, and when the frames that commits enabled go. A change that is due
 /// goes at once, one batch at a time. Frames wait a few turns for more messages to share them.
@@ -93,4 +93,4 @@ class commit_scheduler {
   bool unflushed_ = false;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -18,7 +18,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// The error of an exception; std::errc::io_error where it has none.
 inline std::error_code code_of(std::exception_ptr failed) {
@@ -79,4 +79,4 @@ struct context {
   detail::async_event progress;    ///< for the shutdown driver: something came to its end
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

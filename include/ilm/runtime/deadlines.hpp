@@ -7,7 +7,7 @@
 #include <map>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// When each peer wants to be called again. A peer's entry only moves to an earlier time; one that
 /// turned out too early is found so when it is due, which costs less than moving it each time.
@@ -51,4 +51,4 @@ class deadlines {
   std::uint64_t count_ = 0;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -11,7 +11,7 @@
 #include <optional>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Delivers messages to the application: one at a time for each peer, peers concurrently.
 class delivery_driver {
@@ -108,4 +108,4 @@ class delivery_driver {
   std::unique_ptr<delivery_port> port_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

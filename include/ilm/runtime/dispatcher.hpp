@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Drains the outputs of a peer's core after every input, and wakes the drivers concerned.
 class dispatcher {
@@ -203,4 +203,4 @@ class dispatcher {
       connecting_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

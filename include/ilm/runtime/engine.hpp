@@ -15,7 +15,7 @@
 #include <memory>
 #include <system_error>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// The parts of an engine.
 struct engine_parts {
@@ -61,7 +61,7 @@ class engine {
 /// Throws std::system_error with error::invalid_options if the settings contradict one another.
 ILM_INLINE std::shared_ptr<engine> make_engine(engine_parts parts);
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime
 
 #ifndef ILM_COMPILED
 #include <ilm/runtime/shell.hpp>

@@ -13,7 +13,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Events that are not read yet, or readers that wait for the next event. When it is full the
 /// oldest event goes, and the reader is told how many went.
@@ -104,4 +104,4 @@ class event_queue {
   bool closed_ = false;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <system_error>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Where a messenger stands between its construction and its end.
 ///
@@ -207,4 +207,4 @@ class lifecycle {
   std::error_code shutdown_error_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -10,7 +10,7 @@
 
 // The engine's results, with names instead of ids.
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 struct named_event {
   named_event() = default;
@@ -37,4 +37,4 @@ struct named_report {
   std::vector<std::pair<std::shared_ptr<const peer_name>, shutdown_counts>> peers;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

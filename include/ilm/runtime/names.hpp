@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 struct peer;
 
@@ -112,4 +112,4 @@ class name_table {
   peer_name* local_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Hands the network's reports to the cores, and the cores' frames to the network: one coroutine
 /// that receives, and one for each peer that writes.
@@ -182,4 +182,4 @@ class network_driver final : network_sink {
   unsigned reports_ = 0;  ///< since others had a turn
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <deque>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// How long the oldest message of an outbox waits, in bounded memory: one mark a batch, and where
 /// there are too many, neighbours merge and keep the older time.
@@ -50,4 +50,4 @@ class oldest_age {
   std::deque<mark> marks_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

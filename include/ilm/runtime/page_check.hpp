@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// How many messages at the front of a page answer the request: in order from the first one asked
 /// for, with the sequences that `stored` gives them, and within the limit. A backend that returns
@@ -31,4 +31,4 @@ inline std::size_t count_usable(const protocol::page_request& asked, const curso
   return count;
 }
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// A part of the messenger, and the count of its uses. After `release` it is destroyed with the
 /// last use, so that its store or its place in the network is free for a successor.
@@ -52,4 +52,4 @@ class part {
   bool released_ = false;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

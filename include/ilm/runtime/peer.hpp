@@ -12,7 +12,7 @@
 #include <memory>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// The engine's state of a peer: its core, the callers that wait for it, and one coroutine each
 /// that writes its frames and delivers its messages.
@@ -58,4 +58,4 @@ struct peer {
   bool delivering = false;     ///< a message is with the application
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// The table of peers, in the order of their ids, and which of them has something to do.
 class peers {
@@ -120,4 +120,4 @@ class peers {
   deadlines<peer> timers_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

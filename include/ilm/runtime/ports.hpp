@@ -19,7 +19,7 @@
 // The three parts of a messenger and its clock, without their types: the engine is compiled once
 // for all of them. All members are called on the engine's strand.
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// The contents of a store when it was opened.
 struct opened_store {
@@ -118,4 +118,4 @@ class clock_port {
   virtual void abandon() noexcept = 0;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

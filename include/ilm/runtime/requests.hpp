@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Something asked of the engine about a peer, on its way to the strand. The name is looked up
 /// there, because the names belong to it.
@@ -102,4 +102,4 @@ class addressed final : public Request {
   PeerId peer_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

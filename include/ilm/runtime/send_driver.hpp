@@ -14,7 +14,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Brings sends from their callers to the cores, and their results back.
 class send_driver {
@@ -127,4 +127,4 @@ class send_driver {
   send_table table_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

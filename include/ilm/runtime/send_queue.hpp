@@ -12,7 +12,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Bounds the messages that wait for the store: a send beyond the bound waits here, in order of
 /// arrival.
@@ -86,4 +86,4 @@ class send_queue {
   std::size_t bytes_ = 0;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// The sends that a core has, by the id under which it got them. A batch ends those that began
 /// together, so few ids lie between the oldest and the newest.
@@ -69,4 +69,4 @@ class send_table {
   std::size_t count_ = 0;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

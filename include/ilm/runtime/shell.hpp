@@ -28,7 +28,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 static_assert(maximum_id_size == protocol::maximum_peer_id_size);
 
@@ -299,4 +299,4 @@ ILM_INLINE std::shared_ptr<engine> make_engine(engine_parts parts) {
   return std::make_shared<shell>(std::move(parts));
 }
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

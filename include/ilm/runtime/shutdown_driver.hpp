@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Ends a messenger in good order: takes the steps of its lifecycle, and reports the rest.
 class shutdown_driver {
@@ -152,4 +152,4 @@ class shutdown_driver {
   named_report report_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -11,7 +11,7 @@
 #include <mutex>
 #include <utility>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Where the engine publishes its figures, for threads that may not touch the engine itself.
 class statistics_board {
@@ -82,4 +82,4 @@ class statistics_board {
   std::map<const peer_name*, entry, name_order> entries_;
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

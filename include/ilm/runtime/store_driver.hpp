@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::runtime {
+namespace ilm::inline v0::runtime {
 
 /// Opens the store, commits one batch at a time (the changes that gather meanwhile are the next
 /// one), and reads pages.
@@ -338,4 +338,4 @@ class store_driver {
   protocol::timestamp retry_at_ = protocol::never;  ///< of opening
 };
 
-}  // namespace ilm::runtime
+}  // namespace ilm::inline v0::runtime

@@ -18,7 +18,7 @@
 #include <string>
 #include <utility>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// Tries the whole contract of ilm::backend on a backend of yours, clause by clause, and says which
 /// ones it breaks. Works with any test framework, and with none.
@@ -76,4 +76,4 @@ kit_summary<backend_clause> try_backend(
   return fixture.results().finish();
 }
 
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// The faults that a faulty_backend is to show; shared by all its copies, and changed by the test
 /// at any time.
@@ -98,4 +98,4 @@ class faulty_backend {
   std::shared_ptr<store_faults> faults_;
 };
 
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

@@ -13,7 +13,7 @@
 #include <functional>
 #include <utility>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// Tries the whole contract of ilm::network on a network of yours, clause by clause, and says which
 /// ones it breaks. Works with any test framework, and with none.
@@ -77,4 +77,4 @@ kit_summary<network_clause> try_network(
   return fixture.results().finish();
 }
 
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// An execution context for simulations: runs posted handlers first in, first out, in the thread
 /// that calls `poll`; only that thread may post. It has no reactor, no locks and no clock of its
@@ -166,4 +166,4 @@ class scheduler::executor_type {
 
 inline scheduler::executor_type scheduler::get_executor() noexcept { return executor_type(*this); }
 
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 class simulated_timer;
 
@@ -149,7 +149,7 @@ class simulated_timer {
   std::vector<simulated_clock::key> waiting_;
 };
 
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing
 
 template <>
 struct ilm::timer_of<ilm::testing::simulated_clock> {

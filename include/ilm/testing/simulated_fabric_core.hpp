@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// An event on its way to a peer.
 template <class PeerId>
@@ -242,4 +242,4 @@ class simulated_fabric_core {
   std::uint64_t arrival_numbers_ = 0;
 };
 
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// The time a frame is under way: never less than `least`.
 struct frame_delay {
@@ -106,4 +106,4 @@ class fault_generator {
   std::uint64_t state_;
 };
 
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// One peer's place in a simulated_fabric, got from `join`: models `network`. Destroying it leaves
 /// the fabric.
@@ -148,4 +148,4 @@ class simulated_fabric {
   std::shared_ptr<simulated_fabric_core<PeerId>> core_;
 };
 
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// How a simulated disk behaves; a test changes it at any time.
 struct disk_behaviour {
@@ -294,4 +294,4 @@ class simulated_store {
   std::uint64_t holder_ = 0;
 };
 
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

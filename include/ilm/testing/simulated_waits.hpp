@@ -11,7 +11,7 @@
 
 // How a simulated network's coroutines wait: for an event to arrive, or for a link to take frames.
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// The waiting side of one peer's network: woken by an arrival, a cancellation, or the end.
 class arrival_waiter : public std::enable_shared_from_this<arrival_waiter> {
@@ -144,4 +144,4 @@ class wait_for_room {
   asio::any_io_executor executor_;
 };
 
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// The record of a memory_store for one peer.
 struct memory_record {
@@ -103,4 +103,4 @@ ILM_INLINE std::shared_ptr<memory_store> make_memory_store(const id_type& ids) {
   return std::make_shared<memory_records>(ids);
 }
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

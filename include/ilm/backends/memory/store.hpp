@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// The store behind the handles of memory_backend, for peer ids of any one type. All members but
 /// `lock` and `copy` need the lock.
@@ -50,7 +50,7 @@ class memory_store {
 /// An empty store.
 ILM_INLINE std::shared_ptr<memory_store> make_memory_store(const id_type& ids);
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail
 
 #ifndef ILM_COMPILED
 #include <ilm/backends/memory/records.hpp>

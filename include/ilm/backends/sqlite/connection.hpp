@@ -13,7 +13,7 @@
 
 // SQLite's C API with owners and exceptions; no more of it than the backend needs.
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 inline void sqlite_check(int result) {
   if (result != SQLITE_OK) throw std::system_error(result, sqlite_category());
@@ -140,4 +140,4 @@ class sqlite_connection {
   std::unique_ptr<sqlite3, close> database_;
 };
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

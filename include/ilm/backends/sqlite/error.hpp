@@ -5,7 +5,7 @@
 #include <string>
 #include <system_error>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// Errors in a database that SQLite itself has nothing against. Values beyond SQLite's
 /// own result codes, with which they share a category.
@@ -105,7 +105,7 @@ inline std::error_code make_error_code(sqlite_error e) noexcept {
   return {static_cast<int>(e), sqlite_category()};
 }
 
-}  // namespace ilm
+}  // namespace ilm::inline v0
 
 template <>
 struct std::is_error_code_enum<ilm::sqlite_error> : std::true_type {};

@@ -19,7 +19,7 @@
 // A store in a SQLite file on encoded peer ids. sqlite_backend puts a user's type of peer id in
 // front of it; threaded_store.hpp implements it.
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// A peer_change whose peer is encoded. The rest refers to the batch that it was made of.
 struct encoded_change {
@@ -62,4 +62,4 @@ ILM_INLINE std::unique_ptr<encoded_store> make_sqlite_store(std::filesystem::pat
                                                             sqlite_options options,
                                                             durability level);
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// Where and how a sqlite_backend keeps its tables.
 struct sqlite_options {
@@ -51,4 +51,4 @@ inline std::string validation_error(const sqlite_options& o) {
   return {};
 }
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

@@ -14,7 +14,7 @@
 
 // The rows of a sqlite_store: keys, checksums, encoded numbers. store.hpp has the schema.
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 inline constexpr unsigned row_index_bits = 40;
 inline constexpr std::uint64_t row_index_mask = (std::uint64_t{1} << row_index_bits) - 1;
@@ -77,4 +77,4 @@ inline incarnation decode_incarnation(std::span<const std::byte> stored, std::ui
   return i;
 }
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

@@ -15,7 +15,7 @@
 #include <string>
 #include <system_error>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// The tables of a sqlite_store in a database: makes them, and brings them to the present version.
 /// store.hpp describes them.
@@ -175,4 +175,4 @@ class sqlite_schema {
   std::string prefix_;
 };
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <string>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// The statements of a sqlite_store, prepared once. Arrays are by queue: outbox, inbox.
 struct sqlite_statements {
@@ -36,4 +36,4 @@ struct sqlite_statements {
   std::array<sqlite_statement, 2> insert, erase, read;
 };
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

@@ -23,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// The blocking part of a sqlite_backend: a database, for one thread at a time. Peers go by their
 /// encoded ids. The tables, each name with the prefix (`ilm_` in a file of ILM's own):
@@ -288,4 +288,4 @@ class sqlite_store {
   bool vacuumed_ = false;
 };
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

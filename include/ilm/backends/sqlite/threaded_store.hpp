@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// Runs a sqlite_store on a thread of its own. Only `start` and the destructor touch the members
 /// outside of that thread, while no job is there.
@@ -143,4 +143,4 @@ ILM_INLINE std::unique_ptr<encoded_store> make_sqlite_store(std::filesystem::pat
   return std::make_unique<threaded_sqlite_store>(std::move(file), std::move(options), level);
 }
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// The faults of a memory fabric. Probabilities are from 0 to 1, each drawn for each frame.
 struct faults {
@@ -146,7 +146,7 @@ ILM_INLINE std::shared_ptr<fabric> make_fabric(const id_type& ids, const fabric_
                                                std::uint64_t seed, std::size_t maximum_frame_size);
 
 }  // namespace detail
-}  // namespace ilm
+}  // namespace ilm::inline v0
 
 #ifndef ILM_COMPILED
 #include <ilm/networks/memory/hub.hpp>

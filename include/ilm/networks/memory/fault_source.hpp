@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// The random choices of a fabric: xorshift64* (Vigna, "An experimental exploration of Marsaglia's
 /// xorshift generators", 2016).
@@ -28,4 +28,4 @@ class fault_source {
   std::uint64_t state_;
 };
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

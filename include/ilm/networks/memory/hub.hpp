@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// One stay of a peer in a fabric: frames and events under way to it, in order of arrival, and the
 /// receiver that waits for them. The hub's lock guards it.
@@ -343,4 +343,4 @@ ILM_INLINE std::shared_ptr<fabric> make_fabric(const id_type& ids, const fabric_
   return std::make_shared<hub>(ids, clock, seed, maximum_frame_size);
 }
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

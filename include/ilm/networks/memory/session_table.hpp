@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-namespace ilm::detail {
+namespace ilm::inline v0::detail {
 
 /// Which pairs of peers have a session, and which pairs must have none. Peers are numbers.
 class session_table {
@@ -40,4 +40,4 @@ class session_table {
   std::uint64_t last_ = 0;
 };
 
-}  // namespace ilm::detail
+}  // namespace ilm::inline v0::detail

@@ -18,7 +18,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// Listens, and limits how many connections are unauthenticated: accepted and in the handshake.
 class acceptor : public std::enable_shared_from_this<acceptor> {
@@ -136,4 +136,4 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
   bool closed_ = false;
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// Where a peer listens: a name or a numeric address, and a port.
 struct address {
@@ -55,4 +55,4 @@ inline address parse_destination(std::string_view text) {
   return parsed;
 }
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// Resumes all coroutines that wait; each looks again at its own condition. Unlike an async_event
 /// it keeps no flag, has any number of waiters, and leaves their ownership to Asio: a context that
@@ -37,4 +37,4 @@ class async_condition {
   asio::steady_timer timer_;
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

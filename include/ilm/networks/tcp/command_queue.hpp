@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 struct command {
   enum class type : std::uint8_t { add, remove, reconnect };
@@ -101,4 +101,4 @@ class command_queue final : public encoded_control {
   bool closed_ = false;
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

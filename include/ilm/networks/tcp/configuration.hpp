@@ -15,7 +15,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// From the system's generator, unpredictable.
 template <std::size_t Size>
@@ -55,4 +55,4 @@ struct configuration {
   const std::array<std::byte, 16> instance = random_bytes<16>();
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

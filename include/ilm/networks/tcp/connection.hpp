@@ -21,7 +21,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 inline clock::duration to_ticks(tcp_options::duration d) {
   return std::chrono::duration_cast<clock::duration>(d);
@@ -137,4 +137,4 @@ class connection : public std::enable_shared_from_this<connection> {
   bool refused_ = false;
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// The address book, and a loop for each peer in it that dials whenever there is no session.
 class dialer final : public session_observer, public std::enable_shared_from_this<dialer> {
@@ -211,4 +211,4 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
   bool closed_ = false;
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

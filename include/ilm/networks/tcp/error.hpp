@@ -4,7 +4,7 @@
 #include <string>
 #include <system_error>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// Why there is no session over TCP. Every message says how to mend it. Errors of the operating
 /// system (connection refused, host not found) keep their own category. The first thirteen
@@ -120,7 +120,7 @@ inline std::error_code make_error_code(tcp_error e) noexcept {
   return {static_cast<int>(e), tcp_category()};
 }
 
-}  // namespace ilm
+}  // namespace ilm::inline v0
 
 template <>
 struct std::is_error_code_enum<ilm::tcp_error> : std::true_type {};

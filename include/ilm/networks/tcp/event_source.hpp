@@ -18,7 +18,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// Asio has a category of its own for the system's errors, whose codes equal no std::errc.
 inline std::error_code with_system_category(std::error_code e) {
@@ -130,4 +130,4 @@ class event_source {
   refusal_limit refusals_{clock::now()};
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 inline constexpr std::size_t frame_prefix_size = 4;
 
@@ -103,4 +103,4 @@ class frame_splitter {
   bool too_large_ = false;
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

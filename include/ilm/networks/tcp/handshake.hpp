@@ -46,7 +46,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 inline constexpr std::uint8_t wire_version = 1;
 inline constexpr std::size_t header_size = 8;
@@ -284,4 +284,4 @@ class handshake {
   byte_string their_hello_;
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

@@ -23,7 +23,7 @@ class tcp;  // <asio/ip/tcp.hpp> takes a compiler longer than all that is declar
 // The network over TCP on encoded peer ids. tcp_network and tcp_control put a user's type of peer
 // id in front of it; node.hpp implements it.
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// A network_event whose peer is encoded.
 struct encoded_event {
@@ -81,4 +81,4 @@ ILM_INLINE std::shared_ptr<encoded_network> make_encoded_network(asio::any_io_ex
                                                                  tcp_options options,
                                                                  peer_id_check is_peer_id);
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

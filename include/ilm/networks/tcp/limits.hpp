@@ -7,7 +7,7 @@
 
 // Every bound of the network over TCP that is no option; tcp_options has the others.
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// An encoded peer id: its size is one byte on the wire.
 inline constexpr std::size_t maximum_id_size = 255;
@@ -40,4 +40,4 @@ inline constexpr std::size_t first_part_size = 64 << 10;
 /// How many buffers one write gathers.
 inline constexpr std::size_t gathered_buffers = 64;
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

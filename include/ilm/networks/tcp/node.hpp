@@ -17,7 +17,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// Owns the parts of a network and wires them. They run on the strand of the first `receive`. Every
 /// coroutine owns its part, each part those that it uses; all end by themselves after `close`.
@@ -156,4 +156,4 @@ ILM_INLINE std::shared_ptr<encoded_network> make_encoded_network(asio::any_io_ex
   return std::make_shared<node>(executor, std::move(c));
 }
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

@@ -12,7 +12,7 @@
 #include <span>
 #include <string>
 
-namespace ilm {
+namespace ilm::inline v0 {
 
 /// The proof that a side knows a key: an HMAC-SHA-256.
 using tcp_proof = std::array<std::byte, 32>;
@@ -88,4 +88,4 @@ inline std::string validation_error(const tcp_options& o) {
   return {};
 }
 
-}  // namespace ilm
+}  // namespace ilm::inline v0

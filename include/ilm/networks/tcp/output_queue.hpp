@@ -13,7 +13,7 @@
 #include <span>
 #include <utility>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// The bytes that a socket has not taken yet, as pairs of a short head and a body.
 class output_queue {
@@ -81,4 +81,4 @@ class output_queue {
   std::size_t front_written_ = 0;  ///< bytes of the first part that are with the socket
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

@@ -11,7 +11,7 @@
 #include <memory>
 #include <utility>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// The events of one peer that `receive` has yet to give. Bounded: beyond the receive buffer
 /// nothing is read from the socket, and a session whose `up` was not received leaves no events
@@ -107,4 +107,4 @@ class pending_events {
   bool announced_ = false;
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cassert>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// Anybody can be refused any number of times: `refusal_burst` refusals are reported at once, and
 /// then one a `refusal_interval`.
@@ -34,4 +34,4 @@ class refusal_limit {
   unsigned left_ = refusal_burst;
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

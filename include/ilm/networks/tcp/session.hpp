@@ -18,7 +18,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// A proven connection that carries frames. `read_frames`, `write_frames` and `watch` run at once
 /// from `begin` on; each completes with the reason why the session has to end.
@@ -190,4 +190,4 @@ class session {
   bool reading_ = true;  ///< the frames of the peer are wanted
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

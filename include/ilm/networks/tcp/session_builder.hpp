@@ -14,7 +14,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// Turns connections into sessions by the handshake, or rejects them.
 class session_builder {
@@ -134,4 +134,4 @@ class session_builder {
   bool closed_ = false;
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

@@ -10,7 +10,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 /// Hears of sessions, so that a peer with one is not dialed.
 class session_observer {
@@ -141,4 +141,4 @@ class sessions : public std::enable_shared_from_this<sessions> {
   bool closed_ = false;
 };
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ilm::detail::tcp {
+namespace ilm::inline v0::detail::tcp {
 
 using byte_view = std::span<const std::byte>;
 using byte_string = std::vector<std::byte>;
@@ -26,4 +26,4 @@ struct id_less {
 template <class T>
 using map_by_id = std::map<byte_string, T, id_less>;
 
-}  // namespace ilm::detail::tcp
+}  // namespace ilm::inline v0::detail::tcp

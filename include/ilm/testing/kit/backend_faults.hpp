@@ -11,7 +11,7 @@
 
 // Checks of a backend: errors, crashes and damage, as far as the factory can cause them.
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 template <class Fixture>
 class backend_faults {
@@ -351,4 +351,4 @@ class backend_faults {
   const peer_id a_, b_;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

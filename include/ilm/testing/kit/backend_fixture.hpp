@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 /// Shared by the checks of a backend: the user's factory, peer ids, and numbers of stores.
 template <class PeerId, class Clock, class Factory>
@@ -79,4 +79,4 @@ class backend_fixture : public fixture<Clock>, public examiner<backend_clause> {
   unsigned last_number_ = 0;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

@@ -11,7 +11,7 @@
 
 // Checks of a backend: the store outlives its handles, and one handle at a time has it open.
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 template <class Fixture>
 class backend_handles {
@@ -229,4 +229,4 @@ class backend_handles {
   const peer_id a_, b_;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

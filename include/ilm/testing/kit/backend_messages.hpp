@@ -10,7 +10,7 @@
 
 // Checks of a backend: committed messages can be read.
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 template <class Fixture>
 class backend_messages {
@@ -194,4 +194,4 @@ class backend_messages {
   const peer_id a_, b_;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

@@ -11,7 +11,7 @@
 
 // Checks of a backend: pages, erasure, and concurrent operations.
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 template <class Fixture>
 class backend_reading {
@@ -310,4 +310,4 @@ class backend_reading {
   const peer_id a_, b_;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

@@ -16,7 +16,7 @@
 #include <system_error>
 #include <utility>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// Limits of a kit.
 struct kit_options {
@@ -243,4 +243,4 @@ class examiner {
 };
 
 }  // namespace kit
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

@@ -15,7 +15,7 @@
 // The frames that the network kit sends: the first bytes name sender and receiver, and all others
 // follow from them, so that the receiver can check a frame by itself.
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 /// The first bytes of a frame. `from` and `to` are the factory's numbers of peers.
 struct frame_label {
@@ -56,4 +56,4 @@ inline std::optional<frame_label> read_frame(std::span<const std::byte> frame) {
   return l;
 }
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

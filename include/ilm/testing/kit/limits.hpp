@@ -6,7 +6,7 @@
 
 // The bounds of the kits, besides kit_options::limit.
 
-namespace ilm::testing::kit::limits {
+namespace ilm::inline v0::testing::kit::limits {
 
 // Running the user's context.
 
@@ -51,4 +51,4 @@ inline constexpr unsigned crash_steps = 500;
 /// Commits beside which a read is tried.
 inline constexpr unsigned reads_beside_commits = 40;
 
-}  // namespace ilm::testing::kit::limits
+}  // namespace ilm::inline v0::testing::kit::limits

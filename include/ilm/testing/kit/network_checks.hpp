@@ -15,7 +15,7 @@
 
 // Checks of a network: names, frames, and several peers.
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 template <class Fixture>
 class network_checks {
@@ -270,4 +270,4 @@ class network_checks {
   Fixture& fixture_;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

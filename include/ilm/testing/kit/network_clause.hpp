@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// The contract of the concept ilm::network, clause by clause, in the order in which the kit tries
 /// them.
@@ -115,4 +115,4 @@ inline std::string_view text_of(network_clause c) noexcept {
   return "an unknown clause";
 }
 
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

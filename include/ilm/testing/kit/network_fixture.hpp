@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 /// Shared by the checks of a network: the user's factory, and the first violation seen in an event.
 template <class Clock, class Factory>
@@ -80,4 +80,4 @@ class network_fixture : public fixture<Clock>, public examiner<network_clause> {
   unsigned last_place_ = 0;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

@@ -11,7 +11,7 @@
 
 // Checks of a network: waiting, leaving, and sessions that end and begin again.
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 template <class Fixture>
 class network_sessions {
@@ -207,4 +207,4 @@ class network_sessions {
   Fixture& fixture_;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 /// The peers of one check; the destructor makes them leave.
 template <class Fixture>
@@ -187,4 +187,4 @@ class peer_group {
   std::map<std::pair<unsigned, unsigned>, std::uint32_t> sent_;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

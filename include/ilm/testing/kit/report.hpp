@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::testing {
+namespace ilm::inline v0::testing {
 
 /// The outcome of a clause: kept as far as the kit can see, broken, or not tried.
 enum class kit_outcome : std::uint8_t { kept, broken, skipped };
@@ -101,4 +101,4 @@ class clause_results {
 };
 
 }  // namespace kit
-}  // namespace ilm::testing
+}  // namespace ilm::inline v0::testing

@@ -15,7 +15,7 @@
 
 // Contents and peer ids for the kits' stores and frames.
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 template <class T>
 struct is_byte_array : std::false_type {};
@@ -96,4 +96,4 @@ inline std::string filled(std::string label, std::size_t size, std::uint64_t see
   return label;
 }
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

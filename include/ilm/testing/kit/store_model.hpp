@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 inline const char* name_of(queue which) { return which == queue::outbox ? "outbox" : "inbox"; }
 
@@ -156,4 +156,4 @@ class composer {
   std::size_t current_ = 0;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 /// A store of the user's beside a model of its expected contents.
 template <class Fixture>
@@ -286,4 +286,4 @@ class store_under_test {
   handle handle_;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace ilm::testing::kit {
+namespace ilm::inline v0::testing::kit {
 
 /// One peer: a network of the user's, and a coroutine that receives from it and checks each event.
 template <class Fixture>
@@ -170,4 +170,4 @@ class test_peer : public std::enable_shared_from_this<test_peer<Fixture>> {
   std::map<peer_id, run> runs_;
 };
 
-}  // namespace ilm::testing::kit
+}  // namespace ilm::inline v0::testing::kit
