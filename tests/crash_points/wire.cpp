@@ -6,7 +6,8 @@ namespace crash_points {
 
 namespace {
 
-constexpr std::size_t header_bytes = 16;
+constexpr std::size_t handshake_header_bytes = 16;
+constexpr std::size_t session_header_bytes = 24;
 constexpr std::uint8_t checksum_flag = 0xa5;
 enum record : std::uint8_t { hello = 1, data = 2, ack = 3, ping = 4, bye = 5, versions = 6 };
 
@@ -74,7 +75,7 @@ void read_ack(cursor& in, frame& f) {
   claim.received = in.number(8);
   claim.delivered = in.number(8);
   f.claim = claim;
-  in.take(4 * 8);  // epoch, received bytes, both credits
+  in.take(5 * 8);  // epoch, received bytes, both credits, echo
   in.take(16 * in.number(2));
 }
 
@@ -82,13 +83,13 @@ void read_ack(cursor& in, frame& f) {
 
 frame frame::read(std::span<const std::byte> bytes) {
   cursor head(bytes);
-  if (head.number(2) != 0x494c || head.number(1) > 1) {
-    throw std::runtime_error("a frame has a wrong header");
-  }
+  bool magic = head.number(2) == 0x494c;
+  std::uint64_t version = head.number(1);
+  if (!magic || version > 1) throw std::runtime_error("a frame has a wrong header");
   bool checksum = head.number(1) == checksum_flag;
   std::size_t size = bytes.size() - (checksum ? 4 : 0);
   cursor records(bytes.first(size));
-  records.take(header_bytes);
+  records.take(version == 0 ? handshake_header_bytes : session_header_bytes);
   frame f;
   while (!records.at_end()) {
     std::uint64_t type = records.number(1);
@@ -136,11 +137,13 @@ std::string frame::text() const {
 bool inflate_ack(std::vector<std::byte>& bytes) {
   // The ack is the first record of its frame, and `received` the first number in it; its length
   // takes as many bytes as its highest bits tell.
-  if (bytes.size() < header_bytes + 17 || bytes[header_bytes] != std::byte{record::ack}) {
+  if (bytes.size() < session_header_bytes + 17 ||
+      bytes[session_header_bytes] != std::byte{record::ack}) {
     return false;
   }
-  std::size_t length = std::size_t{1} << (std::to_integer<unsigned>(bytes[header_bytes + 1]) / 64);
-  std::byte& last = bytes[header_bytes + length + 8];
+  std::size_t length = std::size_t{1}
+                       << (std::to_integer<unsigned>(bytes[session_header_bytes + 1]) / 64);
+  std::byte& last = bytes[session_header_bytes + length + 8];
   last = static_cast<std::byte>(std::to_integer<unsigned>(last) + 1);
   return true;
 }

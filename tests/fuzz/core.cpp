@@ -361,6 +361,7 @@ class run {
     head.version = 1;
     head.destination_tag = tag_of(heard_.local);
     head.session_tag = session_tag_of(my_nonce_, session_nonce());
+    head.number = ++numbers_;
     frame_writer writer(frame_, head, options_.checksum, std::size_t{1} << 16);
     std::uint8_t what = in_.byte();
     if ((what & 1) != 0) say_ack(writer);
@@ -401,6 +402,7 @@ class run {
       below = r.last;
       a.ranges.push_back(r);
     }
+    a.echo = a.credit_bytes % 7 == 3 ? heard_number_ + 1 : std::min(a.received, heard_number_);
     writer.ack(a);
     told_sum_ = a.received_bytes;
   }
@@ -512,7 +514,9 @@ class run {
       heard_ = *f.hello;
       heard_.source = heard_.destination = {};
     }
+    if (f.header.number != 0) heard_number_ = f.header.number;
     if (f.ack) {
+      require(f.ack->echo <= numbers_, "an ack echoes a frame that was never said");
       require(f.ack->received <= store_.where.received(), "an ack precedes the commit");
       require(f.ack->delivered <= confirmed(store_.where),
               "delivered is advertised before it is stored");
@@ -622,6 +626,8 @@ class run {
   std::uint64_t told_received_ = 0;
   std::uint64_t told_credit_ = 0;
   std::uint64_t told_sum_ = 0;
+  std::uint64_t numbers_ = 0;       ///< of the liar's frames
+  std::uint64_t heard_number_ = 0;  ///< of the last frame with data
   std::vector<std::byte> frame_;
 };
 

@@ -63,7 +63,8 @@ void check_ack(const ack_record& a) {
 void check_same(const frame& a, const frame& b) {
   require(a.header.source_tag == b.header.source_tag &&
               a.header.destination_tag == b.header.destination_tag &&
-              a.header.session_tag == b.header.session_tag && a.header.version == b.header.version,
+              a.header.session_tag == b.header.session_tag &&
+              a.header.version == b.header.version && a.header.number == b.header.number,
           "a header changed");
   require(a.hello.has_value() == b.hello.has_value() && a.ack.has_value() == b.ack.has_value() &&
               a.versions == b.versions && a.ping == b.ping && a.bye == b.bye &&
@@ -88,7 +89,7 @@ void check_same(const frame& a, const frame& b) {
     require(x.received == y.received && x.delivered == y.delivered &&
                 x.delivered_epoch == y.delivered_epoch && x.received_bytes == y.received_bytes &&
                 x.credit_sequence == y.credit_sequence && x.credit_bytes == y.credit_bytes &&
-                x.ranges == y.ranges,
+                x.echo == y.echo && x.ranges == y.ranges,
             "an ack changed");
   }
   for (std::size_t i = 0; i < a.data.size(); ++i) {

@@ -20,9 +20,25 @@ void frame_checker::handle_frame_sent(std::size_t from, std::size_t to,
                                       std::span<const std::byte> bytes) {
   std::optional<wire::frame> f = wire::read(bytes);
   if (!f) return seen_.fail("malformed frame", peer_name(from) + " sent a malformed frame");
+  check_number(from, to, *f);
   if (f->ack) check_ack(from, to, *f);
   if (f->hello) check_hello(from, to, *f);
   if (!f->records.empty()) check_data(from, to, *f);
+}
+
+/// Frames with data are counted by session, and an echo is of one that was sent.
+void frame_checker::check_number(std::size_t from, std::size_t to, const wire::frame& f) {
+  if (f.hello) return;
+  std::uint64_t& last = numbers_[{from, to, f.session_tag}];
+  if (f.records.empty() ? f.number != 0 && f.number != last + 1 : f.number != last + 1) {
+    seen_.fail("wrong number", peer_name(from) + " sends " + peer_name(to) + " frame " +
+                                   std::to_string(f.number) + " after " + std::to_string(last));
+  }
+  if (f.number != 0) last = f.number;
+  if (f.ack && f.ack->echo > numbers_[{to, from, f.session_tag}]) {
+    seen_.fail("echo of nothing", peer_name(from) + " echoes " + peer_name(to) + "'s frame " +
+                                      std::to_string(f.ack->echo) + ", which was never sent");
+  }
 }
 
 /// An ack never exceeds the disk's present cursors, and never goes back.

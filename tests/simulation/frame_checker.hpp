@@ -30,12 +30,15 @@ class frame_checker {
     std::uint64_t acknowledged_delivered = 0;
   };
 
+  void check_number(std::size_t from, std::size_t to, const wire::frame& f);
   void check_ack(std::size_t from, std::size_t to, const wire::frame& f);
   void check_hello(std::size_t from, std::size_t to, const wire::frame& f);
   void check_data(std::size_t from, std::size_t to, const wire::frame& f);
 
   observations& seen_;
   std::map<std::tuple<std::size_t, std::size_t, std::uint32_t, std::uint32_t>, flow> flows_;
+  /// The number of the last frame with data, by session.
+  std::map<std::tuple<std::size_t, std::size_t, std::uint32_t>, std::uint64_t> numbers_;
   std::map<pair_name, std::uint64_t> hello_first_;
   std::map<pair_name, std::uint64_t> delivered_seen_;  ///< by acks that arrived
 };

@@ -76,7 +76,7 @@ class plan_generator {
     plan_.mixed_builds = plan_.seed % 4 == 3;
     plan_.syncs = profile_.power_cuts == 0 || draw(3) == 0;
     // One limit for all: a message that its peer does not take blocks its stream for good.
-    largest_ = draw(3) == 0 ? 100 + draw(800) : plan_.frame_size - 49;
+    largest_ = draw(3) == 0 ? 100 + draw(800) : plan_.frame_size - 57;
     for (std::size_t i = 0; i < peers; ++i) plan_.options.push_back(draw_options());
     // In half of the histories only one peer loses its store or goes back: then the checker knows
     // exactly which evidence the others keep.

@@ -113,6 +113,7 @@ ack read_ack(cursor& in) {
   a.received_bytes = in.take(8);
   a.credit_sequence = in.take(8);
   a.credit_bytes = in.take(8);
+  a.echo = in.take(8);
   a.highest = a.received;
   std::uint64_t count = in.take(2);
   for (std::uint64_t i = 0; i < count && in.good(); ++i) {
@@ -180,7 +181,8 @@ std::optional<frame> read(std::span<const std::byte> bytes) {
   frame f;
   f.source_tag = static_cast<std::uint32_t>(in.take(4));
   f.destination_tag = static_cast<std::uint32_t>(in.take(4));
-  in.skip(4);  // session tag
+  f.session_tag = static_cast<std::uint32_t>(in.take(4));
+  if (version != 0) f.number = in.take(8);
   while (in.more()) {
     std::uint64_t type = in.take(1);
     cursor record(in.raw(in.take_varint()));
@@ -193,7 +195,9 @@ std::string describe(std::span<const std::byte> bytes) {
   std::optional<frame> f = read(bytes);
   if (!f) return "a damaged frame";
   std::ostringstream out;
-  out << "a frame of " << bytes.size() << " bytes:";
+  out << "a frame of " << bytes.size() << " bytes";
+  if (f->number != 0) out << ", number " << f->number;
+  out << ":";
   if (f->hello) {
     const hello& h = *f->hello;
     out << " hello " << std::hex << tag_of(h.local) << " to " << tag_of(h.peer) << std::dec
@@ -210,7 +214,7 @@ std::string describe(std::span<const std::byte> bytes) {
     const ack& a = *f->ack;
     out << " ack " << a.received << " (" << a.received_bytes << " bytes) delivered " << a.delivered
         << " sacked to " << a.highest << " credit " << a.credit_sequence << " (" << a.credit_bytes
-        << " bytes)";
+        << " bytes) echo " << a.echo;
   }
   if (f->ping) out << " ping";
   if (f->bye) out << " bye";

@@ -56,12 +56,15 @@ struct ack {
   std::uint64_t received_bytes = 0;
   std::uint64_t credit_sequence = 0;
   std::uint64_t credit_bytes = 0;
+  std::uint64_t echo = 0;
   std::uint64_t highest = 0;  ///< of the ranges, or `received`
 };
 
 struct frame {
   std::uint32_t source_tag = 0;
   std::uint32_t destination_tag = 0;
+  std::uint32_t session_tag = 0;
+  std::uint64_t number = 0;
   std::optional<wire::hello> hello;
   std::vector<wire::data> records;
   std::optional<wire::ack> ack;

@@ -76,7 +76,9 @@ class raw_peer {
   bytes_vector data_frame(std::uint64_t first, const std::vector<std::string>& texts,
                           std::uint64_t epoch = 7) {
     bytes_vector out;
-    ilm::protocol::frame_writer writer(out, header(), true, 1 << 24);
+    ilm::protocol::frame_header head = header();
+    head.number = ++data_frames_;
+    ilm::protocol::frame_writer writer(out, head, true, 1 << 24);
     writer.begin_data(epoch, first);
     for (const std::string& text : texts) writer.item(as_bytes(text));
     writer.finish();
@@ -198,6 +200,7 @@ class raw_peer {
   std::optional<ilm::protocol::hello_record> hello_;
   std::uint64_t nonce_ = 0x7000;
   std::uint64_t candidate_ = 0;
+  std::uint64_t data_frames_ = 0;
 };
 
 }  // namespace test

@@ -125,6 +125,8 @@ TEST_CASE("a header names both incarnations and the session") {
   CHECK(h.source_tag == tag_of(alice));
   CHECK(h.destination_tag == tag_of(bob));
   CHECK(h.session_tag == 99);
+  CHECK(h.number == 0);
+  CHECK(r.builder().header({99, 1}, 5).number == 5);
 }
 
 TEST_CASE("a hello says where the store stands, and keeps nonce, echo and proof") {
@@ -227,6 +229,15 @@ TEST_CASE("an ack names messages out of order, but not on a reliable network") {
     r.accept(12, 1);
     CHECK(r.builder().ack().ranges.size() == (reliable ? 0 : 1));
   }
+}
+
+TEST_CASE("an ack echoes the frame that the receiver stored last") {
+  rig r;
+  r.accept(11, 5);
+  r.r.handle_frame(3);
+  CHECK(r.builder().ack().echo == 0);
+  r.commit();
+  CHECK(r.builder().ack().echo == 3);
 }
 
 TEST_CASE("a bye carries a last ack, unless the peer is not stored yet") {

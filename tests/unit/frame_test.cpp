@@ -58,6 +58,7 @@ ack_record some_ack() {
   a.received_bytes = 7;
   a.credit_sequence = 6;
   a.credit_bytes = 5;
+  a.echo = 4;
   a.ranges = {sequence_range{12, 13}, sequence_range{15, 15}};
   return a;
 }
@@ -70,6 +71,7 @@ buffer written(const std::function<void(frame_writer&)>& records, bool checksum 
   header.source_tag = 1;
   header.destination_tag = 2;
   header.session_tag = 3;
+  header.number = 77;
   frame_writer writer(out, header, checksum, limit);
   records(writer);
   writer.finish();
@@ -195,6 +197,7 @@ TEST_CASE("data, ack, ping and bye come back as they were, in one frame") {
   CHECK(f.ack->received_bytes == 7);
   CHECK(f.ack->credit_sequence == 6);
   CHECK(f.ack->credit_bytes == 5);
+  CHECK(f.ack->echo == 4);
   CHECK(f.ack->ranges == some_ack().ranges);
   CHECK(f.ping);
   CHECK(f.bye);
@@ -209,6 +212,18 @@ TEST_CASE("data, ack, ping and bye come back as they were, in one frame") {
   CHECK(f.data[1].first == 200);
   REQUIRE(f.data[1].items.size() == 1);
   CHECK(text_of(f.data[1].items[0].contents) == "three");
+}
+
+TEST_CASE("a frame of a session has a number, one of the handshake has none") {
+  frame f;
+  REQUIRE_FALSE(read_frame(data_frame(true), {}, f));
+  CHECK(f.header.number == 77);
+  buffer hello = hello_frame(some_hello());
+  REQUIRE_FALSE(read_frame(hello, {}, f));
+  CHECK(f.header.number == 0);
+  buffer cut = written([](frame_writer&) {}, false);
+  cut.pop_back();
+  CHECK(verdict_on(cut) == error::malformed_frame);
 }
 
 TEST_CASE("a frame of nothing is a frame") {
@@ -229,16 +244,17 @@ TEST_CASE("reading forgets the frame before") {
 }
 
 TEST_CASE("records take as many bytes as their names say") {
-  std::size_t nothing = header_size + checksum_size;
+  std::size_t nothing = session_header_size + checksum_size;
   CHECK(written([](frame_writer&) {}).size() == nothing);
-  CHECK(written([](frame_writer&) {}, false).size() == header_size);
+  CHECK(written([](frame_writer&) {}, false).size() == session_header_size);
+  CHECK(written([](frame_writer&) {}, false, 4096, handshake_version).size() == header_size);
   ack_record a = some_ack();
   CHECK(written([&](frame_writer& w) { w.ack(a); }).size() ==
         nothing + ack_record_size + 2 * ack_range_size);
   CHECK(written([](frame_writer& w) {
           w.begin_data(1, 1);
           w.item(view("12345"));
-        }).size() == header_size + data_record_size + checksum_size + 1 + 5);
+        }).size() == session_header_size + data_record_size + checksum_size + 1 + 5);
 }
 
 TEST_CASE("a checksummed frame that is cut anywhere is refused") {
@@ -396,21 +412,23 @@ TEST_CASE("every record has room for extensions, which are skipped if they may b
   buffer ping = raw_record(4, [](wire_writer&) {}), bye = raw_record(5, [](wire_writer&) {});
   buffer data = raw_record(2, [](wire_writer& w) { w.raw(fields_of_data()); });
   for (const buffer& whole : {hello, ack, versions, ping, bye, data}) {
+    bool in_handshake = whole[2] == std::byte{handshake_version};
+    std::size_t header = in_handshake ? header_size : session_header_size;
     auto extended = [&](unsigned type, std::size_t cut) {
       // The record's own length, then the extension.
       std::span<const std::byte> all(whole);
-      wire_reader in(all.subspan(header_size + 1));
+      wire_reader in(all.subspan(header + 1));
       std::span<const std::byte> fields = in.raw(in.varint());
       buffer body(fields.begin(), fields.end());
       wire_writer w(body);
       put_record(w, type, view("more"));
       body.resize(body.size() - cut);
-      buffer out(whole.begin(), whole.begin() + header_size);
+      buffer out(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(header));
       wire_writer frame_end(out);
-      put_record(frame_end, std::to_integer<unsigned>(whole[header_size]), body);
+      put_record(frame_end, std::to_integer<unsigned>(whole[header]), body);
       return verdict_on(out);
     };
-    INFO(std::to_integer<unsigned>(whole[header_size]));
+    INFO(std::to_integer<unsigned>(whole[header]));
     CHECK_FALSE(extended(0x80, 0));
     CHECK_FALSE(extended(0xff, 0));
     CHECK(extended(0x80, 1) == error::malformed_frame);
@@ -427,8 +445,7 @@ TEST_CASE("the records of the handshake stand in its frames, and others do not")
       4, [](wire_writer&) {}, 1)));
   CHECK(verdict_on(raw_record(
             4, [](wire_writer&) {}, 0)) == error::malformed_frame);
-  buffer hello = hello_frame(some_hello(), false);
-  hello[2] = std::byte{1};
+  buffer hello = written([](frame_writer& w) { w.hello(some_hello()); });
   CHECK(verdict_on(hello) == error::malformed_frame);
 }
 
@@ -466,7 +483,7 @@ TEST_CASE("a message comes back with its attributes") {
     w.item(view("d"));
     w.item({}, attributes.view());
   });
-  CHECK(in.size() == header_size + data_record_size + checksum_size +
+  CHECK(in.size() == session_header_size + data_record_size + checksum_size +
                          item_size(3, attributes.size()) + item_size(1, 0) +
                          item_size(0, attributes.size()));
   frame f;
@@ -508,7 +525,7 @@ TEST_CASE("a message without attributes costs no byte for them") {
         },
         true, 1 << 20);
     std::size_t head = size < 32 ? 1 : size < 8192 ? 2 : 4;
-    CHECK(in.size() == header_size + data_record_size + checksum_size + head + size);
+    CHECK(in.size() == session_header_size + data_record_size + checksum_size + head + size);
   }
 }
 
@@ -602,7 +619,7 @@ TEST_CASE("an ack does not deliver what it did not receive") {
 TEST_CASE("an ack has no more ranges than its bound") {
   auto lie = [](std::uint16_t count) {
     return verdict_on(raw_record(3, [&](wire_writer& w) {
-      for (int i = 0; i < 6; ++i) w.number(std::uint64_t{0});
+      for (int i = 0; i < 7; ++i) w.number(std::uint64_t{0});
       w.number(count);
       for (std::uint64_t s = 1; s <= count; ++s) {
         w.number(s * 2);
@@ -626,7 +643,7 @@ TEST_CASE("of too many ranges the lowest are written") {
     return f.ack->ranges.size();
   };
   CHECK(ranges_within(4096) == maximum_ack_ranges);
-  std::size_t bare = header_size + checksum_size + ack_record_size;
+  std::size_t bare = session_header_size + checksum_size + ack_record_size;
   CHECK(ranges_within(bare) == 0);
   CHECK(ranges_within(bare + ack_range_size - 1) == 0);
   CHECK(ranges_within(bare + 3 * ack_range_size) == 3);
@@ -690,7 +707,7 @@ TEST_CASE("a writer knows to the byte how much fits") {
     header.version = 1;
     frame_writer w(out, header, checksum, 1024);
     CHECK(w.empty());
-    std::size_t most = 1024 - header_size - data_record_size - tail;
+    std::size_t most = 1024 - session_header_size - data_record_size - tail;
     CHECK(w.fits(most, true));
     CHECK_FALSE(w.fits(most + 1, true));
     w.begin_data(1, 1);

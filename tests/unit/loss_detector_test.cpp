@@ -21,20 +21,20 @@ struct rig {
     for (; count > 0; --count) cache.append(ilm::bytes(std::string_view("x")), 1);
   }
 
-  /// Sends the messages in one frame.
-  void send(const sequences& all, timestamp now) {
-    losses.handle_frame();
+  /// Sends the messages in one frame, and gives its number.
+  std::uint64_t send(const sequences& all, timestamp now) {
+    std::uint64_t number = losses.handle_frame(now);
     for (std::uint64_t s : all) {
       losses.handle_sent(cache.at(s), now);
       end = std::max(end, s + 1);
       cache.clear_lost(s);
     }
+    return number;
   }
-  /// An ack names a message out of order.
-  void sack(std::uint64_t s, timestamp now) {
-    losses.handle_arrival(cache.at(s), now);
+  /// An ack names a message out of order, and echoes its last frame.
+  void sack(std::uint64_t s) {
+    losses.handle_echo(cache.at(s).frame, cache.at(s).sent_at + 100ms);
     cache.at(s).sacked = true;
-    losses.handle_disorder(end - 1);
   }
   sequences find(timestamp now) {
     losses.find(cache, cache.first(), end, now);
@@ -60,7 +60,7 @@ TEST_CASE("a message that is sent carries its moment, its frame and its count") 
   r.send({1}, 1ms);
   r.send({1, 2}, 2ms);
   CHECK(r.cache.at(1).sent_at == 2ms);
-  CHECK(r.cache.at(1).transmit_serial == 2);
+  CHECK(r.cache.at(1).frame == 2);
   CHECK(r.cache.at(1).transmissions == 2);
   CHECK(r.cache.at(2).transmissions == 1);
 }
@@ -75,11 +75,25 @@ TEST_CASE("the count of transmissions ends at its type's bound") {
   CHECK(r.cache.at(1).transmissions == 255);
 }
 
-TEST_CASE("nothing is lost while nothing is out of order") {
+TEST_CASE("an echo measures the round trip of its frame, if it is newer than any before") {
+  rig r(1);
+  r.send({1}, 1s);
+  r.send({1}, 2s);
+  CHECK(r.losses.was_sent(2));
+  CHECK_FALSE(r.losses.was_sent(3));
+  r.losses.handle_echo(2, 2s + 900ms);
+  CHECK(r.losses.times().smoothed() == 200ms);  // 7/8 of 100 and 1/8 of 900
+  r.losses.handle_echo(2, 9s);
+  r.losses.handle_echo(1, 9s);
+  CHECK(r.losses.times().smoothed() == 200ms);
+}
+
+TEST_CASE("nothing is lost before an echo names a later frame") {
   rig r(2);
   r.send({1}, 0ms);
   r.send({2}, 0ms);
-  r.losses.handle_arrival(r.cache.at(2), 100ms);
+  CHECK(r.find(1h).empty());
+  r.losses.handle_echo(1, 100ms);
   CHECK(r.find(1h).empty());
   CHECK(r.losses.deadline() == never);
 }
@@ -88,7 +102,7 @@ TEST_CASE("a message that a later frame overtook is lost a round trip and a quar
   rig r(2);
   r.send({1}, 0ms);
   r.send({2}, 10ms);
-  r.sack(2, 110ms);
+  r.sack(2);
   CHECK(r.find(125ms - 1ns).empty());
   CHECK(r.losses.deadline() == 125ms);
   CHECK(r.find(125ms) == sequences{1});
@@ -99,21 +113,21 @@ TEST_CASE("a message of the same frame, or a later one, was not overtaken") {
   rig r(3);
   r.send({1, 2}, 0ms);
   r.send({3}, 0ms);
-  r.sack(2, 100ms);
+  r.sack(2);
   CHECK(r.find(1h).empty());
   CHECK(r.losses.deadline() == never);
 }
 
 TEST_CASE("the detector looks again when the first of the overtaken messages is lost") {
   rig r(4);
-  r.send({2}, 0ms);
-  r.send({1}, 5ms);
+  r.send({1}, 0ms);
+  r.send({2}, 5ms);
   r.send({3}, 7ms);
   r.send({4}, 10ms);
-  r.sack(4, 110ms);
+  r.sack(4);
   CHECK(r.find(110ms).empty());
   CHECK(r.losses.deadline() == 125ms);
-  CHECK(r.find(125ms) == sequences{2});
+  CHECK(r.find(125ms) == sequences{1});
   CHECK(r.losses.deadline() == 130ms);
   CHECK(r.find(130ms) == sequences{1, 2});
   CHECK(r.losses.deadline() == 132ms);
@@ -121,112 +135,77 @@ TEST_CASE("the detector looks again when the first of the overtaken messages is 
 
 TEST_CASE("a message that arrived out of order or is lost already is passed over") {
   rig r(4);
-  r.send({1}, 0ms);
-  r.send({2}, 0ms);
-  r.send({3}, 0ms);
-  r.send({4}, 0ms);
-  r.sack(2, 100ms);
-  r.sack(4, 100ms);
+  for (std::uint64_t s = 1; s <= 4; ++s) r.send({s}, 0ms);
+  r.sack(2);
+  r.sack(4);
   r.cache.mark_lost(1);
   CHECK(r.find(100ms) == sequences{1});
   CHECK(r.losses.deadline() == 125ms);
   CHECK(r.find(125ms) == sequences{1, 3});
 }
 
-TEST_CASE("disorder ends with the flight in which it was seen") {
-  rig r(3);
-  r.send({1}, 0ms);
-  r.send({2}, 0ms);
-  r.losses.handle_disorder(1);
-  r.losses.handle_arrival(r.cache.at(2), 100ms);
-  CHECK(r.find(1h) == sequences{1});
-  r.cache.pop();
-  r.send({3}, 1h);
-  r.losses.handle_arrival(r.cache.at(3), 1h + 100ms);
-  CHECK(r.find(2h).empty());
-  r.losses.handle_disorder(2);
-  r.losses.handle_disorder(1);  // it does not go back
-  CHECK(r.find(2h) == sequences{2});
-}
-
-TEST_CASE("a repair is overtaken by what was sent after it, not by what was sent before") {
+TEST_CASE("a retransmission is overtaken by what was sent after it, not by what was before") {
   rig r(3);
   r.send({1}, 0ms);
   r.send({2}, 10ms);
-  r.sack(2, 110ms);
+  r.sack(2);
   REQUIRE(r.find(125ms) == sequences{1});
   r.send({1}, 130ms);
   CHECK(r.find(1h).empty());
   r.send({3}, 140ms);
-  r.sack(3, 240ms);
+  r.sack(3);
   CHECK(r.find(255ms - 1ns).empty());
   CHECK(r.find(255ms) == sequences{1});
 }
 
-TEST_CASE(
-    "a repair that is acknowledged within half a round trip was needless, and proves nothing") {
-  for (bool needless : {true, false}) {
-    rig r(2);
-    r.send({1}, 0ms);
-    r.send({2}, 0ms);
-    r.send({1}, 150ms);
-    r.losses.handle_disorder(2);
-    r.losses.handle_arrival(r.cache.at(1), needless ? 200ms - 1ns : 200ms);
-    CHECK(r.losses.times().reordering() == (needless ? 50ms : 25ms));
-    CHECK(r.find(1h) == (needless ? sequences{} : sequences{2}));
-  }
-}
-
-TEST_CASE("a first transmission proves what was sent before it, however soon its ack comes") {
-  rig r(2);
-  r.send({1}, 0ms);
-  r.send({2}, 0ms);
-  r.sack(2, 1ns);
-  CHECK(r.losses.times().reordering() == 25ms);
-  CHECK(r.find(125ms) == sequences{1});
-}
-
-TEST_CASE("repairs that turn out needless lengthen the patience up to a whole round trip") {
-  rig r(1);
-  for (duration patience : {50ms, 75ms, 100ms, 100ms}) {
-    r.send({1}, 0ms);
-    r.send({1}, 0ms);
-    r.losses.handle_arrival(r.cache.at(1), 1ms);
-    CHECK(r.losses.times().reordering() == patience);
-  }
-}
-
-TEST_CASE("an older arrival takes nothing back from a newer one") {
-  rig r(3);
+TEST_CASE("a lost message behind retransmissions is found") {
+  rig r(4);
   for (std::uint64_t s = 1; s <= 3; ++s) r.send({s}, 0ms);
-  r.sack(3, 100ms);
-  r.losses.handle_arrival(r.cache.at(1), 100ms);
-  r.cache.at(1).sacked = true;
-  CHECK(r.find(1h) == sequences{2});
+  r.send({1}, 50ms);
+  r.send({4}, 50ms);
+  r.losses.handle_echo(4, 150ms);  // that of the retransmission
+  CHECK(r.find(150ms) == sequences{2, 3});
+}
+
+TEST_CASE("a retransmission was needless if its message is acknowledged before its frame is") {
+  for (bool needless : {true, false}) {
+    rig r(1);
+    std::uint64_t first = r.send({1}, 0ms);
+    std::uint64_t second = r.send({1}, 50ms);
+    r.losses.handle_echo(needless ? first : second, needless ? 100ms : 150ms);
+    r.losses.handle_arrival(r.cache.at(1));
+    CHECK(r.losses.times().reordering() == (needless ? 50ms : 25ms));
+  }
+}
+
+TEST_CASE("an acknowledgement without a newer echo shows no needless first transmission") {
+  rig r(1);
+  r.send({1}, 0ms);
+  r.losses.handle_arrival(r.cache.at(1));
+  CHECK(r.losses.times().reordering() == 25ms);
 }
 
 TEST_CASE("only messages in flight are looked at") {
   rig r(4);
   for (std::uint64_t s = 1; s <= 4; ++s) r.send({s}, 0ms);
-  r.sack(4, 100ms);
+  r.sack(4);
   r.losses.find(r.cache, 2, 3, 1h);
   CHECK_FALSE(r.cache.at(1).lost);
   CHECK(r.cache.at(2).lost);
   CHECK_FALSE(r.cache.at(3).lost);
-  r.losses.handle_session();
-  r.losses.handle_disorder(4);
-  CHECK(r.find(2h) == sequences{2});
 }
 
-TEST_CASE("a new session forgets arrivals of the one before, and its end the deadline") {
+TEST_CASE("a new session forgets the frames of the one before, and its end the deadline") {
   rig r(2);
   r.send({1}, 0ms);
   r.send({2}, 0ms);
-  r.sack(2, 100ms);
+  r.sack(2);
   CHECK(r.find(100ms).empty());
   CHECK(r.losses.deadline() == 125ms);
   r.losses.handle_session_end();
   CHECK(r.losses.deadline() == never);
   r.losses.handle_session();
+  r.cache.reset_transmissions();
+  CHECK(r.send({1, 2}, 1s) == 1);
   CHECK(r.find(1h).empty());
 }

@@ -111,7 +111,7 @@ TEST_CASE("a cache that forgets transmissions keeps contents and epochs") {
   outbox_cache c = five_to_seven();
   outgoing_message& m = c.at(6);
   m.sent_at = 3s;
-  m.transmit_serial = 4;
+  m.frame = 4;
   m.transmissions = 2;
   m.sacked = true;
   c.mark_lost(7);
@@ -123,7 +123,7 @@ TEST_CASE("a cache that forgets transmissions keeps contents and epochs") {
     CHECK(c.at(s).size() == s - 4);
     CHECK(c.at(s).epoch == s * 10);
     CHECK(c.at(s).sent_at == 0s);
-    CHECK(c.at(s).transmit_serial == 0);
+    CHECK(c.at(s).frame == 0);
     CHECK(c.at(s).transmissions == 0);
     CHECK_FALSE(c.at(s).sacked);
     CHECK_FALSE(c.at(s).lost);

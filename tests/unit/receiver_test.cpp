@@ -305,6 +305,64 @@ TEST_CASE("a new session empties the reorder buffer and keeps accepted messages"
   CHECK(g.take() == texts{"1a", "2b", "3c"});
 }
 
+TEST_CASE("the receiver echoes a frame in order once its messages are in the store") {
+  rig g;
+  CHECK(g.r.echo() == 0);
+  g.feed(1);
+  g.r.handle_frame(1);
+  CHECK(g.r.echo() == 0);
+  std::vector<stored_message> batch = g.stage();
+  g.feed(2);
+  g.r.handle_frame(2);
+  g.feed(2);
+  g.r.handle_frame(3);
+  CHECK(g.r.echo() == 0);
+  g.committed(batch);
+  CHECK(g.r.echo() == 1);
+  g.commit();
+  CHECK(g.r.echo() == 3);
+}
+
+TEST_CASE("the receiver echoes a frame that has nothing to store at once") {
+  rig g;
+  g.feed(1);
+  g.r.handle_frame(1);
+  g.commit();
+  g.feed(1);  // a repetition
+  g.r.handle_frame(2);
+  CHECK(g.r.echo() == 2);
+  g.feed(3);  // out of order
+  g.r.handle_frame(4);
+  CHECK(g.r.echo() == 4);
+  g.r.handle_frame(3);  // overtaken
+  CHECK(g.r.echo() == 4);
+}
+
+TEST_CASE("a failed commit does not move the echo, nor do messages that are forgotten") {
+  rig g;
+  g.feed(1);
+  g.r.handle_frame(1);
+  g.stage();
+  g.r.fail_commit();
+  CHECK(g.r.echo() == 0);
+  g.r.forget_unstored();
+  CHECK(g.r.echo() == 0);
+  CHECK(g.r.invariants_hold());
+}
+
+TEST_CASE("a new session echoes no frame of the one before, though a commit spans both") {
+  rig g;
+  g.feed(1);
+  g.r.handle_frame(7);
+  std::vector<stored_message> batch = g.stage();
+  g.r.handle_session();
+  CHECK(g.r.echo() == 0);
+  g.committed(batch);
+  CHECK(g.r.echo() == 0);
+  g.r.handle_frame(1);
+  CHECK(g.r.echo() == 1);
+}
+
 TEST_CASE("messages of an earlier process are read from the store, in pages, and delivered first") {
   rig before;
   for (std::uint64_t s = 1; s <= 9; ++s) before.feed(s, "a");

@@ -69,7 +69,7 @@ TEST_CASE("the timeout keeps to its bounds") {
   CHECK(near(timeout_of(r), 2s));
 }
 
-TEST_CASE("the timeout doubles with each expiry, to its bound, until something moves") {
+TEST_CASE("the timeout doubles with each expiry, to its bound, until a round trip is measured") {
   ilm::options o = wide();
   round_trip r(o);
   r.sample(100ms);
@@ -80,7 +80,40 @@ TEST_CASE("the timeout doubles with each expiry, to its bound, until something m
     if (expected < o.maximum_timeout) expected *= 2;
   }
   r.progress();
-  CHECK(near(timeout_of(r), 300ms));
+  CHECK(near(timeout_of(r), o.maximum_timeout));
+  r.sample(100ms);
+  CHECK(near(timeout_of(r), 250ms));  // the variance falls to 37.5
+}
+
+TEST_CASE("the timeout doubles with each probe, until something moves") {
+  ilm::options o = wide();
+  round_trip r(o);
+  r.sample(100ms);
+  duration expected = 300ms;
+  for (int i = 0; i < 100; ++i) {
+    CHECK(near(timeout_of(r), std::min<duration>(expected, o.maximum_timeout)));
+    r.probe();
+    if (expected < o.maximum_timeout) expected *= 2;
+  }
+  r.sample(100ms);
+  CHECK(near(timeout_of(r), o.maximum_timeout));
+  r.progress();
+  CHECK(near(timeout_of(r), 250ms));
+}
+
+TEST_CASE("expiries and probes double the timeout together, and a new session ends both") {
+  round_trip r(wide());
+  r.back_off();
+  r.probe();
+  CHECK(near(timeout_of(r), 4s));
+  for (int i = 0; i < 100; ++i) {
+    r.back_off();
+    r.probe();
+  }
+  CHECK(r.invariants_hold());
+  CHECK(near(timeout_of(r), 60s));
+  r.handle_session();
+  CHECK(near(timeout_of(r), 1s));
 }
 
 TEST_CASE("reordering is forgiven for a quarter of a round trip, and a millisecond at least") {
@@ -91,4 +124,13 @@ TEST_CASE("reordering is forgiven for a quarter of a round trip, and a milliseco
   round_trip quick(wide());
   quick.sample(1us);
   CHECK(quick.reordering() == 1ms);
+}
+
+TEST_CASE("each needless retransmission lengthens the patience, up to a whole round trip") {
+  round_trip r(wide());
+  r.sample(100ms);
+  for (duration patience : {50ms, 75ms, 100ms, 100ms}) {
+    r.spurious_retransmission();
+    CHECK(r.reordering() == patience);
+  }
 }

@@ -72,6 +72,7 @@ struct rig {
 
   void open(const session_terms& terms = terms_from(1)) {
     s.handle_session(terms);
+    carried.clear();
     counted = terms.received_bytes;
     count_from = terms.send_from;
     s.handle_verified();
@@ -95,19 +96,25 @@ struct rig {
   sequences flush(timestamp now = 0s) {
     sequences sent;
     for (;;) {
-      frame_writer w(out, of_a_session(), false, frame_limit);
+      frame_header header = of_a_session();
+      if (s.has_data()) header.number = s.begin_frame(now);
+      frame_writer w(out, header, false, frame_limit);
       s.fill(w, now, random);
       w.finish();
       frame f;
       REQUIRE_FALSE(read_frame(out, {}, f));
       for (const data_record& d : f.data) {
-        for (std::size_t i = 0; i < d.items.size(); ++i) sent.push_back(d.first + i);
+        for (std::size_t i = 0; i < d.items.size(); ++i) {
+          sent.push_back(d.first + i);
+          carried[d.first + i] = f.header.number;
+        }
       }
       ++frames;
       if (f.data.empty() && !page()) return sent;
     }
   }
 
+  /// An ack that echoes the last frame of what it acknowledges.
   ack_record ack(std::uint64_t received, std::uint64_t delivered = 0) const {
     ack_record a;
     a.received = received;
@@ -116,7 +123,15 @@ struct rig {
     for (std::uint64_t i = count_from; i <= received && outbox.contains(i); ++i) {
       a.received_bytes += outbox.at(i).contents.size();
     }
+    a.echo = last_frame_of({1, received});
     return a;
+  }
+  std::uint64_t last_frame_of(const sequence_range& r) const {
+    std::uint64_t last = 0;
+    for (const auto& [sequence, number] : carried) {
+      if (sequence >= r.first && sequence <= r.last) last = std::max(last, number);
+    }
+    return last;
   }
   std::error_code take(const ack_record& a, timestamp now = 0s) {
     return s.handle_ack(a, now, random);
@@ -124,6 +139,7 @@ struct rig {
   std::error_code take_ranges(std::uint64_t received, std::vector<sequence_range> ranges,
                               timestamp now) {
     ack_record a = ack(received);
+    for (const sequence_range& r : ranges) a.echo = std::max(a.echo, last_frame_of(r));
     a.ranges = std::move(ranges);
     return take(a, now);
   }
@@ -141,6 +157,7 @@ struct rig {
   random_source random{1};
   sender s;
   std::map<std::uint64_t, stored_message> outbox;
+  std::map<std::uint64_t, std::uint64_t> carried;  ///< the last frame of each sequence
   std::uint64_t next = 1;
   std::uint64_t counted = 0;
   std::uint64_t count_from = 1;
@@ -309,6 +326,22 @@ TEST_CASE("an ack of a message that was never sent is refused and changes nothin
   CHECK_FALSE(r.take(r.ack(5)));
 }
 
+TEST_CASE("an echo of a frame that was never sent is refused and changes nothing") {
+  rig r;
+  r.open();
+  r.commit(2);
+  r.flush(0ms);
+  ack_record a = r.ack(2);
+  REQUIRE(a.echo == 2);
+  a.echo = 3;
+  CHECK(r.take(a, 100ms) == error::acknowledged_unsent);
+  CHECK(r.s.in_flight() == 2);
+  CHECK(r.s.rtt() == 0ns);
+  r.open();
+  a.echo = 1;  // a session counts its own frames
+  CHECK(r.take(a, 100ms) == error::acknowledged_unsent);
+}
+
 TEST_CASE("credit beyond any bound is refused") {
   rig r;
   r.open();
@@ -406,7 +439,7 @@ TEST_CASE("the sender retransmits an unacknowledged flight when its timer ends")
   CHECK(r.flush(r.expire()) == from_to(1, 1));
 }
 
-TEST_CASE("the timer backs off to its bound, and progress brings it back") {
+TEST_CASE("the timer backs off to its bound, and a measurement brings it back") {
   rig r;
   r.open();
   r.commit(2);
@@ -421,7 +454,13 @@ TEST_CASE("the timer backs off to its bound, and progress brings it back") {
     CHECK(r.flush(now) == from_to(1, 1));  // no more than a frame without news of the peer
     expected = std::min(expected * 2, r.o.maximum_timeout);
   }
-  REQUIRE_FALSE(r.take(r.ack(1), now));
+  ack_record a = r.ack(1);
+  a.echo = 0;
+  REQUIRE_FALSE(r.take(a, now));
+  CHECK(r.s.deadline() - now >= r.o.maximum_timeout);
+  r.flush(now = r.expire());
+  REQUIRE_FALSE(r.take(r.ack(2), now + 50ms));
+  CHECK(r.s.rtt() == 50ms);
   CHECK(r.s.deadline() - now <= r.o.initial_timeout * 5 / 4);
 }
 
@@ -436,7 +475,7 @@ TEST_CASE("an ack without progress does not put the timer off") {
   CHECK(r.s.deadline() == due);
 }
 
-TEST_CASE("an ack with news of any kind puts the timer off and ends its doubling") {
+TEST_CASE("an ack with news of any kind puts the timer off, whose doubling stays") {
   for (int news = 0; news < 5; ++news) {
     rig r;
     session_terms t = terms_from(1);
@@ -449,28 +488,47 @@ TEST_CASE("an ack with news of any kind puts the timer off and ends its doubling
     for (int i = 0; i < 4; ++i) r.flush(now = r.expire());
     timestamp due = r.s.deadline();
     ack_record a = r.ack(1);
-    if (news == 1) a.received = 2;
+    if (news == 1) a.received = 2;  // without a newer echo
     if (news == 2) a.delivered = 1;
     if (news == 3) a.credit_sequence = 1001;
     if (news == 4) a.credit_bytes = 1001;
     REQUIRE_FALSE(r.take(a, now));
     INFO(news);
     CHECK((r.s.deadline() == due) == (news == 0));
-    if (news != 0) CHECK(r.s.deadline() - now <= r.o.initial_timeout * 5 / 4);
+    CHECK(r.s.deadline() - now >= 15 * duration(r.o.minimum_timeout));
   }
 }
 
-TEST_CASE("the round trip is not measured on what arrived out of order") {
+TEST_CASE("the doubling between pings ends with news, and not with an answer alone") {
   rig r;
   r.open();
   r.commit(2);
-  r.flush(0ms);
-  REQUIRE_FALSE(r.take_ranges(0, {{2, 2}}, 100ms));
-  REQUIRE_FALSE(r.take(r.ack(2), 1s));
-  CHECK(r.s.rtt() == 0ns);
+  r.flush(0s);
+  REQUIRE_FALSE(r.take(r.ack(2, 0), 100ms));
+  timestamp now = 100ms;
+  duration expected = 300ms;  // the round trip is 100 ms, its variance 50
+  for (int i = 0; i < 4; ++i, expected *= 2) {
+    CHECK(r.s.deadline() - now >= expected);
+    CHECK(r.s.deadline() - now <= expected * 5 / 4);
+    now = r.expire();
+    REQUIRE(r.s.ping_due());
+    r.s.pinged();
+    REQUIRE_FALSE(r.take(r.ack(2, 0), now));
+  }
+  REQUIRE_FALSE(r.take(r.ack(2, 1), now));
+  CHECK(r.s.deadline() - now <= 375ms);
+}
+
+TEST_CASE("the round trip is that of the newest frame echoed, also of one out of order") {
+  rig r;
+  r.open();
   r.commit(1);
-  r.flush(1s);
-  REQUIRE_FALSE(r.take(r.ack(3), 1s + 100ms));
+  r.flush(0ms);
+  r.commit(1);
+  r.flush(50ms);
+  REQUIRE_FALSE(r.take_ranges(0, {{2, 2}}, 150ms));
+  CHECK(r.s.rtt() == 100ms);
+  REQUIRE_FALSE(r.take(r.ack(2), 1s));  // no newer echo
   CHECK(r.s.rtt() == 100ms);
 }
 
@@ -500,15 +558,20 @@ TEST_CASE("a page with more than was asked for fills no more than the window") {
   CHECK(r.flush() == from_to(1, 3));
 }
 
-TEST_CASE("the sender measures no round trip on retransmitted messages") {
-  rig r;
-  r.open();
-  r.commit(1);
-  r.flush(0s);
-  timestamp now = r.expire();
-  r.flush(now);
-  REQUIRE_FALSE(r.take(r.ack(1), now + 1ms));
-  CHECK(r.s.rtt() == 0ns);
+TEST_CASE("the round trip of a retransmitted message is that of the frame that arrived") {
+  for (std::uint64_t arrived : {1U, 2U}) {
+    rig r;
+    r.open();
+    r.commit(1);
+    r.flush(0s);
+    timestamp again = r.expire();
+    r.flush(again);
+    ack_record a = r.ack(1);
+    REQUIRE(a.echo == 2);
+    a.echo = arrived;
+    REQUIRE_FALSE(r.take(a, again + 1ms));
+    CHECK(r.s.rtt() == (arrived == 1 ? again + 1ms : timestamp(1ms)));
+  }
 }
 
 TEST_CASE("the sender retransmits nothing over a reliable network") {
@@ -665,7 +728,8 @@ TEST_CASE("a message that fits no frame blocks the stream") {
   rig r(small(), false, minimum_frame_size);
   r.open();
   // The size of contents of up to 8,191 bytes takes two bytes.
-  std::size_t largest = minimum_frame_size - header_size - data_record_size - checksum_size - 2;
+  std::size_t largest =
+      minimum_frame_size - session_header_size - data_record_size - checksum_size - 2;
   r.commit(1, largest);
   r.commit(1, largest + 1);
   CHECK(r.flush() == from_to(1, 1));
@@ -695,6 +759,7 @@ TEST_CASE("messages of two epochs stand in two records") {
   r.open();
   r.commit(2, 10, 1);
   r.commit(2, 10, 2);
+  r.s.begin_frame(0s);
   frame_writer w(r.out, of_a_session(), false, 1 << 16);
   r.s.fill(w, 0s, r.random);
   w.finish();
@@ -785,7 +850,8 @@ TEST_CASE("half a page in hand is where the next one is wanted") {
     ack_record a = r.ack(0);
     a.credit_sequence = credit;
     REQUIRE_FALSE(r.take(a));
-    frame_writer w(r.out, {}, false, r.frame_limit);
+    r.s.begin_frame(0s);
+    frame_writer w(r.out, of_a_session(), false, r.frame_limit);
     r.s.fill(w, 0s, r.random);
     CHECK(r.s.next_page().has_value() == (credit == 2));
   }
@@ -821,6 +887,7 @@ TEST_CASE("under random acks and losses the sender sends all, in the window and 
     r.restore(1);
     std::vector<bool> arrived(102, false);
     std::uint64_t received = 0;
+    std::uint64_t heard = 0;  // the highest frame of which anything arrived
     timestamp now = 0s;
     auto advance = [&] {
       while (received < 100 && arrived[received + 1]) ++received;
@@ -831,13 +898,17 @@ TEST_CASE("under random acks and losses the sender sends all, in the window and 
       for (std::uint64_t s : r.flush(now)) {
         REQUIRE(s < r.next);
         REQUIRE(s <= received + o.window_messages + 100);
-        if (chance.below(100) >= 30) arrived[s] = true;
+        if (chance.below(100) < 30) continue;
+        arrived[s] = true;
+        heard = std::max(heard, r.carried[s]);
       }
       REQUIRE(r.s.in_flight() <= o.window_messages);
       ack_record a = r.ack(received, received);  // as it was, and soon as it is
+      a.echo = chance.below(heard + 1);
       if (chance.below(4) != 0) {
         advance();
         a = r.ack(received, received);
+        a.echo = heard;
         for (std::uint64_t s = received + 2; s < r.next && a.ranges.size() < 32; ++s) {
           if (!arrived[s]) continue;
           if (!a.ranges.empty() && a.ranges.back().last + 1 == s) {
@@ -855,6 +926,7 @@ TEST_CASE("under random acks and losses the sender sends all, in the window and 
         advance();
         session_terms t = terms_from(received + 1);
         r.open(t);
+        heard = 0;
       }
     }
     INFO(seed);

@@ -504,8 +504,9 @@ class association {
   }
 
   void handle_data() {
+    const frame& f = scratch_;
     std::error_code refused;
-    for (const data_record& d : scratch_.data) {
+    for (const data_record& d : f.data) {
       std::uint64_t before = receiver_.accepted();
       std::uint64_t repeated = receiver_.duplicates();
       if (std::error_code e = receiver_.handle_data(d)) refused = e;
@@ -515,11 +516,13 @@ class association {
         session_.require_ack();
       }
     }
-    if (refused) reject(refused);
+    if (refused) return reject(refused);
+    if (!f.data.empty()) receiver_.handle_frame(f.header.number);
   }
 
   void write_records(std::vector<std::byte>& out, bool ping, bool ack, bool data, timestamp now) {
-    frame_writer writer = builder().begin(out, session_.key());
+    std::uint64_t number = data ? sender_.begin_frame(now) : 0;
+    frame_writer writer = builder().begin(out, session_.key(), number);
     if (ack) {
       writer.ack(builder().ack());
       session_.handle_ack_sent();

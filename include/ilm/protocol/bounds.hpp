@@ -32,6 +32,10 @@ inline constexpr std::chrono::seconds versions_interval{10};
 /// How many nonces of former sessions are remembered, so that their hellos are ignored.
 inline constexpr std::size_t retired_nonces = 16;
 
+/// Of how many frames that no echo has named the moments of sending are remembered, besides one for
+/// each message in the window.
+inline constexpr std::size_t remembered_frames = 64;
+
 /// How often in a row the retransmission timeout doubles.
 inline constexpr unsigned maximum_timeout_doublings = 16;
 

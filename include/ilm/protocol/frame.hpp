@@ -26,19 +26,21 @@ inline constexpr std::uint8_t flag_checksum = 0xa5;
 /// Magic, version and flags, which frames of all versions begin with.
 inline constexpr std::size_t common_header_size = 4;
 inline constexpr std::size_t header_size = common_header_size + 12;
+/// Frames of a session have a number besides.
+inline constexpr std::size_t session_header_size = header_size + 8;
 inline constexpr std::size_t checksum_size = 4;
 /// Records begin with their type and length. The length of hello, data and ack takes 4 bytes, as
 /// it is known at the end.
 inline constexpr std::size_t record_head_size = 5;
 inline constexpr std::size_t data_record_size = record_head_size + 20;
-inline constexpr std::size_t ack_record_size = record_head_size + 50;
+inline constexpr std::size_t ack_record_size = record_head_size + 58;
 inline constexpr std::size_t ack_range_size = 16;
 /// Of an item in a data record: the length of the contents, at most.
 inline constexpr std::size_t maximum_item_head_size = 4;
 
 /// The size of a frame with a single message, less the contents.
 inline constexpr std::size_t frame_overhead =
-    header_size + data_record_size + maximum_item_head_size + checksum_size;
+    session_header_size + data_record_size + maximum_item_head_size + checksum_size;
 
 /// How many bytes of a data record a message takes. The lowest bit of the first number tells
 /// whether it has attributes; their length and they themselves go before the contents.
@@ -49,7 +51,7 @@ constexpr std::size_t item_size(std::size_t contents, std::size_t attributes) no
 
 /// Whether a message fits a frame alone.
 inline bool fits_frame(const payload& p, std::size_t frame_limit) noexcept {
-  return header_size + data_record_size + checksum_size +
+  return session_header_size + data_record_size + checksum_size +
              item_size(p.contents.size(), p.attributes.size()) <=
          frame_limit;
 }
@@ -72,6 +74,8 @@ struct frame_header {
   std::uint32_t destination_tag = 0;
   /// 0 on hellos; otherwise a mix of both nonces of the session.
   std::uint32_t session_tag = 0;
+  /// Counts the frames of the session with data, from 1; 0 on others. Hellos have none.
+  std::uint64_t number = 0;
 };
 
 /// The session that a frame is of.
@@ -141,6 +145,7 @@ struct ack_record {
   std::uint64_t received_bytes = 0;  ///< where the sender's count of bytes stands at `received`
   std::uint64_t credit_sequence = 0;
   std::uint64_t credit_bytes = 0;
+  std::uint64_t echo = 0;  ///< the highest number of a frame that is acknowledged; 0 for none
   std::vector<sequence_range> ranges;
 };
 

@@ -27,17 +27,19 @@ class frame_builder {
                 const sender& s, const receiver& r) noexcept
       : options_(o), setup_(setup), durable_(durable), sender_(s), receiver_(r) {}
 
-  frame_header header(const session_key& session) const noexcept {
+  frame_header header(const session_key& session, std::uint64_t number = 0) const noexcept {
     frame_header h;
     h.version = session.version;
     h.source_tag = tag_of(durable_.local());
     h.destination_tag = tag_of(durable_.peer());
     h.session_tag = session.tag;
+    h.number = number;
     return h;
   }
 
-  frame_writer begin(std::vector<std::byte>& out, const session_key& session) const {
-    return frame_writer(out, header(session), options_.checksum, setup_.frame_limit);
+  frame_writer begin(std::vector<std::byte>& out, const session_key& session,
+                     std::uint64_t number = 0) const {
+    return frame_writer(out, header(session, number), options_.checksum, setup_.frame_limit);
   }
 
   /// A frame with a hello. Nonce, echo and proof are those of `h`, the rest is filled in.
@@ -87,6 +89,7 @@ class frame_builder {
     a.received_bytes = receiver_.received_bytes();
     a.credit_sequence = receiver_.credit_sequence();
     a.credit_bytes = receiver_.credit_bytes();
+    a.echo = receiver_.echo();
     if (!setup_.reliable) a.ranges = receiver_.sacked();
     return a;
   }

@@ -92,7 +92,7 @@ inline std::error_code read_ack(wire_reader& in, frame& out) {
   if (out.ack) return error::malformed_frame;
   ack_record& a = out.ack.emplace();
   for (std::uint64_t* field : {&a.received, &a.delivered, &a.delivered_epoch, &a.received_bytes,
-                               &a.credit_sequence, &a.credit_bytes}) {
+                               &a.credit_sequence, &a.credit_bytes, &a.echo}) {
     *field = in.number<std::uint64_t>();
   }
   auto count = in.number<std::uint16_t>();
@@ -180,6 +180,7 @@ inline std::error_code read_frame(std::span<const std::byte> in, const protocol_
   out.header.source_tag = reader.number<std::uint32_t>();
   out.header.destination_tag = reader.number<std::uint32_t>();
   out.header.session_tag = reader.number<std::uint32_t>();
+  if (!in_handshake) out.header.number = reader.number<std::uint64_t>();
   if (!reader.ok()) return error::malformed_frame;
   while (reader.left() > 0) {
     auto type = reader.number<std::uint8_t>();

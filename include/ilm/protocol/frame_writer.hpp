@@ -30,9 +30,11 @@ class frame_writer {
     writer_.number(header.source_tag);
     writer_.number(header.destination_tag);
     writer_.number(header.session_tag);
+    if (header.version != handshake_version) writer_.number(header.number);
+    records_at_ = out_.size();
   }
 
-  bool empty() const noexcept { return out_.size() == header_size; }
+  bool empty() const noexcept { return out_.size() == records_at_; }
   std::size_t size() const noexcept { return out_.size(); }
   std::size_t room() const noexcept { return limit_ > out_.size() ? limit_ - out_.size() : 0; }
 
@@ -94,7 +96,7 @@ class frame_writer {
   void ack(const ack_record& a) {
     std::size_t record = begin(record_type::ack);
     for (std::uint64_t field : {a.received, a.delivered, a.delivered_epoch, a.received_bytes,
-                                a.credit_sequence, a.credit_bytes}) {
+                                a.credit_sequence, a.credit_bytes, a.echo}) {
       writer_.number(field);
     }
     std::size_t count = std::min(a.ranges.size(), maximum_ack_ranges);
@@ -135,6 +137,7 @@ class frame_writer {
   wire_writer writer_;
   bool checksum_;
   std::size_t limit_;
+  std::size_t records_at_ = 0;
   std::size_t data_at_ = 0;
   std::size_t count_at_ = 0;
   std::uint32_t count_ = 0;

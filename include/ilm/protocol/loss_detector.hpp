@@ -1,6 +1,8 @@
 #pragma once
 
 #include <ilm/options.hpp>
+#include <ilm/protocol/bounds.hpp>
+#include <ilm/protocol/frame_log.hpp>
 #include <ilm/protocol/outbox_cache.hpp>
 #include <ilm/protocol/rtt.hpp>
 #include <ilm/protocol/time.hpp>
@@ -8,51 +10,58 @@
 #include <algorithm>
 #include <cassert>
 #include <cstdint>
+#include <optional>
 
 namespace ilm::inline v0::protocol {
 
-/// Finds lost messages from acks. A message is lost if one sent later arrived and reordering no
-/// longer explains it (RFC 8985, section 6.2). Without a retransmission or a gap in the present
-/// flight, nothing can be out of order.
+/// Finds lost messages, and measures round trips, from the frame numbers that acks echo. When an
+/// ack echoes a frame, all that had arrived up to it is acknowledged: a message whose last frame is
+/// an older one is lost once reordering no longer explains it (RFC 8985, section 6.2).
 class loss_detector {
  public:
-  explicit loss_detector(const options& o) noexcept : round_trip_(o) {}
+  explicit loss_detector(const options& o)
+      : frames_(o.window_messages + remembered_frames), round_trip_(o) {}
 
   round_trip& times() noexcept { return round_trip_; }
   const round_trip& times() const noexcept { return round_trip_; }
 
-  void handle_session() noexcept { newest_arrived_ = 0; }
+  void handle_session() noexcept {
+    frames_.handle_session();
+    round_trip_.handle_session();
+  }
   void handle_session_end() noexcept { deadline_ = never; }
-  /// A frame begins: `handle_sent` tells of each message in it.
-  void handle_frame() noexcept { ++transmit_serial_; }
+  /// Numbers a frame: `handle_sent` tells of each message in it.
+  std::uint64_t handle_frame(timestamp now) { return frames_.handle_sent(now); }
   void handle_sent(outgoing_message& m, timestamp now) const noexcept {
-    assert(transmit_serial_ != 0 && !m.sacked);
+    assert(frames_.last() != 0 && !m.sacked);
     m.sent_at = now;
-    m.transmit_serial = transmit_serial_;
+    m.frame = frames_.last();
     if (m.transmissions < 255) ++m.transmissions;
   }
-  /// A message up to `sequence` was sent again, or arrived out of order.
-  void handle_disorder(std::uint64_t sequence) noexcept {
-    disordered_until_ = std::max(disordered_until_, sequence);
+  bool was_sent(std::uint64_t frame) const noexcept { return frame <= frames_.last(); }
+  /// An ack echoes the frame. It comes before what the ack acknowledges.
+  void handle_echo(std::uint64_t frame, timestamp now) noexcept {
+    if (std::optional<timestamp> sent = frames_.handle_echo(frame)) round_trip_.sample(now - *sent);
   }
-  void handle_arrival(const outgoing_message& m, timestamp now) noexcept {
-    assert(m.transmissions != 0 && m.transmit_serial <= transmit_serial_);
-    if (m.transmissions > 1 && !round_trip_.plausible(now - m.sent_at)) {
-      // The original arrived; frames sent after the retransmission prove nothing.
-      return round_trip_.spurious_retransmission();
-    }
-    newest_arrived_ = std::max(newest_arrived_, m.transmit_serial);
+  /// The peer has stored the message, which it did not have out of order.
+  void handle_arrival(const outgoing_message& m) noexcept {
+    assert(m.transmissions != 0 && was_sent(m.frame));
+    if (m.transmissions > 1 && m.frame > frames_.echoed()) round_trip_.spurious_retransmission();
   }
 
   /// Marks the lost ones among the messages in flight, which are those from `first` to `end` - 1.
   void find(outbox_cache& cache, std::uint64_t first, std::uint64_t end, timestamp now) noexcept {
     assert(first >= cache.first() && end <= cache.next());
     deadline_ = never;
-    if (first > disordered_until_) return;
     duration patience = round_trip_.smoothed() + round_trip_.reordering();
     for (std::uint64_t s = first; s < end; ++s) {
       const outgoing_message& m = cache.at(s);
-      if (m.sacked || m.lost || m.transmit_serial >= newest_arrived_) continue;
+      if (m.frame >= frames_.echoed()) {
+        // No message after one that was sent once is of an older frame.
+        if (m.transmissions == 1) return;
+        continue;
+      }
+      if (m.sacked || m.lost) continue;
       timestamp lost_at = after(m.sent_at, patience);
       if (lost_at <= now) {
         cache.mark_lost(s);
@@ -65,14 +74,12 @@ class loss_detector {
   timestamp deadline() const noexcept { return deadline_; }
 
   bool invariants_hold() const noexcept {
-    return newest_arrived_ <= transmit_serial_ && round_trip_.invariants_hold();
+    return frames_.invariants_hold() && round_trip_.invariants_hold();
   }
 
  private:
+  frame_log frames_;
   round_trip round_trip_;
-  std::uint64_t transmit_serial_ = 0;  ///< of the last frame
-  std::uint64_t newest_arrived_ = 0;   ///< the highest serial of a message that arrived
-  std::uint64_t disordered_until_ = 0;
   timestamp deadline_ = never;
 };
 

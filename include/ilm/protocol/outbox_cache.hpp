@@ -20,7 +20,7 @@ struct outgoing_message {
   payload message;
   std::uint64_t epoch;
   timestamp sent_at{};
-  std::uint64_t transmit_serial = 0;  ///< the frame, in order of sending, that carried it last
+  std::uint64_t frame = 0;  ///< the number of the frame that carried it last
   std::uint8_t transmissions = 0;
   bool sacked = false;  ///< the peer has it out of order
   bool lost = false;    ///< to be sent again

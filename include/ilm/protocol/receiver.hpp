@@ -57,8 +57,13 @@ class receiver {
   void handle_session() {
     reorder_buffer_.clear();
     reorder_bytes_ = 0;
+    accepted_.frame = in_commit_.frame = committed_.frame = 0;
   }
 
+  /// The number of a frame of the session, after `handle_data` for all that is in it.
+  void handle_frame(std::uint64_t number) noexcept {
+    accepted_.frame = std::max(accepted_.frame, number);
+  }
   std::error_code handle_data(const data_record& d) {
     assert(d.first != 0 && !d.items.empty());
     std::error_code failed;
@@ -144,6 +149,9 @@ class receiver {
 
   // Acks, besides the stored cursors.
 
+  /// The highest frame of the session up to which all that arrived is in the store, or waits in the
+  /// reorder buffer. A frame under commit is echoed after it, as its messages are acknowledged.
+  std::uint64_t echo() const noexcept { return is_stored() ? accepted_.frame : committed_.frame; }
   std::uint64_t received_bytes() const noexcept { return committed_.bytes; }
   std::uint64_t credit_sequence() const noexcept {
     std::uint64_t limit = consumed_next_ - 1 + options_.credit_messages;
@@ -180,9 +188,10 @@ class receiver {
                    in_commit_.next <= accepted_.next && start_ <= accepted_.next;
     bool counted = consumed_bytes_ <= committed_.bytes && committed_.bytes <= in_commit_.bytes &&
                    in_commit_.bytes <= accepted_.bytes;
+    bool frames = committed_.frame <= in_commit_.frame && in_commit_.frame <= accepted_.frame;
     bool early = reorder_buffer_.empty() ? reorder_bytes_ == 0
                                          : reorder_buffer_.begin()->first > accepted() + 1;
-    return ordered && counted && early &&
+    return ordered && counted && frames && early &&
            recent_.size() + page_.size() <= accepted_.next - consumed_next_;
   }
 
@@ -192,6 +201,7 @@ class receiver {
     std::uint64_t next = 1;   ///< the index of the first message that has not
     std::uint64_t bytes = 0;  ///< the count of bytes in this life before it
     std::uint64_t epoch = 0;  ///< of the last message before it
+    std::uint64_t frame = 0;  ///< the highest number of a frame of the session until then
   };
 
   /// A message that came out of order.

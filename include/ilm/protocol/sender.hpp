@@ -105,7 +105,6 @@ class sender {
     blocked_ = false;
     ping_due_ = false;
     stage_ = stage::receiving;
-    losses_.times().progress();
     timeout_at_ = never;
   }
 
@@ -171,6 +170,7 @@ class sender {
     for (const sequence_range& r : a.ranges) {
       if (r.last >= committed_next_) return error::acknowledged_unsent;
     }
+    if (!losses_.was_sent(a.echo)) return error::acknowledged_unsent;
     if (!credit_in_range(a.credit_sequence, a.received, a.credit_bytes, a.received_bytes)) {
       return error::credit_out_of_range;
     }
@@ -179,8 +179,9 @@ class sender {
                     a.credit_bytes > granted_.credit_bytes;
     granted_.credit_sequence = std::max(granted_.credit_sequence, a.credit_sequence);
     granted_.credit_bytes = std::max(granted_.credit_bytes, a.credit_bytes);
-    acknowledge(a.received, a.received_bytes, now);
-    for (const sequence_range& r : a.ranges) mark_sacked(r, now);
+    losses_.handle_echo(a.echo, now);
+    acknowledge(a.received, a.received_bytes);
+    for (const sequence_range& r : a.ranges) mark_sacked(r);
     if (!reliable_) find_losses(now);
     handle_delivered(a.delivered, a.delivered_epoch);
     if (progress) {
@@ -216,10 +217,15 @@ class sender {
            (!reliable_ || timeout_at_ == never);
   }
 
+  /// The number of a frame that `fill` is to put messages into.
+  std::uint64_t begin_frame(timestamp now) {
+    assert(has_data());
+    return losses_.handle_frame(now);
+  }
+
   /// Puts lost messages, then new ones, into the frame: up to window, credit and room.
   void fill(frame_writer& out, timestamp now, random_source& random) {
     if (stage_ != stage::sending) return;
-    losses_.handle_frame();
     std::uint64_t expected = 0;
     std::uint64_t record_epoch = 0;
     auto put = [&](std::uint64_t sequence) {
@@ -239,7 +245,6 @@ class sender {
       if (!put(s)) return arm(now, random);
       cache_.clear_lost(s);
       ++resent_;
-      losses_.handle_disorder(send_next_ - 1);
     }
     while (may_send_new()) {
       if (!put(send_next_)) break;
@@ -261,7 +266,6 @@ class sender {
   void handle_timeout(timestamp now, random_source& random) {
     if (losses_.deadline() <= now) find_losses(now);
     if (timeout_at_ > now) return;
-    losses_.times().back_off();
     std::size_t bytes = 0;
     for (std::uint64_t s = acknowledged_ + 1; s < send_next_ && bytes < options_.frame_fill; ++s) {
       outgoing_message& e = cache_.at(s);
@@ -269,7 +273,12 @@ class sender {
       bytes += item_size(e);
       cache_.mark_lost(s);
     }
-    if (bytes == 0) ping_due_ = true;
+    if (bytes == 0) {
+      losses_.times().probe();
+      ping_due_ = true;
+    } else {
+      losses_.times().back_off();
+    }
     timeout_at_ = never;
     arm(now, random);
   }
@@ -318,7 +327,7 @@ class sender {
     return granted_.received_bytes + in_flight_bytes_ + size <= granted_.credit_bytes;
   }
 
-  void acknowledge(std::uint64_t to, std::uint64_t counted, timestamp now) {
+  void acknowledge(std::uint64_t to, std::uint64_t counted) {
     if (to < acknowledged_) return;
     // The count may grow with no new message: by those of an earlier incarnation.
     if (to == acknowledged_) {
@@ -326,12 +335,9 @@ class sender {
       return;
     }
     granted_.received_bytes = counted;
-    if (cache_.contains(to) && cache_.at(to).transmissions == 1 && !cache_.at(to).sacked) {
-      losses_.times().sample(now - cache_.at(to).sent_at);
-    }
     for (std::uint64_t s = acknowledged_ + 1; s <= to && s < send_next_; ++s) {
       const outgoing_message& arrived = cache_.at(s);
-      if (!arrived.sacked) losses_.handle_arrival(arrived, now);
+      if (!arrived.sacked) losses_.handle_arrival(arrived);
       in_flight_bytes_ -= arrived.size();
     }
     acknowledged_ = to;
@@ -343,16 +349,14 @@ class sender {
     }
   }
 
-  void mark_sacked(const sequence_range& r, timestamp now) {
+  void mark_sacked(const sequence_range& r) {
     for (std::uint64_t s = std::max(r.first, acknowledged_ + 1); s <= r.last && s < send_next_;
          ++s) {
       outgoing_message& e = cache_.at(s);
       if (e.sacked) continue;
       e.sacked = true;
-      losses_.handle_arrival(e, now);
       cache_.clear_lost(s);
     }
-    losses_.handle_disorder(send_next_ - 1);
   }
 
   void find_losses(timestamp now) noexcept {
