@@ -22,24 +22,20 @@ namespace {
 
 using frame_bytes = std::vector<std::byte>;
 
-association_setup setup_of(std::string_view me, std::string_view peer, std::uint64_t seed) {
+association_setup setup_of(std::string_view me, std::string_view peer, entropy& random) {
   association_setup s;
   s.local_id = ilm::bytes(me);
   s.peer_id = ilm::bytes(peer);
-  s.epoch = s.seed = seed;
+  s.entropy = &random;
   s.frame_limit = s.maximum_message = 1024;
   return s;
 }
 
-ilm::cursors new_store(std::uint64_t number) {
-  ilm::cursors c;
-  c.local.low = number;
-  return c;
-}
-
 struct side {
   side(const ilm::options& o, std::string_view me, std::string_view peer, std::uint64_t seed)
-      : name(me), core(o, setup_of(me, peer, seed), new_store(seed)) {}
+      : name(me),
+        random(seed),
+        core(o, setup_of(me, peer, random), begin_history({seed, seed}, ilm::bytes(peer).view())) {}
 
   // [drain]
   void drain(timestamp now) {
@@ -68,6 +64,7 @@ struct side {
   // [drain]
 
   std::string_view name;
+  seeded_entropy random;
   association core;
   std::vector<ilm::stored_message> outbox;
   std::vector<frame_bytes> frames;  ///< on their way to the peer

@@ -119,7 +119,7 @@ std::string readable(const std::string& name) {
 }
 
 /// The version of the schema that is read here.
-constexpr std::uint64_t known_version = 3;
+constexpr std::uint64_t known_version = 4;
 
 class reader {
  public:
@@ -176,8 +176,7 @@ class reader {
     }
     if (version < known_version) {
       throw std::runtime_error("the store is of version " + std::to_string(version) +
-                               "; it is brought to version " + std::to_string(known_version) +
-                               " when a messenger opens it");
+                               ", which is no longer read; the program that wrote it can");
     }
   }
 
@@ -191,8 +190,8 @@ class reader {
     }
     auto encoded = std::as_bytes(std::span(stored));
     p.where = ilm::cursors::decode(encoded.first<ilm::cursors::encoded_size>());
-    p.outbox = queue_of("outbox", number(s, 0), p.where.outbox_first, p.where.outbox_next);
-    p.inbox = queue_of("inbox", number(s, 0), p.where.inbox_first, p.where.inbox_next);
+    p.outbox = queue_of("outbox", number(s, 0), p.where.outbox.first, p.where.outbox.next);
+    p.inbox = queue_of("inbox", number(s, 0), p.where.inbox.first, p.where.inbox.next);
     return p;
   }
 
@@ -263,10 +262,10 @@ void add_queue(json& shown, const queue_view& queue) {
 json json_of(const store_view& store) {
   json peers = json::array();
   for (const peer_view& p : store.peers) {
-    json outbox{{"accepted", p.where.outbox_next - 1},
-                {"acknowledged", p.where.acknowledged},
-                {"delivered", p.where.outbox_first - 1}};
-    json inbox{{"received", p.where.received()}, {"delivered", p.where.delivered()}};
+    json outbox{{"accepted", p.where.outbox.next - 1},
+                {"acknowledged", p.where.outbox.acknowledged},
+                {"delivered", p.where.outbox.first - 1}};
+    json inbox{{"received", p.where.inbox.received()}, {"delivered", p.where.inbox.delivered()}};
     add_queue(outbox, p.outbox);
     add_queue(inbox, p.inbox);
     peers.push_back(json{{"peer", p.name}, {"outbox", outbox}, {"inbox", inbox}});
@@ -316,9 +315,9 @@ class table {
     row(out, "", {"accepted", "received", "delivered", "waiting", "bytes", "oldest"});
     for (const peer_view& p : store.peers) {
       const ilm::cursors& c = p.where;
-      print(out, "to " + p.name, std::to_string(c.outbox_next - 1), c.acknowledged,
-            c.outbox_first - 1, p.outbox);
-      print(out, "from " + p.name, "", c.received(), c.delivered(), p.inbox);
+      print(out, "to " + p.name, std::to_string(c.outbox.next - 1), c.outbox.acknowledged,
+            c.outbox.first - 1, p.outbox);
+      print(out, "from " + p.name, "", c.inbox.received(), c.inbox.delivered(), p.inbox);
     }
   }
 

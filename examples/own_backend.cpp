@@ -182,7 +182,9 @@ class journal {
         for (const ilm::stored_message& m : *added) {
           put(out, m.index);
           put(out, m.sequence);
-          put(out, m.epoch);
+          put(out, m.salt);
+          put(out, m.hash.high);
+          put(out, m.hash.low);
           put(out, m.contents.text());
           put(out, m.attributes.text());
         }
@@ -205,14 +207,17 @@ class journal {
         for (std::uint64_t left = take_number(in); left > 0; --left) {
           std::uint64_t index = take_number(in);
           std::uint64_t sequence = take_number(in);
-          std::uint64_t epoch = take_number(in);
+          std::uint64_t salt = take_number(in);
+          ilm::stream_hash hash;
+          hash.high = take_number(in);
+          hash.low = take_number(in);
           ilm::bytes contents(take_text(in));
           ilm::bytes attributes(take_text(in));
-          to->emplace_back(index, sequence, epoch, std::move(contents), std::move(attributes));
+          to->emplace_back(index, sequence, salt, hash, std::move(contents), std::move(attributes));
         }
       }
-      erase_below(s.outbox, s.where.outbox_first);
-      erase_below(s.inbox, s.where.inbox_first);
+      erase_below(s.outbox, s.where.outbox.first);
+      erase_below(s.inbox, s.where.inbox.first);
     }
   }
 

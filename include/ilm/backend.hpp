@@ -33,7 +33,7 @@ struct peer_change {
 
   PeerId peer{};
   /// Replaces the stored cursors. Erase every outbox message whose index is below
-  /// `next.outbox_first` and every inbox message whose index is below `next.inbox_first`.
+  /// `next.outbox.first` and every inbox message whose index is below `next.inbox.first`.
   cursors next;
   /// Appended, in order; indices follow the last one stored, or `next` says why not.
   std::vector<stored_message> outbox;

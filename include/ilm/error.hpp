@@ -34,6 +34,7 @@ enum class error {
   cursor_out_of_range,
   credit_out_of_range,
   credit_exceeded,
+  stream_diverged,
   unknown_record,
   unknown_attribute,
   invalid_attributes,
@@ -103,6 +104,9 @@ class error_category_impl final : public std::error_category {
         return "the peer's credit is beyond any bound; its frame is dropped";
       case error::credit_exceeded:
         return "the peer sent more than its credit allows; the excess is dropped";
+      case error::stream_diverged:
+        return "a message does not follow those received so far; the two sides compare their "
+               "histories, and an event says which one went back";
       case error::unknown_record:
         return "a frame has a record that this version does not know and may not skip; upgrade "
                "this side";

@@ -21,22 +21,20 @@ enum class event_kind : std::uint8_t {
   peer_connected,
   /// The session ended; unconfirmed messages stay in the outbox.
   peer_disconnected,
-  /// The peer lost its store, or created a new incarnation. outbound: sent to its old incarnation
-  /// and not confirmed as delivered, so that they are sent again and may come twice. inbound: what
-  /// the old incarnation may have accepted and will now never send.
+  /// The peer lost its store, or began a new history. outbound: sent to the old one and not
+  /// confirmed as delivered, so that they are sent again and may come twice. inbound: those that
+  /// the old one may have accepted, and that will now never come; the end is open.
   peer_reset,
-  /// This side lost its store: the peer knows an older incarnation of it. outbound: those that the
-  /// old one may have accepted and the peer never received. inbound: those that it had confirmed.
+  /// This side lost its store: the peer knows an older one. outbound: those that the old one may
+  /// have accepted. inbound: those that it may have consumed. Both ends are open.
   store_lost,
-  /// The peer's store went back to an older state. outbound: acknowledged, and no longer there.
-  /// inbound: sent, and no longer remembered. Nothing flows until it has created a new
-  /// incarnation.
+  /// The peer's store went back to an older state. outbound: those that it may consume twice, or no
+  /// longer has; they are sent again. inbound: those that it may have accepted, and that will now
+  /// never come; the end is open.
   peer_rolled_back,
-  /// This side's store went back to an older state; it creates a new incarnation for this peer.
-  /// outbound: those that the peer has beyond its last confirmation to this store, some or all from
-  /// the lost history; inbound: those that this history had acknowledged. All that the outbox holds
-  /// is sent
-  /// again and may come twice.
+  /// This side's store went back to an older state. outbound: those that the lost state may have
+  /// accepted; all that the outbox holds may come twice. inbound: those that it may have consumed.
+  /// Both ends are open.
   rolled_back,
   /// The peer's first message not received is past one it no longer holds. inbound: the gap.
   gap,

@@ -80,7 +80,7 @@ struct options {
   protocol::protocol_support support = {};
 
   /// Makes every random choice repeatable, for tests. Never set it in production: two messengers
-  /// with one seed create the same incarnation.
+  /// with one seed draw the same nonces, stamps and salts.
   std::optional<std::uint64_t> seed = std::nullopt;
 };
 

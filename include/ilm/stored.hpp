@@ -13,8 +13,7 @@
 
 namespace ilm::inline v0 {
 
-/// The identity of a durable history: 128 random bits, created with a store, and again when the
-/// history turns out to have been rolled back. All zero means "none".
+/// The identity of a store: 128 random bits, created with it. All zero means "none".
 struct incarnation {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
@@ -23,18 +22,38 @@ struct incarnation {
   friend auto operator<=>(const incarnation&, const incarnation&) = default;
 };
 
+/// The running hash of a stream: over all its messages up to one of them. See
+/// protocol/stream_hash.hpp.
+struct stream_hash {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+
+  friend bool operator==(const stream_hash&, const stream_hash&) = default;
+};
+
+/// A place in the durable history of one side with one peer: how many there were before it, and 64
+/// random bits, so that two histories that part never have a stamp in common. None: `count` is 0.
+struct stamp {
+  std::uint64_t count = 0;
+  std::uint64_t random = 0;
+
+  explicit operator bool() const noexcept { return count != 0; }
+  friend bool operator==(const stamp&, const stamp&) = default;
+};
+
 /// The two queues that a store holds for each peer.
 enum class queue : std::uint8_t { outbox, inbox };
 
 /// One message as a backend stores it. An outbox is keyed by the sequence; an inbox by an index of
-/// this side's, which goes on where a peer that lost its store starts its sequence anew.
+/// this side's, which goes on where a peer begins its stream anew.
 struct stored_message {
   stored_message() = default;
-  stored_message(std::uint64_t index_, std::uint64_t sequence_, std::uint64_t epoch_,
-                 bytes contents_, bytes attributes_ = {})
+  stored_message(std::uint64_t index_, std::uint64_t sequence_, std::uint64_t salt_,
+                 const stream_hash& hash_, bytes contents_, bytes attributes_ = {})
       : index(index_),
         sequence(sequence_),
-        epoch(epoch_),
+        salt(salt_),
+        hash(hash_),
         contents(std::move(contents_)),
         attributes(std::move(attributes_)) {}
 
@@ -42,9 +61,10 @@ struct stored_message {
 
   std::uint64_t index = 0;
   std::uint64_t sequence = 0;
-  /// Which start of the sending messenger accepted it: tells two histories apart that gave one
-  /// number to two messages.
-  std::uint64_t epoch = 0;
+  /// Random bits of the commit that accepted it, in the first message of the commit; 0 in others.
+  std::uint64_t salt = 0;
+  /// The running hash of its stream, up to it.
+  stream_hash hash;
   bytes contents;
   /// The encoded form of ilm::attributes; empty for most messages.
   bytes attributes;
@@ -62,120 +82,171 @@ struct payload {
   bytes attributes;
 };
 
+/// How a lineage began.
+enum class lineage_origin : std::uint8_t {
+  created,      ///< with the first store
+  store_lost,   ///< the peer knew an earlier store of this side
+  rolled_back,  ///< the store went back to an older state
+};
+
+/// The durable history of this side with one peer, and how far each of the two knows the other's.
+struct lineage {
+  /// The newest stamp of this side; no other is ever told to the peer. At most one is unconfirmed.
+  stamp mark;
+  /// `delivered` when the stamp was made, and the hash of the peer's stream there.
+  std::uint64_t mark_delivered = 0;
+  stream_hash mark_hash;
+  /// The newest stamp of this side that the peer is known to have stored, with the same.
+  stamp confirmed;
+  std::uint64_t confirmed_delivered = 0;
+  stream_hash confirmed_hash;
+  /// The count of the stamp at which this lineage began, and why it did.
+  std::uint64_t base = 0;
+  lineage_origin origin = lineage_origin::created;
+  /// Of the lineage before: the stamp of this side that the peer showed when it broke, and the
+  /// newest one.
+  stamp parted;
+  stamp former;
+  /// The newest stamp of the peer that is stored here; none before the first meeting.
+  stamp seen;
+
+  friend bool operator==(const lineage&, const lineage&) = default;
+};
+
+/// The outbox and the stream to the peer.
+struct outbox_cursors {
+  /// The name of the stream: the stamp at which it began.
+  stamp stream;
+  /// The first sequence that the peer has not confirmed as delivered; those below are erased.
+  std::uint64_t first = 1;
+  /// The sequence that the next message gets.
+  std::uint64_t next = 1;
+  /// The highest `received` that the peer told in its present lineage, of this stream.
+  std::uint64_t acknowledged = 0;
+  /// The hashes of the stream at `first - 1` and at `next - 1`.
+  stream_hash erased_hash;
+  stream_hash last_hash;
+
+  friend bool operator==(const outbox_cursors&, const outbox_cursors&) = default;
+};
+
+/// The inbox and the stream from the peer.
+struct inbox_cursors {
+  /// The name of the stream; none before the first meeting.
+  stamp stream;
+  /// The index of the first message that the application has not consumed; those below are erased.
+  std::uint64_t first = 1;
+  /// The index that the next message gets.
+  std::uint64_t next = 1;
+  /// The index at which the stream begins.
+  std::uint64_t start = 1;
+  /// A message's sequence minus its index, modulo 2^64, in this stream.
+  std::uint64_t offset = 0;
+  /// The hashes of the stream at `received` and at `delivered`.
+  stream_hash received_hash;
+  stream_hash delivered_hash;
+
+  /// The cumulative cursors, as sequences.
+  std::uint64_t received() const noexcept { return next - 1 + offset; }
+  std::uint64_t delivered() const noexcept { return std::max(first, start) - 1 + offset; }
+
+  friend bool operator==(const inbox_cursors&, const inbox_cursors&) = default;
+};
+
 /// Where this side stands with one peer: all that a store keeps for the peer besides messages.
 /// A backend stores it as it is (see `encode` and `decode`) and reads nothing in it but
-/// `outbox_first` and `inbox_first`, below which it erases.
+/// `outbox.first` and `inbox.first`, below which it erases.
 struct cursors {
-  /// The incarnation that this side shows the peer.
-  incarnation local;
-  /// The peer's incarnation; none before the first meeting.
-  incarnation peer;
-  /// The incarnation that this one replaced, and the `received` of its stream, until the peer is
-  /// known to have been told that it lost its store.
-  incarnation former_peer;
-  std::uint64_t former_received = 0;
+  lineage history;
+  outbox_cursors outbox;
+  inbox_cursors inbox;
 
-  /// The first sequence that the peer has not confirmed as delivered; those below are erased.
-  std::uint64_t outbox_first = 1;
-  /// The sequence that the next message to the peer gets.
-  std::uint64_t outbox_next = 1;
-  /// The highest `received` that this incarnation of the peer ever acknowledged.
-  std::uint64_t acknowledged = 0;
-  /// The epoch of message `outbox_first - 1`.
-  std::uint64_t erased_epoch = 0;
-
-  /// The index of the first message that the application has not consumed; those below are erased.
-  std::uint64_t inbox_first = 1;
-  /// The index that the next message from the peer gets.
-  std::uint64_t inbox_next = 1;
-  /// The index at which the stream of the peer's present incarnation begins.
-  std::uint64_t stream_start = 1;
-  /// A message's sequence minus its index, modulo 2^64, in the peer's present stream.
-  std::uint64_t stream_offset = 0;
-  /// The epoch of the last message received, and of the last one delivered.
-  std::uint64_t received_epoch = 0;
-  std::uint64_t delivered_epoch = 0;
-
-  /// `inbox_first` and `delivered_epoch` as the peer may know them. They may be behind: what the
-  /// application took since the last session is a repetition if this store is an old copy. And they
-  /// may be ahead, if it was found to be one: what the lost history had confirmed stays confirmed.
-  std::uint64_t advertised_first = 1;
-  std::uint64_t advertised_epoch = 0;
-  /// 1 once the peer has shown that its store has `local`, else 0.
-  std::uint64_t peer_confirmed_incarnation = 0;
-
-  /// The cumulative cursor `received`, as a sequence.
-  std::uint64_t received() const noexcept { return inbox_next - 1 + stream_offset; }
-  /// The cumulative cursor `delivered`, as a sequence.
-  std::uint64_t delivered() const noexcept {
-    return std::max(inbox_first, stream_start) - 1 + stream_offset;
-  }
+  /// Whether the peer was met.
+  bool met() const noexcept { return bool(history.seen); }
 
   /// Whether the cursors fit each other. Those of a messenger always do; a messenger does not open
   /// a store that gives others (error::store_corrupt).
   bool consistent() const noexcept {
-    return local && outbox_is_consistent() && inbox_is_consistent() &&
-           peer_confirmed_incarnation <= (peer ? 1U : 0U) && (former_peer || former_received == 0);
+    return history_is_consistent() && outbox_is_consistent() && inbox_is_consistent();
   }
 
   friend bool operator==(const cursors&, const cursors&) = default;
 
-  static constexpr std::size_t encoded_size = 20 * 8;
+  static constexpr std::size_t encoded_size = 37 * 8;
   using encoded = std::array<std::byte, encoded_size>;
 
-  /// Twenty 64-bit numbers, big-endian, in the order of the members.
+  /// 64-bit numbers, big-endian, in the order of the members.
   encoded encode() const noexcept {
     encoded out{};
     std::size_t at = 0;
-    for (std::uint64_t value :
-         {local.high,       local.low,        peer.high,        peer.low,
-          former_peer.high, former_peer.low,  former_received,  outbox_first,
-          outbox_next,      acknowledged,     erased_epoch,     inbox_first,
-          inbox_next,       stream_start,     stream_offset,    received_epoch,
-          delivered_epoch,  advertised_first, advertised_epoch, peer_confirmed_incarnation}) {
+    auto put = [&](std::uint64_t value) {
       for (int shift = 56; shift >= 0; shift -= 8) {
         out[at++] = static_cast<std::byte>(value >> shift);
       }
-    }
+    };
+    visit(*this, [&](const auto& value) { put(static_cast<std::uint64_t>(value)); });
     return out;
   }
 
   static cursors decode(std::span<const std::byte, encoded_size> in) noexcept {
     std::size_t at = 0;
-    auto next = [&] {
-      std::uint64_t value = 0;
-      for (int i = 0; i < 8; ++i) value = value << 8 | std::to_integer<std::uint64_t>(in[at++]);
-      return value;
-    };
     cursors c;
-    for (std::uint64_t* field : {&c.local.high,       &c.local.low,
-                                 &c.peer.high,        &c.peer.low,
-                                 &c.former_peer.high, &c.former_peer.low,
-                                 &c.former_received,  &c.outbox_first,
-                                 &c.outbox_next,      &c.acknowledged,
-                                 &c.erased_epoch,     &c.inbox_first,
-                                 &c.inbox_next,       &c.stream_start,
-                                 &c.stream_offset,    &c.received_epoch,
-                                 &c.delivered_epoch,  &c.advertised_first,
-                                 &c.advertised_epoch, &c.peer_confirmed_incarnation}) {
-      *field = next();
-    }
+    visit(c, [&]<class T>(T& value) {
+      std::uint64_t number = 0;
+      for (int i = 0; i < 8; ++i) number = number << 8 | std::to_integer<std::uint64_t>(in[at++]);
+      value = static_cast<T>(number);
+    });
     return c;
   }
 
  private:
-  bool outbox_is_consistent() const noexcept {
-    return 1 <= outbox_first && outbox_first <= outbox_next && acknowledged < outbox_next &&
-           outbox_next <= protocol::maximum_sequence;
+  template <class Cursors, class Visitor>
+  static void visit(Cursors& c, const Visitor& each) {
+    auto visit_stamp = [&](auto& s) { each(s.count), each(s.random); };
+    auto visit_hash = [&](auto& h) { each(h.high), each(h.low); };
+    visit_stamp(c.history.mark);
+    each(c.history.mark_delivered);
+    visit_hash(c.history.mark_hash);
+    visit_stamp(c.history.confirmed);
+    each(c.history.confirmed_delivered);
+    visit_hash(c.history.confirmed_hash);
+    each(c.history.base);
+    each(c.history.origin);
+    visit_stamp(c.history.parted);
+    visit_stamp(c.history.former);
+    visit_stamp(c.history.seen);
+    visit_stamp(c.outbox.stream);
+    each(c.outbox.first);
+    each(c.outbox.next);
+    each(c.outbox.acknowledged);
+    visit_hash(c.outbox.erased_hash);
+    visit_hash(c.outbox.last_hash);
+    visit_stamp(c.inbox.stream);
+    each(c.inbox.first);
+    each(c.inbox.next);
+    each(c.inbox.start);
+    each(c.inbox.offset);
+    visit_hash(c.inbox.received_hash);
+    visit_hash(c.inbox.delivered_hash);
   }
 
-  /// A peer may number its messages up to the end of the sequences, and beyond it by those that one
-  /// frame holds: `received` is not to wrap around, and that is all.
+  bool history_is_consistent() const noexcept {
+    return history.mark && 1 <= history.base && history.base <= history.mark.count &&
+           history.confirmed.count <= history.mark.count && outbox.stream &&
+           outbox.stream.count <= history.mark.count &&
+           history.origin <= lineage_origin::rolled_back && met() == bool(inbox.stream);
+  }
+  bool outbox_is_consistent() const noexcept {
+    return 1 <= outbox.first && outbox.first <= outbox.next && outbox.acknowledged < outbox.next &&
+           outbox.next <= protocol::maximum_sequence;
+  }
+
   bool inbox_is_consistent() const noexcept {
-    auto lies_inside = [this](std::uint64_t index) { return 1 <= index && index <= inbox_next; };
-    std::uint64_t first_sequence = stream_start + stream_offset;
-    return lies_inside(inbox_first) && lies_inside(stream_start) && lies_inside(advertised_first) &&
-           1 <= first_sequence && first_sequence - 1 <= received();
+    auto lies_inside = [this](std::uint64_t index) { return 1 <= index && index <= inbox.next; };
+    return lies_inside(inbox.first) && lies_inside(inbox.start) &&
+           inbox.start + inbox.offset != 0 && inbox.start - 1 + inbox.offset <= inbox.received() &&
+           inbox.received() <= protocol::maximum_sequence &&
+           history.mark_delivered <= inbox.received();
   }
 };
 

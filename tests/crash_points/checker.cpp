@@ -1,6 +1,5 @@
 #include "checker.hpp"
 
-#include "support/confirmed.hpp"
 #include "wire.hpp"
 
 #include <algorithm>
@@ -10,8 +9,6 @@
 namespace crash_points {
 
 namespace {
-
-using test::confirmed;
 
 std::string number(std::uint64_t n) { return std::to_string(n); }
 
@@ -31,7 +28,7 @@ void checker::handle_stored(side sender, send_id which, std::uint64_t sequence, 
     seen_.fail(text_of(sender, which) + " was delivered under another number");
   }
   s.sequence = sequence;
-  if (sequence >= d.where.outbox_next) seen_.fail(text_of(sender, which) + " is not in the store");
+  if (sequence >= d.where.outbox.next) seen_.fail(text_of(sender, which) + " is not in the store");
 }
 
 void checker::handle_refused(side sender, send_id which) {
@@ -118,7 +115,7 @@ void checker::handle_start(side self, const disk& d) {
   stream& s = seen_.to(self);
   s.expected = std::nullopt;
   if (!d.has_peer) return;
-  std::uint64_t first = d.where.inbox_first;
+  std::uint64_t first = d.where.inbox.first;
   s.expected = first;
   if (first < s.recorded) {
     seen_.fail(name_of(self) + " will consume again from " + number(first) +
@@ -135,15 +132,15 @@ void checker::handle_commit(side self, const disk& d) {
   s.recorded = std::max(s.recorded, committing_[self]);
   check_queues(self, d);
   // A message erased as delivered must have been consumed.
-  seen_.check_consumed_below(self, d.where.outbox_first, "the sender's store");
+  seen_.check_consumed_below(self, d.where.outbox.first, "the sender's store");
 }
 
 /// Cursors beyond the stored messages would be acknowledged all the same.
 void checker::check_queues(side self, const disk& d) {
-  if (d.outbox.size() != d.where.outbox_next - d.where.outbox_first) {
+  if (d.outbox.size() != d.where.outbox.next - d.where.outbox.first) {
     seen_.fail("the outbox of " + name_of(self) + " does not hold what its cursors say");
   }
-  if (d.inbox.size() != d.where.inbox_next - d.where.inbox_first) {
+  if (d.inbox.size() != d.where.inbox.next - d.where.inbox.first) {
     seen_.fail("the inbox of " + name_of(self) + " does not hold what its cursors say");
   }
 }
@@ -152,23 +149,23 @@ void checker::handle_replacement(side self, const disk& by) {
   seen_.replaced = self;
   seen_.lost = !by.has_peer;
   for (sent& s : seen_.from(self).sends) {
-    if (s.state == fate::stored && (seen_.lost || s.sequence >= by.where.outbox_next))
+    if (s.state == fate::stored && (seen_.lost || s.sequence >= by.where.outbox.next))
       s.abandoned = true;
   }
   stream& in = seen_.to(self);
   in.recorded = committing_[self] = 1;
   // Indexes at and above the copy's are assigned again; messages consumed under them may come
   // again.
-  in.by_index.erase(in.by_index.lower_bound(seen_.lost ? 0 : by.where.inbox_first),
+  in.by_index.erase(in.by_index.lower_bound(seen_.lost ? 0 : by.where.inbox.first),
                     in.by_index.end());
-  in.next_to_consume = seen_.lost ? 1 : by.where.inbox_first;
+  in.next_to_consume = seen_.lost ? 1 : by.where.inbox.first;
 }
 
 void checker::handle_report(side self, const report_type& r, std::uint64_t first_at_open,
                             const disk& d) {
-  if (r.delivered != d.where.outbox_first - first_at_open) {
+  if (r.delivered != d.where.outbox.first - first_at_open) {
     seen_.fail("the report of " + name_of(self) + " counts " + number(r.delivered) +
-               " delivered, its store " + number(d.where.outbox_first - first_at_open));
+               " delivered, its store " + number(d.where.outbox.first - first_at_open));
   }
   if (r.undelivered != d.outbox.size()) {
     seen_.fail("the report of " + name_of(self) + " counts " + number(r.undelivered) +
@@ -187,14 +184,14 @@ void checker::handle_frame(side sender, const disk& d, std::span<const std::byte
   } catch (const std::exception& e) {
     return seen_.fail(e.what());
   }
-  if (f.claim &&
-      (f.claim->received > d.where.received() || f.claim->delivered > confirmed(d.where))) {
+  const ilm::inbox_cursors& in = d.where.inbox;
+  if (f.claim && (f.claim->received > in.received() || f.claim->delivered > in.delivered())) {
     seen_.fail(name_of(sender) + " acknowledges received " + number(f.claim->received) +
                ", delivered " + number(f.claim->delivered) + ", but its store has " +
-               number(d.where.received()) + " and " + number(confirmed(d.where)));
+               number(in.received()) + " and " + number(in.delivered()));
   }
   for (const auto& [sequence, text] : f.messages) {
-    if (sequence >= d.where.outbox_next) seen_.fail(text + " is sent and not in the store");
+    if (sequence >= d.where.outbox.next) seen_.fail(text + " is sent and not in the store");
     for (const ilm::stored_message& m : d.outbox) {
       if (m.sequence == sequence && m.contents.text() != text) {
         seen_.fail(text + " is sent under the number of " + std::string(m.contents.text()));
@@ -208,9 +205,9 @@ void checker::finish(const disk& a, const disk& b) {
   for (side s : {side_a, side_b}) {
     const ilm::cursors& mine = disks[s]->where;
     const ilm::cursors& theirs = disks[other(s)]->where;
-    bool confirmed = mine.outbox_first == mine.outbox_next &&
-                     theirs.received() == mine.outbox_next - 1 &&
-                     theirs.delivered() == theirs.received();
+    bool confirmed = mine.outbox.first == mine.outbox.next &&
+                     theirs.inbox.received() == mine.outbox.next - 1 &&
+                     theirs.inbox.delivered() == theirs.inbox.received();
     if (!confirmed) seen_.fail("the cursors of the messages from " + name_of(s) + " differ");
     events_.finish_stream(s);
   }

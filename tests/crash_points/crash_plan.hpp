@@ -66,7 +66,7 @@ enum class sabotage : std::uint8_t {
   hasty,      ///< a store that says "done" before the change is in it
   repeating,  ///< each delivery after a restart comes twice
   dropping,   ///< the first message after a restart never reaches the application
-  lying,      ///< a side's acks claim more than its store has
+  lying,      ///< a side's first ack claims more than its store has
 };
 
 /// The outcome of one run.

@@ -34,8 +34,8 @@ struct disk {
       has_peer = true;
       append(outbox, c.outbox);
       append(inbox, c.inbox);
-      erase_below(outbox, c.next.outbox_first);
-      erase_below(inbox, c.next.inbox_first);
+      erase_below(outbox, c.next.outbox.first);
+      erase_below(inbox, c.next.inbox.first);
       where = c.next;
     }
   }
@@ -77,8 +77,15 @@ inline disk known_peer_disk(std::uint64_t own, std::uint64_t theirs) {
   disk d;
   d.local.high = d.local.low = own;
   d.has_peer = true;
-  d.where.local = d.local;
-  d.where.peer.high = d.where.peer.low = theirs;
+  ilm::lineage& history = d.where.history;
+  history.mark = history.confirmed = ilm::stamp{1, own};
+  history.base = 1;
+  history.seen = ilm::stamp{1, theirs};
+  d.where.outbox.stream = history.mark;
+  d.where.outbox.erased_hash = d.where.outbox.last_hash = ilm::stream_hash{own, own};
+  d.where.inbox.stream = history.seen;
+  d.where.inbox.received_hash = d.where.inbox.delivered_hash = ilm::stream_hash{theirs, theirs};
+  history.mark_hash = history.confirmed_hash = d.where.inbox.delivered_hash;
   return d;
 }
 

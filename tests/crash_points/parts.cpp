@@ -11,7 +11,8 @@ namespace crash_points {
 
 asio::awaitable<void> watched_network::send(const std::string& to, std::vector<std::byte> bytes) {
   std::shared_ptr<instance> l = instance_;
-  if (l->defect == sabotage::lying) inflate_ack(bytes);
+  // Once: a lie ends the session, and would end the next one as well.
+  if (l->defect == sabotage::lying && !l->lied) l->lied = inflate_ack(bytes);
   l->require();
   l->checks.handle_frame(l->self, l->own.store, bytes);
   std::string text = l->traced ? frame::read(bytes).text() : std::string();

@@ -45,6 +45,7 @@ struct instance {
   checker& checks;
   bool alive = true;
   bool first_message = true;
+  bool lied = false;
   bool traced = false;
   sabotage defect = sabotage::none;
   /// Called at each point.

@@ -6,10 +6,22 @@ namespace crash_points {
 
 namespace {
 
-constexpr std::size_t handshake_header_bytes = 16;
-constexpr std::size_t session_header_bytes = 24;
+constexpr std::size_t handshake_header_bytes = 12;
+constexpr std::size_t session_header_bytes = 20;
 constexpr std::uint8_t checksum_flag = 0xa5;
-enum record : std::uint8_t { hello = 1, data = 2, ack = 3, ping = 4, bye = 5, versions = 6 };
+enum record : std::uint8_t {
+  hello = 1,
+  data = 2,
+  ack = 3,
+  ping = 4,
+  bye = 5,
+  versions = 6,
+  challenge = 7,
+};
+constexpr std::size_t stamp_bytes = 16;
+constexpr std::size_t hash_bytes = 16;
+/// Sequence, bytes received, bytes granted.
+constexpr std::size_t credit_bytes = 3 * 8;
 
 /// Big-endian numbers, one after another.
 class cursor {
@@ -42,40 +54,47 @@ class cursor {
   std::span<const std::byte> bytes_;
 };
 
+void read_claim(cursor& in, frame& f) {
+  frame::cursors claim;
+  in.take(stamp_bytes);  // mark
+  claim.delivered = in.number(8);
+  in.take(hash_bytes);
+  in.take(2 * stamp_bytes);  // confirmed, seen
+  claim.received = in.number(8);
+  in.take(hash_bytes + 8);  // acknowledged
+  f.claim = claim;
+}
+
 void read_hello(cursor& in, frame& f) {
   f.hello = true;
   in.take(1 + 1 + 8 + 8);  // versions, features
-  in.take(3 * 16 + 8);     // local, peer, former peer, former received
   in.take(8 + 8 + 1);      // nonce, echo, proven
-  in.take(4 * 8);          // first, next, first epoch, acknowledged
-  frame::cursors claim;
-  claim.received = in.number(8);
-  claim.delivered = in.number(8);
-  f.claim = claim;
-  in.take(6 * 8);  // both epochs, received bytes, both credits, maximum message
+  read_claim(in, f);
+  in.take(8 + 1);                         // base, origin
+  in.take(stamp_bytes + 8 + hash_bytes);  // stream, first
+  in.take(stamp_bytes);                   // the stream that it follows
+  in.take(credit_bytes + 8);              // maximum message
   in.take(in.number(1));
   in.take(in.number(1));
 }
 
 void read_data(cursor& in, frame& f) {
-  in.take(8);  // epoch
   std::uint64_t sequence = in.number(8);
+  in.take(hash_bytes);
   std::uint64_t count = in.number(4);
   for (; count > 0; --count) {
     std::uint64_t head = in.varint();
+    if (head / 2 % 2 == 1) in.take(8);        // salt
     if (head % 2 == 1) in.take(in.varint());  // attributes
-    auto contents = in.take(head / 2);
+    auto contents = in.take(head / 4);
     f.messages.emplace_back(
         sequence++, std::string(reinterpret_cast<const char*>(contents.data()), contents.size()));
   }
 }
 
 void read_ack(cursor& in, frame& f) {
-  frame::cursors claim;
-  claim.received = in.number(8);
-  claim.delivered = in.number(8);
-  f.claim = claim;
-  in.take(5 * 8);  // epoch, received bytes, both credits, echo
+  read_claim(in, f);
+  in.take(credit_bytes + 8);  // echo
   in.take(16 * in.number(2));
 }
 
@@ -113,6 +132,9 @@ frame frame::read(std::span<const std::byte> bytes) {
       case record::versions:
         in.take(2);
         break;
+      case record::challenge:
+        in.take(8);
+        break;
       default:
         throw std::runtime_error("a frame has an unknown record");
     }
@@ -135,15 +157,16 @@ std::string frame::text() const {
 }
 
 bool inflate_ack(std::vector<std::byte>& bytes) {
-  // The ack is the first record of its frame, and `received` the first number in it; its length
-  // takes as many bytes as its highest bits tell.
-  if (bytes.size() < session_header_bytes + 17 ||
+  // The ack is the first record of its frame; its length takes as many bytes as its highest bits
+  // tell.
+  constexpr std::size_t received_at = 3 * stamp_bytes + 8 + hash_bytes;
+  if (bytes.size() < session_header_bytes + 9 + received_at + 8 ||
       bytes[session_header_bytes] != std::byte{record::ack}) {
     return false;
   }
   std::size_t length = std::size_t{1}
                        << (std::to_integer<unsigned>(bytes[session_header_bytes + 1]) / 64);
-  std::byte& last = bytes[session_header_bytes + length + 8];
+  std::byte& last = bytes[session_header_bytes + length + received_at + 8];
   last = static_cast<std::byte>(std::to_integer<unsigned>(last) + 1);
   return true;
 }

@@ -129,7 +129,7 @@ struct world::state {
     made->traced = trace != nullptr;
     made->pass = [this, s](place p, const std::string& details) { pass(s, p, details); };
     one.current = made;
-    one.first_at_open = one.own.store.where.outbox_first;
+    one.first_at_open = one.own.store.where.outbox.first;
     one.reported = false;
     one.own.before_last_commit = one.own.store;
     // Each start of each side has a seed of its own, the same in each run.

@@ -46,7 +46,7 @@ class world {
   void slow_store(side s, std::chrono::nanoseconds time);
   /// Frames under way when a session ends arrive in the next one.
   void let_frames_be_late();
-  /// Both sides have stored each other's incarnation: there is no first contact.
+  /// Both sides have stored a stamp of each other: there is no first contact.
   void use_known_peers();
 
   // The script's steps. Points count from `begin` on.

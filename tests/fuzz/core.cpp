@@ -3,13 +3,15 @@
 // what this side stores, sends and delivers must stay true to what it was given.
 
 #include "fuzz/input.hpp"
-#include "support/confirmed.hpp"
 #include "support/core_pair.hpp"
 
 #include <ilm/protocol/association.hpp>
+#include <ilm/protocol/random.hpp>
+#include <ilm/protocol/stream_hash.hpp>
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -22,11 +24,10 @@ using namespace ilm;
 using namespace ilm::protocol;
 using namespace std::chrono_literals;
 using fuzz::require;
-using test::confirmed;
 
 constexpr std::size_t largest_message = 300;
-constexpr std::array<incarnation, 3> identities{incarnation{7, 1}, incarnation{7, 2},
-                                                incarnation{9, 0}};
+/// Names of streams that the liar makes up; each is a stamp of its as well.
+constexpr std::array<stamp, 4> names{stamp{1, 70}, stamp{1, 71}, stamp{3, 72}, stamp{9, 73}};
 
 /// Small bounds, so that a short input reaches them.
 options draw_options(fuzz::input& in) {
@@ -49,7 +50,7 @@ class run {
  public:
   explicit run(std::span<const std::byte> data)
       : in_(data), options_(draw_options(in_)), reliable_(in_.coin()) {
-    store_.where.local = incarnation{1, 1};
+    store_.where = begin_history({1, 1}, bytes(std::string_view("liar")).view());
     start();
   }
 
@@ -65,14 +66,14 @@ class run {
     association_setup s;
     s.local_id = bytes(std::string_view("me"));
     s.peer_id = bytes(std::string_view("liar"));
-    s.epoch = ++epoch_;
-    s.seed = epoch_ * 31;
+    s.entropy = &entropy_;
+    s.seed = ++lives_ * 31;
     s.frame_limit = minimum_frame_size;
     s.maximum_message = largest_message;
     s.reliable = reliable_;
     core_ = std::make_unique<association>(options_, std::move(s), store_.where);
-    next_index_ = store_.where.inbox_first;
-    told_received_ = store_.where.outbox_first - 1;
+    next_index_ = store_.where.inbox.first;
+    told_received_ = store_.where.outbox.first - 1;
     told_credit_ = told_sum_ = 0;
   }
 
@@ -116,7 +117,7 @@ class run {
       case 18:
         return repeat_or_corrupt();
       case 19:
-        return meet();
+        return in_.byte() < 32 ? say_challenge() : meet();
       case 20:
       case 21:
       case 22:
@@ -151,17 +152,19 @@ class run {
     const cursors& c = core_->stored();
     hello_record h;
     h.support.highest_version = 2;
-    h.local = c.peer ? c.peer : identities[0];
-    h.peer = heard_.local;
     h.nonce = ++my_nonce_;
-    h.echo = heard_.nonce;
+    h.echo = heard_nonce_;
     h.proven = true;
-    h.received = h.delivered = told_received_;
-    h.received_epoch = h.delivered_epoch = honest_epoch(h.received);
-    h.first = h.next = c.received() + 1;
-    h.acknowledged = c.received();
-    h.credit_sequence = h.received + in_.below(8);
-    h.credit_bytes = std::uint64_t{1} << 20;
+    if (!c.met()) mark_ = names[0];
+    if (c.met() && mark_.count < c.history.seen.count) mark_ = c.history.seen;
+    h.claim = honest_claim();
+    h.base = std::min<std::uint64_t>(mark_.count, std::max<std::uint64_t>(c.history.seen.count, 1));
+    h.stream = c.met() && c.inbox.stream.count <= mark_.count ? c.inbox.stream : names[0];
+    h.first = c.inbox.received() + 1;
+    h.erased_hash = c.inbox.received_hash;
+    if (c.met()) h.follows = c.outbox.stream;
+    h.credit.sequence = h.claim.received + in_.below(8);
+    h.credit.bytes = std::uint64_t{1} << 20;
     h.maximum_message_size = largest_message;
     send_hello(h);
   }
@@ -181,7 +184,7 @@ class run {
     pending_.clear();
     ended_ = accepted_;
     sends_in_commit_ = 0;
-    heard_ = hello_record();
+    heard_nonce_ = former_nonce_ = 0;
     nonces_.clear();
     start();
   }
@@ -259,7 +262,7 @@ class run {
     if (!change_ || !applied_) return;
     pending_.erase(pending_.begin(),
                    pending_.begin() + static_cast<std::ptrdiff_t>(sends_in_commit_));
-    std::uint64_t first = change_->next.outbox_next - change_->outbox.size();
+    std::uint64_t first = change_->next.outbox.next - change_->outbox.size();
     change_.reset();
     applied_ = false;
     core_->handle_committed(now_);
@@ -270,6 +273,7 @@ class run {
     pending_.erase(pending_.begin(),
                    pending_.begin() + static_cast<std::ptrdiff_t>(sends_in_commit_));
     change_.reset();
+    said_hello_ = said_hello_ || hello_in_commit_;
     std::error_code full = std::make_error_code(std::errc::no_space_on_device);
     core_->handle_commit_failed(full, now_);
     check_results(0, full);
@@ -299,35 +303,70 @@ class run {
     }
   }
 
-  incarnation any_identity() {
-    std::uint8_t which = in_.byte();
-    if (which < 4) return {};
-    if (which < 7) return identities[which - 4];
-    return which % 2 == 0 ? identities[0] : heard_.local;
+  stamp lie(const stamp& truth) {
+    std::uint8_t how = in_.byte();
+    if (how < 144) return truth;
+    if (how < 160) return {};
+    if (how < 192) return names[how % names.size()];
+    std::uint64_t random = (how & 1) != 0 ? truth.random : how;
+    return stamp{lie(truth.count), random};
+  }
+  stream_hash lie(const stream_hash& truth) {
+    return in_.byte() < 224 ? truth : stream_hash{in_.byte(), 1};
+  }
+
+  /// The hash of this side's stream at a sequence, as far as its store tells.
+  stream_hash hash_at(std::uint64_t sequence) const {
+    const outbox_cursors& c = store_.where.outbox;
+    if (sequence + 1 == c.first) return c.erased_hash;
+    auto at = store_.outbox.find(sequence);
+    return at != store_.outbox.end() ? at->second.hash : c.last_hash;
+  }
+
+  claim honest_claim() const {
+    const cursors& c = core_->stored();
+    claim told;
+    told.mark = mark_;
+    told.delivered = told.received = told_received_;
+    told.delivered_hash = told.received_hash = hash_at(told_received_);
+    if (c.history.seen.count <= mark_.count) told.confirmed = c.history.seen;
+    told.seen = c.history.mark;
+    told.acknowledged = c.inbox.received();
+    return told;
+  }
+  claim any_claim() {
+    const cursors& c = core_->stored();
+    claim told = honest_claim();
+    if (in_.byte() < 96) mark_ = lie(stamp{mark_.count + 1, in_.byte()});
+    told.mark = mark_;
+    told.received = lie(told_received_);
+    told.received_hash = lie(hash_at(told.received));
+    told.delivered = std::min(told.received, lie(c.outbox.first - 1));
+    told.delivered_hash = lie(hash_at(told.delivered));
+    told.confirmed = lie(told.confirmed);
+    told.seen = lie(told.seen);
+    told.acknowledged = lie(told.acknowledged);
+    return told;
   }
 
   void say_hello() {
     hello_record h;
     const cursors& c = core_->stored();
-    h.local = in_.coin() ? identities[0] : identities[in_.below(identities.size())];
-    h.peer = in_.coin() ? heard_.local : any_identity();
-    h.former_peer = in_.coin() ? incarnation() : any_identity();
-    if (h.former_peer) h.former_received = lie(c.outbox_next - 1);
     if (in_.coin() || my_nonce_ == 0) ++my_nonce_;
     h.nonce = my_nonce_;
-    h.echo = in_.byte() < 240 ? heard_.nonce : lie(heard_.nonce);
+    h.echo = in_.byte() < 240 ? heard_nonce_ : lie(heard_nonce_);
     h.proven = in_.coin();
-    h.received = lie(c.outbox_next - 1);
-    h.delivered = std::min(h.received, lie(c.outbox_first - 1));
-    h.first = lie(c.delivered() + 1);
-    h.next = std::max(h.first, lie(c.received() + 1));
-    h.acknowledged = lie(c.received());
-    h.first_epoch = in_.below(3);
-    h.received_epoch = epoch_at(h.received);
-    h.delivered_epoch = epoch_at(h.delivered);
-    h.received_bytes = lie(0);
-    h.credit_sequence = lie(h.received + 4);
-    h.credit_bytes = lie(h.received_bytes + 1000);
+    h.claim = any_claim();
+    h.base = in_.coin() ? 1 : lie(c.history.seen.count + 1);
+    h.origin = static_cast<lineage_origin>(in_.below(3));
+    h.stream = lie(c.inbox.stream);
+    h.first = lie(c.inbox.delivered() + 1);
+    h.erased_hash =
+        lie(h.first == c.inbox.received() + 1 ? c.inbox.received_hash : c.inbox.delivered_hash);
+    h.follows = lie(c.outbox.stream);
+    h.credit.received_bytes = lie(0);
+    h.credit.sequence = lie(h.claim.received + 4);
+    h.credit.bytes = lie(h.credit.received_bytes + 1000);
     h.maximum_message_size = lie(largest_message);
     send_hello(h);
   }
@@ -336,31 +375,23 @@ class run {
     bytes me(std::string_view("me")), liar(std::string_view("liar"));
     h.source = liar.view();
     h.destination = me.view();
-    frame_header head;
-    head.source_tag = tag_of(h.local);
-    head.destination_tag = tag_of(h.peer);
-    frame_writer writer(frame_, head, options_.checksum, std::size_t{1} << 16);
+    frame_writer writer(frame_, frame_header(), options_.checksum, std::size_t{1} << 16);
     writer.hello(h);
     writer.finish();
-    identity_ = h.local;
     hand_over(frame_);
   }
 
-  std::uint64_t epoch_at(std::uint64_t sequence) {
-    if (in_.byte() < 32) return in_.below(8);
-    return honest_epoch(sequence);
-  }
-  std::uint64_t honest_epoch(std::uint64_t sequence) const {
-    auto at = store_.outbox.find(sequence);
-    return at != store_.outbox.end() ? at->second.epoch : store_.where.erased_epoch;
+  void say_challenge() {
+    frame_writer writer(frame_, frame_header(), options_.checksum, std::size_t{1} << 16);
+    writer.challenge(1 + in_.byte());
+    writer.finish();
+    hand_over(frame_);
   }
 
   void say_records() {
     frame_header head;
-    head.source_tag = tag_of(identity_);
     head.version = 1;
-    head.destination_tag = tag_of(heard_.local);
-    head.session_tag = session_tag_of(my_nonce_, session_nonce());
+    head.session = session_tag_of(my_nonce_, session_nonce());
     head.number = ++numbers_;
     frame_writer writer(frame_, head, options_.checksum, std::size_t{1} << 16);
     std::uint8_t what = in_.byte();
@@ -384,17 +415,18 @@ class run {
   }
 
   /// A proven side says its session's nonce no more; the liar remembers both that it saw.
-  std::uint64_t session_nonce() { return in_.byte() < 224 ? heard_.nonce : former_nonce_; }
+  std::uint64_t session_nonce() { return in_.byte() < 224 ? heard_nonce_ : former_nonce_; }
 
   void say_ack(frame_writer& writer) {
     ack_record a;
-    a.received = lie(told_received_);
-    a.delivered = std::min(a.received, lie(told_received_));
-    a.delivered_epoch = epoch_at(a.delivered);
-    a.received_bytes = lie(told_sum_);
-    a.credit_sequence = lie(a.received + 4);
-    a.credit_bytes = lie(a.received_bytes + 1000);
-    std::uint64_t below = a.received;
+    a.claim = in_.coin() ? honest_claim() : any_claim();
+    // What arrived since.
+    if (in_.coin()) a.claim.received = std::max(a.claim.received, lie(heard_sequence_));
+    a.claim.received_hash = hash_at(a.claim.received);
+    a.credit.received_bytes = lie(told_sum_);
+    a.credit.sequence = lie(a.claim.received + 4);
+    a.credit.bytes = lie(a.credit.received_bytes + 1000);
+    std::uint64_t below = a.claim.received;
     for (std::size_t count = in_.below(4); count > 0; --count) {
       sequence_range r;
       r.first = below + 2 + in_.below(3);
@@ -402,14 +434,19 @@ class run {
       below = r.last;
       a.ranges.push_back(r);
     }
-    a.echo = a.credit_bytes % 7 == 3 ? heard_number_ + 1 : std::min(a.received, heard_number_);
+    a.echo =
+        a.credit.bytes % 7 == 3 ? heard_number_ + 1 : std::min(a.claim.received, heard_number_);
     writer.ack(a);
-    told_sum_ = a.received_bytes;
+    told_sum_ = a.credit.received_bytes;
   }
 
   void say_data(frame_writer& writer) {
-    std::uint64_t first = lie(core_->stored().received() + core_->inbox_depth() + 1);
-    writer.begin_data(in_.below(4), first);
+    const inbox_cursors& c = core_->stored().inbox;
+    own_hashes_[c.received()] = c.received_hash;
+    auto newest = own_hashes_.rbegin();
+    std::uint64_t sequence = lie(in_.coin() ? newest->first + 1 : c.received() + 1);
+    stream_hash before = lie(own_hashes_[sequence - 1]);
+    writer.begin_data(sequence, before);
     for (std::size_t count = 1 + in_.below(6); count > 0; --count) {
       std::size_t size = in_.byte();
       if (in_.coin()) size *= 2;
@@ -420,7 +457,11 @@ class run {
         with = std::array<std::string_view, 4>{"\x93\x01x", "\x81\x03\x01kv", "\x13\x01x",
                                                "\x93\x02x"}[in_.below(4)];
       }
-      writer.item(std::as_bytes(std::span(contents)), std::as_bytes(std::span(with)));
+      std::uint64_t salt = in_.below(3);
+      data_item item(std::as_bytes(std::span(contents)), std::as_bytes(std::span(with)), salt);
+      writer.item(item);
+      before = extend(before, sequence, salt, item.contents, item.attributes);
+      own_hashes_[sequence++] = before;
     }
   }
 
@@ -444,21 +485,23 @@ class run {
   void note(const frame& f) {
     if (f.ack) {
       const ack_record& a = *f.ack;
-      advertise(a.received, a.ranges.empty() ? a.received : a.ranges.back().last,
-                a.credit_sequence);
+      advertise(a.claim.received, a.ranges.empty() ? a.claim.received : a.ranges.back().last,
+                a.credit.sequence);
     }
     if (!f.hello) return;
-    const hello_record& h = *f.hello;
-    advertise(h.received, h.received, h.credit_sequence);
+    said_hello_ = true;
+    const claim& c = f.hello->claim;
+    std::uint64_t credit = f.hello->credit.sequence;
+    advertise(c.received, c.received, credit);
     // Whoever does not know this side yet counts from where it begins.
-    if (h.credit_sequence > h.received) {
-      grant(std::max(core_->delivered_by_peer(), h.received) + h.credit_sequence - h.received);
+    if (credit > c.received) {
+      grant(std::max(core_->delivered_by_peer(), c.received) + credit - c.received);
     }
   }
 
   /// The most that was advertised to the other side, if it believed all of it.
   void advertise(std::uint64_t received, std::uint64_t sacked, std::uint64_t credit) {
-    if (sacked >= core_->stored().outbox_next) return;
+    if (sacked >= core_->stored().outbox.next) return;
     told_received_ = std::max(told_received_, received);
     grant(credit);
   }
@@ -502,39 +545,55 @@ class run {
     require(bytes_sent.size() <= minimum_frame_size, "a frame exceeds the limit");
     frame f;
     require(!read_frame(bytes_sent, {}, f), "this side writes what it would refuse");
+    if (f.challenge) hear_nonce(*f.challenge);
     if (f.hello) {
-      require(f.hello->received == store_.where.received() || change_,
+      check_claim(f.hello->claim);
+      const cursors& c = core_->stored();
+      require(f.hello->first <= c.outbox.first && f.hello->stream == c.outbox.stream &&
+                  f.hello->base == c.history.base && f.hello->follows == c.inbox.stream,
               "a hello says what is not stored");
-      require(f.hello->received <= store_.where.received() &&
-                  f.hello->delivered <= confirmed(store_.where),
-              "a hello says more than is stored");
-      require(f.hello->next <= store_.where.outbox_next, "a hello numbers what is not stored");
-      nonces_.insert(f.hello->nonce);
-      if (f.hello->nonce != heard_.nonce) former_nonce_ = heard_.nonce;
-      heard_ = *f.hello;
-      heard_.source = heard_.destination = {};
+      hear_nonce(f.hello->nonce);
     }
     if (f.header.number != 0) heard_number_ = f.header.number;
     if (f.ack) {
       require(f.ack->echo <= numbers_, "an ack echoes a frame that was never said");
-      require(f.ack->received <= store_.where.received(), "an ack precedes the commit");
-      require(f.ack->delivered <= confirmed(store_.where),
-              "delivered is advertised before it is stored");
+      check_claim(f.ack->claim);
     }
     for (const data_record& d : f.data) check_data(d);
   }
 
+  void hear_nonce(std::uint64_t nonce) {
+    nonces_.insert(nonce);
+    if (nonce != heard_nonce_) former_nonce_ = std::exchange(heard_nonce_, nonce);
+  }
+
+  /// The other side is told what the store holds, and no more.
+  void check_claim(const claim& told) {
+    const cursors& c = core_->stored();
+    require(c == store_.where || applied_, "this side does not know its store");
+    require(told.received == c.inbox.received() && told.received_hash == c.inbox.received_hash,
+            "a claim precedes the commit");
+    require(told.mark == c.history.mark && told.delivered == c.history.mark_delivered,
+            "a stamp is told before it is stored");
+    require(told.delivered <= c.inbox.delivered(), "delivered is told before it is stored");
+    require(told.seen == c.history.seen && told.confirmed == c.history.confirmed,
+            "a stamp is told that is not stored");
+    require(told.acknowledged == c.outbox.acknowledged, "an ack is told that is not stored");
+  }
+
   void check_data(const data_record& d) {
     std::uint64_t sequence = d.first;
+    require(d.before == hash_at(sequence - 1), "a record begins with another hash");
     for (const data_item& item : d.items) {
       auto stored = store_.outbox.find(sequence);
       require(stored != store_.outbox.end(), "what is not in the outbox is sent");
       require(stored->second.contents == bytes(item.contents) &&
                   stored->second.attributes == bytes(item.attributes) &&
-                  stored->second.epoch == d.epoch,
+                  stored->second.salt == item.salt,
               "a message was changed on its way out");
       require(sequence <= told_received_ + options_.window_messages, "the window is exceeded");
       require(sequence <= told_credit_, "the credit is exceeded");
+      heard_sequence_ = std::max(heard_sequence_, sequence);
       ++sequence;
     }
   }
@@ -551,51 +610,64 @@ class run {
   void check_change(const store_change& c) {
     const cursors& was = store_.where;
     const cursors& is = c.next;
-    require(is.outbox_first >= was.outbox_first && is.outbox_next >= was.outbox_next &&
-                is.inbox_first >= was.inbox_first && is.inbox_next >= was.inbox_next,
+    require(is.outbox.first >= was.outbox.first && is.outbox.next >= was.outbox.next &&
+                is.inbox.first >= was.inbox.first && is.inbox.next >= was.inbox.next,
             "a cursor of a queue went back");
-    require(is.outbox_first <= is.outbox_next && is.inbox_first <= is.inbox_next,
+    require(is.outbox.first <= is.outbox.next && is.inbox.first <= is.inbox.next,
             "a queue ends before it begins");
-    require(is.outbox_first <= was.outbox_next, "what is not stored yet is erased");
-    bool first_meeting = !was.peer && was.inbox_next == 1;
+    require(is.outbox.first <= was.outbox.next, "what is not stored yet is erased");
+    require(is.consistent(), "the cursors contradict one another");
+    bool first_meeting = !was.met() && was.inbox.next == 1;
     // A first meeting makes indices equal to sequences, which may begin anywhere.
-    if (first_meeting) next_index_ = std::max(next_index_, is.inbox_first);
-    require(is.inbox_first <= next_index_, "a message that was not consumed is erased");
-    if (is.peer == was.peer && is.local == was.local) {
-      require(is.acknowledged >= was.acknowledged, "what was acknowledged went back");
-      require(is.received() >= was.received() && is.delivered() >= was.delivered(),
-              "a cursor went back within an incarnation");
+    if (first_meeting) next_index_ = std::max(next_index_, is.inbox.first);
+    require(is.inbox.first <= next_index_, "a message that was not consumed is erased");
+    if (is.inbox.stream == was.inbox.stream) {
+      require(is.inbox.received() >= was.inbox.received() &&
+                  is.inbox.delivered() >= was.inbox.delivered(),
+              "a cursor went back within a stream");
     }
-    require(bool(is.local), "an incarnation is none");
+    // Only a hello begins a history, at once or when its message was looked up.
+    if (!said_hello_) {
+      require(is.outbox.acknowledged >= was.outbox.acknowledged, "what was acknowledged went back");
+      require(is.history.base == was.history.base && is.outbox.stream == was.outbox.stream &&
+                  is.history.seen.count >= was.history.seen.count,
+              "a history broke by itself");
+    }
+    bool looks_up = core_->state() == phase::verifying || core_->state() == phase::renewing_history;
+    hello_in_commit_ = looks_up ? said_hello_ : std::exchange(said_hello_, false);
+    if (is.history.mark != was.history.mark) {
+      require(is.history.mark.count > was.history.mark.count, "two stamps have one count");
+      require(is.history.base != was.history.base || is.history.confirmed == was.history.mark,
+              "a stamp is made before the last one is confirmed");
+    }
     check_outbox(c, was);
     check_inbox(c, was, first_meeting);
   }
 
   void check_outbox(const store_change& c, const cursors& was) {
-    require(c.next.outbox_next - was.outbox_next == c.outbox.size(), "a number has no message");
+    require(c.next.outbox.next - was.outbox.next == c.outbox.size(), "a number has no message");
     require(c.outbox.size() == pending_.size(), "a message was forgotten, or made up");
     for (std::size_t i = 0; i < c.outbox.size(); ++i) {
       const stored_message& m = c.outbox[i];
-      require(m.sequence == was.outbox_next + i && m.index == m.sequence, "a number is left out");
+      require(m.sequence == was.outbox.next + i && m.index == m.sequence, "a number is left out");
       require(m.contents.text() == pending_[i], "messages are stored in another order");
     }
   }
 
   void check_inbox(const store_change& c, const cursors& was, bool first_meeting) {
     if (c.inbox.empty()) {
-      require(c.next.inbox_next == was.inbox_next || first_meeting, "an index has no message");
+      require(c.next.inbox.next == was.inbox.next || first_meeting, "an index has no message");
       return;
     }
-    require(c.inbox.front().index == was.inbox_next || first_meeting, "an index is left out");
-    require(c.inbox.back().index + 1 == c.next.inbox_next, "an index has no message");
+    require(c.inbox.front().index == was.inbox.next || first_meeting, "an index is left out");
+    require(c.inbox.back().index + 1 == c.next.inbox.next, "an index has no message");
     for (std::size_t i = 0; i < c.inbox.size(); ++i) {
       const stored_message& m = c.inbox[i];
       require(m.index == c.inbox.front().index + i, "an index is left out");
-      if (m.index < c.next.stream_start) continue;
-      require(m.sequence == m.index + c.next.stream_offset,
-              "a sequence is another than advertised");
-      bool goes_on = c.next.peer == was.peer && bool(was.peer);
-      require(!goes_on || m.sequence > was.received(), "a message is stored twice");
+      if (m.index < c.next.inbox.start) continue;
+      require(m.sequence == m.index + c.next.inbox.offset, "a sequence is another than advertised");
+      bool goes_on = was.met() && c.next.inbox.stream == was.inbox.stream;
+      require(!goes_on || m.sequence > was.inbox.received(), "a message is stored twice");
     }
   }
 
@@ -614,13 +686,18 @@ class run {
   std::size_t sends_in_commit_ = 0;
   std::uint64_t sent_ = 0;
   std::uint64_t accepted_ = 0, ended_ = 0;  ///< how many sends
-  std::uint64_t epoch_ = 0;
+  std::uint64_t lives_ = 0;
+  seeded_entropy entropy_{5};     ///< of all lives
   std::uint64_t next_index_ = 1;  ///< of the message to deliver next
 
   // The liar's knowledge and claims.
-  hello_record heard_;
-  std::set<std::uint64_t> nonces_;  ///< of this process
-  incarnation identity_;
+  std::uint64_t heard_nonce_ = 0;
+  std::set<std::uint64_t> nonces_;    ///< of this process
+  std::uint64_t heard_sequence_ = 0;  ///< the highest of a message that was sent
+  std::map<std::uint64_t, stream_hash> own_hashes_;
+  stamp mark_ = names[0];
+  bool said_hello_ = false;       ///< since the last change
+  bool hello_in_commit_ = false;  ///< before the change in commit
   std::uint64_t my_nonce_ = 0;
   std::uint64_t former_nonce_ = 0;
   std::uint64_t told_received_ = 0;

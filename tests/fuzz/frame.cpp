@@ -17,6 +17,14 @@ using fuzz::require;
 using view = std::span<const std::byte>;
 
 bool same(view a, view b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+bool same(const claim& a, const claim& b) {
+  return a.mark == b.mark && a.delivered == b.delivered && a.delivered_hash == b.delivered_hash &&
+         a.confirmed == b.confirmed && a.seen == b.seen && a.received == b.received &&
+         a.received_hash == b.received_hash && a.acknowledged == b.acknowledged;
+}
+bool same(const credit& a, const credit& b) {
+  return a.received_bytes == b.received_bytes && a.sequence == b.sequence && a.bytes == b.bytes;
+}
 
 void check_inside(view part, view whole) {
   if (part.empty()) return;
@@ -24,13 +32,24 @@ void check_inside(view part, view whole) {
           "a part of the frame lies outside of it");
 }
 
+void check_claim(const claim& c, const credit& granted) {
+  require(c.mark && c.confirmed.count <= c.mark.count && c.mark.count <= maximum_sequence &&
+              c.seen.count <= maximum_sequence,
+          "a claim's stamps are out of bounds");
+  require(c.delivered <= c.received && c.received <= maximum_sequence &&
+              c.acknowledged <= maximum_sequence,
+          "a claim's cursors are out of bounds");
+  require(credit_in_range(granted.sequence, c.received, granted.bytes, granted.received_bytes),
+          "a credit is out of bounds");
+}
+
 void check_hello(const hello_record& h, view in) {
-  require(bool(h.local) && h.nonce != 0, "a hello without incarnation or nonce is accepted");
-  require(h.first >= 1 && h.next >= h.first && h.next <= maximum_sequence,
-          "a hello's outbox is out of bounds");
-  require(h.acknowledged < h.next, "a hello was acknowledged what it did not send");
-  require(h.delivered <= h.received && h.received <= maximum_sequence,
-          "a hello's cursors are out of bounds");
+  check_claim(h.claim, h.credit);
+  require(h.nonce != 0 && h.echo != 0, "a hello without nonces is accepted");
+  require(h.base >= 1 && h.base <= h.claim.mark.count && h.origin <= lineage_origin::rolled_back,
+          "a hello's history is out of bounds");
+  require(h.stream && h.stream.count <= h.claim.mark.count, "a hello's stream has no name");
+  require(h.first >= 1 && h.first <= maximum_sequence, "a hello's streams are out of bounds");
   require(!h.source.empty() && !h.destination.empty() && h.source.size() <= maximum_peer_id_size &&
               h.destination.size() <= maximum_peer_id_size,
           "a hello's peer id is out of bounds");
@@ -41,6 +60,7 @@ void check_hello(const hello_record& h, view in) {
 void check_data(const data_record& d, view in) {
   require(d.first >= 1 && d.first <= maximum_sequence, "a data record's first is out of bounds");
   require(!d.items.empty(), "a data record without items is accepted");
+  require(d.items.size() - 1 <= maximum_sequence - d.first, "a data record goes out of bounds");
   for (const data_item& item : d.items) {
     check_inside(item.contents, in);
     check_inside(item.attributes, in);
@@ -49,10 +69,9 @@ void check_data(const data_record& d, view in) {
 }
 
 void check_ack(const ack_record& a) {
-  require(a.delivered <= a.received && a.received <= maximum_sequence,
-          "an ack's cursors are out of bounds");
+  check_claim(a.claim, a.credit);
   require(a.ranges.size() <= maximum_ack_ranges, "an ack has too many ranges");
-  std::uint64_t below = a.received;
+  std::uint64_t below = a.claim.received;
   for (const sequence_range& r : a.ranges) {
     require(r.first > below && r.last >= r.first && r.last <= maximum_sequence,
             "an ack's ranges are out of order");
@@ -61,44 +80,36 @@ void check_ack(const ack_record& a) {
 }
 
 void check_same(const frame& a, const frame& b) {
-  require(a.header.source_tag == b.header.source_tag &&
-              a.header.destination_tag == b.header.destination_tag &&
-              a.header.session_tag == b.header.session_tag &&
-              a.header.version == b.header.version && a.header.number == b.header.number,
+  require(a.header.session == b.header.session && a.header.version == b.header.version &&
+              a.header.number == b.header.number,
           "a header changed");
   require(a.hello.has_value() == b.hello.has_value() && a.ack.has_value() == b.ack.has_value() &&
-              a.versions == b.versions && a.ping == b.ping && a.bye == b.bye &&
-              a.data.size() == b.data.size(),
+              a.versions == b.versions && a.challenge == b.challenge && a.ping == b.ping &&
+              a.bye == b.bye && a.data.size() == b.data.size(),
           "a record appeared or disappeared");
   if (a.hello) {
     hello_record x = *a.hello, y = *b.hello;
-    require(x.support == y.support && x.local == y.local && x.peer == y.peer &&
-                x.former_peer == y.former_peer && x.former_received == y.former_received &&
-                x.nonce == y.nonce && x.echo == y.echo && x.proven == y.proven &&
-                x.first == y.first && x.next == y.next && x.first_epoch == y.first_epoch &&
-                x.acknowledged == y.acknowledged && x.received == y.received &&
-                x.delivered == y.delivered && x.received_epoch == y.received_epoch &&
-                x.delivered_epoch == y.delivered_epoch && x.received_bytes == y.received_bytes &&
-                x.credit_sequence == y.credit_sequence && x.credit_bytes == y.credit_bytes &&
-                x.maximum_message_size == y.maximum_message_size && same(x.source, y.source) &&
-                same(x.destination, y.destination),
+    require(x.support == y.support && x.nonce == y.nonce && x.echo == y.echo &&
+                x.proven == y.proven && same(x.claim, y.claim) && x.base == y.base &&
+                x.origin == y.origin && x.stream == y.stream && x.first == y.first &&
+                x.erased_hash == y.erased_hash && x.follows == y.follows &&
+                same(x.credit, y.credit) && x.maximum_message_size == y.maximum_message_size &&
+                same(x.source, y.source) && same(x.destination, y.destination),
             "a hello changed");
   }
   if (a.ack) {
     const ack_record &x = *a.ack, &y = *b.ack;
-    require(x.received == y.received && x.delivered == y.delivered &&
-                x.delivered_epoch == y.delivered_epoch && x.received_bytes == y.received_bytes &&
-                x.credit_sequence == y.credit_sequence && x.credit_bytes == y.credit_bytes &&
-                x.echo == y.echo && x.ranges == y.ranges,
+    require(same(x.claim, y.claim) && same(x.credit, y.credit) && x.echo == y.echo &&
+                x.ranges == y.ranges,
             "an ack changed");
   }
   for (std::size_t i = 0; i < a.data.size(); ++i) {
     const data_record &x = a.data[i], &y = b.data[i];
-    require(x.epoch == y.epoch && x.first == y.first &&
+    require(x.first == y.first && x.before == y.before &&
                 std::equal(x.items.begin(), x.items.end(), y.items.begin(), y.items.end(),
                            [](const data_item& p, const data_item& q) {
                              return same(p.contents, q.contents) &&
-                                    same(p.attributes, q.attributes);
+                                    same(p.attributes, q.attributes) && p.salt == q.salt;
                            }),
             "a data record changed");
   }
@@ -107,13 +118,14 @@ void check_same(const frame& a, const frame& b) {
 std::vector<std::byte> write(const frame& f, bool checksum) {
   std::vector<std::byte> out;
   frame_writer writer(out, f.header, checksum, std::size_t{1} << 24);
+  if (f.challenge) writer.challenge(*f.challenge);
   if (f.hello) writer.hello(*f.hello);
   if (f.versions) writer.versions(*f.versions);
   if (f.ack) writer.ack(*f.ack);
   if (f.ping) writer.ping();
   for (const data_record& d : f.data) {
-    writer.begin_data(d.epoch, d.first);
-    for (const data_item& item : d.items) writer.item(item.contents, item.attributes);
+    writer.begin_data(d.first, d.before);
+    for (const data_item& item : d.items) writer.item(item);
   }
   if (f.bye) writer.bye();
   writer.finish();
@@ -133,7 +145,8 @@ void check(view in) {
   if (std::error_code e = read_frame(in, {}, f)) {
     require(e == error::malformed_frame || e == error::unsupported_version ||
                 e == error::checksum_mismatch || e == error::cursor_out_of_range ||
-                e == error::unknown_record || e == error::unknown_attribute,
+                e == error::credit_out_of_range || e == error::unknown_record ||
+                e == error::unknown_attribute,
             "a frame is refused for another reason than those documented");
     return;
   }

@@ -76,20 +76,23 @@ stored_message message_at(std::size_t peer, queue which, std::uint64_t index) {
                      std::to_string(index) + ' ';
   // Some fill more than a page of the database.
   text.resize(text.size() + (index % 7 == 0 ? 6000 : index * 37 % 400), '.');
-  return {index, which == queue::outbox ? index : index + 5, index / 8 + 1, bytes(text)};
+  stream_hash hash{index * 3, ~index};
+  return {index, which == queue::outbox ? index : index + 5, index % 4, hash, bytes(text)};
 }
 
 /// Where a peer stands after so many commits.
 cursors cursors_at(std::size_t peer, std::uint64_t commits) {
   cursors c;
-  c.local = identity;
-  c.peer = incarnation{20, peer + 1};
-  c.outbox_next = commits * 4 + peer + 1;
-  c.outbox_first = commits * 2 + 1;
-  c.inbox_next = commits * 3 + 1;
-  c.inbox_first = commits + 1;
-  c.stream_offset = 5;
-  c.acknowledged = c.outbox_first - 1;
+  c.history.mark = stamp{commits, peer + 1};
+  c.history.base = 1;
+  c.history.seen = stamp{commits, peer + 20};
+  c.outbox.stream = c.inbox.stream = stamp{1, 7};
+  c.outbox.next = commits * 4 + peer + 1;
+  c.outbox.first = commits * 2 + 1;
+  c.inbox.next = commits * 3 + 1;
+  c.inbox.first = commits + 1;
+  c.inbox.offset = 5;
+  c.outbox.acknowledged = c.outbox.first - 1;
   return c;
 }
 
@@ -101,8 +104,8 @@ std::vector<stored_message> messages(std::size_t peer, queue which, std::uint64_
 }
 
 void commit(sqlite_store& s, std::size_t peer, const cursors& was, const cursors& is) {
-  auto outbox = messages(peer, queue::outbox, was.outbox_next, is.outbox_next);
-  auto inbox = messages(peer, queue::inbox, was.inbox_next, is.inbox_next);
+  auto outbox = messages(peer, queue::outbox, was.outbox.next, is.outbox.next);
+  auto inbox = messages(peer, queue::inbox, was.inbox.next, is.inbox.next);
   s.change([&] { s.put(name_of(peer), is, outbox, inbox); });
 }
 
@@ -225,7 +228,8 @@ void check_queue(sqlite_store& s, std::size_t peer, queue which, std::uint64_t f
     for (const stored_message& m : page) {
       stored_message expected = message_at(peer, which, from++);
       require(m.index == expected.index && m.sequence == expected.sequence &&
-                  m.epoch == expected.epoch && m.contents == expected.contents,
+                  m.salt == expected.salt && m.hash == expected.hash &&
+                  m.contents == expected.contents,
               "a message was altered");
     }
   }
@@ -257,8 +261,8 @@ void check_state(sqlite_store& s, const state& found) {
   for (const auto& [name, c] : found.second) {
     std::size_t peer = peer_of(name);
     commits_of(peer, c);
-    check_queue(s, peer, queue::outbox, c.outbox_first, c.outbox_next);
-    check_queue(s, peer, queue::inbox, c.inbox_first, c.inbox_next);
+    check_queue(s, peer, queue::outbox, c.outbox.first, c.outbox.next);
+    check_queue(s, peer, queue::inbox, c.inbox.first, c.inbox.next);
   }
 }
 

@@ -28,8 +28,8 @@ class simple_backend {
       peer_record& s = peers_[c.peer];
       for (const ilm::stored_message& m : c.outbox) s.outbox.emplace(m.index, m);
       for (const ilm::stored_message& m : c.inbox) s.inbox.emplace(m.index, m);
-      s.outbox.erase(s.outbox.begin(), s.outbox.lower_bound(c.next.outbox_first));
-      s.inbox.erase(s.inbox.begin(), s.inbox.lower_bound(c.next.inbox_first));
+      s.outbox.erase(s.outbox.begin(), s.outbox.lower_bound(c.next.outbox.first));
+      s.inbox.erase(s.inbox.begin(), s.inbox.lower_bound(c.next.inbox.first));
       s.where = c.next;
     }
     co_return;

@@ -65,8 +65,8 @@ asio::awaitable<ilm::store_state<std::string>> flawed_backend::open() {
   if (is(flaw::new_store_has_an_identity) && !state.local) state.local = ilm::incarnation{1, 1};
   for (const auto& [id, peer_record] : s.now.peers) {
     ilm::cursors where = peer_record.where;
-    if (is(flaw::cursors_partly_kept)) where.former_received = 0;
-    if (is(flaw::newest_cursor_lost)) where.advertised_epoch = 0;
+    if (is(flaw::cursors_partly_kept)) where.history.parted = {};
+    if (is(flaw::newest_cursor_lost)) where.inbox.delivered_hash = {};
     state.peers.emplace_back(id, where);
     if (is(flaw::peer_twice)) state.peers.emplace_back(id, where);
   }
@@ -201,7 +201,8 @@ void flawed_backend::append(flawed_store::peer_record& s, ilm::queue which, page
     if (is(flaw::attributes_of_255)) m.attributes = ilm::bytes(m.attributes.text().substr(0, 255));
     if (is(flaw::empty_contents_dropped) && text.empty()) continue;
     if (is(flaw::indexes_of_32_bits)) m.index = static_cast<std::uint32_t>(m.index);
-    if (is(flaw::forgets_epoch)) m.epoch = 0;
+    if (is(flaw::forgets_salt)) m.salt = 0;
+    if (is(flaw::forgets_hash)) m.hash = {};
     if (is(flaw::sequence_is_index)) m.sequence = m.index;
     std::uint64_t index = m.index;
     to.insert_or_assign(index, std::move(m));
@@ -214,9 +215,9 @@ void flawed_backend::erase(flawed_store::peer_record& s, const ilm::cursors& nex
     if (is(flaw::erases_one_too_many) && first > 1) ++first;
     all.erase(all.begin(), all.lower_bound(first));
   };
-  if (!is(flaw::outbox_not_erased)) below(s.outbox, next.outbox_first);
+  if (!is(flaw::outbox_not_erased)) below(s.outbox, next.outbox.first);
   if (!is(flaw::inbox_not_erased)) {
-    below(s.inbox, is(flaw::erases_both_queues) ? next.outbox_first : next.inbox_first);
+    below(s.inbox, is(flaw::erases_both_queues) ? next.outbox.first : next.inbox.first);
   }
 }
 

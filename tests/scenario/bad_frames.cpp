@@ -55,7 +55,7 @@ struct scene {
 TEST_CASE("a hello that names another source than the network does is refused", "[predecessor]") {
   scene s;
   std::string other = "somebody else";
-  s.refuses(s.x->hello_frame(0, false,
+  s.refuses(s.x->hello_frame(1, false,
                              [&](hello_record& h) {
                                h.source = std::as_bytes(std::span(other.data(), other.size()));
                              }),
@@ -65,7 +65,7 @@ TEST_CASE("a hello that names another source than the network does is refused", 
 TEST_CASE("a hello for another destination is refused") {
   scene s;
   std::string other = "b";
-  s.refuses(s.x->hello_frame(0, false,
+  s.refuses(s.x->hello_frame(1, false,
                              [&](hello_record& h) {
                                h.destination = std::as_bytes(std::span(other.data(), other.size()));
                              }),
@@ -84,7 +84,7 @@ TEST_CASE("a truncated frame without a checksum is refused at any length") {
   bytes_vector whole = s.x->data_frame(1000, {"contents"});
   whole[3] = std::byte{0};  // says: no checksum
   whole.resize(whole.size() - 4);
-  for (std::size_t size : {15U, 17U, 20U, 30U, 37U, 40U}) {
+  for (std::size_t size : {15U, 17U, 21U, 25U, 30U, 37U, 40U, 52U}) {
     bytes_vector part(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
     s.refuses(part, ilm::error::malformed_frame);
   }
@@ -112,18 +112,37 @@ TEST_CASE("a frame beyond the network's limit is refused") {
 
 TEST_CASE("an acknowledgement of a message that was never sent is refused") {
   scene s;
-  s.refuses(s.x->ack_frame(s.x->ack_of(1)), ilm::error::acknowledged_unsent);
   ilm::protocol::ack_record a = s.x->ack_of(0);
   a.ranges.push_back(ilm::sequence_range{2, 3});
   s.refuses(s.x->ack_frame(a), ilm::error::acknowledged_unsent);
+  a = s.x->ack_of(0);
+  a.echo = 1;
+  s.refuses(s.x->ack_frame(a), ilm::error::acknowledged_unsent);
   auto stored = store_all(s.w, s.a, "x", {"kept"});
+  CHECK(s.a.disk().size(ilm::queue::outbox) == 1);
+}
+
+TEST_CASE("a cursor beyond what was sent ends the session, and a hello tells whether it is true") {
+  scene s;
+  s.x->put(s.x->ack_frame(s.x->ack_of(1)));
+  s.w.run_for(50ms);
+  CHECK(s.a.count(ilm::event_kind::peer_disconnected) == 1);
+  CHECK(s.a.count(ilm::event_kind::frame_rejected) == 0);
+  s.a.events().clear();
+  store_all(s.w, s.a, "x", {"kept"});
+  CHECK(s.a.disk().size(ilm::queue::outbox) == 1);
+  s.x->meet();
+  REQUIRE(s.x->open());
+  s.goes_on();
+  CHECK(s.a.count(ilm::event_kind::rolled_back) == 0);
+  CHECK(s.x->data() == std::vector<std::uint64_t>{1});
   CHECK(s.a.disk().size(ilm::queue::outbox) == 1);
 }
 
 TEST_CASE("an acknowledgement whose cursors contradict one another is refused") {
   scene s;
   ilm::protocol::ack_record a = s.x->ack_of(0);
-  a.delivered = 1;
+  a.claim.delivered = 1;
   s.refuses(s.x->ack_frame(a), ilm::error::cursor_out_of_range);
   a = s.x->ack_of(0);
   a.ranges = {ilm::sequence_range{5, 6}, ilm::sequence_range{3, 3}};
@@ -132,12 +151,12 @@ TEST_CASE("an acknowledgement whose cursors contradict one another is refused") 
 
 TEST_CASE("a hello whose cursors contradict one another is refused") {
   scene s;
-  auto spoil = [&](auto change) { return s.x->hello_frame(0, false, change); };
+  auto spoil = [&](auto change) { return s.x->hello_frame(1, false, change); };
   s.refuses(spoil([](hello_record& h) { h.first = 0; }), ilm::error::cursor_out_of_range);
-  s.refuses(spoil([](hello_record& h) { h.first = 5, h.next = 4; }),
+  s.refuses(spoil([](hello_record& h) { h.first = ~std::uint64_t{0}; }),
             ilm::error::cursor_out_of_range);
-  s.refuses(spoil([](hello_record& h) { h.delivered = 1; }), ilm::error::cursor_out_of_range);
-  s.refuses(spoil([](hello_record& h) { h.next = ~std::uint64_t{0}; }),
+  s.refuses(spoil([](hello_record& h) { h.claim.delivered = 1; }), ilm::error::cursor_out_of_range);
+  s.refuses(spoil([](hello_record& h) { h.claim.acknowledged = ~std::uint64_t{0}; }),
             ilm::error::cursor_out_of_range);
 }
 
@@ -149,12 +168,12 @@ TEST_CASE("data beyond the largest sequence is refused") {
 TEST_CASE("credit beyond any bound is refused") {
   scene s;
   ilm::protocol::ack_record a = s.x->ack_of(0);
-  a.credit_sequence = std::uint64_t{1} << 40;
+  a.credit.sequence = std::uint64_t{1} << 40;
   s.refuses(s.x->ack_frame(a), ilm::error::credit_out_of_range);
   a = s.x->ack_of(0);
-  a.credit_bytes = std::uint64_t{1} << 60;
+  a.credit.bytes = std::uint64_t{1} << 60;
   s.refuses(s.x->ack_frame(a), ilm::error::credit_out_of_range);
-  s.refuses(s.x->hello_frame(0, false, [](hello_record& h) { h.credit_bytes = ~std::uint64_t{0}; }),
+  s.refuses(s.x->hello_frame(1, false, [](hello_record& h) { h.credit.bytes = ~std::uint64_t{0}; }),
             ilm::error::credit_out_of_range);
 }
 
@@ -167,7 +186,8 @@ TEST_CASE("random bytes never do harm") {
   scene s;
   std::uint64_t state = 1;
   for (int i = 0; i < 2000; ++i) {
-    bytes_vector frame = i % 2 == 0 ? s.x->hello_frame(1, true) : s.x->ack_frame(s.x->ack_of(0));
+    bytes_vector frame =
+        i % 2 == 0 ? s.x->hello_frame(s.x->theirs.nonce, true) : s.x->ack_frame(s.x->ack_of(0));
     for (int flips = 0; flips <= i % 5; ++flips) {
       state = state * 6364136223846793005U + 1442695040888963407U;
       frame[(state >> 33) % frame.size()] = static_cast<std::byte>(state >> 25);

@@ -20,7 +20,7 @@ TEST_CASE("a crash after the application took a message repeats that one alone, 
   send_all(a, "b", numbered(10));
   w.run_for(1s);
   CHECK_FALSE(b.running());
-  std::uint64_t recorded = cursors_of(w, b.disk(), "a").delivered();
+  std::uint64_t recorded = cursors_of(w, b.disk(), "a").inbox.delivered();
   std::size_t consumed = b.app().consumed.size();
   REQUIRE(recorded <= consumed);
   b.start();

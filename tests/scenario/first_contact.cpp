@@ -1,7 +1,7 @@
 #include "support/catch.hpp"
 #include "support/steps.hpp"
 
-#include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/reconcile.hpp>
 
 using namespace test;
 
@@ -176,10 +176,10 @@ TEST_CASE("empty contents are a message like any other", "[predecessor]") {
 TEST_CASE("sequences close to the largest are counted like any others", "[predecessor]") {
   world w;
   peer a = w.make("a"), b = w.make("b");
-  ilm::cursors late;
-  late.local.high = 42;
-  late.outbox_first = late.outbox_next = ilm::protocol::maximum_sequence - 100;
-  preset(w, a.disk(), "b", late);
+  ilm::incarnation local{42, 0};
+  ilm::cursors late = ilm::protocol::begin_history(local, ilm::bytes("b").view());
+  late.outbox.first = late.outbox.next = ilm::protocol::maximum_sequence - 100;
+  preset(w, a.disk(), local, "b", late);
   a.start();
   b.start();
   auto sent = send_all(a, "b", numbered(50));

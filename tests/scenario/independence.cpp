@@ -113,8 +113,8 @@ TEST_CASE("one peer's acknowledgements and resets touch no other peer's state") 
   store_all(w, a, "b", {"50"});
   w.run_for(1s);
   CHECK(a.statistics_of("c").outbox_depth == 5);
-  CHECK(cursors_of(w, a.disk(), "c").outbox_first == 1);
-  CHECK(cursors_of(w, a.disk(), "c").acknowledged == 0);
+  CHECK(cursors_of(w, a.disk(), "c").outbox.first == 1);
+  CHECK(cursors_of(w, a.disk(), "c").outbox.acknowledged == 0);
   c.start();
   REQUIRE(w.until([&] { return empty(a); }));
   CHECK(c.app().texts() == numbered(5));
@@ -132,7 +132,7 @@ TEST_CASE("a hostile peer delays no other") {
       x.put(bytes_vector(50, std::byte{0x55}));
       x.put(x.ack_frame(x.ack_of(1000)));
       x.put(x.data_frame(2 + static_cast<std::uint64_t>(k), {"out of order"}));
-      x.put(x.hello_frame(0, false));
+      x.put(x.hello_frame(1, false));
     }
     store_all(w, b, "a", {std::to_string(i)});
     w.run_for(5ms);

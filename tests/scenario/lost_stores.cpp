@@ -7,7 +7,8 @@ using namespace test;
 using ilm::event_kind;
 using ilm::sequence_range;
 
-// A peer that lost its store comes back as a new incarnation. Both sides are told, with ranges.
+// A peer that lost its store begins a new history. Both sides are told, with ranges. Who lost the
+// store knows nothing of what it held, so these ranges are wide; none leaves out what is concerned.
 
 namespace {
 
@@ -22,7 +23,7 @@ std::size_t count_of(const std::vector<std::string>& all, const std::string& tex
 
 }  // namespace
 
-TEST_CASE("a new incarnation of a sender is seen, and its messages are delivered") {
+TEST_CASE("the new history of a sender is seen, and its messages are delivered") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -45,12 +46,12 @@ TEST_CASE("a new incarnation of a sender is seen, and its messages are delivered
   const event& reset = *b.find(event_kind::peer_reset);
   CHECK(reset.peer == "a");
   CHECK(reset.outbound.empty());
-  CHECK(reset.inbound.first == 6);
+  CHECK(reset.inbound == all_from(1));
   REQUIRE(a.count(event_kind::store_lost) == 1);
   const event& lost = *a.find(event_kind::store_lost);
   CHECK(lost.peer == "b");
-  CHECK(lost.outbound.first == 6);
-  CHECK(lost.inbound.empty());
+  CHECK(lost.outbound == all_from(1));
+  CHECK(lost.inbound == all_from(1));
 }
 
 TEST_CASE(
@@ -79,14 +80,12 @@ TEST_CASE(
   CHECK(b.app().texts() == numbered(5) + std::vector<std::string>{"3", "4", "5"});
   REQUIRE(a.count(event_kind::peer_reset) == 1);
   const event& reset = *a.find(event_kind::peer_reset);
-  CHECK(reset.outbound.first == 4);
-  CHECK(reset.outbound.contains(5));
-  CHECK_FALSE(reset.outbound.contains(6));
+  CHECK(reset.outbound == sequence_range{4, 6});
   REQUIRE(b.count(event_kind::store_lost) == 1);
-  CHECK(b.find(event_kind::store_lost)->inbound == sequence_range{1, 3});
+  CHECK(b.find(event_kind::store_lost)->inbound == all_from(1));
 }
 
-TEST_CASE("the inbox delivers the messages of the old incarnation before the new stream") {
+TEST_CASE("the inbox delivers the messages of the old stream before the new stream") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -149,7 +148,7 @@ TEST_CASE("the loss of one side's store in two-way traffic loses nothing of the 
   // Of b's own, what a never got is within the range that b is told of.
   std::vector<std::string> got = a.app().texts_from("b");
   std::uint64_t first_lost = b.find(event_kind::store_lost)->outbound.first;
-  CHECK(first_lost == got.size());
+  CHECK(first_lost <= got.size());
   got.pop_back();
   CHECK(got == numbered(got.size()));
 }
@@ -229,7 +228,7 @@ TEST_CASE("a reset that a crash interrupts goes on after the restart") {
   }
 }
 
-TEST_CASE("a side that lost its store gets an event even if its peer has adopted it before") {
+TEST_CASE("a side that lost its store gets an event even if its peer has heard of it before") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -238,16 +237,24 @@ TEST_CASE("a side that lost its store gets an event even if its peer has adopted
   REQUIRE(w.until([&] { return empty(b); }));
   crash(w, b);
   b.lose_store();
-  // The peer hears the new incarnation and stores it, but its answers do not arrive; then it
-  // crashes, so that only its store can know of the old one.
-  w.net.block("a", "b");
+  // The peer hears of the new store, but its answers do not arrive; then it crashes, so that only
+  // its store can know of the old one.
+  ilm::faults slow;
+  slow.delay = 50ms;
+  w.net.set_faults(slow);
   b.start();
   b.watch();
+  w.run_for(10ms);
+  w.net.block("a", "b");
   w.run_for(2s);
   crash(w, a);
+  REQUIRE(b.count(event_kind::store_lost) == 0);
   w.net.unblock("a", "b");
   a.start();
-  REQUIRE(w.until([&] { return b.count(event_kind::peer_connected) == 1; }));
+  a.watch();
+  REQUIRE(w.until([&] {
+    return a.count(event_kind::peer_reset) == 1 && b.count(event_kind::peer_connected) == 1;
+  }));
   REQUIRE(b.count(event_kind::store_lost) == 1);
-  CHECK(b.find(event_kind::store_lost)->outbound.first == 4);
+  CHECK(b.find(event_kind::store_lost)->outbound == all_from(1));
 }

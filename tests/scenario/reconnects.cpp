@@ -57,7 +57,7 @@ TEST_CASE("both sides restart at the same time, again and again") {
     expected.push_back(std::to_string(i));
     w.run_for(std::chrono::milliseconds(i % 7));
     // The one window that is documented: consumed by the application and not yet recorded.
-    bool recorded = b.app().consumed.size() == cursors_of(w, b.disk(), "a").delivered();
+    bool recorded = b.app().consumed.size() == cursors_of(w, b.disk(), "a").inbox.delivered();
     if (!recorded) w.run_for(20ms);
     crash(w, a);
     crash(w, b);

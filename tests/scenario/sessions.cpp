@@ -50,9 +50,9 @@ TEST_CASE("acknowledged messages stay so in the next session", "[predecessor]") 
   w.run_for(1s);
   crash(w, a);
   crash(w, b);
-  CHECK(cursors_of(w, a.disk(), "b").outbox_first == 101);
-  CHECK(cursors_of(w, b.disk(), "a").received() == 100);
-  CHECK(cursors_of(w, b.disk(), "a").delivered() == 100);
+  CHECK(cursors_of(w, a.disk(), "b").outbox.first == 101);
+  CHECK(cursors_of(w, b.disk(), "a").inbox.received() == 100);
+  CHECK(cursors_of(w, b.disk(), "a").inbox.delivered() == 100);
   a.store_faults().messages_read = 0;
   a.start();
   b.start();
@@ -98,9 +98,9 @@ TEST_CASE("the states of several peers survive a restart side by side", "[predec
   crash(w, a);
   for (std::size_t i = 0; i < others.size(); ++i) {
     ilm::cursors c = cursors_of(w, a.disk(), others[i].name());
-    CHECK(c.outbox_next == i + 2);
-    CHECK(c.received() == i + 1);
-    CHECK(c.delivered() == i + 1);
+    CHECK(c.outbox.next == i + 2);
+    CHECK(c.inbox.received() == i + 1);
+    CHECK(c.inbox.delivered() == i + 1);
   }
   a.start();
   for (peer& p : others) store_all(w, a, p.name(), {"after"});

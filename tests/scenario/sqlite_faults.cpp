@@ -35,7 +35,7 @@ ilm::batch<std::string> nth_change(int n, expectation& e) {
   e.texts.insert(e.texts.end(), added.begin(), added.end());
   if (n % 3 == 2) {
     e.texts.erase(e.texts.begin(), e.texts.end() - 2);
-    e.where.outbox_first = e.where.outbox_next - 2;
+    e.where.outbox.first = e.where.outbox.next - 2;
     b.changes.back().next = e.where;
   }
   return b;
@@ -43,13 +43,13 @@ ilm::batch<std::string> nth_change(int n, expectation& e) {
 
 template <class Store>
 void require_holds(Store& s, const expectation& e, const typename Store::state& state) {
-  if (e.where.outbox_next == 1) {
+  if (e.where.outbox.next == 1) {
     REQUIRE(state.peers.empty());
     return;
   }
   REQUIRE(state.peers.size() == 1);
   REQUIRE(state.peers[0].second == e.where);
-  REQUIRE(texts_of(s.read(ilm::queue::outbox, "bob", e.where.outbox_first)) == e.texts);
+  REQUIRE(texts_of(s.read(ilm::queue::outbox, "bob", e.where.outbox.first)) == e.texts);
 }
 
 }  // namespace
@@ -84,7 +84,7 @@ TEST_CASE(
         std::error_code failed = s.commit_error(b);
         if (failed) {
           REQUIRE(failed.category() == ilm::sqlite_category());
-          REQUIRE(texts_of(s.read(ilm::queue::outbox, "bob", expected.where.outbox_first)) ==
+          REQUIRE(texts_of(s.read(ilm::queue::outbox, "bob", expected.where.outbox.first)) ==
                   expected.texts);
           sick = false;  // somebody made room
         } else {
@@ -123,7 +123,7 @@ TEST_CASE("sqlite: a read that fails is an error, and the store opens when the d
     hand_driven<> s(place / "s.db", on_fault_disk());
     std::error_code failed = s.open_error();
     if (!failed) {
-      failed = s.error_of([&] { s.read(ilm::queue::outbox, "bob", expected.where.outbox_first); });
+      failed = s.error_of([&] { s.read(ilm::queue::outbox, "bob", expected.where.outbox.first); });
     }
     disk.result_of = nullptr;
     if (hit) CHECK(failed == std::errc::io_error);
@@ -143,21 +143,21 @@ TEST_CASE(
   temporary_directory place;
   std::map<std::uint64_t, expectation> after;  // by the next sequence
   expectation last;
-  after[last.where.outbox_next] = last;
+  after[last.where.outbox.next] = last;
   int n = 0, went_back = 0;
   auto run_process = [&](auto store) {
     auto state = store.open();
     ilm::cursors found = state.peers.empty() ? ilm::cursors() : state.peers[0].second;
-    if (found.outbox_next != last.where.outbox_next) ++went_back;
-    REQUIRE(after.contains(found.outbox_next));
-    expectation now = after[found.outbox_next];
+    if (found.outbox.next != last.where.outbox.next) ++went_back;
+    REQUIRE(after.contains(found.outbox.next));
+    expectation now = after[found.outbox.next];
     if (media) REQUIRE(now.where == last.where);
     require_holds(store, now, state);
     last = now;
-    after.erase(after.upper_bound(found.outbox_next), after.end());
+    after.erase(after.upper_bound(found.outbox.next), after.end());
     for (auto commits = random() % 30; commits > 0; --commits) {
       store.commit(nth_change(n++, last));
-      after[last.where.outbox_next] = last;
+      after[last.where.outbox.next] = last;
     }
   };
   for (int round = 0; round < 30; ++round) {

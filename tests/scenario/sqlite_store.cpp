@@ -19,6 +19,11 @@ strings numbers(int count) {
   return all;
 }
 
+std::string content_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 ilm::sqlite_options in_application_database() {
   ilm::sqlite_options o;
   o.table_prefix = "messages_";
@@ -45,8 +50,8 @@ TEST_CASE("sqlite: a committed message is there after the end of the store, howe
   temporary_directory place;
   bool graceful = GENERATE(false, true);
   ilm::cursors bob, eve;
-  bob.peer = ilm::incarnation{1, 2};
-  bob.stream_offset = ~std::uint64_t{0};  // a 64-bit number that SQLite's signed ones fold
+  bob.history.seen = ilm::stamp{1, 2};
+  bob.inbox.offset = ~std::uint64_t{0};  // a 64-bit number that SQLite's signed ones fold
   {
     store_type s(place / "s.db");
     s.open();
@@ -65,7 +70,8 @@ TEST_CASE("sqlite: a committed message is there after the end of the store, howe
   CHECK(texts_of(page) == strings{"one", std::string(100'000, 'x')});
   CHECK(page[0].index == 2);
   CHECK(page[0].sequence == 2);
-  CHECK(page[0].epoch == 7);
+  CHECK(page[0].salt == stored(2, "one").salt);
+  CHECK(page[0].hash == stored(2, "one").hash);
   CHECK(texts_of(s.read(ilm::queue::outbox, "eve", 1)) == strings{"for eve"});
   CHECK(s.read(ilm::queue::inbox, "bob", 1).empty());
   CHECK(s.read(ilm::queue::outbox, "nobody", 1).empty());
@@ -85,43 +91,6 @@ TEST_CASE("sqlite: a page ends at its bounds, and has a message if there is one"
   CHECK(s.read(ilm::queue::outbox, "bob", 1, 10, 1).size() == 1);
 }
 
-TEST_CASE("sqlite: a store of the first version is upgraded when it is opened") {
-  temporary_directory place;
-  ilm::cursors c;
-  c.local = ilm::incarnation{1, 2};
-  {
-    store_type s(place / "s.db");
-    s.open();
-    c.inbox_first = c.inbox_next = 4;
-    c.received_epoch = c.delivered_epoch = 7;
-    s.commit(append("bob", c, {"one", "two"}));
-  }
-  // Its cursors ended two numbers sooner; the checksum is over id, name and cursors.
-  ilm::cursors::encoded whole = c.encode();
-  std::span<const std::byte> old = std::span(whole).first(136);
-  std::string key(7, '\0');
-  key +=
-      "\x01"
-      "bob";
-  std::uint32_t sum = ilm::crc32c(old, ilm::crc32c(std::as_bytes(std::span(key))));
-  outsider(place / "s.db",
-           "ALTER TABLE ilm_outbox DROP COLUMN attributes; "
-           "ALTER TABLE ilm_inbox DROP COLUMN attributes; "
-           "UPDATE ilm_store SET version = 1; UPDATE ilm_peer SET cursors = "
-           "substr(cursors, 1, 136), checksum = " +
-               std::to_string(sum));
-  c.advertised_first = 4;
-  c.advertised_epoch = 7;
-  for (int time = 0; time < 2; ++time) {
-    store_type s(place / "s.db");
-    auto state = s.open();
-    REQUIRE(state.peers.size() == 1);
-    CHECK(state.peers[0] == std::pair<std::string, ilm::cursors>("bob", c));
-    CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == strings{"one", "two"});
-  }
-  CHECK(outsider(place / "s.db", "SELECT version FROM ilm_store") == "3");
-}
-
 TEST_CASE("sqlite: random changes leave the same as in a store in memory") {
   temporary_directory place;
   std::mt19937 random(GENERATE(1U, 2U, 3U));
@@ -137,14 +106,14 @@ TEST_CASE("sqlite: random changes leave the same as in a store in memory") {
       ilm::cursors& c = peers[name];
       std::vector<ilm::stored_message> out, in;
       for (auto n = random() % 4; n > 0; --n) {
-        out.push_back(stored(c.outbox_next++, std::string(random() % 9000, 'o')));
+        out.push_back(stored(c.outbox.next++, std::string(random() % 9000, 'o')));
       }
       for (auto n = random() % 4; n > 0; --n) {
-        in.push_back(stored(c.inbox_next, std::to_string(c.inbox_next), c.inbox_next + 100));
-        ++c.inbox_next;
+        in.push_back(stored(c.inbox.next, std::to_string(c.inbox.next), c.inbox.next + 100));
+        ++c.inbox.next;
       }
-      c.outbox_first += random() % (c.outbox_next - c.outbox_first + 1);
-      c.inbox_first += random() % (c.inbox_next - c.inbox_first + 1);
+      c.outbox.first += random() % (c.outbox.next - c.outbox.first + 1);
+      c.inbox.first += random() % (c.inbox.next - c.inbox.first + 1);
       b.changes.emplace_back(name, c);
       b.changes.back().outbox = std::move(out);
       b.changes.back().inbox = std::move(in);
@@ -158,13 +127,15 @@ TEST_CASE("sqlite: random changes leave the same as in a store in memory") {
     }
     for (const auto& [name, c] : peers) {
       for (ilm::queue which : {ilm::queue::outbox, ilm::queue::inbox}) {
-        std::uint64_t from = which == ilm::queue::outbox ? c.outbox_first : c.inbox_first;
+        std::uint64_t from = which == ilm::queue::outbox ? c.outbox.first : c.inbox.first;
         std::vector<ilm::stored_message> left = model.read(which, name, from, 50);
         std::vector<ilm::stored_message> right = s->read(which, name, from, 50);
         REQUIRE(texts_of(left) == texts_of(right));
         for (std::size_t i = 0; i < left.size(); ++i) {
           REQUIRE(left[i].index == right[i].index);
           REQUIRE(left[i].sequence == right[i].sequence);
+          REQUIRE(left[i].salt == right[i].salt);
+          REQUIRE(left[i].hash == right[i].hash);
         }
       }
     }
@@ -178,7 +149,7 @@ TEST_CASE("sqlite: nothing is special about the index at which keys begin anew")
   s.open();
   constexpr std::uint64_t turn = std::uint64_t{1} << 40;
   ilm::cursors c, other;
-  c.outbox_first = c.outbox_next = turn - 2;
+  c.outbox.first = c.outbox.next = turn - 2;
   s.commit(append("before", other, {"not mine"}));
   s.commit(append("bob", c, {"0", "1", "2", "3"}));
   s.commit(append("after", other, {"not mine either"}));
@@ -205,7 +176,7 @@ TEST_CASE("sqlite: a queue can be erased to any index, however far above, and go
   constexpr std::uint64_t turn = std::uint64_t{1} << 40;
   // Messages that lie whole turns above have the keys of the erased ones.
   for (std::uint64_t first : {turn + 1, 3 * turn + 2, std::uint64_t{1} << 63}) {
-    bob.outbox_first = bob.outbox_next = first;
+    bob.outbox.first = bob.outbox.next = first;
     s.commit(append("bob", bob, {"next", "last"}));
     CHECK(texts_of(s.read(ilm::queue::outbox, "bob", first)) == strings{"next", "last"});
     CHECK(s.read(ilm::queue::outbox, "bob", first - turn).empty());
@@ -243,8 +214,7 @@ TEST_CASE("sqlite: a file that cannot be a store is refused with the reason, and
     std::error_code why = store_type(file).open_error();
     CHECK(why == std::error_code(SQLITE_NOTADB, ilm::sqlite_category()));
     CHECK_THAT(why.message(), ContainsSubstring("no SQLite database"));
-    std::ifstream in(file, std::ios::binary);
-    CHECK(std::string(std::istreambuf_iterator<char>(in), {}) == text);
+    CHECK(content_of(file) == text);
   }
   SECTION("a database of another application") {
     outsider(file, "CREATE TABLE t (x); INSERT INTO t VALUES (1)");
@@ -257,9 +227,32 @@ TEST_CASE("sqlite: a file that cannot be a store is refused with the reason, and
   }
   SECTION("a store of a newer version") {
     store_type(file).open();
-    outsider(file, "UPDATE ilm_store SET version = 4");
+    outsider(file, "UPDATE ilm_store SET version = 5");
     CHECK(store_type(file).open_error() == ilm::sqlite_error::newer_version);
-    CHECK(outsider(file, "SELECT version FROM ilm_store") == "4");
+    CHECK(outsider(file, "SELECT version FROM ilm_store") == "5");
+  }
+  SECTION("a store of an older version") {
+    // Its messages had no hashes, without which histories cannot be told apart.
+    std::string old = GENERATE("1", "2", "3");
+    outsider(file,
+             "PRAGMA journal_mode = WAL; PRAGMA application_id = 0x494c4d31; "
+             "CREATE TABLE ilm_store (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, "
+             "incarnation BLOB, checksum INTEGER, failures INTEGER NOT NULL); "
+             "CREATE TABLE ilm_peer (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, "
+             "cursors BLOB NOT NULL, checksum INTEGER NOT NULL); "
+             "CREATE TABLE ilm_outbox (key INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, "
+             "epoch INTEGER NOT NULL, time INTEGER NOT NULL, checksum INTEGER NOT NULL, "
+             "contents BLOB NOT NULL); "
+             "INSERT INTO ilm_outbox VALUES (1, 1, 7, 0, 0, 'kept'); "
+             "INSERT INTO ilm_store (id, version, failures) VALUES (1, " +
+                 old + ", 0)");
+    std::string before = content_of(file);
+    std::error_code why = store_type(file).open_error();
+    CHECK(why == ilm::sqlite_error::older_version);
+    CHECK_THAT(why.message(), ContainsSubstring("no longer read"));
+    CHECK(content_of(file) == before);
+    CHECK(outsider(file, "SELECT version FROM ilm_store") == old);
+    CHECK(outsider(file, "SELECT contents FROM ilm_outbox") == "kept");
   }
   SECTION("a store with peer ids of another type") {
     ilm::cursors c;
@@ -347,14 +340,16 @@ TEST_CASE("sqlite: a message that was changed on the disk ends the page before i
   s.open();
   ilm::cursors c;
   s.commit(append("bob", c, numbers(5)));
-  std::string damage =
-      GENERATE("UPDATE ilm_outbox SET contents = 'X' WHERE sequence = 3",
-               "UPDATE ilm_outbox SET epoch = 8 WHERE sequence = 3",
-               "UPDATE ilm_outbox SET checksum = checksum + 1 WHERE sequence = 3",
-               "UPDATE ilm_outbox SET sequence = 33 WHERE sequence = 3",
-               "DELETE FROM ilm_outbox WHERE sequence = 3; "
-               "INSERT INTO ilm_outbox SELECT key - 1, sequence, epoch, time, checksum, contents, "
-               "attributes FROM ilm_outbox WHERE sequence = 4");
+  std::string damage = GENERATE(
+      "UPDATE ilm_outbox SET contents = 'X' WHERE sequence = 3",
+      "UPDATE ilm_outbox SET salt = 8 WHERE sequence = 3",
+      "UPDATE ilm_outbox SET hash = zeroblob(16) WHERE sequence = 3",
+      "UPDATE ilm_outbox SET hash = x'00' WHERE sequence = 3",
+      "UPDATE ilm_outbox SET checksum = checksum + 1 WHERE sequence = 3",
+      "UPDATE ilm_outbox SET sequence = 33 WHERE sequence = 3",
+      "DELETE FROM ilm_outbox WHERE sequence = 3; "
+      "INSERT INTO ilm_outbox SELECT key - 1, sequence, salt, hash, time, checksum, contents, "
+      "attributes FROM ilm_outbox WHERE sequence = 4");
   outsider(place / "s.db", damage);
   CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == numbers(2));
   CHECK(store_type::error_of([&] { s.read(ilm::queue::outbox, "bob", 3); }) ==
@@ -384,7 +379,7 @@ TEST_CASE("sqlite: cursors or an identity that were changed on the disk are an e
     s.commit(b);
   }
   outsider(place / "s.db",
-           GENERATE("UPDATE ilm_peer SET cursors = zeroblob(136)", "UPDATE ilm_peer SET name = 'x'",
+           GENERATE("UPDATE ilm_peer SET cursors = zeroblob(296)", "UPDATE ilm_peer SET name = 'x'",
                     "UPDATE ilm_peer SET cursors = x'00'", "UPDATE ilm_peer SET id = 9",
                     "UPDATE ilm_store SET incarnation = zeroblob(16)",
                     "UPDATE ilm_store SET incarnation = x'00'", "DELETE FROM ilm_store"));
@@ -401,14 +396,14 @@ TEST_CASE("sqlite: a drained store gives its space back") {
   for (int i = 0; i < 20; ++i) s.commit(append("bob", c, strings(10, std::string(100'000, 'x'))));
   full = std::filesystem::file_size(file);
   REQUIRE(full > 15'000'000);
-  s.commit(erase("bob", c, c.outbox_next));
+  s.commit(erase("bob", c, c.outbox.next));
   // It does so when nothing else waits: read until it has.
   for (int i = 0; i < 100'000 && std::filesystem::file_size(file) > 6'000'000; ++i) {
     s.read(ilm::queue::outbox, "bob", 1);
   }
   CHECK(std::filesystem::file_size(file) < 6'000'000);
   s.commit(append("bob", c, {"and goes on"}));
-  CHECK(s.read(ilm::queue::outbox, "bob", c.outbox_next - 1).size() == 1);
+  CHECK(s.read(ilm::queue::outbox, "bob", c.outbox.next - 1).size() == 1);
 }
 
 TEST_CASE("sqlite: a store that is closed or was never opened says so") {

@@ -150,13 +150,13 @@ TEST_CASE("a store whose cursors contradict each other is corrupt, and the event
   auto spoil = [&s](auto change) {
     s.refuses_to_open([change](state& found) { change(found.peers.at(0).second); }, "b");
   };
-  spoil([](ilm::cursors& c) { c.local = {}; });
-  spoil([](ilm::cursors& c) { c.outbox_first = 0; });
-  spoil([](ilm::cursors& c) { c.outbox_first = c.outbox_next + 1; });
-  spoil([](ilm::cursors& c) { c.acknowledged = c.outbox_next; });
-  spoil([](ilm::cursors& c) { c.inbox_first = c.inbox_next + 1; });
-  spoil([](ilm::cursors& c) { c.stream_start = c.inbox_next + 1; });
-  spoil([](ilm::cursors& c) { c.stream_offset = 0 - c.stream_start; });
+  spoil([](ilm::cursors& c) { c.history.mark = {}; });
+  spoil([](ilm::cursors& c) { c.outbox.first = 0; });
+  spoil([](ilm::cursors& c) { c.outbox.first = c.outbox.next + 1; });
+  spoil([](ilm::cursors& c) { c.outbox.acknowledged = c.outbox.next; });
+  spoil([](ilm::cursors& c) { c.inbox.first = c.inbox.next + 1; });
+  spoil([](ilm::cursors& c) { c.inbox.start = c.inbox.next + 1; });
+  spoil([](ilm::cursors& c) { c.inbox.offset = 0 - c.inbox.start; });
 
   s.app->check = {};
   s.w.net.connect("a", "b");

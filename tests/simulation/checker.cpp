@@ -5,7 +5,7 @@
 namespace simulation {
 
 void checker::handle_end(std::size_t at, const image& before, const image& after) {
-  for (std::size_t peer : stores_.handle_end(at, before, after)) frames_.handle_reset(at, peer);
+  stores_.handle_end(at, before, after);
 }
 
 void checker::check_bounds(std::size_t at, const ilm::messenger_statistics<std::string>& s) {

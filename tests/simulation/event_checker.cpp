@@ -15,13 +15,17 @@ void event_checker::handle_event(std::size_t at, std::size_t about, const event_
     case kind::rolled_back:
     case kind::peer_rolled_back:
     case kind::gap:
-      // A peer that reports peer_rolled_back refuses the other: there was no session yet.
-      if (e.kind != kind::peer_rolled_back) handle_session(at, about);
+      handle_session(at, about);
       // A reset needs a cause: a store that was lost or went back.
       if (!seen_.was_reset(at, about) && !seen_.was_reset(about, at))
         seen_.fail("reset without a cause", text);
       break;
     case kind::frame_rejected:
+      // Of a history that went back, until the next hello tells.
+      if (e.error == ilm::error::stream_diverged &&
+          (seen_.was_reset(at, about) || seen_.was_reset(about, at))) {
+        return;
+      }
       // After a downgrade, frames of the session before may still be under way.
       if (builds_differ_ && e.error == ilm::error::unsupported_version) return;
       if (!corruption_ ||

@@ -5,17 +5,6 @@
 #include <algorithm>
 
 namespace simulation {
-namespace {
-
-wire::name name_of_incarnation(const ilm::incarnation& i) {
-  wire::name n;
-  n.high = i.high;
-  n.low = i.low;
-  return n;
-}
-
-}  // namespace
-
 void frame_checker::handle_frame_sent(std::size_t from, std::size_t to,
                                       std::span<const std::byte> bytes) {
   std::optional<wire::frame> f = wire::read(bytes);
@@ -28,62 +17,67 @@ void frame_checker::handle_frame_sent(std::size_t from, std::size_t to,
 
 /// Frames with data are counted by session, and an echo is of one that was sent.
 void frame_checker::check_number(std::size_t from, std::size_t to, const wire::frame& f) {
-  if (f.hello) return;
-  std::uint64_t& last = numbers_[{from, to, f.session_tag}];
+  if (f.session == 0) return;
+  std::uint64_t& last = numbers_[{from, to, f.session}];
   if (f.records.empty() ? f.number != 0 && f.number != last + 1 : f.number != last + 1) {
     seen_.fail("wrong number", peer_name(from) + " sends " + peer_name(to) + " frame " +
                                    std::to_string(f.number) + " after " + std::to_string(last));
   }
   if (f.number != 0) last = f.number;
-  if (f.ack && f.ack->echo > numbers_[{to, from, f.session_tag}]) {
+  if (f.ack && f.ack->echo > numbers_[{to, from, f.session}]) {
     seen_.fail("echo of nothing", peer_name(from) + " echoes " + peer_name(to) + "'s frame " +
                                       std::to_string(f.ack->echo) + ", which was never sent");
   }
 }
 
-/// An ack never exceeds the disk's present cursors, and never goes back.
+/// An ack never exceeds the disk's present cursors, and never goes back within a session.
 void frame_checker::check_ack(std::size_t from, std::size_t to, const wire::frame& f) {
-  const ilm::cursors* c = seen_.cursors_at(from, to);
-  bool newest = c != nullptr && wire::tag_of(name_of_incarnation(c->peer)) == f.destination_tag;
-  if (c != nullptr && !newest) return;
-  if (c == nullptr || f.ack->received > c->received() || f.ack->delivered > confirmed(*c)) {
+  const wire::claim& said = f.ack->claim;
+  if (!covers(from, to, said)) {
+    const ilm::cursors* c = seen_.cursors_at(from, to);
     seen_.fail("ack before the store",
                peer_name(from) + " acknowledges " + peer_name(to) + "'s " +
-                   std::to_string(f.ack->received) + ", delivered " +
-                   std::to_string(f.ack->delivered) + ", but its store has " +
-                   std::to_string(c != nullptr ? c->received() : 0) + " and " +
-                   std::to_string(c != nullptr ? confirmed(*c) : 0));
+                   std::to_string(said.received) + ", delivered " + std::to_string(said.delivered) +
+                   ", but its store has " + std::to_string(c != nullptr ? c->inbox.received() : 0) +
+                   " and " + std::to_string(c != nullptr ? c->history.mark_delivered : 0));
   }
-  flow& said = flows_[{from, to, f.source_tag, f.destination_tag}];
-  // After a loss or rollback the peer may adopt the incarnation anew, with lower cursors.
-  bool peer_known = !seen_.was_reset(from, to) && !seen_.was_reset(to, from);
-  if (peer_known && (f.ack->received < said.acknowledged_received ||
-                     f.ack->delivered < said.acknowledged_delivered)) {
+  flow& before = flows_[{from, to, f.session}];
+  if (said.received < before.acknowledged_received ||
+      said.delivered < before.acknowledged_delivered || said.mark.high < before.mark) {
     seen_.fail("ack went back", peer_name(from) + " acknowledges " + peer_name(to) + "'s " +
-                                    std::to_string(f.ack->received) + " after " +
-                                    std::to_string(said.acknowledged_received));
+                                    std::to_string(said.received) + " after " +
+                                    std::to_string(before.acknowledged_received));
   }
-  said.acknowledged_received = std::max(said.acknowledged_received, f.ack->received);
-  said.acknowledged_delivered = std::max(said.acknowledged_delivered, f.ack->delivered);
+  before.acknowledged_received = said.received;
+  before.acknowledged_delivered = said.delivered;
+  before.mark = said.mark.high;
+}
+
+/// Whether the disk has all that a claim says. The disk may be ahead of its owner by one commit
+/// that has not completed, which may begin another stream.
+bool frame_checker::covers(std::size_t from, std::size_t to, const wire::claim& c) const {
+  auto has = [&](const ilm::cursors& stored) {
+    return c.received <= stored.inbox.received() && c.delivered <= stored.history.mark_delivered &&
+           c.mark.high <= stored.history.mark.count && c.seen.high <= stored.history.seen.count;
+  };
+  const ilm::cursors* stored = seen_.cursors_at(from, to);
+  if (stored == nullptr) {
+    return c.received == 0 && c.delivered == 0 && c.seen.high == 0 && c.mark.high == 1;
+  }
+  if (has(*stored)) return true;
+  auto former = seen_.former_streams.find({from, to});
+  return former != seen_.former_streams.end() && has(former->second);
 }
 
 void frame_checker::check_hello(std::size_t from, std::size_t to, const wire::frame& f) {
   const wire::hello& h = *f.hello;
-  const ilm::cursors* stored = seen_.cursors_at(from, to);
-  ilm::cursors none;
-  const ilm::cursors& c = stored != nullptr ? *stored : none;
-  // The disk may be ahead of its owner by one commit that has not completed.
-  bool newest = h.peer == name_of_incarnation(c.peer);
-  const auto& stored_before = seen_.stored_incarnations[{from, to}];
-  bool honest = newest ? h.received <= c.received() && h.delivered <= confirmed(c)
-                       : h.peer == wire::name() || stored_before.contains(h.peer);
-  honest = honest && h.next <= c.outbox_next;
+  const auto& streams = seen_.stored_streams[{from, to}];
+  bool honest =
+      covers(from, to, h.claim) && (h.follows == wire::name() || streams.contains(h.follows));
   if (!honest) {
     seen_.fail("hello before the store", peer_name(from) + " sends a hello to " + peer_name(to) +
-                                             " with received " + std::to_string(h.received) +
-                                             " and next " + std::to_string(h.next) +
-                                             ", but its store has " + std::to_string(c.received()) +
-                                             " and " + std::to_string(c.outbox_next));
+                                             " with received " + std::to_string(h.claim.received) +
+                                             ", which its store does not have");
   }
   hello_first_[{from, to}] = h.first;
 }
@@ -92,14 +86,17 @@ void frame_checker::check_hello(std::size_t from, std::size_t to, const wire::fr
 void frame_checker::check_data(std::size_t from, std::size_t to, const wire::frame& f) {
   const ilm::cursors* c = seen_.cursors_at(from, to);
   stream& s = seen_.stream_of(from, to);
-  flow& way = flows_[{from, to, f.source_tag, f.destination_tag}];
+  flow& way = flows_[{from, to, f.session}];
   std::uint64_t base = hello_first_[{from, to}];
-  std::uint64_t acknowledged = std::max(way.acknowledged, base > 0 ? base - 1 : 0);
+  std::uint64_t acknowledged =
+      std::max({way.acknowledged, delivered_seen_[{from, to}], base > 0 ? base - 1 : 0});
   for (const wire::data& d : f.records) {
     std::uint64_t sequence = d.first;
+    wire::name hash = d.before;
     for (const wire::item& item : d.items) {
-      auto known = s.known.find({d.epoch, sequence});
-      if (known == s.known.end() || c == nullptr || sequence >= c->outbox_next) {
+      hash = wire::extend(hash, sequence, item.salt, item.contents, item.attributes);
+      auto known = s.known.find(hash);
+      if (known == s.known.end() || c == nullptr || sequence >= c->outbox.next) {
         return seen_.fail("sent but not stored",
                           peer_name(from) + " sends sequence " + std::to_string(sequence) + " to " +
                               peer_name(to) + ", which its store does not hold");
@@ -134,37 +131,27 @@ void frame_checker::handle_frame_arrived(std::size_t from, std::size_t to,
   std::optional<wire::frame> f = wire::read(bytes);
   if (!f) return;
   if (f->ack) {
-    flow& back = flows_[{to, from, f->destination_tag, f->source_tag}];
-    back.acknowledged = std::max(back.acknowledged, f->ack->received);
-    back.credit = std::max(back.credit, f->ack->credit_sequence);
+    flow& back = flows_[{to, from, f->session}];
+    back.acknowledged = std::max(back.acknowledged, f->ack->claim.received);
+    back.credit = std::max(back.credit, f->ack->claim.credit_sequence);
     std::uint64_t& delivered = delivered_seen_[{to, from}];
-    delivered = std::max(delivered, f->ack->delivered);
+    delivered = std::max(delivered, f->ack->claim.delivered);
   }
   if (f->hello) {
     const wire::hello& h = *f->hello;
     const ilm::cursors* c = seen_.cursors_at(to, from);
-    ilm::incarnation local = c != nullptr ? c->local : seen_.disks[to]->local;
-    wire::name mine = name_of_incarnation(local);
-    flow& back = flows_[{to, from, wire::tag_of(mine), wire::tag_of(h.local)}];
+    flow& back = flows_[{to, from, wire::session_of(h.nonce, h.echo)}];
     // The credit of a hello counts from where its reader begins to send.
     std::uint64_t begin = std::max(hello_first_[{to, from}], delivered_seen_[{to, from}] + 1) - 1;
-    if (h.peer == mine) {
-      back.acknowledged = std::max(back.acknowledged, h.received);
-      begin = std::max(begin, h.received);
+    if (h.follows != wire::name() && (c == nullptr || h.follows == name_of(c->outbox.stream))) {
+      back.acknowledged = std::max(back.acknowledged, h.claim.received);
+      begin = std::max(begin, h.claim.received);
+      std::uint64_t& delivered = delivered_seen_[{to, from}];
+      delivered = std::max(delivered, h.claim.delivered);
     }
-    std::uint64_t room = h.credit_sequence > h.received ? h.credit_sequence - h.received : 0;
+    bool more = h.claim.credit_sequence > h.claim.received;
+    std::uint64_t room = more ? h.claim.credit_sequence - h.claim.received : 0;
     back.credit = std::max(back.credit, begin + room);
-  }
-}
-
-/// Acknowledgements of the earlier store no longer bind the process; and an incarnation that the
-/// peer has replaced meanwhile is new to that peer.
-void frame_checker::handle_reset(std::size_t at, std::size_t about) {
-  for (auto& [name, f] : flows_) {
-    auto [from, to, source, destination] = name;
-    if ((from == at && to == about) || (from == about && to == at)) {
-      f.acknowledged_received = f.acknowledged_delivered = 0;
-    }
   }
 }
 

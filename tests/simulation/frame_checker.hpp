@@ -19,8 +19,6 @@ class frame_checker {
 
   void handle_frame_sent(std::size_t from, std::size_t to, std::span<const std::byte> bytes);
   void handle_frame_arrived(std::size_t from, std::size_t to, std::span<const std::byte> bytes);
-  /// One of the two stores was lost or went back.
-  void handle_reset(std::size_t at, std::size_t about);
 
  private:
   struct flow {
@@ -28,17 +26,19 @@ class frame_checker {
     std::uint64_t credit = 0;
     std::uint64_t acknowledged_received = 0;
     std::uint64_t acknowledged_delivered = 0;
+    std::uint64_t mark = 0;
   };
 
   void check_number(std::size_t from, std::size_t to, const wire::frame& f);
   void check_ack(std::size_t from, std::size_t to, const wire::frame& f);
   void check_hello(std::size_t from, std::size_t to, const wire::frame& f);
+  bool covers(std::size_t from, std::size_t to, const wire::claim& c) const;
   void check_data(std::size_t from, std::size_t to, const wire::frame& f);
 
   observations& seen_;
-  std::map<std::tuple<std::size_t, std::size_t, std::uint32_t, std::uint32_t>, flow> flows_;
+  std::map<std::tuple<std::size_t, std::size_t, std::uint64_t>, flow> flows_;  ///< by session
   /// The number of the last frame with data, by session.
-  std::map<std::tuple<std::size_t, std::size_t, std::uint32_t>, std::uint64_t> numbers_;
+  std::map<std::tuple<std::size_t, std::size_t, std::uint64_t>, std::uint64_t> numbers_;
   std::map<pair_name, std::uint64_t> hello_first_;
   std::map<pair_name, std::uint64_t> delivered_seen_;  ///< by acks that arrived
 };

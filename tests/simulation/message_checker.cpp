@@ -41,7 +41,7 @@ void message_checker::handle_consumed(std::size_t at, std::size_t from,
   const image::peer_record* stored = seen_.peer_record_at(*seen_.disks[at], from);
   stream& s = seen_.stream_of(from, at);
   std::uint64_t expected = s.last_index + 1;
-  if (s.last_index == 0) expected = stored != nullptr ? stored->where.inbox_first : 1;
+  if (s.last_index == 0) expected = stored != nullptr ? stored->where.inbox.first : 1;
   if (index != expected) {
     seen_.fail("out of order", peer_name(at) + " consumed index " + std::to_string(index) + " of " +
                                    peer_name(from) + ", not " + std::to_string(expected));
@@ -57,7 +57,7 @@ void message_checker::handle_consumed(std::size_t at, std::size_t from,
                       peer_name(at) + " consumed index " + std::to_string(index) + " of " +
                           peer_name(from) + ", which its store does not hold");
   }
-  auto known = s.known.find({m->epoch, m->sequence});
+  auto known = s.known.find(name_of(m->hash));
   if (known == s.known.end()) {
     return seen_.fail("never sent", peer_name(at) + " consumed a message that " + peer_name(from) +
                                         " never sent");

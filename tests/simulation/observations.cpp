@@ -80,13 +80,18 @@ const ilm::cursors* observations::cursors_at(std::size_t at, std::size_t about) 
 bool observations::went_back_unnoticed(std::size_t at, std::size_t about) const {
   auto list = store_resets.find({at, about});
   if (list == store_resets.end()) return false;
+  nanoseconds last = last_meeting(at, about);
+  return std::any_of(list->second.begin(), list->second.end(),
+                     [&](const store_reset& a) { return !a.lost && a.at >= last; });
+}
+
+/// When the last session began that both of them saw.
+nanoseconds observations::last_meeting(std::size_t at, std::size_t about) const {
   auto began = [&](std::size_t self, std::size_t peer) {
     auto found = last_session.find({self, peer});
     return found != last_session.end() ? found->second : nanoseconds(-1);
   };
-  nanoseconds last = std::min(began(at, about), began(about, at));
-  return std::any_of(list->second.begin(), list->second.end(),
-                     [&](const store_reset& a) { return !a.lost && a.at >= last; });
+  return std::min(began(at, about), began(about, at));
 }
 
 /// Whether an event at `at` about `about` names the sequence.

@@ -4,7 +4,6 @@
 // header of ilm/protocol or ilm/runtime.
 
 #include "simulation/wire.hpp"
-#include "support/confirmed.hpp"
 
 #include <ilm/backend.hpp>
 #include <ilm/event.hpp>
@@ -25,7 +24,6 @@
 
 namespace simulation {
 
-using test::confirmed;
 using nanoseconds = std::chrono::nanoseconds;
 using image = ilm::testing::disk_image<std::string>;
 using stored_batch = ilm::batch<std::string>;
@@ -54,7 +52,8 @@ struct record {
   unsigned process = 0;  ///< of the sender, which sent it
   fate sent = fate::open;
   std::uint64_t sequence = 0;
-  std::uint64_t epoch = 0;
+  ilm::stream_hash hash;
+  ilm::stamp stream;            ///< that it was accepted for
   bool stored = false;          ///< was on the sender's disk
   bool forgotten = false;       ///< the disk went back to before it, or was lost
   bool lost_whole = false;      ///< with the whole store
@@ -70,9 +69,9 @@ struct record {
 struct stream {
   std::vector<record> messages;
   std::size_t next_to_store = 0;
-  std::map<std::pair<std::uint64_t, std::uint64_t>, std::size_t> known;  ///< by epoch, sequence
-  std::deque<std::size_t> outbox;  ///< numbers of the messages on the sender's disk
-  std::uint64_t last_index = 0;    ///< consumed last by this process of the receiver
+  std::map<wire::name, std::size_t> known;  ///< by hash
+  std::deque<std::size_t> outbox;           ///< numbers of the messages on the sender's disk
+  std::uint64_t last_index = 0;             ///< consumed last by this process of the receiver
 };
 
 /// One loss or rollback of a store, as it concerns one peer.
@@ -89,6 +88,9 @@ struct reported_event {
 };
 
 using pair_name = std::pair<std::size_t, std::size_t>;
+
+inline wire::name name_of(const ilm::stream_hash& h) { return {h.high, h.low}; }
+inline wire::name name_of(const ilm::stamp& s) { return {s.count, s.random}; }
 
 inline nanoseconds now() { return ilm::testing::simulated_clock::now().time_since_epoch(); }
 
@@ -109,6 +111,7 @@ struct observations {
   bool was_reset(std::size_t at, std::size_t about) const {
     return store_resets.contains({at, about});
   }
+  nanoseconds last_meeting(std::size_t at, std::size_t about) const;
   bool went_back_unnoticed(std::size_t at, std::size_t about) const;
   bool named(std::size_t at, std::size_t about, bool outbound, std::uint64_t sequence,
              nanoseconds since) const;
@@ -126,7 +129,8 @@ struct observations {
   std::map<pair_name, stream> streams;
   std::map<pair_name, std::vector<store_reset>> store_resets;
   std::map<pair_name, std::vector<reported_event>> reported;
-  std::map<pair_name, std::set<wire::name>> stored_incarnations;      ///< a disk's, of all times
+  std::map<pair_name, std::set<wire::name>> stored_streams;  ///< a disk's, of all times
+  std::map<pair_name, ilm::cursors> former_streams;  ///< the last cursors of the stream before
   std::set<std::tuple<std::size_t, std::size_t, unsigned>> sessions;  ///< that a process had
   std::map<pair_name, nanoseconds> last_session;                      ///< when the last one began
   std::vector<unsigned> processes;                                    ///< started, for each peer

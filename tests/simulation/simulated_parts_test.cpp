@@ -76,10 +76,10 @@ ilm::batch<std::string> append(std::uint64_t first, std::uint64_t count) {
   ilm::batch<std::string> b;
   b.new_incarnation = ilm::incarnation{1, 2};
   ilm::cursors after;
-  after.outbox_next = first + count;
+  after.outbox.next = first + count;
   ilm::peer_change<std::string>& c = b.changes.emplace_back("b", after);
   for (std::uint64_t i = first; i < first + count; ++i) {
-    c.outbox.emplace_back(i, i, 7, ilm::bytes("x"));
+    c.outbox.emplace_back(i, i, 7, ilm::stream_hash{}, ilm::bytes("x"));
   }
   return b;
 }
@@ -286,7 +286,7 @@ TEST_CASE("a power cut takes back commits that were not synced, the last ones fi
   CHECK(d.unsynced() == 2);
   d.power_cut(1);
   CHECK(d.content().messages() == 2);
-  CHECK(d.content().peers.at("b").where.outbox_next == 3);
+  CHECK(d.content().peers.at("b").where.outbox.next == 3);
   d.power_cut(0);
   CHECK(d.content().messages() == 2);
   clock::reset();

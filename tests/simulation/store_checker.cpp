@@ -10,7 +10,7 @@ namespace {
 bool has(const std::deque<ilm::stored_message>& messages, const ilm::stored_message& wanted) {
   if (messages.empty() || wanted.index < messages.front().index) return false;
   std::uint64_t place = wanted.index - messages.front().index;
-  return place < messages.size() && messages[place].epoch == wanted.epoch &&
+  return place < messages.size() && messages[place].hash == wanted.hash &&
          messages[place].sequence == wanted.sequence;
 }
 
@@ -20,7 +20,7 @@ bool is_same(const image::peer_record& a, const image::peer_record& b) {
                   const std::deque<ilm::stored_message>& y) {
     return std::equal(x.begin(), x.end(), y.begin(), y.end(),
                       [](const ilm::stored_message& m, const ilm::stored_message& n) {
-                        return m.epoch == n.epoch && m.sequence == n.sequence;
+                        return m.hash == n.hash && m.sequence == n.sequence;
                       });
   };
   return a.where == b.where && equal(a.outbox, b.outbox) && equal(a.inbox, b.inbox);
@@ -30,8 +30,11 @@ bool is_same(const image::peer_record& a, const image::peer_record& b) {
 
 void store_checker::handle_commit(std::size_t at, const stored_batch& change) {
   for (const auto& c : change.changes) {
-    seen_.stored_incarnations[{at, number_of(c.peer)}].insert(
-        wire::name{c.next.peer.high, c.next.peer.low});
+    pair_name pair{at, number_of(c.peer)};
+    ilm::cursors& last = last_stored_[pair];
+    if (last.inbox.stream != c.next.inbox.stream) seen_.former_streams[pair] = last;
+    last = c.next;
+    seen_.stored_streams[pair].insert(name_of(c.next.inbox.stream));
     store_outbox(at, number_of(c.peer), c);
     store_inbox(at, number_of(c.peer), c);
   }
@@ -40,7 +43,7 @@ void store_checker::handle_commit(std::size_t at, const stored_batch& change) {
 void store_checker::store_outbox(std::size_t at, std::size_t to,
                                  const ilm::peer_change<std::string>& c) {
   stream& s = seen_.stream_of(at, to);
-  std::uint64_t sequence = c.next.outbox_next - c.outbox.size();
+  std::uint64_t sequence = c.next.outbox.next - c.outbox.size();
   for (const ilm::stored_message& m : c.outbox) {
     // Sends are accepted in the order of the calls, so this is the next matching message that did
     // not fail; those in between failed or will.
@@ -63,13 +66,14 @@ void store_checker::store_outbox(std::size_t at, std::size_t to,
     record& r = s.messages[n];
     r.stored = true;
     r.sequence = sequence++;
-    r.epoch = m.epoch;
-    s.known[{r.epoch, r.sequence}] = n;
+    r.hash = m.hash;
+    r.stream = c.next.outbox.stream;
+    s.known[name_of(r.hash)] = n;
     s.outbox.push_back(n);
     s.next_to_store = n + 1;
   }
   // A message that leaves the outbox before it was consumed is lost.
-  while (!s.outbox.empty() && s.messages[s.outbox.front()].sequence < c.next.outbox_first) {
+  while (!s.outbox.empty() && s.messages[s.outbox.front()].sequence < c.next.outbox.first) {
     if (s.messages[s.outbox.front()].consumed == 0) {
       seen_.fail("erased but not consumed",
                  seen_.title(at, to, s.outbox.front()) + " was erased, and nobody consumed it");
@@ -81,9 +85,9 @@ void store_checker::store_outbox(std::size_t at, std::size_t to,
 void store_checker::store_inbox(std::size_t at, std::size_t from,
                                 const ilm::peer_change<std::string>& c) {
   stream& s = seen_.stream_of(from, at);
-  std::uint64_t index = c.next.inbox_next - c.inbox.size();
+  std::uint64_t index = c.next.inbox.next - c.inbox.size();
   for (const ilm::stored_message& m : c.inbox) {
-    if (m.index != index++ || !s.known.contains({m.epoch, m.sequence})) {
+    if (m.index != index++ || !s.known.contains(name_of(m.hash))) {
       seen_.fail("wrong inbox", peer_name(at) + " stored index " + std::to_string(m.index) +
                                     ", sequence " + std::to_string(m.sequence) + " of " +
                                     peer_name(from) +
@@ -91,10 +95,10 @@ void store_checker::store_inbox(std::size_t at, std::size_t from,
     }
   }
   std::uint64_t most = s.last_index + 1;
-  if (s.last_index != 0 && c.next.inbox_first > most) {
+  if (s.last_index != 0 && c.next.inbox.first > most) {
     seen_.fail("recorded but not consumed",
                peer_name(at) + " recorded messages of " + peer_name(from) +
-                   " as consumed up to index " + std::to_string(c.next.inbox_first - 1) +
+                   " as consumed up to index " + std::to_string(c.next.inbox.first - 1) +
                    ", but the last is " + std::to_string(s.last_index));
   }
 }
@@ -119,13 +123,11 @@ void store_checker::handle_start(std::size_t at) {
   ++seen_.processes[at];
   opened_[at].clear();
   for (const auto& [peer, stored] : seen_.disks[at]->peers) {
-    opened_[at][number_of(peer)] = stored.where.outbox_first;
+    opened_[at][number_of(peer)] = stored.where.outbox.first;
   }
 }
 
-std::vector<std::size_t> store_checker::handle_end(std::size_t at, const image& before,
-                                                   const image& after) {
-  std::vector<std::size_t> reset;
+void store_checker::handle_end(std::size_t at, const image& before, const image& after) {
   finish_unread(at);
   for (std::size_t other = 0; other < seen_.options.size(); ++other) {
     if (other == at) continue;
@@ -137,7 +139,7 @@ std::vector<std::size_t> store_checker::handle_end(std::size_t at, const image& 
     for (record& r : s.messages) r.may_repeat = false;
     if (kept != nullptr && was != nullptr) {
       for (const ilm::stored_message& m : kept->inbox) {
-        auto known = s.known.find({m.epoch, m.sequence});
+        auto known = s.known.find(name_of(m.hash));
         if (known == s.known.end() || !has(was->inbox, m)) continue;
         record& r = s.messages[known->second];
         r.may_repeat = r.consumed > 0;
@@ -148,45 +150,50 @@ std::vector<std::size_t> store_checker::handle_end(std::size_t at, const image& 
     if (auto list = seen_.store_resets.find({at, other});
         list != seen_.store_resets.end() && seen_.went_back_unnoticed(at, other)) {
       store_reset& last = list->second.back();
-      if (!last.lost) last.other_contradicts = contradicts(at, other, before, before);
+      if (!last.lost) last.other_contradicts = contradicts(at, other, before);
     }
-    if (forget(at, other, before, after)) reset.push_back(other);
+    forget(at, other, before, after);
   }
-  return reset;
 }
 
 /// Notes the messages that a lost or rolled back store forgot, and the evidence left in other
-/// stores. False if the store is the same as before.
-bool store_checker::forget(std::size_t at, std::size_t about, const image& before,
+/// stores.
+void store_checker::forget(std::size_t at, std::size_t about, const image& before,
                            const image& after) {
   const image::peer_record* was = seen_.peer_record_at(before, about);
   const image::peer_record* kept = seen_.peer_record_at(after, about);
   bool same = was == nullptr ? kept == nullptr : kept != nullptr && is_same(*was, *kept);
-  if (same && before.local == after.local) return false;
+  if (same && before.local == after.local) return;
   store_reset a;
   a.at = now();
   a.lost = !after.local;
-  a.other_contradicts = contradicts(at, about, before, after);
+  a.other_contradicts = contradicts(at, about, after);
   seen_.store_resets[{at, about}].push_back(a);
   forget_sent(at, about, before, after);
   forget_received(at, about, after);
-  return true;
 }
 
 /// Whether the disk of `about` contradicts the present one of `at`, so that their next handshake
 /// must show it.
-bool store_checker::contradicts(std::size_t at, std::size_t about, const image& before,
-                                const image& after) const {
+bool store_checker::contradicts(std::size_t at, std::size_t about, const image& after) const {
   const ilm::cursors* other = seen_.cursors_at(about, at);
-  if (other == nullptr) return false;
-  if (!after.local) return other->peer && other->peer == before.local;
+  if (other == nullptr || !other->met()) return false;
+  if (!after.local) return true;
   const image::peer_record* kept = seen_.peer_record_at(after, about);
-  ilm::cursors mine;
-  mine.local = after.local;
-  if (kept != nullptr) mine = kept->where;
-  if (other->peer != mine.local || mine.peer != other->local) return false;
-  return other->received() >= mine.outbox_next || other->acknowledged > mine.received() ||
-         std::min(other->outbox_first - 1, other->acknowledged) > confirmed(mine);
+  // Without a record the history begins anew, with the first stamp of this store.
+  if (kept == nullptr) return other->history.seen.count > 1 || other->inbox.received() > 0;
+  const ilm::cursors& mine = kept->where;
+  const ilm::stamp& seen = other->history.seen;
+  if (seen.count < mine.history.base) return false;
+  bool stamped = seen.count > mine.history.mark.count ||
+                 (seen.count == mine.history.mark.count && seen != mine.history.mark) ||
+                 (seen.count == mine.history.confirmed.count && seen != mine.history.confirmed);
+  bool confirmed = other->history.confirmed.count > mine.history.seen.count;
+  bool received =
+      other->inbox.stream == mine.outbox.stream && other->inbox.received() >= mine.outbox.next;
+  bool acknowledged = mine.inbox.stream == other->outbox.stream &&
+                      other->outbox.acknowledged > mine.inbox.received();
+  return stamped || confirmed || received || acknowledged;
 }
 
 void store_checker::forget_sent(std::size_t at, std::size_t to, const image& before,
@@ -194,70 +201,52 @@ void store_checker::forget_sent(std::size_t at, std::size_t to, const image& bef
   stream& s = seen_.stream_of(at, to);
   const image::peer_record* was = seen_.peer_record_at(before, to);
   const image::peer_record* kept = seen_.peer_record_at(after, to);
+  bool told = contradicts(at, to, after);
   const ilm::cursors* other = seen_.cursors_at(to, at);
-  bool peer_known = other != nullptr && other->peer && other->peer == before.local;
   if (was != nullptr) {
-    peer_known = other != nullptr && other->peer && other->peer == was->where.local;
     for (const ilm::stored_message& m : was->outbox) {
-      auto known = s.known.find({m.epoch, m.sequence});
+      auto known = s.known.find(name_of(m.hash));
       if (known == s.known.end() || (kept != nullptr && has(kept->outbox, m))) continue;
       record& r = s.messages[known->second];
       r.forgotten = true;
       r.forgotten_at = now();
       r.lost_whole = !after.local;
-      // A peer that stored the incarnation notices a lost store. A rolled back store is found by
-      // messages that its peers received, and this one never reached them.
-      r.unknown_to_all = !peer_known || !r.lost_whole || seen_.went_back_unnoticed(at, to);
     }
   }
-  // A lost store that comes back as an old copy before a peer noticed counts as rolled back.
+  // All that was forgotten since they met is found out when they meet, or nothing is.
   for (record& r : s.messages) {
-    if (r.forgotten && after.local) r.unknown_to_all = true;
+    if (!r.forgotten) continue;
+    // A loss that was found out may go with the store that found it, before the peer stored it.
+    if (told && r.forgotten_at < seen_.last_meeting(at, to)) continue;
+    // The numbers of a stream that the peer never stored are named by those of the one before.
+    r.unknown_to_all = !told || other == nullptr || other->inbox.stream != r.stream;
   }
   s.outbox.clear();
   if (kept == nullptr) return;
   for (const ilm::stored_message& m : kept->outbox) {
-    auto known = s.known.find({m.epoch, m.sequence});
+    auto known = s.known.find(name_of(m.hash));
     if (known == s.known.end()) continue;
     s.outbox.push_back(known->second);
     record& r = s.messages[known->second];
     r.forgotten = false;
-    // The gap of the protocol described in forget_received, in the other direction.
-    if (r.consumed > 0)
-      r.silent_repeat = other != nullptr && other->peer && other->peer != kept->where.local;
+    if (r.consumed > 0) r.silent_repeat = !told;
   }
 }
 
 void store_checker::forget_received(std::size_t at, std::size_t from, const image& after) {
   stream& s = seen_.stream_of(from, at);
   const image::peer_record* kept = seen_.peer_record_at(after, from);
-  const image::peer_record* sender = seen_.peer_record_at(*seen_.disks[from], at);
-  for (std::size_t n = 0; n < s.messages.size(); ++n) {
-    record& r = s.messages[n];
+  bool told = seen_.store_resets[{at, from}].back().other_contradicts;
+  for (record& r : s.messages) {
     if (r.consumed == 0 || !r.stored) continue;
-    bool again_here = false;
+    // Stamps tell of the present stream only: not of messages that are left of one before.
+    bool of_former_stream = false;
     if (kept != nullptr) {
       for (const ilm::stored_message& m : kept->inbox) {
-        again_here = again_here || (m.epoch == r.epoch && m.sequence == r.sequence);
+        if (m.hash == r.hash) of_former_stream = m.index < kept->where.inbox.start;
       }
     }
-    bool waits = std::find(s.outbox.begin(), s.outbox.end(), n) != s.outbox.end();
-    std::uint64_t acknowledged = sender != nullptr ? sender->where.acknowledged : 0;
-    bool receiver_lost = !after.local;
-    // A sender has evidence that a message was consumed if it was confirmed and erased, and that it
-    // was received if it was acknowledged. If the receiver forgot both and the sender's store has
-    // neither, a repetition leaves no evidence. A gap of the protocol: a store that goes back to
-    // before it created its present incarnation is new to its peer, which gets an event
-    // (peer_reset); the side itself gets none, so no event names messages consumed again from the
-    // old inbox.
-    const ilm::incarnation local = kept != nullptr ? kept->where.local : after.local;
-    bool incarnation_unknown =
-        sender != nullptr && sender->where.peer && sender->where.peer != local;
-    if (again_here) {
-      r.silent_repeat = waits || incarnation_unknown;
-    } else {
-      r.silent_repeat = waits && !receiver_lost && acknowledged < r.sequence;
-    }
+    r.silent_repeat = !told || of_former_stream;
   }
 }
 
@@ -268,7 +257,7 @@ void store_checker::handle_shutdown(std::size_t at, const ilm::shutdown_report<s
   std::uint64_t unread = 0;
   for (const auto& [peer, stored] : seen_.disks[at]->peers) {
     auto opened = opened_[at].find(number_of(peer));
-    delivered += stored.where.outbox_first - (opened != opened_[at].end() ? opened->second : 1);
+    delivered += stored.where.outbox.first - (opened != opened_[at].end() ? opened->second : 1);
     undelivered += stored.outbox.size();
     unread += stored.inbox.size();
   }

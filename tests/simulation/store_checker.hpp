@@ -22,9 +22,8 @@ class store_checker {
   void handle_unreadable(std::size_t at, ilm::queue which, std::size_t peer, std::uint64_t index);
   void handle_start(std::size_t at);
   /// The process at `at` ended. `before` and `after` are its disk's content: equal after a crash,
-  /// different after a power cut, a loss or an old copy. Returns the peers towards which the store
-  /// is another now.
-  std::vector<std::size_t> handle_end(std::size_t at, const image& before, const image& after);
+  /// different after a power cut, a loss or an old copy.
+  void handle_end(std::size_t at, const image& before, const image& after);
   void handle_shutdown(std::size_t at, const ilm::shutdown_report<std::string>& report, bool exact);
   /// An event names each unreadable message, unless the process ended within a moment.
   void finish_unread(std::size_t at);
@@ -43,13 +42,13 @@ class store_checker {
   void store_outbox(std::size_t at, std::size_t to, const ilm::peer_change<std::string>& c);
   void store_inbox(std::size_t at, std::size_t from, const ilm::peer_change<std::string>& c);
 
-  bool forget(std::size_t at, std::size_t about, const image& before, const image& after);
+  void forget(std::size_t at, std::size_t about, const image& before, const image& after);
   void forget_sent(std::size_t at, std::size_t to, const image& before, const image& after);
   void forget_received(std::size_t at, std::size_t from, const image& after);
-  bool contradicts(std::size_t at, std::size_t about, const image& before,
-                   const image& after) const;
+  bool contradicts(std::size_t at, std::size_t about, const image& after) const;
 
   observations& seen_;
+  std::map<pair_name, ilm::cursors> last_stored_;
   std::vector<std::map<std::size_t, std::uint64_t>> opened_;  ///< outbox_first at the start
   std::vector<unread_message> unread_;
 };

@@ -65,25 +65,72 @@ class cursor {
   bool good_ = true;
 };
 
+void read_claim(cursor& in, claim& c) {
+  c.mark = in.take_name();
+  c.delivered = in.take(8);
+  in.skip(16);  // hash there
+  c.confirmed = in.take_name();
+  c.seen = in.take_name();
+  c.received = in.take(8);
+  c.received_hash = in.take_name();
+  c.acknowledged = in.take(8);
+}
+
+void read_credit(cursor& in, claim& c) {
+  c.received_bytes = in.take(8);
+  c.credit_sequence = in.take(8);
+  c.credit_bytes = in.take(8);
+}
+
+/// The product of 128 bits by long multiplication in digits of 32 bits; its halves, exclusive or.
+std::uint64_t folded(std::uint64_t a, std::uint64_t b) {
+  std::array<std::uint64_t, 4> digits{};
+  for (std::size_t i : {0U, 1U}) {
+    std::uint64_t carry = 0;
+    for (std::size_t j : {0U, 1U}) {
+      std::uint64_t sum =
+          (a >> (32 * i)) % (1ULL << 32) * ((b >> (32 * j)) % (1ULL << 32)) + digits[i + j] + carry;
+      digits[i + j] = sum % (1ULL << 32);
+      carry = sum >> 32;
+    }
+    digits[i + 2] = carry;
+  }
+  return (digits[0] | digits[1] << 32) ^ (digits[2] | digits[3] << 32);
+}
+
+void mix(name& h, std::uint64_t a, std::uint64_t b) {
+  std::uint64_t product = folded(h.high ^ a ^ 0x9e3779b97f4a7c15, h.low ^ b ^ 0xd1b54a32d192ed03);
+  h.low = ((h.low << 29 | h.low >> 35) + b) ^ (a * 0x8cb92ba72f3d8dd7);
+  h.high = product;
+}
+
+void mix(name& h, std::span<const std::byte> bytes) {
+  for (std::size_t at = 0; at < bytes.size(); at += 16) {
+    std::array<std::uint64_t, 2> words{};
+    for (std::size_t i = 0; i < 16 && at + i < bytes.size(); ++i) {
+      words[i / 8] |= std::to_integer<std::uint64_t>(bytes[at + i]) << (i % 8 * 8);
+    }
+    mix(h, words[0], words[1]);
+  }
+}
+
 hello read_hello(cursor& in) {
   hello h;
   h.lowest_version = in.take(1);
   h.highest_version = in.take(1);
   h.understood = in.take(8);
   h.required = in.take(8);
-  h.local = in.take_name();
-  h.peer = in.take_name();
-  in.skip(16 + 8 + 8 + 8 + 1);  // former peer and received, nonce, echo, proven
+  h.nonce = in.take(8);
+  h.echo = in.take(8);
+  in.skip(1);  // proven
+  read_claim(in, h.claim);
+  h.base = in.take(8);
+  in.skip(1);  // origin
+  h.stream = in.take_name();
   h.first = in.take(8);
-  h.next = in.take(8);
-  in.skip(8);  // first epoch
-  h.acknowledged = in.take(8);
-  h.received = in.take(8);
-  h.delivered = in.take(8);
-  in.skip(8 + 8);  // received and delivered epoch
-  h.received_bytes = in.take(8);
-  h.credit_sequence = in.take(8);
-  h.credit_bytes = in.take(8);
+  in.skip(16);  // hash before it
+  h.follows = in.take_name();
+  read_credit(in, h.claim);
   in.skip(8);  // maximum message
   in.skip(static_cast<std::size_t>(in.take(1)));
   in.skip(static_cast<std::size_t>(in.take(1)));
@@ -92,14 +139,15 @@ hello read_hello(cursor& in) {
 
 data read_data(cursor& in) {
   data d;
-  d.epoch = in.take(8);
   d.first = in.take(8);
+  d.before = in.take_name();
   std::uint64_t count = in.take(4);
   for (std::uint64_t i = 0; i < count && in.good(); ++i) {
     std::uint64_t head = in.take_varint();
     item next;
+    if (head / 2 % 2 == 1) next.salt = in.take(8);
     if (head % 2 == 1) next.attributes = in.raw(in.take_varint());
-    next.contents = in.raw(head / 2);
+    next.contents = in.raw(head / 4);
     d.items.push_back(next);
   }
   return d;
@@ -107,14 +155,10 @@ data read_data(cursor& in) {
 
 ack read_ack(cursor& in) {
   ack a;
-  a.received = in.take(8);
-  a.delivered = in.take(8);
-  in.skip(8);  // delivered epoch
-  a.received_bytes = in.take(8);
-  a.credit_sequence = in.take(8);
-  a.credit_bytes = in.take(8);
+  read_claim(in, a.claim);
+  read_credit(in, a.claim);
   a.echo = in.take(8);
-  a.highest = a.received;
+  a.highest = a.claim.received;
   std::uint64_t count = in.take(2);
   for (std::uint64_t i = 0; i < count && in.good(); ++i) {
     in.skip(8);
@@ -144,10 +188,14 @@ bool read_record(std::uint64_t type, bool of_handshake, cursor& in, frame& f) {
     case 6:
       in.skip(2);
       break;
+    case 7:
+      in.skip(8);
+      f.challenge = true;
+      break;
     default:
       return type >= 0x80;
   }
-  bool belongs_to_handshake = type == 1 || type == 6;
+  bool belongs_to_handshake = type == 1 || type == 6 || type == 7;
   if (!in.good() || belongs_to_handshake != of_handshake) return false;
   while (in.more()) {
     bool may_be_skipped = in.take(1) >= 0x80;
@@ -159,9 +207,20 @@ bool read_record(std::uint64_t type, bool of_handshake, cursor& in, frame& f) {
 
 }  // namespace
 
-std::uint32_t tag_of(const name& n) {
-  std::uint64_t folded = n.high ^ n.low;
-  return static_cast<std::uint32_t>(folded ^ (folded >> 32));
+name extend(const name& before, std::uint64_t sequence, std::uint64_t salt,
+            std::span<const std::byte> contents, std::span<const std::byte> attributes) {
+  name h = before;
+  mix(h, sequence, salt);
+  mix(h, contents.size(), attributes.size());
+  mix(h, attributes);
+  mix(h, contents);
+  mix(h, h.low, h.high);
+  return {h.high ^ h.low, folded(h.low ^ 0xd1b54a32d192ed03, h.high | 1)};
+}
+
+std::uint64_t session_of(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t tag = (a ^ b) * 0x9e3779b97f4a7c15;
+  return tag != 0 ? tag : 1;
 }
 
 std::optional<frame> read(std::span<const std::byte> bytes) {
@@ -172,16 +231,14 @@ std::optional<frame> read(std::span<const std::byte> bytes) {
   std::uint64_t flags = in.take(1);
   if (flags != 0 && flags != 0xa5) return std::nullopt;
   if (flags == 0xa5) {
-    if (bytes.size() < 20) return std::nullopt;
+    if (bytes.size() < 16) return std::nullopt;
     auto body = bytes.first(bytes.size() - 4);
     if (cursor(bytes.last(4)).take(4) != checksum(body)) return std::nullopt;
     in = cursor(body);
     in.skip(4);
   }
   frame f;
-  f.source_tag = static_cast<std::uint32_t>(in.take(4));
-  f.destination_tag = static_cast<std::uint32_t>(in.take(4));
-  f.session_tag = static_cast<std::uint32_t>(in.take(4));
+  f.session = in.take(8);
   if (version != 0) f.number = in.take(8);
   while (in.more()) {
     std::uint64_t type = in.take(1);
@@ -198,12 +255,20 @@ std::string describe(std::span<const std::byte> bytes) {
   out << "a frame of " << bytes.size() << " bytes";
   if (f->number != 0) out << ", number " << f->number;
   out << ":";
+  auto put = [&](const claim& c) {
+    out << " mark " << c.mark.high << " confirmed " << c.confirmed.high << " seen " << c.seen.high
+        << " received " << c.received << " (" << c.received_bytes << " bytes) delivered "
+        << c.delivered << " acknowledged " << c.acknowledged << " credit " << c.credit_sequence
+        << " (" << c.credit_bytes << " bytes)";
+  };
+  out << std::hex << " " << f->session % 65536 << std::dec;
+  if (f->challenge) out << " challenge";
   if (f->hello) {
     const hello& h = *f->hello;
-    out << " hello " << std::hex << tag_of(h.local) << " to " << tag_of(h.peer) << std::dec
-        << " first " << h.first << " next " << h.next << " acknowledged " << h.acknowledged
-        << " received " << h.received << " (" << h.received_bytes << " bytes) delivered "
-        << h.delivered << " credit " << h.credit_sequence << " (" << h.credit_bytes << " bytes)";
+    out << " hello of " << std::hex << session_of(h.nonce, h.echo) % 65536 << std::dec << " base "
+        << h.base << " stream " << h.stream.high << " from " << h.first << " follows "
+        << h.follows.high;
+    put(h.claim);
   }
   for (const data& d : f->records) {
     std::size_t sum = 0;
@@ -211,10 +276,9 @@ std::string describe(std::span<const std::byte> bytes) {
     out << " data " << d.first << ".." << d.first + d.items.size() - 1 << " (" << sum << " bytes)";
   }
   if (f->ack) {
-    const ack& a = *f->ack;
-    out << " ack " << a.received << " (" << a.received_bytes << " bytes) delivered " << a.delivered
-        << " sacked to " << a.highest << " credit " << a.credit_sequence << " (" << a.credit_bytes
-        << " bytes) echo " << a.echo;
+    out << " ack sacked to " << f->ack->highest;
+    put(f->ack->claim);
+    out << " echo " << f->ack->echo;
   }
   if (f->ping) out << " ping";
   if (f->bye) out << " bye";

@@ -13,57 +13,68 @@
 
 namespace simulation::wire {
 
+/// A stamp (count and random bits), or a hash.
 struct name {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
   friend auto operator<=>(const name&, const name&) = default;
 };
 
-/// The tag of an incarnation: the exclusive or of its four 32-bit words.
-std::uint32_t tag_of(const name& incarnation);
+/// The running hash of a stream after a message.
+name extend(const name& before, std::uint64_t sequence, std::uint64_t salt,
+            std::span<const std::byte> contents, std::span<const std::byte> attributes);
+
+/// The tag of the session of two nonces.
+std::uint64_t session_of(std::uint64_t a, std::uint64_t b);
+
+struct claim {
+  name mark;
+  std::uint64_t delivered = 0;
+  name confirmed;
+  name seen;
+  std::uint64_t received = 0;
+  name received_hash;
+  std::uint64_t acknowledged = 0;
+  std::uint64_t received_bytes = 0;
+  std::uint64_t credit_sequence = 0;
+  std::uint64_t credit_bytes = 0;
+};
 
 struct hello {
   std::uint64_t lowest_version = 0;
   std::uint64_t highest_version = 0;
   std::uint64_t understood = 0;
   std::uint64_t required = 0;
-  name local;
-  name peer;
+  std::uint64_t nonce = 0;
+  std::uint64_t echo = 0;
+  wire::claim claim;
+  std::uint64_t base = 0;
+  name stream;
   std::uint64_t first = 0;
-  std::uint64_t next = 0;
-  std::uint64_t acknowledged = 0;
-  std::uint64_t received = 0;
-  std::uint64_t delivered = 0;
-  std::uint64_t received_bytes = 0;
-  std::uint64_t credit_sequence = 0;
-  std::uint64_t credit_bytes = 0;
+  name follows;
 };
 
 struct item {
   std::span<const std::byte> contents;
   std::span<const std::byte> attributes;
+  std::uint64_t salt = 0;
 };
 
 struct data {
-  std::uint64_t epoch = 0;
   std::uint64_t first = 0;
+  name before;
   std::vector<item> items;
 };
 
 struct ack {
-  std::uint64_t received = 0;
-  std::uint64_t delivered = 0;
-  std::uint64_t received_bytes = 0;
-  std::uint64_t credit_sequence = 0;
-  std::uint64_t credit_bytes = 0;
+  wire::claim claim;
   std::uint64_t echo = 0;
   std::uint64_t highest = 0;  ///< of the ranges, or `received`
 };
 
 struct frame {
-  std::uint32_t source_tag = 0;
-  std::uint32_t destination_tag = 0;
-  std::uint32_t session_tag = 0;
+  std::uint64_t session = 0;
+  bool challenge = false;
   std::uint64_t number = 0;
   std::optional<wire::hello> hello;
   std::vector<wire::data> records;

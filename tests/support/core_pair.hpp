@@ -5,6 +5,9 @@
 // It knows no test framework: a violation is a std::logic_error.
 
 #include <ilm/protocol/association.hpp>
+#include <ilm/protocol/random.hpp>
+#include <ilm/protocol/reconcile.hpp>
+#include <ilm/protocol/stream_hash.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -33,6 +36,15 @@ struct model_store {
   std::map<std::uint64_t, stored_message> outbox, inbox;
 
   void commit(const store_change& c) {
+    demand(c.next.consistent(), "the cursors of a change contradict each other");
+    demand(chained(c.outbox, where.outbox.last_hash, c.next.outbox.last_hash),
+           "the hashes of the outbox do not follow each other");
+    // Of a stream that begins, the hash before it is in nobody's hands here.
+    const inbox_cursors &now = c.next.inbox, &before = where.inbox;
+    bool same =
+        now.stream == before.stream && now.start == before.start && now.offset == before.offset;
+    demand(!same || chained(c.inbox, before.received_hash, now.received_hash),
+           "the hashes of the inbox do not follow each other");
     for (const stored_message& m : c.outbox) {
       demand(outbox.emplace(m.index, m).second, "a number in the outbox is given twice");
     }
@@ -40,8 +52,18 @@ struct model_store {
       demand(inbox.emplace(m.index, m).second, "a number in the inbox is given twice");
     }
     where = c.next;
-    outbox.erase(outbox.begin(), outbox.lower_bound(where.outbox_first));
-    inbox.erase(inbox.begin(), inbox.lower_bound(where.inbox_first));
+    outbox.erase(outbox.begin(), outbox.lower_bound(where.outbox.first));
+    inbox.erase(inbox.begin(), inbox.lower_bound(where.inbox.first));
+  }
+
+  /// Whether the messages lead from one hash of the stream to the other.
+  static bool chained(const std::vector<stored_message>& messages, stream_hash from,
+                      const stream_hash& to) {
+    for (const stored_message& m : messages) {
+      from = extend(from, m);
+      if (from != m.hash) return false;
+    }
+    return from == to;
   }
 
   static std::vector<stored_message> read(const std::map<std::uint64_t, stored_message>& queue,
@@ -75,7 +97,8 @@ class core_side {
         peer_(std::move(peer)),
         o_(settings),
         reliable_(reliable),
-        chance_(seed) {
+        chance_(seed),
+        entropy_(chance_.next()) {
     lose_store();
   }
 
@@ -83,7 +106,7 @@ class core_side {
     association_setup s;
     s.local_id = bytes(name_);
     s.peer_id = bytes(peer_);
-    s.epoch = chance_.next_nonzero();
+    s.entropy = &entropy_;
     s.seed = chance_.next();
     s.frame_limit = frame_limit;
     s.maximum_message = o_.maximum_message_size;
@@ -102,11 +125,12 @@ class core_side {
     page_read_.reset();
     ended_sends_ = sends_;
     std::erase_if(consumed,
-                  [&](const consumed_message& t) { return t.index >= disk.where.inbox_first; });
+                  [&](const consumed_message& t) { return t.index >= disk.where.inbox.first; });
   }
   void lose_store() {
     disk = model_store();
-    disk.where.local = chance_.create_incarnation();
+    incarnation store{chance_.next_nonzero(), chance_.next()};
+    disk.where = begin_history(store, bytes(peer_).view());
   }
 
   association& operator*() { return *core_; }
@@ -231,6 +255,7 @@ class core_side {
   options o_;
   bool reliable_;
   random_source chance_;
+  seeded_entropy entropy_;
   std::unique_ptr<association> core_;
   std::optional<store_change> change_;
   std::optional<page_request> page_;  ///< asked for

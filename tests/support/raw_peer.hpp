@@ -6,8 +6,10 @@
 
 #include <ilm/protocol/frame_reader.hpp>
 #include <ilm/protocol/frame_writer.hpp>
+#include <ilm/protocol/stream_hash.hpp>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,10 +28,10 @@ class raw_peer {
         other_(std::move(other)),
         line_(std::make_shared<line>()) {
     line_->net.emplace(w.net.join(name_));
-    me.local.high = 0x1234;
-    me.local.low = 0x5678;
-    me.credit_sequence = 1'000'000;
-    me.credit_bytes = 1 << 30;
+    me.base = 1;
+    me.stream = me.claim.mark = mark_at(0);
+    me.credit.sequence = 1'000'000;
+    me.credit.bytes = 1 << 30;
     me.maximum_message_size = 1 << 20;
     asio::co_spawn(w.context, listen(line_), asio::detached);
   }
@@ -44,13 +46,28 @@ class raw_peer {
   bool open() {
     nonce_ += 0x1'0001;
     line_->frames.clear();
-    put(hello_frame(0, false));
+    put(challenge_frame(nonce_));
     if (!world_.until([&] { return echoed() != 0; }, 10s)) return false;
     theirs = *hello_;
     candidate_ = theirs.nonce;
+    data_frames_ = 0;
     put(hello_frame(candidate_, true));
     world_.run_for(1ms);
     return true;
+  }
+  /// From now on this peer's hellos and acks know the other side as its last hello showed it.
+  void meet() {
+    me.claim.seen = theirs.claim.mark;
+    me.follows = theirs.stream;
+    me.claim.received_hash = hash_of_theirs(me.claim.received);
+  }
+
+  bytes_vector challenge_frame(std::uint64_t nonce) {
+    bytes_vector out;
+    ilm::protocol::frame_writer writer(out, ilm::protocol::frame_header(), true, 1 << 20);
+    writer.challenge(nonce);
+    writer.finish();
+    return out;
   }
 
   /// A hello by hand; `change` may spoil it.
@@ -63,24 +80,26 @@ class raw_peer {
     h.source = as_bytes(name_);
     h.destination = as_bytes(other_);
     if (change) change(h);
-    ilm::protocol::frame_header header;
-    header.version = ilm::protocol::handshake_version;
-    header.source_tag = ilm::protocol::tag_of(h.local);
     bytes_vector out;
-    ilm::protocol::frame_writer writer(out, header, true, 1 << 20);
+    ilm::protocol::frame_writer writer(out, ilm::protocol::frame_header(), true, 1 << 20);
     writer.hello(h);
     writer.finish();
     return out;
   }
 
-  bytes_vector data_frame(std::uint64_t first, const std::vector<std::string>& texts,
-                          std::uint64_t epoch = 7) {
+  /// Messages of this peer's stream. To send some out of order, make their frames in order.
+  bytes_vector data_frame(std::uint64_t first, const std::vector<std::string>& texts) {
     bytes_vector out;
     ilm::protocol::frame_header head = header();
     head.number = ++data_frames_;
     ilm::protocol::frame_writer writer(out, head, true, 1 << 24);
-    writer.begin_data(epoch, first);
-    for (const std::string& text : texts) writer.item(as_bytes(text));
+    ilm::stream_hash hash = own_hashes_[first - 1];
+    writer.begin_data(first, hash);
+    for (const std::string& text : texts) {
+      writer.item(as_bytes(text));
+      hash = ilm::protocol::extend(hash, first, 0, as_bytes(text));
+      own_hashes_[first++] = hash;
+    }
     writer.finish();
     return out;
   }
@@ -92,14 +111,23 @@ class raw_peer {
     writer.finish();
     return out;
   }
-  /// An acknowledgement of everything up to `sequence`, with plenty of credit.
-  ilm::protocol::ack_record ack_of(std::uint64_t sequence, std::uint64_t epoch = 0) const {
+  /// An acknowledgement of everything up to `sequence`, delivered up to `delivered`, with plenty of
+  /// credit.
+  ilm::protocol::ack_record ack_of(std::uint64_t sequence, std::uint64_t delivered) const {
     ilm::protocol::ack_record a;
-    a.received = a.delivered = sequence;
-    a.delivered_epoch = epoch;
-    a.credit_sequence = sequence + 1'000'000;
-    a.credit_bytes = 1 << 30;
+    a.claim = me.claim;
+    a.claim.seen = newest_stamp();
+    a.claim.mark = mark_at(delivered);
+    a.claim.delivered = delivered;
+    a.claim.delivered_hash = hash_of_theirs(delivered);
+    a.claim.received = sequence;
+    a.claim.received_hash = hash_of_theirs(sequence);
+    a.credit.sequence = sequence + 1'000'000;
+    a.credit.bytes = 1 << 30;
     return a;
+  }
+  ilm::protocol::ack_record ack_of(std::uint64_t sequence) const {
+    return ack_of(sequence, sequence);
   }
 
   bytes_vector ping_frame(std::uint8_t version = 1) {
@@ -124,6 +152,12 @@ class raw_peer {
     return found;
   }
 
+  /// The other side's newest stamp.
+  ilm::stamp newest_stamp() const {
+    std::optional<ilm::protocol::ack_record> last = last_ack();
+    return last ? last->claim.mark : theirs.claim.mark;
+  }
+
   /// The sequences of all messages that arrived, in order of arrival.
   std::vector<std::uint64_t> data() const {
     std::vector<std::uint64_t> all;
@@ -135,16 +169,6 @@ class raw_peer {
       }
     }
     return all;
-  }
-  /// The epoch of the last message that arrived.
-  std::uint64_t data_epoch() const {
-    std::uint64_t epoch = 0;
-    for (const bytes_vector& f : line_->frames) {
-      ilm::protocol::frame parsed;
-      if (ilm::protocol::read_frame(f, {}, parsed)) continue;
-      for (const auto& d : parsed.data) epoch = d.epoch;
-    }
-    return epoch;
   }
   std::size_t frames() const { return line_->frames.size(); }
 
@@ -183,10 +207,30 @@ class raw_peer {
   ilm::protocol::frame_header header() const {
     ilm::protocol::frame_header h;
     h.version = 1;
-    h.source_tag = ilm::protocol::tag_of(me.local);
-    h.destination_tag = ilm::protocol::tag_of(theirs.local);
-    h.session_tag = ilm::protocol::session_tag_of(nonce_, candidate_);
+    h.session = ilm::protocol::session_tag_of(nonce_, candidate_);
     return h;
+  }
+
+  /// This peer makes a stamp whenever its application has consumed a message.
+  static ilm::stamp mark_at(std::uint64_t delivered) { return {delivered + 1, 0x5678}; }
+
+  /// The hash of the other side's stream after the message `sequence`, if that arrived.
+  ilm::stream_hash hash_of_theirs(std::uint64_t sequence) const {
+    if (sequence == theirs.first - 1) return theirs.erased_hash;
+    for (const bytes_vector& f : line_->frames) {
+      ilm::protocol::frame parsed;
+      if (ilm::protocol::read_frame(f, {}, parsed)) continue;
+      for (const auto& d : parsed.data) {
+        ilm::stream_hash hash = d.before;
+        std::uint64_t at = d.first;
+        if (sequence + 1 == at) return hash;
+        for (const auto& i : d.items) {
+          hash = ilm::protocol::extend(hash, at, i.salt, i.contents, i.attributes);
+          if (at++ == sequence) return hash;
+        }
+      }
+    }
+    return {};
   }
 
   static std::span<const std::byte> as_bytes(const std::string& s) {
@@ -198,6 +242,7 @@ class raw_peer {
   std::string other_;
   std::shared_ptr<line> line_;
   std::optional<ilm::protocol::hello_record> hello_;
+  std::map<std::uint64_t, ilm::stream_hash> own_hashes_;  ///< after each message
   std::uint64_t nonce_ = 0x7000;
   std::uint64_t candidate_ = 0;
   std::uint64_t data_frames_ = 0;

@@ -133,7 +133,8 @@ class hand_driven {
 
 inline ilm::stored_message stored(std::uint64_t index, const std::string& text,
                                   std::uint64_t sequence = 0) {
-  return {index, sequence != 0 ? sequence : index, 7, ilm::bytes(text)};
+  ilm::stream_hash hash{~index, index * 3};
+  return {index, sequence != 0 ? sequence : index, ~std::uint64_t{0} - 7, hash, ilm::bytes(text)};
 }
 
 /// Appends `texts` to the outbox for a peer, after its end according to `c`.
@@ -141,7 +142,7 @@ inline ilm::batch<std::string> append(const std::string& peer, ilm::cursors& c,
                                       const std::vector<std::string>& texts) {
   ilm::batch<std::string> b;
   std::vector<ilm::stored_message> messages;
-  for (const std::string& text : texts) messages.push_back(stored(c.outbox_next++, text));
+  for (const std::string& text : texts) messages.push_back(stored(c.outbox.next++, text));
   b.changes.emplace_back(peer, c);
   b.changes.back().outbox = std::move(messages);
   return b;
@@ -151,7 +152,7 @@ inline ilm::batch<std::string> append(const std::string& peer, ilm::cursors& c,
 inline ilm::batch<std::string> erase(const std::string& peer, ilm::cursors& c,
                                      std::uint64_t first) {
   ilm::batch<std::string> b;
-  c.outbox_first = first;
+  c.outbox.first = first;
   b.changes.emplace_back(peer, c);
   return b;
 }

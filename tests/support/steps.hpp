@@ -4,6 +4,8 @@
 
 #include "support/world.hpp"
 
+#include <ilm/protocol/bounds.hpp>
+
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -71,10 +73,11 @@ inline asio::awaitable<void> open_and_commit(store s, ilm::batch<std::string> ch
   co_await s.commit(change);
 }
 
-/// Makes a new store begin with these cursors for one peer.
-inline void preset(world& w, store& s, const std::string& peer, ilm::cursors where) {
+/// Makes a new store begin with an identity, and these cursors for one peer.
+inline void preset(world& w, store& s, const ilm::incarnation& local, const std::string& peer,
+                   const ilm::cursors& where) {
   ilm::batch<std::string> first;
-  first.new_incarnation = where.local;
+  first.new_incarnation = local;
   first.changes.emplace_back(peer, where);
   w.run(open_and_commit(s, std::move(first)));
 }
@@ -84,6 +87,11 @@ inline std::size_t work_within(world& w, std::chrono::nanoseconds span) {
   std::size_t handlers = 0;
   w.until([&] { return ++handlers, false; }, span);
   return handlers;
+}
+
+/// A range with an open end: nobody knows how many the lost history had.
+inline ilm::sequence_range all_from(std::uint64_t first) {
+  return {first, ilm::protocol::maximum_sequence};
 }
 
 inline std::vector<std::string> operator+(std::vector<std::string> a,

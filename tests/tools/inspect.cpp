@@ -104,7 +104,7 @@ TEST_CASE("inspect: the content of a store is shown while it is in use and after
 
     json store = json::parse(inspect.of(file, {"--json"}));
     INFO(store.dump(2));
-    CHECK(store["version"] == 3);
+    CHECK(store["version"] == 4);
     CHECK(store["incarnation"].get<std::string>().size() == 32);
     json bob = store["peers"][0];
     CHECK(bob["peer"] == "bob");
@@ -127,6 +127,8 @@ TEST_CASE("inspect: the content of a store is shown while it is in use and after
 
   test::outsider(file, "UPDATE ilm_store SET version = 99");
   CHECK_THAT(inspect.error_of(file), test::ContainsSubstring("newer"));
+  test::outsider(file, "UPDATE ilm_store SET version = 3");
+  CHECK_THAT(inspect.error_of(file), test::ContainsSubstring("no longer read"));
 }
 
 TEST_CASE("inspect: the reason is given if a file is no store") {

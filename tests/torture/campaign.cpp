@@ -181,13 +181,12 @@ asio::awaitable<bool> campaign::exchange(std::uint64_t messages) {
   co_return co_await supervisor_.until(enough, otherwise);
 }
 
-/// Whether both sides of each pair reported that the store of `a` was put back: the other one as
-/// such or, if `a` found it out first and was a new incarnation by then, as a reset.
+/// Whether both sides of each pair reported that the store of `a` was put back.
 bool campaign::rollback_reported(supervised_peer& a) {
   for (supervised_peer& other : supervisor_.peers()) {
     if (&other == &a) continue;
     bool here = a.rollback_events.contains({"rolled_back", other.name});
-    bool there = other.rollback_events.contains({"peer_reset", a.name});
+    bool there = other.rollback_events.contains({"peer_rolled_back", a.name});
     if (!here || !there) return false;
   }
   return true;

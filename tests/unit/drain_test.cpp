@@ -127,7 +127,7 @@ TEST_CASE("outputs are given once while the work that they gave is not done") {
   drainer a(p.a, 1);
   REQUIRE_FALSE(p.a->handle_send(send_id{1}, bytes("text")));
   p.a->handle_session_up(p.now);
-  CHECK(a.drain(p.now) == 2);  // a change, and a hello
+  CHECK(a.drain(p.now) == 2);  // a change, and a challenge
   CHECK(a.drain(p.now) == 0);
   CHECK_FALSE(p.a->has_due_change(p.now));
   finish(p.a, a, p.now);
@@ -136,7 +136,10 @@ TEST_CASE("outputs are given once while the work that they gave is not done") {
 
 TEST_CASE("a page that fails is reported once, named if it is damaged, and asked for again later") {
   core_pair p;
-  p.a.disk.where.outbox_next = 4;  // three messages, of which the store has none
+  for (int i = 0; i < 3; ++i) p.a.send("text");
+  p.run_for(1s);
+  auto lost = std::exchange(p.a.disk.outbox, {});
+  REQUIRE(lost.size() == 3);
   p.a.crash();
   p.a.start();
   p.connect();
@@ -144,9 +147,7 @@ TEST_CASE("a page that fails is reported once, named if it is damaged, and asked
   CHECK(p.a.count(event_kind::store_failed) == 1);
   CHECK(p.a.find(event_kind::store_failed).error == error::store_corrupt);
   CHECK(p.a.find(event_kind::store_failed).outbound == sequence_range{1, 1});
-  for (std::uint64_t i = 1; i <= 3; ++i) {
-    p.a.disk.outbox.emplace(i, stored_message(i, i, 7, bytes("text")));
-  }
+  p.a.disk.outbox = lost;
   p.run_for(5s);
   CHECK(p.b.consumed.size() == 3);
   CHECK(p.a.count(event_kind::store_failed) == 1);

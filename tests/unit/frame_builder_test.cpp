@@ -12,28 +12,44 @@ using namespace ilm::protocol;
 
 namespace {
 
-constexpr incarnation alice{1, 2}, bob{3, 4}, carol{5, 6};
+constexpr stream_hash received_hash{41, 42};
 
 cursors at_rest() {
   cursors c;
-  c.local = alice;
-  c.peer = bob;
-  c.former_peer = carol;
-  c.former_received = 55;
-  c.outbox_first = 5;
-  c.outbox_next = 21;
-  c.acknowledged = 8;
-  c.erased_epoch = 3;
-  // Indices from 101 on are those of bob's stream, from sequence 1 on.
-  c.stream_start = 101;
-  c.stream_offset = ~std::uint64_t{0} - 99;
-  c.inbox_first = 107;
-  c.inbox_next = 111;
-  c.received_epoch = 4;
-  c.delivered_epoch = 6;
-  c.advertised_first = 105;
-  c.advertised_epoch = 2;
+  lineage& h = c.history;
+  h.mark = {10, 1000};
+  h.mark_delivered = 4;
+  h.mark_hash = {43, 44};
+  h.confirmed = {9, 900};
+  h.confirmed_delivered = 3;
+  h.base = 6;
+  h.origin = lineage_origin::rolled_back;
+  h.seen = {7, 70};
+  c.outbox.stream = {6, 600};
+  c.outbox.first = 5;
+  c.outbox.next = 21;
+  c.outbox.acknowledged = 8;
+  c.outbox.erased_hash = {45, 46};
+  c.outbox.last_hash = {47, 48};
+  // Indices from 101 on are those of the peer's stream, from sequence 3 on.
+  c.inbox.stream = {2, 20};
+  c.inbox.start = 101;
+  c.inbox.offset = ~std::uint64_t{0} - 97;
+  c.inbox.first = 105;
+  c.inbox.next = 109;
+  c.inbox.received_hash = received_hash;
+  c.inbox.delivered_hash = {49, 50};
+  REQUIRE(c.consistent());
   return c;
+}
+
+/// A hello of a peer whose history began anew.
+hello_record of_new_history() {
+  hello_record h;
+  h.claim.mark = {8, 88};
+  h.base = 8;
+  h.stream = {8, 88};
+  return h;
 }
 
 association_setup names(bool reliable = false) {
@@ -57,17 +73,17 @@ options small() {
 struct rig {
   explicit rig(const cursors& c = at_rest(), options settings = small(), bool reliable = false)
       : o(settings), setup(names(reliable)), durable(c), s(o, reliable, 4096), r(o) {
-    s.restore(c);
-    r.restore(c);
+    s.restore(c.outbox);
+    r.restore(c.inbox);
   }
 
-  frame_builder builder() const { return {o, setup, durable, s, r}; }
+  frame_builder builder() const { return {o, setup, durable, r}; }
   void accept(std::uint64_t sequence, std::size_t size) {
     std::string text(size, 'x');
     data_record record;
-    record.epoch = 9;
     record.first = sequence;
-    record.items.push_back(std::as_bytes(std::span(text)));
+    record.before = received_hash;
+    record.items.emplace_back(std::as_bytes(std::span(text)));
     REQUIRE_FALSE(r.handle_data(record));
   }
   void commit() {
@@ -75,6 +91,10 @@ struct rig {
     r.begin_commit();
     r.complete_commit();
     durable.complete_commit();
+  }
+  void adopt() {
+    hello_record theirs = of_new_history();
+    durable.handle_session(theirs, reconcile(durable.current(s, r), theirs, {}));
   }
   /// The hello as the peer reads it. It refers to `out`.
   const frame& hello() {
@@ -101,12 +121,8 @@ struct rig {
 frame good_hello(const association_setup& bobs) {
   frame f;
   f.hello.emplace();
-  f.hello->local = alice;
-  f.hello->received = 7;
-  f.hello->received_bytes = 9;
   f.hello->source = bobs.peer_id.view();
   f.hello->destination = bobs.local_id.view();
-  f.header.source_tag = tag_of(alice);
   return f;
 }
 
@@ -119,62 +135,84 @@ association_setup bobs_setup() {
 
 }  // namespace
 
-TEST_CASE("a header names both incarnations and the session") {
+TEST_CASE("a frame of a session has the session's tag, and the number it is given") {
   rig r;
-  frame_header h = r.builder().header({99, 1});
-  CHECK(h.source_tag == tag_of(alice));
-  CHECK(h.destination_tag == tag_of(bob));
-  CHECK(h.session_tag == 99);
-  CHECK(h.number == 0);
-  CHECK(r.builder().header({99, 1}, 5).number == 5);
+  frame_builder b = r.builder();
+  for (std::uint64_t number : {0U, 5U}) {
+    frame_writer w = number == 0 ? b.begin(r.out, {99, 1}) : b.begin(r.out, {99, 1}, number);
+    w.ping();
+    w.finish();
+    REQUIRE_FALSE(read_frame(r.out, {}, r.read));
+    CHECK(r.read.header.version == 1);
+    CHECK(r.read.header.session == 99);
+    CHECK(r.read.header.number == number);
+  }
 }
 
 TEST_CASE("a hello says where the store stands, and keeps nonce, echo and proof") {
   rig r;
   const frame& f = r.hello();
   const hello_record& h = *f.hello;
-  CHECK(f.header.session_tag == 0);
-  CHECK(f.header.source_tag == tag_of(alice));
-  CHECK(f.header.destination_tag == tag_of(bob));
+  CHECK(f.header.version == handshake_version);
+  CHECK(f.header.session == 0);
   CHECK(f.data.empty());
   CHECK_FALSE(f.ack);
-  CHECK(h.local == alice);
-  CHECK(h.peer == bob);
-  CHECK(h.former_peer == carol);
-  CHECK(h.former_received == 55);
   CHECK(h.nonce == 70);
   CHECK(h.echo == 71);
   CHECK(h.proven);
+  CHECK(h.claim.mark == stamp{10, 1000});
+  CHECK(h.claim.delivered == 4);
+  CHECK(h.claim.delivered_hash == stream_hash{43, 44});
+  CHECK(h.claim.confirmed == stamp{9, 900});
+  CHECK(h.claim.seen == stamp{7, 70});
+  CHECK(h.claim.received == 10);
+  CHECK(h.claim.received_hash == received_hash);
+  CHECK(h.claim.acknowledged == 8);
+  CHECK(h.base == 6);
+  CHECK(h.origin == lineage_origin::rolled_back);
+  CHECK(h.stream == stamp{6, 600});
   CHECK(h.first == 5);
-  CHECK(h.next == 21);
-  CHECK(h.first_epoch == 3);
-  CHECK(h.acknowledged == 8);
-  CHECK(h.received == 10);
-  CHECK(h.delivered == 4);
-  CHECK(h.received_epoch == 4);
-  CHECK(h.delivered_epoch == 2);
-  CHECK(h.received_bytes == 0);
-  CHECK(h.credit_sequence == 12);  // ten received, four of them unread, six may be
-  CHECK(h.credit_bytes == 1000);
+  CHECK(h.erased_hash == stream_hash{45, 46});
+  CHECK(h.follows == stamp{2, 20});
+  CHECK(h.credit.received_bytes == 0);
+  CHECK(h.credit.sequence == 12);  // up to 10 received, four of them unread, six may be
+  CHECK(h.credit.bytes == 1000);
   CHECK(h.maximum_message_size == 500);
   CHECK(bytes(h.source) == bytes(std::string_view("alice")));
   CHECK(bytes(h.destination) == bytes(std::string_view("bob")));
 }
 
-TEST_CASE("a hello takes its own incarnation from memory, and the peer's from the store") {
+TEST_CASE("a hello tells nothing that is in memory only") {
   rig r;
-  reconciliation agreed;
-  agreed.result = outcome::peer_reset;
+  const frame before = r.hello();
+  claim c;
+  c.mark = {8, 80};
+  c.seen = {10, 1000};
+  c.received = 15;
   hello_record theirs;
-  theirs.local = carol;
-  r.durable.adopt(agreed, theirs, 10);
-  r.durable.renew_incarnation(incarnation{8, 8});
-  const frame& f = r.hello();
-  CHECK(f.hello->local == incarnation{8, 8});
-  CHECK(f.hello->peer == bob);
-  CHECK(f.hello->acknowledged == 0);
-  CHECK(f.header.source_tag == tag_of(incarnation{8, 8}));
-  CHECK(f.header.destination_tag == tag_of(carol));
+  theirs.claim = c;
+  theirs.base = 1;
+  theirs.stream = {2, 20};
+  theirs.follows = {6, 600};
+  r.durable.handle_session(theirs, reconcile(r.durable.current(r.s, r.r), theirs, {}));
+  r.durable.handle_claim(c, true);
+  r.s.handle_session(terms_of(theirs, 16, {}, 4096));
+  r.s.handle_delivered(6, {6, 6});
+  const hello_record& h = *r.hello().hello;
+  CHECK(h.claim.confirmed == stamp{9, 900});
+  CHECK(h.claim.seen == stamp{7, 70});
+  CHECK(h.claim.acknowledged == 8);
+  CHECK(h.first == 5);
+  CHECK(h.erased_hash == stream_hash{45, 46});
+}
+
+TEST_CASE("a challenge is its nonce and nothing else") {
+  rig r;
+  r.builder().challenge(r.out, 99);
+  REQUIRE_FALSE(read_frame(r.out, {}, r.read));
+  CHECK(r.read.challenge == std::uint64_t{99});
+  CHECK(r.read.header.session == 0);
+  CHECK_FALSE(r.read.hello);
 }
 
 TEST_CASE("a hello grants no credit beyond what is received where more is unread than credit") {
@@ -182,7 +220,7 @@ TEST_CASE("a hello grants no credit beyond what is received where more is unread
   for (auto [credit, granted] : {std::pair<std::size_t, std::uint64_t>{5, 11}, {4, 10}, {3, 10}}) {
     o.credit_messages = credit;
     rig r(at_rest(), o);
-    CHECK(r.hello().hello->credit_sequence == granted);
+    CHECK(r.hello().hello->credit.sequence == granted);
   }
 }
 
@@ -191,36 +229,42 @@ TEST_CASE("messages that are accepted and not stored lessen a hello's credit and
   r.accept(11, 100);
   {
     const hello_record& h = *r.hello().hello;
-    CHECK(h.received == 10);
-    CHECK(h.received_epoch == 4);
-    CHECK(h.received_bytes == 0);
-    CHECK(h.credit_sequence == 11);
-    CHECK(h.credit_bytes == 900);
+    CHECK(h.claim.received == 10);
+    CHECK(h.claim.received_hash == received_hash);
+    CHECK(h.credit.received_bytes == 0);
+    CHECK(h.credit.sequence == 11);
+    CHECK(h.credit.bytes == 900);
   }
   r.commit();
   const hello_record& h = *r.hello().hello;
-  CHECK(h.received == 11);
-  CHECK(h.received_epoch == 9);
-  CHECK(h.received_bytes == 100);
-  CHECK(h.credit_sequence == 12);
-  CHECK(h.credit_bytes == 1000);
+  CHECK(h.claim.received == 11);
+  CHECK(h.claim.received_hash == r.durable.stored().inbox.received_hash);
+  CHECK(h.claim.received_hash != received_hash);
+  CHECK(h.credit.received_bytes == 100);
+  CHECK(h.credit.sequence == 12);
+  CHECK(h.credit.bytes == 1000);
 }
 
 TEST_CASE("an ack says where the store stands, and the receiver's credit") {
   rig r;
   r.accept(11, 100);
   ack_record a = r.builder().ack();
-  CHECK(a.received == 10);
-  CHECK(a.delivered == 4);
-  CHECK(a.delivered_epoch == 2);
-  CHECK(a.received_bytes == 0);
-  CHECK(a.credit_sequence == 12);
-  CHECK(a.credit_bytes == 1000);
+  CHECK(a.claim.mark == stamp{10, 1000});
+  CHECK(a.claim.confirmed == stamp{9, 900});
+  CHECK(a.claim.seen == stamp{7, 70});
+  CHECK(a.claim.received == 10);
+  CHECK(a.claim.received_hash == received_hash);
+  CHECK(a.claim.delivered == 4);
+  CHECK(a.claim.delivered_hash == stream_hash{43, 44});
+  CHECK(a.claim.acknowledged == 8);
+  CHECK(a.credit.received_bytes == 0);
+  CHECK(a.credit.sequence == 12);
+  CHECK(a.credit.bytes == 1000);
   CHECK(a.ranges.empty());
   r.commit();
   a = r.builder().ack();
-  CHECK(a.received == 11);
-  CHECK(a.received_bytes == 100);
+  CHECK(a.claim.received == 11);
+  CHECK(a.credit.received_bytes == 100);
 }
 
 TEST_CASE("an ack names messages out of order, but not on a reliable network") {
@@ -245,14 +289,10 @@ TEST_CASE("a bye carries a last ack, unless the peer is not stored yet") {
   r.builder().bye(r.out, {99, 1});
   REQUIRE_FALSE(read_frame(r.out, {}, r.read));
   CHECK(r.read.bye);
-  CHECK(r.read.header.session_tag == 99);
+  CHECK(r.read.header.session == 99);
   REQUIRE(r.read.ack);
-  CHECK(r.read.ack->received == 10);
-  reconciliation agreed;
-  agreed.result = outcome::peer_reset;
-  hello_record theirs;
-  theirs.local = carol;
-  r.durable.adopt(agreed, theirs, 10);
+  CHECK(r.read.ack->claim.received == 10);
+  r.adopt();
   r.builder().bye(r.out, {99, 1});
   REQUIRE_FALSE(read_frame(r.out, {}, r.read));
   CHECK(r.read.bye);
@@ -288,62 +328,41 @@ TEST_CASE("a hello for another peer or in another's name is refused, a prefix in
   }
 }
 
-TEST_CASE("a hello with a wrong tag, with data or an ack is malformed") {
+TEST_CASE("a hello in a frame with a session is malformed") {
   association_setup bobs = bobs_setup();
   frame f = good_hello(bobs);
-  f.header.source_tag ^= 1;
+  f.header.session = 1;
   CHECK(check_hello(f, bobs) == error::malformed_frame);
-  f = good_hello(bobs);
-  f.header.session_tag = 1;
-  CHECK(check_hello(f, bobs) == error::malformed_frame);
-  f = good_hello(bobs);
-  f.data.emplace_back();
-  CHECK(check_hello(f, bobs) == error::malformed_frame);
-  f = good_hello(bobs);
-  f.ack.emplace();
-  CHECK(check_hello(f, bobs) == error::malformed_frame);
-}
-
-TEST_CASE("a hello may grant credit up to the bounds, counted from received") {
-  association_setup bobs = bobs_setup();
-  frame f = good_hello(bobs);
-  f.hello->credit_sequence = 7 + protocol::maximum_credit_messages;
-  f.hello->credit_bytes = 9 + protocol::maximum_credit_bytes;
-  CHECK_FALSE(check_hello(f, bobs));
-  ++f.hello->credit_sequence;
-  CHECK(check_hello(f, bobs) == error::credit_out_of_range);
-  --f.hello->credit_sequence;
-  ++f.hello->credit_bytes;
-  CHECK(check_hello(f, bobs) == error::credit_out_of_range);
 }
 
 TEST_CASE("terms count credit from where the stream goes on") {
   hello_record h;
-  h.received = 10;
-  h.credit_sequence = 13;
-  h.received_bytes = 100;
-  h.credit_bytes = 400;
+  h.claim.received = 10;
+  h.credit.sequence = 13;
+  h.credit.received_bytes = 100;
+  h.credit.bytes = 400;
   h.maximum_message_size = 50;
-  session_terms t = terms_of(h, 11, 4096);
+  session_terms t = terms_of(h, 11, {7, 8}, 4096);
   CHECK(t.send_from == 11);
-  CHECK(t.received_bytes == 100);
-  CHECK(t.credit_sequence == 13);
-  CHECK(t.credit_bytes == 400);
+  CHECK(t.before == stream_hash{7, 8});
+  CHECK(t.granted.received_bytes == 100);
+  CHECK(t.granted.sequence == 13);
+  CHECK(t.granted.bytes == 400);
   CHECK(t.maximum_message == 50);
   // To a peer that has another stream, or has confirmed more than it received.
-  CHECK(terms_of(h, 1, 4096).credit_sequence == 3);
-  CHECK(terms_of(h, 21, 4096).credit_sequence == 23);
+  CHECK(terms_of(h, 1, {}, 4096).granted.sequence == 3);
+  CHECK(terms_of(h, 21, {}, 4096).granted.sequence == 23);
 }
 
 TEST_CASE("terms without credit let nothing go, though less is granted than received") {
   hello_record h;
-  h.received = 10;
+  h.claim.received = 10;
   for (std::uint64_t credit : {0U, 9U, 10U}) {
-    h.credit_sequence = credit;
-    CHECK(terms_of(h, 11, 4096).credit_sequence == 10);
+    h.credit.sequence = credit;
+    CHECK(terms_of(h, 11, {}, 4096).granted.sequence == 10);
   }
-  h.credit_sequence = 11;
-  CHECK(terms_of(h, 11, 4096).credit_sequence == 11);
+  h.credit.sequence = 11;
+  CHECK(terms_of(h, 11, {}, 4096).granted.sequence == 11);
 }
 
 TEST_CASE("terms bound a message by the frame, however large the peer's limit is") {
@@ -353,6 +372,6 @@ TEST_CASE("terms bound a message by the frame, however large the peer's limit is
                              {4097, 4096},
                              {~std::uint64_t{0}, 4096}}) {
     h.maximum_message_size = limit;
-    CHECK(terms_of(h, 1, 4096).maximum_message == most);
+    CHECK(terms_of(h, 1, {}, 4096).maximum_message == most);
   }
 }

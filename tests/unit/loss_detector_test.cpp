@@ -18,7 +18,7 @@ using sequences = std::vector<std::uint64_t>;
 struct rig {
   explicit rig(std::uint64_t count) : losses(o) {
     losses.times().sample(100ms);
-    for (; count > 0; --count) cache.append(ilm::bytes(std::string_view("x")), 1);
+    for (; count > 0; --count) cache.append(ilm::bytes(std::string_view("x")), 1, {});
   }
 
   /// Sends the messages in one frame, and gives its number.

@@ -11,11 +11,13 @@ namespace {
 
 ilm::bytes of_size(std::size_t size) { return ilm::bytes(std::string(size, 'x')); }
 
-/// A cache of the messages 5 to 7, of 1, 2 and 3 bytes and the epochs 50 to 70.
+ilm::stream_hash hash_at(std::uint64_t s) { return {s, 1}; }
+
+/// A cache of the messages 5 to 7, of 1, 2 and 3 bytes and the salts 50 to 70.
 outbox_cache five_to_seven() {
   outbox_cache c;
-  c.clear(5);
-  for (std::uint64_t s = 5; s <= 7; ++s) c.append(of_size(s - 4), s * 10);
+  c.clear(5, hash_at(4));
+  for (std::uint64_t s = 5; s <= 7; ++s) c.append(of_size(s - 4), s * 10, hash_at(s));
   return c;
 }
 
@@ -44,7 +46,8 @@ TEST_CASE("a cache holds one run of messages and counts their bytes") {
   CHECK_FALSE(c.contains(8));
   const outbox_cache& same = c;
   for (std::uint64_t s = 5; s <= 7; ++s) {
-    CHECK(c.at(s).epoch == s * 10);
+    CHECK(c.at(s).salt == s * 10);
+    CHECK(c.at(s).hash == hash_at(s));
     CHECK(same.at(s).size() == s - 4);
     CHECK(same.at(s).transmissions == 0);
   }
@@ -57,15 +60,27 @@ TEST_CASE("a cache that forgets its first message keeps the numbers of the other
   CHECK(c.first() == 6);
   CHECK(c.next() == 8);
   CHECK(c.bytes() == 5);
-  CHECK(c.at(6).epoch == 60);
+  CHECK(c.at(6).salt == 60);
   c.pop();
   c.pop();
   CHECK(c.first() == 8);
   CHECK(c.next() == 8);
   CHECK(c.bytes() == 0);
-  c.append(of_size(9), 80);
-  CHECK(c.at(8).epoch == 80);
+  c.append(of_size(9), 80, hash_at(8));
+  CHECK(c.at(8).salt == 80);
   CHECK(c.invariants_hold());
+}
+
+TEST_CASE("a cache knows the hash before each message that it holds, and before the next one") {
+  outbox_cache c = five_to_seven();
+  for (std::uint64_t s = 5; s <= 8; ++s) CHECK(c.hash_before(s) == hash_at(s - 1));
+  c.pop();
+  CHECK(c.hash_before(6) == hash_at(5));
+  c.pop();
+  c.pop();
+  CHECK(c.hash_before(8) == hash_at(7));
+  c.clear(20, hash_at(19));
+  CHECK(c.hash_before(20) == hash_at(19));
 }
 
 TEST_CASE("a message counts as lost once, until it is sent again or arrives") {
@@ -98,7 +113,7 @@ TEST_CASE("a lost message that is forgotten is not counted as lost") {
 TEST_CASE("a cache that is cleared counts nothing and begins where it is told") {
   outbox_cache c = five_to_seven();
   c.mark_lost(5);
-  c.clear(20);
+  c.clear(20, hash_at(19));
   CHECK(c.first() == 20);
   CHECK(c.next() == 20);
   CHECK(c.size() == 0);
@@ -107,7 +122,7 @@ TEST_CASE("a cache that is cleared counts nothing and begins where it is told") 
   CHECK(c.invariants_hold());
 }
 
-TEST_CASE("a cache that forgets transmissions keeps contents and epochs") {
+TEST_CASE("a cache that forgets transmissions keeps contents, salts and hashes") {
   outbox_cache c = five_to_seven();
   outgoing_message& m = c.at(6);
   m.sent_at = 3s;
@@ -121,7 +136,8 @@ TEST_CASE("a cache that forgets transmissions keeps contents and epochs") {
   CHECK(c.bytes() == 6);
   for (std::uint64_t s = 5; s <= 7; ++s) {
     CHECK(c.at(s).size() == s - 4);
-    CHECK(c.at(s).epoch == s * 10);
+    CHECK(c.at(s).salt == s * 10);
+    CHECK(c.at(s).hash == hash_at(s));
     CHECK(c.at(s).sent_at == 0s);
     CHECK(c.at(s).frame == 0);
     CHECK(c.at(s).transmissions == 0);

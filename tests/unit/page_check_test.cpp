@@ -18,7 +18,7 @@ page messages(std::uint64_t first, std::uint64_t last, std::uint64_t offset = 0)
   page made;
   std::string contents(10, 'x');
   for (std::uint64_t i = first; i <= last; ++i) {
-    made.emplace_back(i, i + offset, 1,
+    made.emplace_back(i, i + offset, 0, ilm::stream_hash{},
                       ilm::bytes(std::as_bytes(std::span(contents.data(), contents.size()))));
   }
   return made;
@@ -36,9 +36,9 @@ ilm::protocol::page_request request(page_purpose p, std::uint64_t from) {
 /// An inbox whose messages from 10 on are a stream that began with sequence 1.
 ilm::cursors second_stream() {
   ilm::cursors c;
-  c.inbox_next = 20;
-  c.stream_start = 10;
-  c.stream_offset = std::uint64_t{1} - 10;
+  c.inbox.next = 20;
+  c.inbox.start = 10;
+  c.inbox.offset = std::uint64_t{1} - 10;
   return c;
 }
 
@@ -81,7 +81,7 @@ TEST_CASE("a page of an outbox is usable as far as sequences are the indices") {
 
 TEST_CASE("a page of an inbox is usable as far as sequences are those of the stream") {
   ilm::cursors c = second_stream();
-  std::uint64_t offset = c.stream_offset;
+  std::uint64_t offset = c.inbox.offset;
   CHECK(count_usable(request(page_purpose::inbox, 12), c, messages(12, 14, offset)) == 3);
   CHECK(count_usable(request(page_purpose::inbox, 10), c, messages(10, 14, offset - 1)) == 0);
   CHECK(count_usable(request(page_purpose::inbox, 12), c, messages(12, 14)) == 0);
@@ -94,6 +94,6 @@ TEST_CASE("a page of an inbox has any sequences in a former stream, but never 0"
         1);
   // From one stream into the next.
   page both = messages(8, 9, 50);
-  for (const stored_message& m : messages(10, 11, c.stream_offset)) both.push_back(m);
+  for (const stored_message& m : messages(10, 11, c.inbox.offset)) both.push_back(m);
   CHECK(count_usable(request(page_purpose::inbox, 8), c, both) == 4);
 }

@@ -27,8 +27,8 @@ options quick() {
 struct rig {
   rig() {
     // Messages from index 5 on are those of the peer's present stream, from sequence 101 on.
-    stored.stream_start = 5;
-    stored.stream_offset = 96;
+    stored.inbox.start = 5;
+    stored.inbox.offset = 96;
   }
 
   std::optional<event_record> fail(page_purpose p, std::uint64_t from, std::error_code reason,

@@ -51,13 +51,26 @@ TEST_CASE("jitter adds up to a quarter") {
   CHECK(random.jitter(0ns) == 0ns);
 }
 
-TEST_CASE("created incarnations exist and differ") {
-  random_source random(0);
-  std::set<ilm::incarnation> all;
-  for (int i = 0; i < 1000; ++i) {
-    ilm::incarnation created = random.create_incarnation();
-    CHECK(created);
-    all.insert(created);
-  }
-  CHECK(all.size() == 1000);
+namespace {
+
+struct fixed_entropy final : entropy {
+  explicit fixed_entropy(std::uint64_t v) : value(v) {}
+  std::uint64_t next() override { return value; }
+
+  std::uint64_t value;
+};
+
+}  // namespace
+
+TEST_CASE("a random number that names something is never 0") {
+  fixed_entropy zero(0), other(7), largest(~std::uint64_t{0});
+  CHECK(next_nonzero(zero) == 1);
+  CHECK(next_nonzero(other) == 7);
+  CHECK(next_nonzero(largest) == ~std::uint64_t{0});
+}
+
+TEST_CASE("the entropy of a test is that of its seed") {
+  seeded_entropy numbers(7);
+  random_source same(7);
+  for (int i = 0; i < 100; ++i) CHECK(numbers.next() == same.next());
 }

@@ -4,8 +4,9 @@
 #include <ilm/protocol/receiver.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <map>
-#include <numeric>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,39 +23,72 @@ options small() {
   return o;
 }
 
+std::string letter(std::uint64_t sequence) {
+  return sequence <= 26 ? std::string(1, static_cast<char>('a' + sequence - 1)) : "x";
+}
+
+std::function<std::string(std::uint64_t)> always(const std::string& text) {
+  return [text](std::uint64_t) { return text; };
+}
+
 /// A receiver and the inbox behind it.
 struct rig {
   explicit rig(options settings = small()) : o(settings), r(o) { write(); }
   rig(options settings, const rig& before)
-      : o(settings), inbox(before.inbox), stored(before.stored), r(o) {
-    r.restore(stored);
+      : o(settings),
+        inbox(before.inbox),
+        stored(before.stored),
+        r(o),
+        plan(before.plan),
+        start(before.start),
+        start_hash(before.start_hash) {
+    r.restore(stored.inbox);
   }
 
-  std::error_code feed(std::uint64_t sequence, std::string_view text = "x",
-                       std::uint64_t epoch = 1) {
+  /// The hash of the stream as its sender has it.
+  stream_hash hash_at(std::uint64_t sequence) const {
+    stream_hash h = start_hash;
+    for (std::uint64_t s = start; s <= sequence; ++s) h = next_hash(h, s, plan(s));
+    return h;
+  }
+  static stream_hash next_hash(const stream_hash& h, std::uint64_t s, std::string_view text) {
+    return extend(h, s, 0, std::as_bytes(std::span(text)));
+  }
+  std::error_code feed(std::uint64_t sequence) { return feed(sequence, plan(sequence)); }
+  std::error_code feed(std::uint64_t sequence, std::string_view text) {
+    return feed(sequence, text, hash_at(sequence - 1));
+  }
+  std::error_code feed(std::uint64_t sequence, std::string_view text, const stream_hash& before) {
     data_record d;
-    d.epoch = epoch;
     d.first = sequence;
-    d.items.push_back(std::as_bytes(std::span(text)));
+    d.before = before;
+    d.items.emplace_back(std::as_bytes(std::span(text)));
     return r.handle_data(d);
+  }
+  void adopt(std::uint64_t first, const stream_hash& before, bool first_meeting,
+             const std::string& text) {
+    r.adopt(first, before, first_meeting);
+    start = first;
+    start_hash = before;
+    plan = always(text);
   }
 
   std::vector<stored_message> stage() {
     in_commit = cursors();
-    r.write(in_commit);
+    r.write(in_commit.inbox);
     return r.begin_commit();
   }
   void committed(const std::vector<stored_message>& batch) {
     for (const stored_message& m : batch) {
-      CHECK(m.index == stored.inbox_next + static_cast<std::uint64_t>(&m - batch.data()));
+      CHECK(m.index == stored.inbox.next + static_cast<std::uint64_t>(&m - batch.data()));
       inbox.emplace(m.index, m);
     }
     stored = in_commit;
-    inbox.erase(inbox.begin(), inbox.lower_bound(stored.inbox_first));
+    inbox.erase(inbox.begin(), inbox.lower_bound(stored.inbox.first));
     r.complete_commit();
   }
   void commit() { committed(stage()); }
-  void write() { r.write(stored); }
+  void write() { r.write(stored.inbox); }
 
   bool page() {
     auto wanted = r.next_page();
@@ -85,6 +119,10 @@ struct rig {
   std::map<std::uint64_t, stored_message> inbox;
   cursors stored, in_commit;
   receiver r;
+  /// The texts of the present stream, which begins at `start`.
+  std::function<std::string(std::uint64_t)> plan = letter;
+  std::uint64_t start = 1;
+  stream_hash start_hash;
 };
 
 using texts = std::vector<std::string>;
@@ -99,11 +137,11 @@ TEST_CASE("the receiver accepts, stores and delivers messages in order") {
   CHECK(g.r.has_uncommitted());
   g.commit();
   CHECK_FALSE(g.r.has_uncommitted());
-  CHECK(g.stored.received() == 2);
+  CHECK(g.stored.inbox.received() == 2);
   CHECK(g.take() == texts{"1a", "2b"});
   CHECK(g.r.has_unreported_consumed(g.stored));
   g.commit();
-  CHECK(g.stored.delivered() == 2);
+  CHECK(g.stored.inbox.delivered() == 2);
   CHECK_FALSE(g.r.has_unreported_consumed(g.stored));
 }
 
@@ -127,9 +165,9 @@ TEST_CASE("received moves in the store only with the batch that holds the messag
   auto batch = g.stage();
   g.feed(2);
   REQUIRE(batch.size() == 1);
-  CHECK(g.in_commit.received() == 1);
+  CHECK(g.in_commit.inbox.received() == 1);
   g.committed(batch);
-  CHECK(g.stored.received() == 1);
+  CHECK(g.stored.inbox.received() == 1);
 }
 
 TEST_CASE("a message that comes before its predecessor waits in the reorder buffer") {
@@ -187,6 +225,7 @@ TEST_CASE("a duplicate is dropped wherever its first copy is") {
 
 TEST_CASE("a duplicate is dropped after a restart") {
   rig before;
+  before.plan = [](std::uint64_t s) { return s <= 3 ? "a" : "b"; };
   for (std::uint64_t s = 1; s <= 3; ++s) before.feed(s, "a");
   before.commit();
   before.take(1);
@@ -225,7 +264,7 @@ TEST_CASE("a failed batch keeps back nothing that was stored before") {
   CHECK(g.take().empty());
   g.commit();
   CHECK(g.take() == texts{"2b"});
-  CHECK(g.stored.delivered() == 1);
+  CHECK(g.stored.inbox.delivered() == 1);
 }
 
 TEST_CASE("more messages than credit allows are refused, in order or not") {
@@ -240,6 +279,7 @@ TEST_CASE("more messages than credit allows are refused, in order or not") {
 
 TEST_CASE("more bytes than credit allows are refused, in order or not") {
   rig g;
+  g.plan = [](std::uint64_t s) { return std::string(s == 2 ? 200 : 400, 'x'); };
   CHECK_FALSE(g.feed(1, std::string(400, 'x')));
   CHECK_FALSE(g.feed(3, std::string(400, 'x')));
   CHECK(g.feed(4, std::string(201, 'x')) == error::credit_exceeded);
@@ -256,6 +296,7 @@ TEST_CASE("a message above the limit is refused") {
 
 TEST_CASE("a repeated message of the reorder buffer uses no credit a second time") {
   rig g;
+  g.plan = [](std::uint64_t s) { return std::string(s == 1 ? 100 : s == 2 ? 500 : 400, 'x'); };
   CHECK_FALSE(g.feed(2, std::string(500, 'x')));
   CHECK_FALSE(g.feed(3, std::string(400, 'x')));
   CHECK_FALSE(g.feed(3, std::string(400, 'x')));
@@ -266,6 +307,7 @@ TEST_CASE("a repeated message of the reorder buffer uses no credit a second time
 
 TEST_CASE("credit grows with the messages that the application consumes, and with nothing else") {
   rig g;
+  g.plan = always("12345");
   for (std::uint64_t s = 1; s <= 10; ++s) g.feed(s, "12345");
   CHECK(g.r.credit_sequence() == 10);
   g.commit();
@@ -280,6 +322,7 @@ TEST_CASE("credit grows with the messages that the application consumes, and wit
 
 TEST_CASE("the count of received bytes moves with the store") {
   rig g;
+  g.plan = always("12345");
   g.feed(1, "12345");
   CHECK(g.r.received_bytes() == 0);
   auto batch = g.stage();
@@ -338,15 +381,15 @@ TEST_CASE("the receiver echoes a frame that has nothing to store at once") {
   CHECK(g.r.echo() == 4);
 }
 
-TEST_CASE("a failed commit does not move the echo, nor do messages that are forgotten") {
+TEST_CASE("a failed commit does not move the echo") {
   rig g;
   g.feed(1);
   g.r.handle_frame(1);
   g.stage();
   g.r.fail_commit();
   CHECK(g.r.echo() == 0);
-  g.r.forget_unstored();
-  CHECK(g.r.echo() == 0);
+  g.commit();
+  CHECK(g.r.echo() == 1);
   CHECK(g.r.invariants_hold());
 }
 
@@ -365,6 +408,7 @@ TEST_CASE("a new session echoes no frame of the one before, though a commit span
 
 TEST_CASE("messages of an earlier process are read from the store, in pages, and delivered first") {
   rig before;
+  before.plan = [](std::uint64_t s) { return s <= 9 ? "a" : "b"; };
   for (std::uint64_t s = 1; s <= 9; ++s) before.feed(s, "a");
   before.commit();
   options o = small();
@@ -383,12 +427,13 @@ TEST_CASE("messages of an earlier process are read from the store, in pages, and
         texts{"1a", "2a", "3a", "4a", "5a", "6a", "7a", "8a", "9a", "10b", "11b", "12b"});
   CHECK_FALSE(g.r.next_page());
   g.commit();
-  CHECK(g.stored.delivered() == 12);
+  CHECK(g.stored.inbox.delivered() == 12);
   CHECK(g.inbox.empty());
 }
 
 TEST_CASE("a page of the inbox that was asked for earlier is ignored") {
   rig before;
+  before.plan = always("a");
   for (std::uint64_t s = 1; s <= 4; ++s) before.feed(s, "a");
   before.commit();
   rig g(small(), before);
@@ -406,6 +451,7 @@ TEST_CASE("a page of the inbox that was asked for earlier is ignored") {
 
 TEST_CASE("a page that begins elsewhere than asked delivers nothing") {
   rig before;
+  before.plan = always("a");
   for (std::uint64_t s = 1; s <= 4; ++s) before.feed(s, "a");
   before.commit();
   rig g(small(), before);
@@ -416,65 +462,134 @@ TEST_CASE("a page that begins elsewhere than asked delivers nothing") {
 
 TEST_CASE("at the first handshake indices are made equal to sequences") {
   rig g;
-  g.r.adopt(5, 77, true);
+  g.adopt(5, {7, 7}, true, "e");
   CHECK(g.r.accepted() == 4);
   CHECK(g.r.unread() == 0);
   g.commit();
-  CHECK(g.stored.received() == 4);
-  CHECK(g.stored.delivered() == 4);
-  CHECK(g.stored.stream_offset == 0);
-  CHECK(g.stored.received_epoch == 77);
-  CHECK(g.stored.delivered_epoch == 77);
-  CHECK_FALSE(g.feed(5, "e", 78));
+  CHECK(g.stored.inbox.received() == 4);
+  CHECK(g.stored.inbox.delivered() == 4);
+  CHECK(g.stored.inbox.offset == 0);
+  CHECK(g.stored.inbox.received_hash == stream_hash{7, 7});
+  CHECK(g.stored.inbox.delivered_hash == stream_hash{7, 7});
+  CHECK_FALSE(g.feed(5));
   auto batch = g.stage();
   REQUIRE(batch.size() == 1);
   CHECK(batch[0].index == 5);
   CHECK(batch[0].sequence == 5);
-  CHECK(batch[0].epoch == 78);
+  CHECK(batch[0].hash == extend({7, 7}, batch[0]));
+}
+
+TEST_CASE("a message whose hash before it is another belongs to another stream, and is refused") {
+  rig g;
+  CHECK_FALSE(g.feed(1));
+  CHECK(g.feed(2, "b", {9, 9}) == error::stream_diverged);
+  CHECK(g.r.accepted() == 1);
+  CHECK_FALSE(g.feed(2));
+  CHECK(g.r.accepted() == 2);
+}
+
+TEST_CASE("an early message that turns out to belong to another stream is forgotten") {
+  rig g;
+  CHECK_FALSE(g.feed(3, "c", {9, 9}));
+  CHECK(g.r.has_gap());
+  CHECK_FALSE(g.feed(1));
+  CHECK(g.feed(2) == error::stream_diverged);
+  CHECK(g.r.accepted() == 2);
+  CHECK_FALSE(g.r.has_gap());
+  CHECK(g.r.invariants_hold());
+  CHECK_FALSE(g.feed(3));
+  g.commit();
+  CHECK(g.take() == texts{"1a", "2b", "3c"});
+}
+
+TEST_CASE("the messages of one record follow each other by their hashes") {
+  rig g;
+  data_record d;
+  d.first = 1;
+  for (std::string_view text : {"a", "b", "c"}) {
+    d.items.emplace_back(std::as_bytes(std::span(text)));
+  }
+  CHECK_FALSE(g.r.handle_data(d));
+  CHECK(g.r.accepted() == 3);
+  g.commit();
+  CHECK(g.stored.inbox.received_hash == g.hash_at(3));
+  // A part that came before, and the rest that goes on behind it.
+  rig h;
+  CHECK_FALSE(h.feed(1));
+  CHECK_FALSE(h.r.handle_data(d));
+  CHECK(h.r.accepted() == 3);
+  CHECK(h.r.duplicates() == 1);
+}
+
+TEST_CASE("a message of the store that is not the one that was stored is not delivered") {
+  rig before;
+  for (std::uint64_t s = 1; s <= 4; ++s) before.feed(s);
+  before.commit();
+  before.take(1);
+  before.commit();
+  for (std::uint64_t wrong : {2U, 3U, 4U}) {
+    rig g(small(), before);
+    std::vector<stored_message> page;
+    for (auto& [at, m] : g.inbox) page.push_back(m);
+    REQUIRE(page.size() == 3);
+    page[wrong - 2].contents = bytes(std::string_view("?"));
+    g.r.handle_page(page);
+    std::size_t delivered = 0;
+    while (g.r.next_delivery() != nullptr) {
+      CHECK(g.r.next_delivery()->contents.text() != "?");
+      g.r.handle_consumed();
+      ++delivered;
+    }
+    INFO(wrong);
+    CHECK(delivered == wrong - 2);
+  }
 }
 
 TEST_CASE("a new stream comes after the messages of the old one, and starts anew") {
   rig g;
+  g.plan = always("old");
   for (std::uint64_t s = 1; s <= 3; ++s) g.feed(s, "old");
   g.commit();
   g.feed(5, "early");
   CHECK(g.take(1) == texts{"1old"});
-  g.r.adopt(1, 0, false);
+  g.adopt(1, {}, false, "new");
   CHECK_FALSE(g.r.has_gap());
   CHECK(g.r.accepted() == 0);
   CHECK(g.r.unread() == 2);
   g.commit();
-  CHECK(g.stored.received() == 0);
-  CHECK(g.stored.delivered() == 0);
+  CHECK(g.stored.inbox.received() == 0);
+  CHECK(g.stored.inbox.delivered() == 0);
   CHECK_FALSE(g.feed(1, "new"));
   CHECK_FALSE(g.feed(2, "new"));
   g.commit();
-  CHECK(g.stored.received() == 2);
+  CHECK(g.stored.inbox.received() == 2);
   CHECK(g.take(2) == texts{"2old", "3old"});
   g.commit();
-  CHECK(g.stored.delivered() == 0);
+  CHECK(g.stored.inbox.delivered() == 0);
   CHECK(g.take() == texts{"1new", "2new"});
   g.commit();
-  CHECK(g.stored.delivered() == 2);
+  CHECK(g.stored.inbox.delivered() == 2);
 }
 
 TEST_CASE("a new stream may start above the old one's end") {
   rig g;
+  g.plan = always("old");
   for (std::uint64_t s = 1; s <= 2; ++s) g.feed(s, "old");
-  g.r.adopt(100, 9, false);
+  g.adopt(100, {9, 9}, false, "new");
   CHECK(g.r.accepted() == 99);
   CHECK(g.feed(99, "dup") == std::error_code());
   CHECK_FALSE(g.feed(100, "new"));
   g.commit();
-  CHECK(g.stored.received() == 100);
-  CHECK(g.stored.delivered() == 99);
+  CHECK(g.stored.inbox.received() == 100);
+  CHECK(g.stored.inbox.delivered() == 99);
   CHECK(g.take() == texts{"1old", "2old", "100new"});
 }
 
 TEST_CASE("a restart between two streams keeps both") {
   rig before;
+  before.plan = always("old");
   for (std::uint64_t s = 1; s <= 3; ++s) before.feed(s, "old");
-  before.r.adopt(1, 0, false);
+  before.adopt(1, {}, false, "new");
   before.feed(1, "new");
   before.commit();
   rig g(small(), before);
@@ -483,15 +598,16 @@ TEST_CASE("a restart between two streams keeps both") {
   g.commit();
   CHECK(g.take() == texts{"1old", "2old", "3old", "1new", "2new"});
   g.commit();
-  CHECK(g.stored.delivered() == 2);
+  CHECK(g.stored.inbox.delivered() == 2);
 }
 
 TEST_CASE(
     "leftovers of an old stream count against the new one's credit but never below its start") {
   rig g;
+  g.plan = always("o");
   for (std::uint64_t s = 1; s <= 10; ++s) g.feed(s, "o");
   g.commit();
-  g.r.adopt(1, 0, false);
+  g.adopt(1, {}, false, "n");
   CHECK(g.r.credit_sequence() == 0);
   CHECK(g.feed(1) == error::credit_exceeded);
   g.take(3);
@@ -503,8 +619,9 @@ TEST_CASE(
 TEST_CASE(
     "leftovers beyond a credit that a restart made smaller leave none below a stream's start") {
   rig before;
+  before.plan = always("o");
   for (std::uint64_t s = 1; s <= 10; ++s) before.feed(s, "o");
-  before.r.adopt(1, 0, false);
+  before.adopt(1, {}, false, "n");
   before.commit();
   options o = small();
   o.credit_messages = 3;
@@ -516,27 +633,28 @@ TEST_CASE(
   CHECK(g.r.credit_sequence() == 1);
 }
 
-TEST_CASE("epochs of the last message received and delivered are those of the present stream") {
+TEST_CASE("hashes of the last message received and delivered are those of the present stream") {
   rig g;
-  g.feed(1, "a", 10);
-  g.feed(2, "b", 11);
+  g.feed(1);
+  g.feed(2);
   g.commit();
-  CHECK(g.stored.received_epoch == 11);
-  CHECK(g.stored.delivered_epoch == 0);
+  CHECK(g.stored.inbox.received_hash == g.hash_at(2));
+  CHECK(g.stored.inbox.delivered_hash == stream_hash{});
   g.take(1);
   g.commit();
-  CHECK(g.stored.delivered_epoch == 10);
-  g.r.adopt(1, 20, false);
+  CHECK(g.stored.inbox.delivered_hash == g.hash_at(1));
+  g.adopt(1, {20, 20}, false, "c");
   g.take(1);  // the old stream's last
   g.commit();
-  CHECK(g.stored.delivered_epoch == 20);
-  g.feed(1, "c", 21);
+  CHECK(g.stored.inbox.received_hash == stream_hash{20, 20});
+  CHECK(g.stored.inbox.delivered_hash == stream_hash{20, 20});
+  g.feed(1);
   g.commit();
-  CHECK(g.stored.received_epoch == 21);
-  CHECK(g.stored.delivered_epoch == 20);
+  CHECK(g.stored.inbox.received_hash == g.hash_at(1));
+  CHECK(g.stored.inbox.delivered_hash == stream_hash{20, 20});
   g.take(1);
   g.commit();
-  CHECK(g.stored.delivered_epoch == 21);
+  CHECK(g.stored.inbox.delivered_hash == g.hash_at(1));
 }
 
 TEST_CASE(
@@ -548,6 +666,7 @@ TEST_CASE(
     o.credit_messages = 1 + chance.below(20);
     o.page_messages = 1 + chance.below(5);
     auto g = std::make_unique<rig>(o);
+    g->plan = [](std::uint64_t s) { return std::to_string(s); };
     std::uint64_t consumed = 0;
     for (int step = 0; step < 3000 && consumed < 60; ++step) {
       switch (chance.below(6)) {

@@ -2,6 +2,10 @@
 
 #include <ilm/protocol/reconcile.hpp>
 
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 using namespace ilm;
@@ -9,343 +13,632 @@ using namespace ilm::protocol;
 
 namespace {
 
-constexpr incarnation alice{1, 0}, bob{2, 0}, other{3, 0};
+constexpr std::uint64_t open_end = maximum_sequence;
 
-/// One side of a pair: `local` talks to `peer`; no message of its inbox lies in another stream.
-struct side {
+/// The hash of a stream at a sequence; that of another stream.
+constexpr stream_hash ours_at(std::uint64_t s) { return {s, 1}; }
+constexpr stream_hash peers_at(std::uint64_t s) { return {s, 2}; }
+constexpr stream_hash other{99, 99};
+
+/// Where a side stands that went back once: 11 to 20 are in its outbox, of which the peer has
+/// received up to 15. It has received 8 of the peer, and its application has taken 5 of these.
+cursors some_cursors() {
   cursors c;
+  lineage& h = c.history;
+  h.mark = {10, 1000};
+  h.mark_delivered = 4;
+  h.mark_hash = peers_at(4);
+  h.confirmed = {9, 900};
+  h.confirmed_delivered = 3;
+  h.confirmed_hash = peers_at(3);
+  h.base = 5;
+  h.origin = lineage_origin::rolled_back;
+  h.parted = {3, 300};
+  h.former = {4, 400};
+  h.seen = {7, 70};
+  c.outbox.stream = {5, 500};
+  c.outbox.first = 11;
+  c.outbox.next = 21;
+  c.outbox.acknowledged = 15;
+  c.outbox.erased_hash = ours_at(10);
+  c.outbox.last_hash = ours_at(20);
+  c.inbox.stream = {2, 20};
+  c.inbox.first = 6;
+  c.inbox.next = 9;
+  c.inbox.received_hash = peers_at(8);
+  c.inbox.delivered_hash = peers_at(5);
+  REQUIRE(c.consistent());
+  return c;
+}
 
-  watermarks marks() const { return {c.acknowledged, c.received(), c.outbox_first - 1}; }
-  hello_record hello() const {
-    hello_record h;
-    h.local = c.local;
-    h.peer = c.peer;
-    h.first = c.outbox_first;
-    h.next = c.outbox_next;
-    h.acknowledged = c.acknowledged;
-    h.received = c.received();
-    h.delivered = c.delivered();
-    return h;
-  }
+/// The hello of a peer that is in order with these.
+hello_record some_hello() {
+  hello_record h;
+  h.claim.mark = {8, 80};
+  h.claim.delivered = 12;
+  h.claim.delivered_hash = ours_at(12);
+  h.claim.confirmed = {7, 70};
+  h.claim.seen = {9, 900};
+  h.claim.received = 15;
+  h.claim.received_hash = ours_at(15);
+  h.claim.acknowledged = 8;
+  h.base = 1;
+  h.stream = {2, 20};
+  h.first = 6;
+  h.erased_hash = peers_at(5);
+  h.follows = {5, 500};
+  return h;
+}
+
+/// The state of a side, the hello that it gets, and the hash of its stream at the hello's
+/// `received`; `judged` judges.
+struct meeting {
+  cursors ours = some_cursors();
+  hello_record theirs = some_hello();
+  std::optional<stream_hash> hash = ours_at(15);
+
+  reconciliation judged() const { return reconcile(ours, theirs, hash); }
+  outcome result() const { return judged().result; }
+  claim& c() { return theirs.claim; }
+  lineage& own() { return ours.history; }
 };
 
-/// A reconciliation, and both comparisons of which the outcome names the first only.
-struct result : reconciliation {
-  bool we_rolled_back = false, peer_rolled_back = false;
+using change = std::function<void(meeting&)>;
 
-  bool is(outcome o) const { return reconciliation::result == o; }
-};
-
-result reconciled(const cursors& ours, const watermarks& at_nonce, const hello_record& theirs) {
-  local_view here;
-  here.ours = ours;
-  here.at_nonce = at_nonce;
-  result r;
-  static_cast<reconciliation&>(r) = reconcile(here, theirs);
-  r.we_rolled_back = local_rolled_back(here, theirs);
-  r.peer_rolled_back = protocol::peer_rolled_back(here, theirs);
-  return r;
-}
-result reconciled(const side& us, const side& them) {
-  return reconciled(us.c, us.marks(), them.hello());
+outcome with(const change& changed) {
+  meeting m;
+  changed(m);
+  return m.result();
 }
 
-side make(incarnation local, incarnation peer, std::uint64_t first, std::uint64_t next,
-          std::uint64_t acknowledged, std::uint64_t delivered, std::uint64_t received) {
-  side s;
-  s.c.local = local;
-  s.c.peer = peer;
-  s.c.outbox_first = first;
-  s.c.outbox_next = next;
-  s.c.acknowledged = acknowledged;
-  s.c.inbox_first = delivered + 1;
-  s.c.inbox_next = received + 1;
-  return s;
-}
-
-/// All states of one side with cursors up to `most` that a side alone can be in.
-std::vector<side> sides(incarnation local, incarnation peer, std::uint64_t most) {
-  std::vector<side> all;
-  for (std::uint64_t next = 1; next <= most + 1; ++next) {
-    for (std::uint64_t acknowledged = 0; acknowledged < next; ++acknowledged) {
-      for (std::uint64_t first = 1; first <= acknowledged + 1; ++first) {
-        for (std::uint64_t received = 0; received <= most; ++received) {
-          for (std::uint64_t delivered = 0; delivered <= received; ++delivered) {
-            all.push_back(make(local, peer, first, next, acknowledged, delivered, received));
-          }
-        }
-      }
-    }
-  }
-  return all;
-}
-
-/// Whether a history exists in which `from` and `to` hold these cursors of from's stream.
-bool possible(const side& from, const side& to) {
-  return from.c.acknowledged <= to.c.received() && to.c.received() < from.c.outbox_next &&
-         from.c.outbox_first - 1 <= to.c.delivered();
+/// Nothing of the peer is stored: a new store, or one that lost everything.
+meeting with_new_store() {
+  meeting m;
+  m.ours = begin_history(incarnation{1, 2}, {});
+  m.theirs.claim = claim();
+  m.theirs.claim.mark = {1, 10};
+  m.theirs.stream = {1, 10};
+  m.theirs.first = 1;
+  m.theirs.erased_hash = peers_at(0);
+  m.theirs.follows = {};
+  m.hash = m.ours.outbox.erased_hash;
+  return m;
 }
 
 }  // namespace
 
-TEST_CASE("two peers with matching cursors resume") {
-  side a = make(alice, bob, 3, 9, 4, 5, 7), b = make(bob, alice, 6, 10, 6, 3, 5);
-  result at_a = reconciled(a, b), at_b = reconciled(b, a);
-  CHECK(at_a.peer_has_our_incarnation);
-  CHECK(at_a.peer_is_as_stored);
-  CHECK_FALSE(at_a.we_rolled_back);
-  CHECK_FALSE(at_a.peer_rolled_back);
-  CHECK_FALSE(at_a.is(outcome::peer_reset));
-  CHECK_FALSE(at_a.is(outcome::local_store_lost));
-  CHECK(at_a.send_from == 6);  // b received 5
-  CHECK(at_b.take_from == 6);
-  CHECK(at_b.send_from == 8);  // a received 7
-  CHECK(at_a.take_from == 8);
+TEST_CASE("two sides that are in order resume after the last message that the peer received") {
+  meeting m;
+  reconciliation r = m.judged();
+  CHECK(r.result == outcome::resume);
+  CHECK(r.opens_session());
+  CHECK_FALSE(r.adopts());
+  CHECK(r.ground.knows_our_history);
+  CHECK(r.ground.follows_our_stream);
+  CHECK(r.ground.follows_peers_stream);
+  CHECK(r.intact);
+  CHECK(r.lookup == 0);
+  CHECK_FALSE(r.restarts_stream);
+  CHECK(r.send_from == 16);
 }
 
-TEST_CASE("a gap begins where the peer's first message is past the one that is missing here") {
-  // This side has a new incarnation: the peer confirmed messages to the one before.
-  side a = make(other, bob, 1, 4, 0, 3, 5);
-  for (std::uint64_t first : {6U, 7U, 9U}) {
-    result v = reconciled(a, make(bob, alice, first, 10, 8, 0, 0));
-    CHECK(v.is(first == 6 ? outcome::resume : outcome::gap));
-    CHECK(v.restarts_stream() == (first != 6));
-    CHECK(v.take_from == first);
-    REQUIRE(v.event.has_value() == (first != 6));
-    if (v.event) CHECK(v.event->inbound == sequence_range{6, first - 1});
+TEST_CASE("a claim that says less of the same history, or all there is, is in order") {
+  for (const change& c : std::vector<change>{
+           [](meeting& m) {
+             m.c().seen = {10, 1000};
+           },
+           [](meeting& m) {
+             m.c().seen = {9, 900};
+           },
+           // One of this lineage between the two is none that can be compared.
+           [](meeting& m) {
+             m.c().seen = {8, 800};
+           },
+           [](meeting& m) {
+             m.c().seen = {5, 500};
+           },
+           [](meeting& m) {
+             m.c().confirmed = {6, 60};
+           },
+           [](meeting& m) { m.c().confirmed = {}; }, [](meeting& m) { m.c().acknowledged = 0; },
+           [](meeting& m) {
+             m.c().mark = {7, 70};
+           },
+           [](meeting& m) {
+             m.c().mark = {6, 60};
+           },
+           [](meeting& m) { m.c().received = 10, m.c().received_hash = *(m.hash = ours_at(10)); },
+           [](meeting& m) { m.c().received = 20, m.c().received_hash = *(m.hash = ours_at(20)); },
+           [](meeting& m) { m.theirs.base = 7; }}) {
+    CHECK(with(c) == outcome::resume);
   }
 }
 
-TEST_CASE("a message is verified from the last one confirmed on, and none below or not sent") {
-  side a = make(alice, bob, 5, 9, 4, 0, 0);
-  for (std::uint64_t received : {3U, 4U, 5U, 8U}) {
-    hello_record theirs = make(bob, alice, 1, 1, 0, 0, received).hello();
-    CHECK(reconciled(a.c, {}, theirs).verify == (received == 3 ? 0 : received));
-    theirs.peer = other;
-    CHECK(reconciled(a.c, {}, theirs).verify == 0);
+TEST_CASE("a peer that knows a stamp which is not of this history shows that this side went back") {
+  // A later one; the same count with other bits, as the newest and as the confirmed one.
+  CHECK(with([](meeting& m) { m.c().seen = {11, 1100}; }) == outcome::local_rolled_back);
+  CHECK(with([](meeting& m) { m.c().seen = {10, 1001}; }) == outcome::local_rolled_back);
+  CHECK(with([](meeting& m) { m.c().seen = {9, 901}; }) == outcome::local_rolled_back);
+}
+
+TEST_CASE("a peer that knows this history and follows another stream shows that it went back") {
+  auto follows_another = [](stamp seen, stamp stream) {
+    return with([&](meeting& m) {
+      m.c().seen = seen;
+      m.theirs.follows = {5, 501};
+      m.ours.outbox.stream = stream;
+    });
+  };
+  CHECK(follows_another({9, 900}, {9, 900}) == outcome::local_rolled_back);
+  CHECK(follows_another({8, 800}, {8, 800}) == outcome::local_rolled_back);
+  // The stream began after what the peer has stored.
+  CHECK(follows_another({8, 800}, {9, 900}) == outcome::resume);
+  CHECK(follows_another({9, 900}, {10, 1000}) == outcome::resume);
+}
+
+TEST_CASE("a peer that has not adopted this history knows where it left the one before") {
+  auto shows = [](stamp seen) {
+    return with([&](meeting& m) {
+      m.own().confirmed = {};
+      m.c().seen = seen;
+      m.theirs.follows = {1, 100};
+    });
+  };
+  CHECK(shows({3, 300}) == outcome::resume);  // when the history broke
+  CHECK(shows({4, 400}) == outcome::resume);  // the last one of that history
+  CHECK(shows({}) == outcome::resume);
+  // From before.
+  CHECK(shows({2, 200}) == outcome::resume);
+  CHECK(shows({1, 100}) == outcome::resume);
+  // Of another life of this side.
+  CHECK(shows({4, 401}) == outcome::local_rolled_back);
+  CHECK(shows({4, 300}) == outcome::local_rolled_back);
+}
+
+TEST_CASE("a claim from before the history that the peer has confirmed is only old") {
+  auto shows = [](std::uint64_t confirmed) {
+    return with([&](meeting& m) {
+      m.own().confirmed = {confirmed, 1};
+      m.c().seen = {4, 444};
+      m.theirs.follows = {1, 100};
+    });
+  };
+  CHECK(shows(3) == outcome::local_rolled_back);
+  CHECK(shows(4) == outcome::resume);
+  CHECK(shows(5) == outcome::resume);
+}
+
+TEST_CASE("a peer with a message beyond the last one shows that this side went back") {
+  auto received = [](std::uint64_t s) {
+    return with([&](meeting& m) {
+      m.c().received = s;
+      m.c().received_hash = ours_at(s);
+      m.hash = s <= 20 ? std::optional(ours_at(s)) : std::nullopt;
+    });
+  };
+  CHECK(received(20) == outcome::resume);
+  CHECK(received(21) == outcome::local_rolled_back);
+  CHECK(received(22) == outcome::local_rolled_back);
+  // Of another stream it is nothing.
+  CHECK(with([](meeting& m) {
+          m.c().received = 21;
+          m.ours.outbox.stream = {10, 1000};
+        }) == outcome::resume);
+}
+
+TEST_CASE("a peer with another message of the same number shows that this side went back") {
+  auto at = [](std::uint64_t s, const stream_hash& theirs) {
+    return with([&](meeting& m) {
+      m.c().received = s;
+      m.c().received_hash = theirs;
+      m.hash = ours_at(s);
+    });
+  };
+  for (std::uint64_t s : {10U, 15U, 20U}) {
+    CHECK(at(s, ours_at(s)) == outcome::resume);
+    CHECK(at(s, other) == outcome::local_rolled_back);
+  }
+  // What is erased here cannot be compared.
+  CHECK(at(9, other) == outcome::resume);
+}
+
+TEST_CASE("a hash that is not in memory is looked up, and nothing is intact before") {
+  meeting m;
+  m.hash.reset();
+  for (std::uint64_t s : {10U, 15U, 20U}) {
+    m.c().received = s;
+    reconciliation r = m.judged();
+    CHECK(r.result == outcome::resume);
+    CHECK(r.lookup == s);
+    CHECK_FALSE(r.intact);
+    CHECK(r.send_from == s + 1);
+  }
+  m.c().received = 9;
+  CHECK(m.judged().lookup == 0);
+  CHECK(m.judged().send_from == 11);
+  m.c().received = 15;
+  m.theirs.follows = {4, 4};
+  CHECK(m.judged().lookup == 0);
+  CHECK(m.judged().send_from == 11);
+  CHECK_FALSE(m.judged().intact);
+}
+
+TEST_CASE("a peer that was told of more than is received here shows that this side went back") {
+  auto told = [](std::uint64_t s) { return with([&](meeting& m) { m.c().acknowledged = s; }); };
+  CHECK(told(8) == outcome::resume);
+  CHECK(told(9) == outcome::local_rolled_back);
+  // A peer that does not know this history was told by the one before; of another stream, it is
+  // nothing.
+  CHECK(with([](meeting& m) {
+          m.c().acknowledged = 9;
+          m.c().seen = {3, 300};
+          m.theirs.follows = {1, 100};
+        }) == outcome::resume);
+  CHECK(with([](meeting& m) {
+          m.c().acknowledged = 9;
+          m.theirs.stream = {3, 30};
+        }) == outcome::resume);
+}
+
+TEST_CASE("a new store whose peer was told of messages received is one that was lost") {
+  meeting m = with_new_store();
+  m.c().seen = m.ours.history.mark;
+  m.theirs.follows = m.ours.outbox.stream;
+  m.c().received_hash = *m.hash;
+  CHECK(m.result() == outcome::first_contact);
+  m.c().acknowledged = 1;
+  CHECK(m.result() == outcome::local_store_lost);
+}
+
+TEST_CASE("a peer that was told of a stamp which is not here shows that this side went back") {
+  auto confirmed = [](stamp s) { return with([&](meeting& m) { m.c().confirmed = s; }); };
+  CHECK(confirmed({7, 70}) == outcome::resume);
+  CHECK(confirmed({6, 61}) == outcome::resume);
+  CHECK(confirmed({8, 80}) == outcome::local_rolled_back);
+  CHECK(confirmed({7, 71}) == outcome::local_rolled_back);
+  // Told by the history before this one.
+  CHECK(with([](meeting& m) {
+          m.c().confirmed = {8, 80};
+          m.c().seen = {3, 300};
+          m.theirs.follows = {1, 100};
+        }) == outcome::resume);
+}
+
+TEST_CASE("a new store that the peer knows nothing of is a first contact") {
+  meeting m = with_new_store();
+  reconciliation r = m.judged();
+  CHECK(r.result == outcome::first_contact);
+  CHECK(r.adopts());
+  CHECK(r.opens_session());
+  CHECK(r.restarts_stream);
+  CHECK_FALSE(r.ground.knows_our_history);
+  CHECK_FALSE(r.ground.follows_our_stream);
+  CHECK(r.send_from == 1);
+  CHECK_FALSE(event_of_adoption(m.ours, m.theirs, r));
+}
+
+TEST_CASE("a new store whose peer knows an earlier one was lost, by whatever shows it") {
+  for (const change& c : std::vector<change>{[](meeting& m) {
+                                               m.c().seen = {4, 4};
+                                             },
+                                             [](meeting& m) {
+                                               m.c().seen = {1, 1};
+                                             },
+                                             [](meeting& m) {
+                                               m.c().seen = m.ours.history.mark;
+                                               m.theirs.follows = m.ours.outbox.stream;
+                                               m.c().received = 1;
+                                             },
+                                             [](meeting& m) {
+                                               m.c().seen = m.ours.history.mark;
+                                               m.theirs.follows = m.ours.outbox.stream;
+                                               m.c().received_hash = *m.hash;
+                                               m.c().confirmed = {1, 10};
+                                             }}) {
+    meeting m = with_new_store();
+    c(m);
+    reconciliation r = m.judged();
+    CHECK(r.result == outcome::local_store_lost);
+    CHECK_FALSE(r.opens_session());
+    CHECK_FALSE(r.adopts());
   }
 }
 
-TEST_CASE("two new peers start at the first message") {
-  side a = make(alice, {}, 1, 4, 0, 0, 0), b = make(bob, {}, 1, 1, 0, 0, 0);
-  result v = reconciled(a, b);
-  CHECK_FALSE(v.peer_has_our_incarnation);
-  CHECK_FALSE(v.peer_is_as_stored);
-  CHECK_FALSE(v.is(outcome::peer_reset));
-  CHECK_FALSE(v.is(outcome::local_store_lost));
-  CHECK_FALSE(v.we_rolled_back);
-  CHECK_FALSE(v.peer_rolled_back);
-  CHECK(v.send_from == 1);
-  CHECK(v.take_from == 1);
-}
-
-TEST_CASE("a new peer's hello gives its first sequence") {
-  side a = make(alice, {}, 5, 9, 0, 0, 0), b = make(bob, {}, 1, 1, 0, 0, 0);
-  CHECK(reconciled(b, a).take_from == 5);
-  CHECK(reconciled(a, b).send_from == 5);
-}
-
-TEST_CASE("a peer that lost its store is a reset on one side and a loss on the other") {
-  side a = make(alice, bob, 3, 9, 4, 5, 7), b = make(other, {}, 1, 2, 0, 0, 0);
-  result at_a = reconciled(a, b), at_b = reconciled(b, a);
-  CHECK(at_a.is(outcome::peer_reset));
-  CHECK_FALSE(at_a.peer_rolled_back);
-  CHECK_FALSE(at_a.we_rolled_back);
-  CHECK(at_b.is(outcome::local_store_lost));
-  CHECK_FALSE(at_b.is(outcome::peer_reset));
-  // All that the old incarnation did not confirm as delivered.
-  CHECK(at_a.send_from == 3);
-  CHECK(at_b.take_from == 3);
-  CHECK(at_b.send_from == 1);
-  CHECK(at_a.take_from == 1);
-}
-
-TEST_CASE("a side that lost its store learns it from a peer that has adopted it already") {
-  side a = make(alice, other, 3, 9, 0, 5, 7), b = make(other, {}, 1, 2, 0, 0, 0);
-  hello_record theirs = a.hello();
-  theirs.received = theirs.delivered = 0;  // of this incarnation
-  CHECK_FALSE(reconciled(b.c, b.marks(), theirs).is(outcome::local_store_lost));
-  theirs.former_peer = bob;
-  CHECK(reconciled(b.c, b.marks(), theirs).is(outcome::local_store_lost));
-}
-
-TEST_CASE("a store older than its incarnation is found if the peer had confirmed the older one") {
-  side b = make(bob, alice, 1, 2, 0, 0, 0), a = make(alice, other, 1, 1, 0, 0, 0);
-  CHECK_FALSE(reconciled(b, a).we_rolled_back);
-  b.c.peer_confirmed_incarnation = 1;
-  CHECK(reconciled(b, a).we_rolled_back);
-  a.c.peer = bob;
-  CHECK_FALSE(reconciled(b, a).we_rolled_back);
-}
-
-TEST_CASE("a peer whose received went below what it acknowledged was rolled back") {
-  side a = make(alice, bob, 1, 9, 5, 0, 0), b = make(bob, alice, 1, 1, 0, 0, 4);
-  CHECK(reconciled(a, b).peer_rolled_back);
-  CHECK(reconciled(b, a).we_rolled_back);
-  CHECK_FALSE(reconciled(a, b).we_rolled_back);
-  CHECK_FALSE(reconciled(b, a).peer_rolled_back);
-}
-
-TEST_CASE("a peer whose next sequence is not above what we received was rolled back") {
-  side a = make(alice, bob, 1, 1, 0, 4, 4);
-  CHECK(reconciled(a, make(bob, alice, 1, 4, 0, 0, 0)).peer_rolled_back);
-  CHECK(reconciled(make(bob, alice, 1, 4, 0, 0, 0), a).we_rolled_back);
-  CHECK_FALSE(reconciled(a, make(bob, alice, 1, 5, 0, 0, 0)).peer_rolled_back);
-}
-
-TEST_CASE("a peer whose delivered went below what it confirmed was rolled back") {
-  side a = make(alice, bob, 11, 11, 10, 0, 0), b = make(bob, alice, 1, 1, 0, 5, 10);
-  CHECK(reconciled(a, b).peer_rolled_back);
-  CHECK(reconciled(b, a).we_rolled_back);
-  CHECK_FALSE(reconciled(a, b).we_rolled_back);
-  CHECK_FALSE(reconciled(b, a).peer_rolled_back);
-}
-
-TEST_CASE("both sides may find that they and the other were rolled back") {
-  side a = make(alice, bob, 1, 3, 0, 0, 5), b = make(bob, alice, 1, 3, 0, 0, 5);
-  CHECK(reconciled(a, b).we_rolled_back);
-  CHECK(reconciled(a, b).peer_rolled_back);
-}
-
-TEST_CASE("a hello as old as its nonce is no rollback though the cursors moved since") {
-  side a = make(alice, bob, 1, 9, 4, 0, 0), b = make(bob, alice, 1, 3, 0, 0, 4);
-  watermarks then = a.marks();
-  a.c.acknowledged = 6;  // an ack overtook the hello
-  CHECK_FALSE(reconciled(a.c, then, b.hello()).peer_rolled_back);
-  CHECK(reconciled(a.c, a.marks(), b.hello()).peer_rolled_back);
-}
-
-TEST_CASE("a new incarnation is a reset that keeps what it received") {
-  side a = make(alice, bob, 3, 9, 7, 5, 7);
-  side b = make(other, alice, 2, 5, 0, 3, 5);  // had received 7, was put back to 5
-  result at_a = reconciled(a, b), at_b = reconciled(b, a);
-  CHECK(at_a.is(outcome::peer_reset));
-  CHECK_FALSE(at_a.peer_rolled_back);
-  CHECK_FALSE(at_a.we_rolled_back);
-  CHECK_FALSE(at_b.we_rolled_back);
-  CHECK(at_a.send_from == 6);
-  CHECK(at_b.take_from == 6);
-  CHECK(at_b.send_from == 2);
-  CHECK(at_a.take_from == 2);
-}
-
-TEST_CASE("a new incarnation that did not store where it begins was not rolled back again") {
-  // a's first message was delivered to an earlier incarnation of b, and is gone. The present one
-  // has stored a, and a has stored it, but not yet that a's stream begins at 2 for it.
-  side a = make(alice, bob, 2, 3, 0, 0, 0), b = make(bob, alice, 1, 2, 0, 0, 0);
-  result at_a = reconciled(a, b), at_b = reconciled(b, a);
-  for (const result& v : {at_a, at_b}) {
-    CHECK_FALSE(v.we_rolled_back);
-    CHECK_FALSE(v.peer_rolled_back);
+TEST_CASE("a peer whose history began behind what is stored of it is adopted, by its origin") {
+  auto began = [](std::uint64_t base, lineage_origin origin) {
+    return with([&](meeting& m) {
+      m.c().mark = {12, 120};
+      m.theirs.base = base;
+      m.theirs.origin = origin;
+    });
+  };
+  for (lineage_origin o :
+       {lineage_origin::created, lineage_origin::store_lost, lineage_origin::rolled_back}) {
+    CHECK(began(7, o) == outcome::resume);
+    CHECK(began(8, o) == (o == lineage_origin::rolled_back ? outcome::peer_rolled_back
+                                                           : outcome::peer_store_lost));
   }
-  CHECK(at_a.send_from == 2);
-  CHECK(at_b.take_from == 2);
-  // It has to have the messages that it acknowledged since.
-  a.c.acknowledged = 2;
-  CHECK(reconciled(a, b).peer_rolled_back);
-  CHECK(reconciled(b, a).we_rolled_back);
 }
 
-TEST_CASE("in every small world the outcomes of both sides match") {
-  const std::vector<side> as = sides(alice, bob, 2), bs = sides(bob, alice, 2);
-  std::size_t wrong = 0, resumed = 0;
-  for (const side& a : as) {
-    for (const side& b : bs) {
-      result at_a = reconciled(a, b), at_b = reconciled(b, a);
-      if (at_a.we_rolled_back != at_b.peer_rolled_back) ++wrong;
-      if (at_a.peer_rolled_back != at_b.we_rolled_back) ++wrong;
-      if (at_a.send_from != at_b.take_from || at_b.send_from != at_a.take_from) {
-        // Only where something was rolled back, or erased without being received.
-        if (possible(a, b) && possible(b, a)) ++wrong;
-      }
-      if (!at_a.we_rolled_back && !at_a.peer_rolled_back) ++resumed;
-      if (possible(a, b) && possible(b, a) && (at_a.we_rolled_back || at_a.peer_rolled_back)) {
-        ++wrong;
-      }
+TEST_CASE("this side's own return comes before the peer's") {
+  meeting m;
+  m.c().mark = {12, 120};
+  m.theirs.base = 8;
+  m.c().seen = {11, 1100};
+  CHECK(m.result() == outcome::local_rolled_back);
+}
+
+TEST_CASE("the event of a side that went back names all that was not confirmed") {
+  meeting m;
+  m.c().acknowledged = 9;
+  reconciliation r = m.judged();
+  REQUIRE(r.intact);
+  event_record e = event_of_own_loss(m.ours, m.theirs, r);
+  CHECK(e.kind == event_kind::rolled_back);
+  CHECK(e.outbound == sequence_range{11, open_end});
+  CHECK(e.inbound == sequence_range{4, open_end});
+}
+
+TEST_CASE("if the peer follows a stream of another life, all is named") {
+  meeting m;
+  m.c().received_hash = other;
+  CHECK(event_of_own_loss(m.ours, m.theirs, m.judged()).outbound == sequence_range{11, open_end});
+  m.theirs.follows = {8, 8};
+  m.c().seen = {11, 1100};
+  CHECK(event_of_own_loss(m.ours, m.theirs, m.judged()).outbound == sequence_range{1, open_end});
+  m.theirs.follows = {};
+  CHECK(event_of_own_loss(m.ours, m.theirs, m.judged()).outbound == sequence_range{11, open_end});
+}
+
+TEST_CASE("the event of a lost store names everything") {
+  meeting m = with_new_store();
+  m.c().seen = {4, 4};
+  m.theirs.follows = {1, 1};
+  event_record e = event_of_own_loss(m.ours, m.theirs, m.judged());
+  CHECK(e.kind == event_kind::store_lost);
+  CHECK(e.outbound == sequence_range{1, open_end});
+  CHECK(e.inbound == sequence_range{1, open_end});
+}
+
+TEST_CASE("the event of a peer that began anew names what it may not have and will not send") {
+  meeting m;
+  m.c().mark = {12, 120};
+  m.theirs.base = 8;
+  for (bool rolled_back : {false, true}) {
+    m.theirs.origin = rolled_back ? lineage_origin::rolled_back : lineage_origin::store_lost;
+    for (std::uint64_t delivered : {6U, 10U, 12U}) {
+      m.c().delivered = delivered;
+      std::optional<event_record> e = event_of_adoption(m.ours, m.theirs, m.judged());
+      REQUIRE(e);
+      CHECK(e->kind == (rolled_back ? event_kind::peer_rolled_back : event_kind::peer_reset));
+      // What was erased here because a lost history had confirmed it is named as well.
+      CHECK(e->outbound == sequence_range{delivered == 6 ? 7U : 11U, 20});
+      CHECK(e->inbound == sequence_range{9, open_end});
     }
   }
-  CHECK(wrong == 0);
-  CHECK(resumed > 100);
 }
 
-TEST_CASE("in every small world that resumes no message is left out and none comes twice") {
-  std::size_t wrong = 0;
-  for (const side& a : sides(alice, bob, 3)) {
-    for (const side& b : sides(bob, alice, 2)) {
-      if (!possible(a, b) || !possible(b, a)) continue;
-      if (reconciled(a, b).send_from != b.c.received() + 1) ++wrong;
-      if (reconciled(b, a).take_from != b.c.received() + 1) ++wrong;
-      if (reconciled(a, b).send_from < a.c.outbox_first) ++wrong;
-      if (reconciled(a, b).send_from > a.c.outbox_next) ++wrong;
-    }
+TEST_CASE("of a stream that is replaced, all that the new one does not repeat is named") {
+  meeting m;
+  m.c().mark = {12, 120};
+  m.theirs.base = 8;
+  m.theirs.stream = {8, 81};
+  for (std::uint64_t first : {3U, 9U, 12U}) {
+    m.theirs.first = first;
+    reconciliation r = m.judged();
+    REQUIRE(r.restarts_stream);
+    INFO(first);
+    // The new stream's numbers from its first one on; of the old one, whatever did not arrive.
+    std::uint64_t named = first == 3 ? 3 : 9;
+    CHECK(event_of_adoption(m.ours, m.theirs, r)->inbound == sequence_range{named, open_end});
   }
-  CHECK(wrong == 0);
+}
+
+TEST_CASE("a history that breaks begins behind all that anybody has seen of the one before") {
+  struct row {
+    std::uint64_t mark, seen, in_commit, base;
+  };
+  for (const row& r : {row{10, 11, 0, 12}, row{10, 9, 0, 11}, row{10, 9, 11, 12},
+                       row{10, 30, 11, 31}, row{10, 3, 10, 11}}) {
+    meeting m;
+    m.own().mark.count = r.mark;
+    m.c().acknowledged = 9;  // so that it did go back
+    m.c().seen = {r.seen, 5};
+    reconciliation v = m.judged();
+    m.theirs.claim.seen = {r.seen, 5};
+    if (v.opens_session()) v.result = outcome::local_rolled_back;
+    break_history(m.ours, m.theirs, v, r.in_commit, 77);
+    CHECK(m.own().base == r.base);
+    CHECK(m.own().mark == stamp{r.base, 77});
+    CHECK(m.own().parted == stamp{r.seen, 5});
+    CHECK(m.own().former == stamp{10, 1000});
+    CHECK(m.own().origin == lineage_origin::rolled_back);
+  }
+}
+
+TEST_CASE("a history that breaks says again what the last confirmed stamp said") {
+  meeting m;
+  m.c().acknowledged = 9;
+  reconciliation r = m.judged();
+  REQUIRE(r.intact);
+  cursors before = m.ours;
+  break_history(m.ours, m.theirs, r, 0, 77);
+  CHECK(m.own().mark_delivered == 3);
+  CHECK(m.own().mark_hash == peers_at(3));
+  CHECK(m.own().confirmed == before.history.confirmed);
+  CHECK(m.own().seen == before.history.seen);
+  // The peer has the same messages: the stream goes on.
+  CHECK(m.ours.outbox == before.outbox);
+  CHECK(m.ours.inbox == before.inbox);
+  CHECK(m.ours.consistent());
+}
+
+TEST_CASE("a history that breaks where the peer has other messages begins a new stream") {
+  meeting m;
+  m.c().received_hash = other;
+  cursors before = m.ours;
+  break_history(m.ours, m.theirs, m.judged(), 0, 77);
+  CHECK(m.ours.outbox.stream == m.own().mark);
+  CHECK(m.ours.outbox.acknowledged == 0);
+  CHECK(m.ours.outbox.first == before.outbox.first);
+  CHECK(m.ours.outbox.next == before.outbox.next);
+  CHECK(m.ours.consistent());
+}
+
+TEST_CASE("a lost store's history is marked as such") {
+  meeting m = with_new_store();
+  m.c().seen = {4, 4};
+  break_history(m.ours, m.theirs, m.judged(), 0, 77);
+  CHECK(m.own().origin == lineage_origin::store_lost);
+  CHECK(m.own().base == 5);
+  CHECK(m.ours.outbox.stream == stamp{5, 77});
+  CHECK(m.ours.consistent());
+}
+
+TEST_CASE("a side whose history broke is told of no second return by the same claim") {
+  for (const change& c : std::vector<change>{[](meeting& m) {
+                                               m.c().seen = {11, 1100};
+                                             },
+                                             [](meeting& m) {
+                                               m.c().seen = {10, 1};
+                                             },
+                                             [](meeting& m) {
+                                               m.c().seen = {9, 1};
+                                             },
+                                             [](meeting& m) { m.c().received_hash = other; },
+                                             [](meeting& m) { m.c().received = 21; },
+                                             [](meeting& m) { m.c().acknowledged = 9; },
+                                             [](meeting& m) {
+                                               m.c().confirmed = {8, 80};
+                                             },
+                                             [](meeting& m) {
+                                               m.c().confirmed = {7, 71};
+                                             }}) {
+    meeting m;
+    c(m);
+    REQUIRE(m.result() == outcome::local_rolled_back);
+    break_history(m.ours, m.theirs, m.judged(), 0, 77);
+    CHECK(m.result() == outcome::resume);
+    CHECK_FALSE(m.judged().ground.knows_our_history);
+  }
+}
+
+TEST_CASE("a peer that adopts a history knows no more than that there is one") {
+  meeting m;
+  m.c().mark = {12, 120};
+  m.theirs.base = 8;
+  cursors before = m.ours;
+  adopt_history(m.ours, m.theirs, m.judged());
+  CHECK(m.own().seen == stamp{12, 120});
+  CHECK_FALSE(m.own().confirmed);
+  CHECK(m.ours.outbox.acknowledged == 0);
+  CHECK(m.own().mark == before.history.mark);
+  CHECK(m.own().mark_delivered == 4);
+  CHECK(m.own().confirmed_delivered == 3);
+  CHECK(m.ours.inbox == before.inbox);
+  CHECK(m.ours.consistent());
+  // It resumes with the same claim from then on.
+  CHECK(m.result() == outcome::resume);
+}
+
+TEST_CASE("a peer that adopts another stream has delivered what was confirmed of it before") {
+  meeting m;
+  m.c().mark = {12, 120};
+  m.theirs.base = 8;
+  m.theirs.stream = {8, 81};
+  m.theirs.first = 4;
+  m.theirs.erased_hash = other;
+  adopt_history(m.ours, m.theirs, m.judged());
+  CHECK(m.ours.inbox.stream == stamp{8, 81});
+  CHECK(m.own().mark_delivered == 3);
+  CHECK(m.own().confirmed_delivered == 3);
+  CHECK(m.own().mark_hash == other);
+  CHECK(m.own().confirmed_hash == other);
 }
 
 TEST_CASE(
-    "in every small world a store that went back is found on both sides, or nobody missed it") {
-  // b goes from `late` back to `early`; a saw something of late.
-  std::size_t wrong = 0, found = 0;
-  const std::vector<side> bs = sides(bob, alice, 2);
-  for (const side& a : sides(alice, bob, 2)) {
-    for (const side& late : bs) {
-      if (!possible(a, late) || !possible(late, a)) continue;
-      for (const side& early : bs) {
-        const cursors &e = early.c, &l = late.c;
-        if (e.outbox_first > l.outbox_first || e.outbox_next > l.outbox_next ||
-            e.acknowledged > l.acknowledged || e.inbox_first > l.inbox_first ||
-            e.inbox_next > l.inbox_next) {
-          continue;
-        }
-        bool reported = reconciled(a, early).peer_rolled_back;
-        if (reported != reconciled(early, a).we_rolled_back) ++wrong;
-        if (reported) ++found;
-        // Not reported: then a neither relied on what b forgot nor has messages that b gives anew.
-        if (!reported && (a.c.acknowledged > e.received() || a.c.received() >= e.outbox_next))
-          ++wrong;
-      }
-    }
+    "a stamp is made for news, once the peer has the last one, and says how far this side is") {
+  auto made = [](bool accepted, const change& c) {
+    meeting m;
+    m.own().confirmed = m.own().mark;
+    m.own().mark_delivered = 5;
+    c(m);
+    if (!stamp_due(m.ours, accepted)) return false;
+    stamp before = m.own().mark;
+    make_stamp(m.ours, 77);
+    CHECK(m.own().mark == stamp{11, 77});
+    CHECK(m.own().mark_delivered == 5);
+    CHECK(m.own().mark_hash == peers_at(5));
+    CHECK(m.own().confirmed == before);
+    return true;
+  };
+  CHECK_FALSE(made(false, [](meeting&) {}));
+  CHECK(made(false, [](meeting& m) { m.own().mark_delivered = 4; }));
+  CHECK(made(true, [](meeting&) {}));
+  for (stamp confirmed : {stamp{9, 900}, stamp{10, 1001}, stamp{}}) {
+    CHECK_FALSE(made(true, [&](meeting& m) {
+      m.own().mark_delivered = 4;
+      m.own().confirmed = confirmed;
+    }));
   }
-  CHECK(wrong == 0);
-  CHECK(found > 0);
 }
 
-TEST_CASE("in every small world a lost store starts both streams without a gap") {
-  std::size_t wrong = 0;
-  for (const side& a : sides(alice, bob, 3)) {
-    for (std::uint64_t next = 1; next <= 3; ++next) {
-      side b = make(other, {}, 1, next, 0, 0, 0);
-      result at_a = reconciled(a, b), at_b = reconciled(b, a);
-      if (!at_a.is(outcome::peer_reset) || !at_b.is(outcome::local_store_lost)) ++wrong;
-      if (at_a.we_rolled_back || at_a.peer_rolled_back) ++wrong;
-      if (at_b.we_rolled_back || at_b.peer_rolled_back) ++wrong;
-      if (at_a.send_from != a.c.outbox_first || at_b.take_from != a.c.outbox_first) ++wrong;
-      if (at_b.send_from != 1 || at_a.take_from != 1) ++wrong;
-    }
-  }
-  CHECK(wrong == 0);
+TEST_CASE("a claim confirms the newest stamp only, and by its bits") {
+  auto confirmed = [](stamp seen) {
+    meeting m;
+    m.c().seen = seen;
+    apply_stamps(m.own(), m.c(), 1);
+    bool taken = m.own().confirmed == m.own().mark;
+    CHECK(m.own().confirmed_delivered == (taken ? 4U : 3U));
+    CHECK(m.own().confirmed_hash == peers_at(taken ? 4 : 3));
+    return taken;
+  };
+  CHECK(confirmed({10, 1000}));
+  CHECK_FALSE(confirmed({10, 1001}));
+  CHECK_FALSE(confirmed({9, 900}));
+  CHECK_FALSE(confirmed({}));
 }
 
-TEST_CASE("in every small world a side that stored the handshake and one that did not agree") {
-  // a stored b's incarnation and perhaps messages; b crashed before it stored a's.
-  std::size_t wrong = 0;
-  for (std::uint64_t b_next = 1; b_next <= 4; ++b_next) {
-    for (std::uint64_t received = 0; received < b_next; ++received) {
-      for (std::uint64_t delivered = 0; delivered <= received; ++delivered) {
-        for (std::uint64_t a_next = 1; a_next <= 3; ++a_next) {
-          side a = make(alice, bob, 1, a_next, 0, delivered, received);
-          side b = make(bob, {}, 1, b_next, 0, 0, 0);
-          result at_a = reconciled(a, b), at_b = reconciled(b, a);
-          for (const result& v : {at_a, at_b}) {
-            if (v.we_rolled_back || v.peer_rolled_back || v.is(outcome::peer_reset) ||
-                v.is(outcome::local_store_lost))
-              ++wrong;
-          }
-          if (at_a.send_from != 1 || at_b.take_from != 1) ++wrong;
-          if (at_b.send_from != received + 1 || at_a.take_from != received + 1) ++wrong;
-        }
-      }
+TEST_CASE("a stamp that was confirmed keeps what it said when it was") {
+  meeting m;
+  m.own().confirmed = m.own().mark;
+  m.c().seen = m.own().mark;
+  m.own().mark_delivered = 5;
+  apply_stamps(m.own(), m.c(), 1);
+  CHECK(m.own().confirmed_delivered == 3);
+}
+
+TEST_CASE("the peer's newest stamp only grows, within a history that was adopted") {
+  auto seen = [](stamp mark, std::uint64_t base) {
+    meeting m;
+    m.c().mark = mark;
+    apply_stamps(m.own(), m.c(), base);
+    return m.own().seen;
+  };
+  CHECK(seen({8, 80}, 1) == stamp{8, 80});
+  CHECK(seen({9, 90}, 7) == stamp{9, 90});
+  CHECK(seen({9, 90}, 8) == stamp{7, 70});
+  CHECK(seen({7, 71}, 1) == stamp{7, 70});
+  CHECK(seen({6, 60}, 1) == stamp{7, 70});
+}
+
+TEST_CASE("a history that nothing is stored of is the same each time, and another for another") {
+  auto begun = [](incarnation store, std::string_view peer) {
+    cursors c = begin_history(store, std::as_bytes(std::span(peer)));
+    CHECK(c.consistent());
+    CHECK_FALSE(c.met());
+    CHECK(c.history.mark.count == 1);
+    CHECK(c.outbox.stream == c.history.mark);
+    CHECK(c.outbox.erased_hash == c.outbox.last_hash);
+    return c;
+  };
+  CHECK(begun({1, 2}, "a") == begun({1, 2}, "a"));
+  std::vector<cursors> all = {begun({1, 2}, "a"), begun({1, 2}, "b"), begun({2, 1}, "a"),
+                              begun({1, 3}, "a"), begun({1, 2}, "")};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      CHECK(all[i].history.mark != all[j].history.mark);
+      CHECK(all[i].outbox.last_hash != all[j].outbox.last_hash);
     }
   }
-  CHECK(wrong == 0);
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace ilm;
@@ -40,8 +41,8 @@ options small(std::size_t window_messages = 1000) {
 session_terms terms_from(std::uint64_t first) {
   session_terms t;
   t.send_from = first;
-  t.credit_sequence = 1'000'000;
-  t.credit_bytes = 1 << 30;
+  t.granted.sequence = 1'000'000;
+  t.granted.bytes = 1 << 30;
   t.maximum_message = 1 << 20;
   return t;
 }
@@ -52,28 +53,36 @@ struct rig {
       : o(settings), frame_limit(limit), s(o, reliable, limit) {}
 
   /// Puts messages into the outbox; the sender learns of it unless `silently`.
-  void commit(std::size_t count, std::size_t size = 10, std::uint64_t epoch = 1,
-              bool silently = false) {
-    std::uint64_t first = next;
+  void commit(std::size_t count, std::size_t size = 10, bool silently = false) {
+    std::uint64_t first = next, salt = first + 1000;
     std::vector<submission> sends;
     for (std::size_t i = 0; i < count; ++i, ++next) {
-      sends.emplace_back(send_id{next}, bytes(std::string(size, 'x')));
-      outbox.emplace(next, stored_message(next, next, epoch, sends.back().message.contents));
+      submission& made = sends.emplace_back(send_id{next}, bytes(std::string(size, 'x')));
+      made.salt = std::exchange(salt, 0);
+      stored_message m(next, next, made.salt, {}, made.message.contents);
+      m.hash = made.hash = extend(hash_at(next - 1), m);
+      outbox.emplace(next, m);
     }
-    if (!silently) s.handle_committed(first, epoch, sends);
+    if (!silently) s.handle_committed(first, sends);
+  }
+  stream_hash hash_at(std::uint64_t sequence) const {
+    return sequence == 0 ? stream_hash{} : outbox.at(sequence).hash;
   }
 
   void restore(std::uint64_t first) {
-    cursors c;
-    c.outbox_first = first;
-    c.outbox_next = next;
+    outbox_cursors c;
+    c.first = first;
+    c.next = next;
+    c.erased_hash = hash_at(first - 1);
+    c.last_hash = hash_at(next - 1);
     s.restore(c);
   }
 
-  void open(const session_terms& terms = terms_from(1)) {
+  void open(session_terms terms = terms_from(1)) {
+    terms.before = hash_at(terms.send_from - 1);
     s.handle_session(terms);
     carried.clear();
-    counted = terms.received_bytes;
+    counted = terms.granted.received_bytes;
     count_from = terms.send_from;
     s.handle_verified();
   }
@@ -117,11 +126,13 @@ struct rig {
   /// An ack that echoes the last frame of what it acknowledges.
   ack_record ack(std::uint64_t received, std::uint64_t delivered = 0) const {
     ack_record a;
-    a.received = received;
-    a.delivered = delivered;
-    a.received_bytes = counted;
+    a.claim.received = received;
+    a.claim.received_hash = hash_at(std::min(received, next - 1));
+    a.claim.delivered = delivered;
+    a.claim.delivered_hash = hash_at(std::min(delivered, next - 1));
+    a.credit.received_bytes = counted;
     for (std::uint64_t i = count_from; i <= received && outbox.contains(i); ++i) {
-      a.received_bytes += outbox.at(i).contents.size();
+      a.credit.received_bytes += outbox.at(i).contents.size();
     }
     a.echo = last_frame_of({1, received});
     return a;
@@ -134,7 +145,10 @@ struct rig {
     return last;
   }
   std::error_code take(const ack_record& a, timestamp now = 0s) {
-    return s.handle_ack(a, now, random);
+    if (std::error_code e = s.check(a)) return e;
+    s.handle_ack(a, true, now, random);
+    CHECK(s.invariants_hold());
+    return {};
   }
   std::error_code take_ranges(std::uint64_t received, std::vector<sequence_range> ranges,
                               timestamp now) {
@@ -186,7 +200,6 @@ TEST_CASE("the sender sends messages committed during a session once, in order")
   r.commit(2);
   CHECK(r.flush() == from_to(3, 4));
   CHECK(r.s.in_flight() == 4);
-  CHECK(r.s.highest_sent() == 4);
   CHECK(r.s.resent() == 0);
 }
 
@@ -216,13 +229,13 @@ TEST_CASE("the window bounds how many bytes are in flight") {
 TEST_CASE("credit in messages bounds the sender") {
   rig r;
   session_terms t = terms_from(1);
-  t.credit_sequence = 3;
+  t.granted.sequence = 3;
   r.open(t);
   r.commit(10);
   CHECK(r.flush() == from_to(1, 3));
   ack_record a = r.ack(3);
-  a.credit_sequence = 4;
-  a.credit_bytes = 1 << 30;
+  a.credit.sequence = 4;
+  a.credit.bytes = 1 << 30;
   REQUIRE_FALSE(r.take(a));
   CHECK(r.flush() == from_to(4, 4));
 }
@@ -230,14 +243,14 @@ TEST_CASE("credit in messages bounds the sender") {
 TEST_CASE("credit in bytes bounds the sender, counted from where the receiver counts") {
   rig r;
   session_terms t = terms_from(1);
-  t.received_bytes = 5000;
-  t.credit_bytes = 5025;
+  t.granted.received_bytes = 5000;
+  t.granted.bytes = 5025;
   r.open(t);
   r.commit(10, 10);
   CHECK(r.flush() == from_to(1, 2));
   ack_record a = r.ack(2);
-  CHECK(a.received_bytes == 5020);
-  a.credit_bytes = 5040;
+  CHECK(a.credit.received_bytes == 5020);
+  a.credit.bytes = 5040;
   REQUIRE_FALSE(r.take(a));
   CHECK(r.flush() == from_to(3, 4));
 }
@@ -245,14 +258,14 @@ TEST_CASE("credit in bytes bounds the sender, counted from where the receiver co
 TEST_CASE("a repeated ack does not count bytes twice") {
   rig r;
   session_terms t = terms_from(1);
-  t.credit_bytes = 45;
+  t.granted.bytes = 45;
   r.open(t);
   r.commit(10, 10);
   CHECK(r.flush() == from_to(1, 4));
   for (int i = 0; i < 5; ++i) REQUIRE_FALSE(r.take(r.ack(2)));
   CHECK(r.flush().empty());
   ack_record a = r.ack(2);
-  a.credit_bytes = 60;
+  a.credit.bytes = 60;
   REQUIRE_FALSE(r.take(a));
   CHECK(r.flush() == from_to(5, 6));
 }
@@ -260,8 +273,8 @@ TEST_CASE("a repeated ack does not count bytes twice") {
 TEST_CASE("credit of zero stops the sender, and new credit starts it again") {
   rig r;
   session_terms t = terms_from(1);
-  t.credit_sequence = 0;
-  t.credit_bytes = 0;
+  t.granted.sequence = 0;
+  t.granted.bytes = 0;
   r.open(t);
   r.commit(5);
   CHECK(r.flush().empty());
@@ -273,8 +286,8 @@ TEST_CASE("credit of zero stops the sender, and new credit starts it again") {
     CHECK(r.flush(now).empty());
   }
   ack_record a = r.ack(0);
-  a.credit_sequence = 10;
-  a.credit_bytes = 1000;
+  a.credit.sequence = 10;
+  a.credit.bytes = 1000;
   REQUIRE_FALSE(r.take(a, 1h));
   CHECK(r.flush(1h) == from_to(1, 5));
 }
@@ -282,18 +295,16 @@ TEST_CASE("credit of zero stops the sender, and new credit starts it again") {
 TEST_CASE("an old ack moves neither cursor nor credit back") {
   rig r;
   session_terms t = terms_from(1);
-  t.credit_sequence = 10;
+  t.granted.sequence = 10;
   r.open(t);
   r.commit(20);
   CHECK(r.flush() == from_to(1, 10));
   ack_record old = r.ack(3, 2);
-  old.delivered_epoch = 1;
-  old.credit_sequence = 10;
+  old.credit.sequence = 10;
   old.ranges = {sequence_range{5, 6}};
   ack_record fresh = r.ack(8, 7);
-  fresh.delivered_epoch = 1;
-  fresh.credit_sequence = 15;
-  fresh.credit_bytes = 1 << 30;
+  fresh.credit.sequence = 15;
+  fresh.credit.bytes = 1 << 30;
   REQUIRE_FALSE(r.take(fresh));
   CHECK(r.flush() == from_to(11, 15));
   REQUIRE_FALSE(r.take(old, 1s));
@@ -314,15 +325,15 @@ TEST_CASE("an ack may confirm several messages at once, up to all that were sent
   CHECK(r.s.deadline() == never);
 }
 
-TEST_CASE("an ack of a message that was never sent is refused and changes nothing") {
+TEST_CASE("an ack of early messages that were never stored is refused") {
   rig r;
   r.open();
   r.commit(5);
   r.flush();
-  CHECK(r.take(r.ack(6)) == error::acknowledged_unsent);
   CHECK(r.take_ranges(0, {{2, 6}}, 0s) == error::acknowledged_unsent);
   CHECK(r.take_ranges(0, {{maximum_sequence, maximum_sequence}}, 0s) == error::acknowledged_unsent);
   CHECK(r.s.in_flight() == 5);
+  CHECK_FALSE(r.take_ranges(0, {{2, 5}}, 0s));
   CHECK_FALSE(r.take(r.ack(5)));
 }
 
@@ -342,18 +353,60 @@ TEST_CASE("an echo of a frame that was never sent is refused and changes nothing
   CHECK(r.take(a, 100ms) == error::acknowledged_unsent);
 }
 
-TEST_CASE("credit beyond any bound is refused") {
+TEST_CASE("an ack is compared with the stream's hash, as far as that is in memory") {
   rig r;
   r.open();
-  r.commit(1);
-  ack_record a = r.ack(0);
-  a.credit_sequence = (std::uint64_t{1} << 30) + 1;
-  CHECK(r.take(a) == error::credit_out_of_range);
-  a = r.ack(0);
-  a.credit_bytes = (std::uint64_t{1} << 46) + 1;
-  CHECK(r.take(a) == error::credit_out_of_range);
-  a.credit_bytes = ~std::uint64_t{0};
-  CHECK(r.take(a) == error::credit_out_of_range);
+  r.commit(5);
+  r.flush();
+  claim c = r.ack(3).claim;
+  CHECK(r.s.confirms(c) == true);
+  c.received_hash.low ^= 1;
+  CHECK(r.s.confirms(c) == false);
+  // What is acknowledged is not asked again.
+  REQUIRE_FALSE(r.take(r.ack(3)));
+  CHECK(r.s.confirms(c) == true);
+  c = r.ack(5).claim;
+  CHECK(r.s.confirms(c) == true);
+  c.received = 6;
+  CHECK_FALSE(r.s.confirms(c));
+  // Messages of the store that are not in memory.
+  rig q;
+  q.commit(5, 10, true);
+  q.restore(1);
+  q.open();
+  CHECK_FALSE(q.s.confirms(q.ack(3).claim));
+  CHECK_FALSE(q.s.confirms(q.ack(5).claim));
+  REQUIRE(q.page());
+  CHECK(q.s.confirms(q.ack(3).claim) == true);
+}
+
+TEST_CASE("the hash of a stream is known at its ends, and at what is in memory or was looked up") {
+  rig r;
+  r.commit(6, 10, true);
+  r.restore(3);
+  CHECK(r.s.hash_at(2) == r.hash_at(2));
+  CHECK(r.s.hash_at(6) == r.hash_at(6));
+  for (std::uint64_t s : {1U, 3U, 5U, 7U}) CHECK_FALSE(r.s.hash_at(s));
+  r.s.handle_found(5, r.hash_at(5));
+  CHECK(r.s.hash_at(5) == r.hash_at(5));
+  CHECK_FALSE(r.s.hash_at(4));
+  r.open(terms_from(3));
+  REQUIRE(r.page());
+  for (std::uint64_t s = 2; s <= 6; ++s) CHECK(r.s.hash_at(s) == r.hash_at(s));
+  CHECK_FALSE(r.s.hash_at(1));
+}
+
+TEST_CASE("a message of a page that is not the one that was stored is not sent") {
+  rig r;
+  r.commit(4, 10, true);
+  r.restore(1);
+  r.open();
+  std::vector<stored_message> page;
+  for (const auto& [sequence, m] : r.outbox) page.push_back(m);
+  page[2].contents = bytes(std::string(10, 'y'));
+  r.s.handle_page(page);
+  REQUIRE(r.s.next_page());
+  CHECK(r.s.next_page()->from == 3);
 }
 
 TEST_CASE("a message that a later one overtook is lost after a round trip and a quarter") {
@@ -479,7 +532,7 @@ TEST_CASE("an ack with news of any kind puts the timer off, whose doubling stays
   for (int news = 0; news < 5; ++news) {
     rig r;
     session_terms t = terms_from(1);
-    t.credit_sequence = t.credit_bytes = 1000;
+    t.granted.sequence = t.granted.bytes = 1000;
     r.open(t);
     r.commit(3);
     r.flush(0s);
@@ -488,10 +541,10 @@ TEST_CASE("an ack with news of any kind puts the timer off, whose doubling stays
     for (int i = 0; i < 4; ++i) r.flush(now = r.expire());
     timestamp due = r.s.deadline();
     ack_record a = r.ack(1);
-    if (news == 1) a.received = 2;  // without a newer echo
-    if (news == 2) a.delivered = 1;
-    if (news == 3) a.credit_sequence = 1001;
-    if (news == 4) a.credit_bytes = 1001;
+    if (news == 1) a.claim.received = 2;  // without a newer echo
+    if (news == 2) a.claim.delivered = 1;
+    if (news == 3) a.credit.sequence = 1001;
+    if (news == 4) a.credit.bytes = 1001;
     REQUIRE_FALSE(r.take(a, now));
     INFO(news);
     CHECK((r.s.deadline() == due) == (news == 0));
@@ -532,22 +585,9 @@ TEST_CASE("the round trip is that of the newest frame echoed, also of one out of
   CHECK(r.s.rtt() == 100ms);
 }
 
-TEST_CASE("the highest sequence sent is that of all sessions") {
-  rig r;
-  r.open();
-  r.commit(5);
-  CHECK(r.flush() == from_to(1, 5));
-  r.s.handle_session_end();
-  session_terms t = terms_from(1);
-  t.credit_sequence = 2;
-  r.open(t);
-  CHECK(r.flush() == from_to(1, 2));
-  CHECK(r.s.highest_sent() == 5);
-}
-
 TEST_CASE("a page with more than was asked for fills no more than the window") {
   rig r(small(3));
-  r.commit(5, 10, 1, true);
+  r.commit(5, 10, true);
   r.restore(1);
   r.open();
   std::vector<stored_message> all;
@@ -593,7 +633,7 @@ TEST_CASE("the sender reads a backlog from the store, page by page and without a
   options o = small(50);
   o.page_messages = 7;
   rig r(o);
-  r.commit(500, 10, 1, true);
+  r.commit(500, 10, true);
   r.restore(1);
   r.open();
   sequences sent;
@@ -614,7 +654,7 @@ TEST_CASE("the sender reads a backlog from the store, page by page and without a
 TEST_CASE("a message committed while a page is read is sent once, from memory or from the page") {
   options o = small(50);
   rig r(o);
-  r.commit(10, 10, 1, true);
+  r.commit(10, 10, true);
   r.restore(1);
   r.open();
   auto wanted = r.s.next_page();
@@ -632,14 +672,21 @@ TEST_CASE("a message committed while a page is read is sent once, from memory or
   CHECK(r.flush() == from_to(16, 16));
 }
 
-TEST_CASE("a page of the outbox that was asked for earlier is ignored") {
+TEST_CASE("a page of the outbox that was asked for earlier adds only what follows") {
   rig r;
-  r.commit(10, 10, 1, true);
+  r.commit(10, 10, true);
   r.restore(1);
   r.open();
   std::vector<stored_message> page;
   for (auto& [at, m] : r.outbox) page.push_back(m);
-  // The peer confirmed more than was known when the page was asked for.
+  r.s.handle_page(std::span(page).first(4));
+  CHECK(r.s.in_flight() == 0);
+  for (int i = 0; i < 4; ++i) {
+    r.s.begin_frame(0s);
+    frame_writer next(r.out, of_a_session(), false, r.frame_limit);
+    r.s.fill(next, 0s, r.random);
+  }
+  REQUIRE(r.s.in_flight() == 4);
   REQUIRE_FALSE(r.take(r.ack(4, 4)));
   r.s.handle_page(page);
   CHECK(r.flush() == from_to(5, 10));
@@ -653,10 +700,10 @@ TEST_CASE("the sender keeps no more than the window in memory though the backlog
   o.page_messages = 1000;
   o.page_bytes = 100'000;
   rig r(o);
-  r.commit(1000, 100, 1, true);
+  r.commit(1000, 100, true);
   r.restore(1);
   session_terms t = terms_from(1);
-  t.credit_sequence = 0;
+  t.granted.sequence = 0;
   r.open(t);
   std::size_t asked = 0;
   while (auto wanted = r.s.next_page()) {
@@ -690,7 +737,7 @@ TEST_CASE("a new session may send again messages that the last one confirmed as 
   r.flush();
   REQUIRE_FALSE(r.take(r.ack(8, 2)));
   r.s.handle_session_end();
-  r.open(terms_from(3));  // another incarnation, which has nothing
+  r.open(terms_from(3));  // another store, which has nothing
   CHECK(r.flush() == from_to(3, 10));
 }
 
@@ -727,9 +774,9 @@ TEST_CASE("a message above the peer's limit blocks the stream, reported once") {
 TEST_CASE("a message that fits no frame blocks the stream") {
   rig r(small(), false, minimum_frame_size);
   r.open();
-  // The size of contents of up to 8,191 bytes takes two bytes.
+  // The size of contents of up to 4,095 bytes takes two bytes, and a salt 8.
   std::size_t largest =
-      minimum_frame_size - session_header_size - data_record_size - checksum_size - 2;
+      minimum_frame_size - session_header_size - data_record_size - checksum_size - 10;
   r.commit(1, largest);
   r.commit(1, largest + 1);
   CHECK(r.flush() == from_to(1, 1));
@@ -752,39 +799,76 @@ TEST_CASE("small messages share a frame, up to its filling and its limit") {
   CHECK(narrow.flush() == from_to(1, 100));
 }
 
-TEST_CASE("messages of two epochs stand in two records") {
+TEST_CASE("messages of two commits stand in one record, each commit with its salt") {
   options o = small();
   o.frame_fill = 1 << 16;
   rig r(o);
   r.open();
-  r.commit(2, 10, 1);
-  r.commit(2, 10, 2);
+  r.commit(2);
+  r.commit(2);
   r.s.begin_frame(0s);
   frame_writer w(r.out, of_a_session(), false, 1 << 16);
   r.s.fill(w, 0s, r.random);
   w.finish();
   frame f;
   REQUIRE_FALSE(read_frame(r.out, {}, f));
-  REQUIRE(f.data.size() == 2);
-  CHECK(f.data[0].epoch == 1);
-  CHECK(f.data[1].epoch == 2);
-  CHECK(f.data[1].first == 3);
-  CHECK(r.s.epoch_of(2) == 1U);
-  CHECK(r.s.epoch_of(3) == 2U);
-  CHECK_FALSE(r.s.epoch_of(5));
+  REQUIRE(f.data.size() == 1);
+  CHECK(f.data[0].first == 1);
+  CHECK(f.data[0].before == stream_hash{});
+  REQUIRE(f.data[0].items.size() == 4);
+  CHECK(f.data[0].items[0].salt == 1001);
+  CHECK(f.data[0].items[1].salt == 0);
+  CHECK(f.data[0].items[2].salt == 1003);
 }
 
-TEST_CASE("delivered only grows and keeps the epoch of its message") {
+TEST_CASE("a message that is sent again has the hash before it") {
+  options o = small();
+  o.frame_fill = 1 << 16;
+  rig r(o);
+  r.open();
+  r.commit(5);
+  r.flush(0s);
+  REQUIRE_FALSE(r.take_ranges(1, {{3, 3}}, 0s));
+  timestamp now = r.expire();
+  frame_writer w(r.out, of_a_session(), false, 1 << 16);
+  r.s.fill(w, now, r.random);
+  w.finish();
+  frame f;
+  REQUIRE_FALSE(read_frame(r.out, {}, f));
+  REQUIRE(f.data.size() == 2);
+  CHECK(f.data[0].first == 2);
+  CHECK(f.data[0].before == r.hash_at(1));
+  CHECK(f.data[1].first == 4);
+  CHECK(f.data[1].before == r.hash_at(3));
+}
+
+TEST_CASE("delivered only grows and keeps the hash of its message") {
   rig r;
   r.open();
   r.commit(6);
   REQUIRE_FALSE(r.take(r.ack(6)));
-  r.s.handle_delivered(5, 50);
-  r.s.handle_delivered(5, 60);
-  r.s.handle_delivered(3, 30);
+  r.s.handle_delivered(5, {5, 50});
+  r.s.handle_delivered(5, {5, 60});
+  r.s.handle_delivered(3, {3, 30});
   CHECK(r.s.delivered() == 5);
-  CHECK(r.s.delivered_epoch() == 50);
-  CHECK(r.s.epoch_of(5) == 50U);
+  outbox_cursors c;
+  r.s.write(c);
+  CHECK(c.first == 6);
+  CHECK(c.erased_hash == stream_hash{5, 50});
+  CHECK(r.s.hash_at(5) == stream_hash{5, 50});
+}
+
+TEST_CASE("an ack whose `delivered` does not count confirms what is received, and no more") {
+  rig r;
+  r.open();
+  r.commit(6);
+  r.flush();
+  ack_record a = r.ack(4, 3);
+  r.s.handle_ack(a, false, 0s, r.random);
+  CHECK(r.s.in_flight() == 2);
+  CHECK(r.s.delivered() == 0);
+  r.s.handle_ack(a, true, 0s, r.random);
+  CHECK(r.s.delivered() == 3);
 }
 
 TEST_CASE("a sender that waits only for delivery pings, and stops when all is delivered") {
@@ -839,16 +923,16 @@ TEST_CASE("half a page in hand is where the next one is wanted") {
   options o = small();
   o.page_messages = 4;
   rig r(o);
-  r.commit(20, 10, 1, true);
+  r.commit(20, 10, true);
   r.restore(1);
   session_terms t = terms_from(1);
-  t.credit_sequence = 0;
+  t.granted.sequence = 0;
   r.open(t);
   REQUIRE(r.page());
   CHECK_FALSE(r.s.next_page());
   for (std::uint64_t credit : {1U, 2U}) {
     ack_record a = r.ack(0);
-    a.credit_sequence = credit;
+    a.credit.sequence = credit;
     REQUIRE_FALSE(r.take(a));
     r.s.begin_frame(0s);
     frame_writer w(r.out, of_a_session(), false, r.frame_limit);
@@ -861,16 +945,16 @@ TEST_CASE("half a page in hand is where the next one is wanted") {
 TEST_CASE("the receiver's count grows without a message, and an old ack takes nothing back") {
   rig r;
   session_terms t = terms_from(1);
-  t.credit_bytes = 20;
+  t.granted.bytes = 20;
   r.open(t);
   r.commit(10, 10);
   CHECK(r.flush() == from_to(1, 2));
   ack_record old = r.ack(2);
-  REQUIRE(old.received_bytes == 20);
+  REQUIRE(old.credit.received_bytes == 20);
   REQUIRE_FALSE(r.take(old));
   ack_record fresh = old;
-  fresh.received_bytes = 40;
-  fresh.credit_bytes = 60;
+  fresh.credit.received_bytes = 40;
+  fresh.credit.bytes = 60;
   REQUIRE_FALSE(r.take(fresh));
   REQUIRE_FALSE(r.take(old));
   CHECK(r.flush() == from_to(3, 4));
@@ -883,7 +967,7 @@ TEST_CASE("under random acks and losses the sender sends all, in the window and 
     o.page_messages = 1 + chance.below(10);
     o.frame_fill = 1 + chance.below(200);
     rig r(o);
-    r.commit(40, 10, 1, true);
+    r.commit(40, 10, true);
     r.restore(1);
     std::vector<bool> arrived(102, false);
     std::uint64_t received = 0;

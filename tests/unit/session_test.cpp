@@ -5,13 +5,12 @@
 #include <cstddef>
 #include <vector>
 
+using namespace ilm;
 using namespace ilm::protocol;
 using namespace std::chrono_literals;
-using ilm::incarnation;
 
 namespace {
 
-constexpr incarnation alice{1, 2}, bob{3, 4};
 constexpr std::uint64_t peer_nonce = 77;
 
 ilm::options settings() {
@@ -21,39 +20,44 @@ ilm::options settings() {
   return o;
 }
 
-watermarks marks(std::uint64_t received) { return {1, received, 2}; }
-
-/// A session, and a peer that proves whatever is asked for.
+/// A session, and a peer that answers whatever is asked for.
 struct rig {
-  explicit rig(const ilm::options& o = settings()) : s(o) {}
+  explicit rig(const ilm::options& o = settings()) : s(o, numbers) {}
 
-  void up(timestamp now = 0s) { s.handle_up(now, random, marks(1)); }
+  void up(timestamp now = 0s) { s.handle_up(now); }
+  std::uint64_t challenge(timestamp now = 0s) {
+    std::uint64_t nonce = s.poll_challenge(now, random);
+    REQUIRE(nonce != 0);
+    return nonce;
+  }
   hello_record poll(timestamp now = 0s) {
     hello_record h;
     REQUIRE(s.poll_hello(h, now, random));
     return h;
   }
-  handshake::result hello(std::uint64_t nonce, std::uint64_t echo, timestamp now = 0s,
-                          std::uint64_t received = 1) {
+  bool hello(std::uint64_t nonce, std::uint64_t echo, timestamp now = 0s, bool proven = true) {
     hello_record h;
     h.nonce = nonce;
     h.echo = echo;
-    h.proven = true;
-    return s.handle_hello(h, now, random, marks(received));
+    h.proven = proven;
+    bool fresh = s.handle_hello(h, now);
+    return fresh;
   }
-  /// A hello that proves the candidate.
-  void prove(std::uint64_t nonce = peer_nonce, timestamp now = 0s) {
-    REQUIRE(s.proof_pending());
-    timestamp due = std::max(now, s.hello_deadline());
-    REQUIRE(hello(nonce, poll(due).nonce, now) == handshake::result::proven);
+  /// A fresh hello: of a peer that was challenged, or, in a session, that challenged this side.
+  void meet(std::uint64_t nonce = peer_nonce, timestamp now = 0s) {
+    std::uint64_t echo = 0;
+    if (s.state() == phase::handshaking) {
+      echo = challenge(std::max(now, s.handshake_deadline()));
+    } else {
+      s.handle_challenge(nonce, now);
+      echo = poll(now).nonce;
+    }
+    REQUIRE(hello(nonce, echo, now));
   }
-  void reconcile(timestamp now = 0s) {
-    s.handle_heard(now);
-    s.handle_reconciled(hello_record(), reconciliation());
-  }
+  void reconcile(timestamp now = 0s) { s.handle_reconciled(hello_record(), reconciliation(), now); }
   void establish(timestamp now = 0s) {
     up(now);
-    prove(peer_nonce, now);
+    meet(peer_nonce, now);
     reconcile(now);
     REQUIRE(s.handle_verified(now));
     s.handle_ack_sent();
@@ -61,16 +65,17 @@ struct rig {
   }
   void refuse() {
     up();
-    prove();
-    REQUIRE_FALSE(s.handle_peer_rolled_back());
+    meet();
+    REQUIRE_FALSE(s.handle_incompatible());
   }
-  void renew(std::vector<std::byte> final_hello = {}) {
+  void renew() {
     up();
-    prove();
+    meet();
     REQUIRE_FALSE(s.end());
-    s.handle_rolled_back(std::move(final_hello));
+    s.handle_renewing();
   }
 
+  seeded_entropy numbers{2};
   random_source random{1};
   session s;
 };
@@ -82,14 +87,15 @@ TEST_CASE("a session that nothing happened to is absent, silent, and listens") {
   CHECK(r.s.state() == phase::absent);
   CHECK_FALSE(r.s.is_open());
   CHECK(r.s.listens());
-  CHECK_FALSE(r.s.proof_pending());
   CHECK_FALSE(r.s.ack_due());
   CHECK_FALSE(r.s.poll_ping());
   CHECK_FALSE(r.s.poll_bye());
+  CHECK_FALSE(r.s.poll_versions());
+  CHECK(r.s.poll_challenge(1h, r.random) == 0);
   hello_record h;
   CHECK_FALSE(r.s.poll_hello(h, 1h, r.random));
   CHECK(r.s.deadline() == never);
-  CHECK(r.s.hello_deadline() == never);
+  CHECK(r.s.handshake_deadline() == never);
   CHECK_FALSE(r.s.end());
   CHECK(r.s.invariants_hold());
 }
@@ -98,12 +104,10 @@ TEST_CASE("a session goes from the network's word to established, phase by phase
   rig r;
   r.up();
   CHECK(r.s.state() == phase::handshaking);
-  CHECK(r.s.proof_pending());
-  CHECK(r.s.at_nonce().received == 1);
-  CHECK(r.s.hello_deadline() == 0s);
+  CHECK(r.s.handshake_deadline() == 0s);
   CHECK_FALSE(r.s.is_open());
-  r.prove();
-  CHECK_FALSE(r.s.proof_pending());
+  r.meet();
+  CHECK(r.s.handshake_deadline() == never);
   r.reconcile();
   CHECK(r.s.state() == phase::verifying);
   CHECK(r.s.is_open());
@@ -124,7 +128,7 @@ TEST_CASE("a session that was not verified has no end to report") {
   r.up();
   CHECK_FALSE(r.s.end());
   r.up();
-  r.prove();
+  r.meet();
   r.reconcile();
   CHECK_FALSE(r.s.end());
   r.refuse();
@@ -135,16 +139,13 @@ TEST_CASE("a session that replaces an established one is no new one, and its end
   for (bool verified : {true, false}) {
     rig r;
     r.establish();
-    CHECK(r.hello(99, 0) == handshake::result::challenged);
-    CHECK(r.s.state() == phase::established);
-    r.prove(99);
+    r.meet(99);
     r.reconcile();
     CHECK(r.s.state() == phase::verifying);
     if (verified) CHECK_FALSE(r.s.handle_verified(0s));
     // A third one, before the second was verified.
     if (!verified) {
-      CHECK(r.hello(100, 0) == handshake::result::challenged);
-      r.prove(100);
+      r.meet(100);
       r.reconcile();
       CHECK_FALSE(r.s.handle_verified(0s));
     }
@@ -152,38 +153,53 @@ TEST_CASE("a session that replaces an established one is no new one, and its end
   }
 }
 
-TEST_CASE("the watermarks are those of the moment when the candidate was created") {
-  rig r;
-  r.establish();
-  CHECK(r.hello(99, 0, 0s, 10) == handshake::result::challenged);
-  CHECK(r.s.at_nonce().received == 10);
-  CHECK(r.hello(98, 0, 0s, 20) == handshake::result::challenged);
-  CHECK(r.s.at_nonce().received == 10);
-  r.s.lower_received(11);
-  CHECK(r.s.at_nonce().received == 10);
-  r.s.lower_received(9);
-  CHECK(r.s.at_nonce().received == 9);
-  CHECK(r.s.at_nonce().acknowledged == 1);
-  CHECK(r.s.at_nonce().delivered == 2);
-  r.prove(99);
-  CHECK(r.s.at_nonce().received == 9);
+TEST_CASE("a challenge is answered and changes nothing, in a session or before it") {
+  for (bool open : {false, true}) {
+    rig r;
+    if (open) r.establish();
+    if (!open) r.up();
+    phase before = r.s.state();
+    std::uint64_t tag = r.s.key().tag;
+    for (int i = 0; i < 10; ++i) {
+      r.s.handle_challenge(98, 1s);
+      CHECK(r.s.state() == before);
+      CHECK(r.s.key().tag == tag);
+      if (!open) r.s.poll_challenge(std::max(timestamp(1s), r.s.handshake_deadline()), r.random);
+      CHECK(r.poll(1s).echo == 98);
+      CHECK_FALSE(r.s.ack_due());
+    }
+    CHECK(r.s.invariants_hold());
+  }
 }
 
-TEST_CASE("an ignored hello moves no watermark") {
+TEST_CASE("a challenge wakes a side that the network told nothing yet") {
   rig r;
-  r.establish();
-  CHECK(r.hello(peer_nonce, 0, 0s, 10) == handshake::result::ignored);
-  CHECK(r.s.at_nonce().received == 1);
-  CHECK_FALSE(r.s.proof_pending());
-}
-
-TEST_CASE("a hello wakes a side that the network told nothing yet") {
-  rig r;
-  CHECK(r.hello(peer_nonce, 0, 0s, 5) == handshake::result::challenged);
+  r.s.handle_challenge(peer_nonce, 0s);
   CHECK(r.s.state() == phase::handshaking);
-  CHECK(r.s.at_nonce().received == 5);
+  CHECK(r.challenge() != 0);
   CHECK(r.poll().echo == peer_nonce);
   CHECK(r.s.invariants_hold());
+}
+
+TEST_CASE("a hello that nobody asked for wakes nobody") {
+  rig r;
+  CHECK_FALSE(r.hello(peer_nonce, 5));
+  CHECK(r.s.state() == phase::absent);
+  r.up();
+  std::uint64_t nonce = r.challenge();
+  CHECK_FALSE(r.hello(peer_nonce, nonce + 1));
+  CHECK(r.s.state() == phase::handshaking);
+  CHECK(r.hello(peer_nonce, nonce));
+}
+
+TEST_CASE("a peer that says again that it opened the session gets an ack, which it hears") {
+  for (bool open : {false, true}) {
+    rig r;
+    if (open) r.establish();
+    if (!open) r.refuse();
+    CHECK_FALSE(r.hello(peer_nonce, 5));
+    CHECK(r.s.ack_due() == open);
+  }
 }
 
 TEST_CASE("a session listens unless the network is gone or it is closed") {
@@ -204,39 +220,33 @@ TEST_CASE("a session listens unless the network is gone or it is closed") {
   CHECK(r.s.state() == phase::closed);
 }
 
-TEST_CASE("a frame belongs to the session only with all three of its tags") {
+TEST_CASE("a frame belongs to the session only with its tag and its version") {
   rig r;
   frame_header h;
-  h.source_tag = tag_of(bob);
-  h.destination_tag = tag_of(alice);
-  CHECK_FALSE(r.s.owns(h, alice, bob));
+  CHECK_FALSE(r.s.owns(h));
   r.up();
-  CHECK_FALSE(r.s.owns(h, alice, bob));
-  r.prove();
-  h.session_tag = r.s.key().tag;
+  CHECK_FALSE(r.s.owns(h));
+  r.meet();
+  h.session = r.s.key().tag;
   h.version = r.s.key().version;
   CHECK(h.version == 1);
-  CHECK(r.s.owns(h, alice, bob));
-  CHECK_FALSE(r.s.owns(h, bob, alice));
-  for (std::uint32_t frame_header::*tag :
-       {&frame_header::source_tag, &frame_header::destination_tag, &frame_header::session_tag}) {
-    frame_header other = h;
-    other.*tag ^= 1;
-    CHECK_FALSE(r.s.owns(other, alice, bob));
-  }
+  CHECK(r.s.owns(h));
   frame_header other = h;
+  other.session ^= 1;
+  CHECK_FALSE(r.s.owns(other));
+  other = h;
   other.version = 2;
-  CHECK_FALSE(r.s.owns(other, alice, bob));
+  CHECK_FALSE(r.s.owns(other));
   r.s.end();
-  h.session_tag = r.s.key().tag;
-  CHECK_FALSE(r.s.owns(h, alice, bob));
+  h.session = r.s.key().tag;
+  CHECK_FALSE(r.s.owns(h));
 }
 
 TEST_CASE("an ack that came too early is asked for again once the session is verified") {
   for (bool ignored : {false, true}) {
     rig r;
     r.up();
-    r.prove();
+    r.meet();
     r.reconcile();
     if (ignored) r.s.handle_ignored_ack();
     CHECK_FALSE(r.s.poll_ping());
@@ -254,8 +264,6 @@ TEST_CASE("an ack is due when it is asked for, until it is sent") {
   CHECK(r.s.ack_due());
   r.s.handle_ack_sent();
   CHECK_FALSE(r.s.ack_due());
-  CHECK_FALSE(r.s.handle_acks_changed());
-  CHECK(r.s.ack_due());
 }
 
 TEST_CASE("a silent session is pinged by the interval and given up by the timeout") {
@@ -289,7 +297,7 @@ TEST_CASE("a frame of the session puts off both ping and end") {
 TEST_CASE("a session is pinged an interval after it was verified, if nothing was heard since") {
   rig r;
   r.up(10s);
-  r.prove(peer_nonce, 10s);
+  r.meet(peer_nonce, 10s);
   r.reconcile(10s);
   r.s.handle_verified(12s);
   CHECK(r.s.deadline() == 17s);
@@ -317,82 +325,117 @@ TEST_CASE("a session without keepalive or one that is not open has no deadline")
   q.up();
   CHECK(q.s.deadline() == never);
   CHECK(q.s.handle_timeout(1h));
-  q.prove(peer_nonce, 1h);
+  q.meet(peer_nonce, 1h);
   CHECK(q.s.deadline() == never);
   q.reconcile(1h);
   CHECK(q.s.deadline() == 1h + 5s);
 }
 
-TEST_CASE("a refused session gets a new handshake once acks say something new") {
-  rig r;
-  r.refuse();
-  CHECK(r.s.state() == phase::refused);
-  CHECK_FALSE(r.s.is_open());
-  CHECK(r.s.invariants_hold());
-  CHECK(r.s.handle_acks_changed());
-  r.s.start_handshake(0s, r.random, marks(8));
-  CHECK(r.s.state() == phase::handshaking);
-  CHECK(r.s.at_nonce().received == 8);
-  CHECK(r.s.invariants_hold());
+TEST_CASE("a session that the peer never opened ends without keepalive as well") {
+  ilm::options o = settings();
+  o.keepalive_interval = 0s;
+  rig r(o);
+  r.up();
+  REQUIRE(r.hello(peer_nonce, r.challenge(), 0s, false));
+  r.reconcile();
+  CHECK(r.s.handle_timeout(nonce_lifetime - 1ns));
+  CHECK_FALSE(r.s.handle_timeout(nonce_lifetime));
+  r.s.handle_heard(nonce_lifetime);
+  CHECK(r.s.handle_timeout(1h));
 }
 
-TEST_CASE("an established session that is refused ends, once") {
+TEST_CASE("a peer that cannot work with this side is answered once, and nothing opens") {
+  rig r;
+  r.up();
+  REQUIRE(r.hello(peer_nonce, r.challenge(), 0s, false));
+  CHECK_FALSE(r.s.handle_incompatible());
+  CHECK(r.s.state() == phase::incompatible);
+  CHECK_FALSE(r.s.is_open());
+  CHECK(r.s.invariants_hold());
+  CHECK(r.s.handshake_deadline() == never);
+  CHECK(r.poll().proven);
+  hello_record h;
+  CHECK_FALSE(r.s.poll_hello(h, 1h, r.random));
+  CHECK(r.s.deadline() == never);
+  // A challenge is answered still: the peer may be another build by now.
+  r.s.handle_challenge(99, 1h);
+  CHECK(r.poll(1h).echo == 99);
+}
+
+TEST_CASE("an established session of a peer that became incompatible ends, once") {
   rig r;
   r.establish();
-  CHECK(r.hello(99, 0) == handshake::result::challenged);
-  r.prove(99);
-  CHECK(r.s.handle_peer_rolled_back());
-  CHECK_FALSE(r.s.handle_peer_rolled_back());
+  r.meet(99);
+  CHECK(r.s.handle_incompatible());
+  CHECK_FALSE(r.s.handle_incompatible());
   CHECK_FALSE(r.s.end());
 }
 
-TEST_CASE("a side that renews its incarnation says one last hello and hears none") {
+TEST_CASE("a conflict is reported again if it is another one, or a session opened since") {
   rig r;
-  r.renew({std::byte{1}, std::byte{2}});
-  CHECK(r.s.state() == phase::renewing_incarnation);
+  event_record e(event_kind::peer_incompatible, error::feature_missing_here);
+  e.features = 1;
+  CHECK_FALSE(r.s.repeats_conflict(e));
+  CHECK(r.s.repeats_conflict(e));
+  event_record second = e;
+  second.features = 2;
+  CHECK_FALSE(r.s.repeats_conflict(second));
+  CHECK(r.s.repeats_conflict(second));
+  CHECK_FALSE(r.s.repeats_conflict(e));
+  r.establish();
+  CHECK_FALSE(r.s.repeats_conflict(e));
+}
+
+TEST_CASE("a frame of a version that is not spoken is answered once in a while") {
+  rig r;
+  r.s.handle_unspoken_version(5s);
+  CHECK(r.s.poll_versions());
+  CHECK_FALSE(r.s.poll_versions());
+  timestamp next = timestamp(5s) + versions_interval;
+  r.s.handle_unspoken_version(next - 1ns);
+  CHECK_FALSE(r.s.poll_versions());
+  r.s.handle_unspoken_version(next);
+  CHECK(r.s.poll_versions());
+}
+
+TEST_CASE("a side whose history is not in order says nothing and hears nothing") {
+  rig r;
+  r.renew();
+  CHECK(r.s.state() == phase::renewing_history);
   CHECK(r.s.invariants_hold());
-  CHECK(r.hello(99, 0) == handshake::result::ignored);
-  CHECK_FALSE(r.s.proof_pending());
-  std::vector<std::byte> out;
-  CHECK(r.s.poll_final_hello(out));
-  CHECK(out == std::vector<std::byte>{std::byte{1}, std::byte{2}});
-  CHECK_FALSE(r.s.poll_final_hello(out));
+  r.s.handle_challenge(99, 0s);
+  CHECK_FALSE(r.hello(99, 5));
+  CHECK(r.s.poll_challenge(1h, r.random) == 0);
+  hello_record h;
+  CHECK_FALSE(r.s.poll_hello(h, 1h, r.random));
   CHECK(r.s.handle_renewed());
   CHECK(r.s.state() == phase::absent);
   CHECK_FALSE(r.s.handle_renewed());
 }
 
-TEST_CASE("a last hello is not said after the end of the network's session") {
-  rig r;
-  r.renew({std::byte{1}});
-  CHECK_FALSE(r.s.end());
-  std::vector<std::byte> out;
-  CHECK_FALSE(r.s.poll_final_hello(out));
-}
-
-TEST_CASE("a side that renews its incarnation waits for its store, whatever the network says") {
+TEST_CASE("a side that renews its history waits for its store, whatever the network says") {
   rig r;
   r.renew();
   r.s.end();
-  CHECK(r.s.state() == phase::renewing_incarnation);
+  CHECK(r.s.state() == phase::renewing_history);
   r.up();
-  CHECK(r.s.state() == phase::renewing_incarnation);
-  CHECK_FALSE(r.s.proof_pending());
+  CHECK(r.s.state() == phase::renewing_history);
+  CHECK(r.s.handshake_deadline() == never);
   r.s.end();
   r.s.handle_down();
-  CHECK(r.s.state() == phase::renewing_incarnation);
+  CHECK(r.s.state() == phase::renewing_history);
   CHECK_FALSE(r.s.handle_renewed());
   CHECK(r.s.state() == phase::absent);
 }
 
-TEST_CASE("an incarnation that was not awaited starts no handshake") {
+TEST_CASE("a history that was in order starts no handshake") {
   rig r;
   r.establish();
   CHECK_FALSE(r.s.handle_renewed());
   CHECK(r.s.state() == phase::established);
 }
 
-TEST_CASE("a close says bye once, if a session was proven, and for good") {
+TEST_CASE("a close says bye once, if there was a session, and for good") {
   rig r;
   r.establish();
   r.s.handle_close();
@@ -406,7 +449,8 @@ TEST_CASE("a close says bye once, if a session was proven, and for good") {
   CHECK(r.s.deadline() == never);
 }
 
-TEST_CASE("a close says bye to a peer that was refused, and to none that was not proven") {
+TEST_CASE(
+    "a close says bye to a peer that cannot work with this side, and to none that was not met") {
   rig r;
   r.refuse();
   r.s.handle_close();

@@ -17,8 +17,10 @@ void send(submissions& s, std::uint64_t id, std::string_view text = "x") {
   s.handle_send(send_id{id}, bytes(text));
 }
 
+constexpr stream_hash before{5, 6};
+
 void commit(submissions& s, std::uint64_t first) {
-  s.begin_commit(first, 1);
+  s.begin_commit(first, before, 1);
   s.complete_commit(first);
   s.forget_committed();
 }
@@ -34,31 +36,43 @@ TEST_CASE("a send waits for a change and has no end before") {
   CHECK_FALSE(s.empty());
   CHECK(s.size() == 2);
   CHECK_FALSE(s.poll_result());
-  s.begin_commit(1, 1);
+  s.begin_commit(1, before, 1);
   CHECK(s.empty());
   CHECK(s.size() == 0);
   CHECK(s.in_commit() == 2);
   CHECK_FALSE(s.poll_result());
 }
 
-TEST_CASE("a change gives the sends their sequences in order, and one epoch") {
+TEST_CASE(
+    "a change gives the sends their sequences and hashes in order, and the first one a salt") {
   submissions s;
   send(s, 1, "one");
   send(s, 2, "two");
-  std::vector<stored_message> batch = s.begin_commit(7, 99);
+  std::vector<stored_message> batch = s.begin_commit(7, before, 99);
   REQUIRE(batch.size() == 2);
   for (std::size_t i = 0; i < 2; ++i) {
     CHECK(batch[i].index == 7 + i);
     CHECK(batch[i].sequence == 7 + i);
-    CHECK(batch[i].epoch == 99);
+    CHECK(batch[i].salt == (i == 0 ? 99 : 0));
   }
+  CHECK(batch[0].hash == extend(before, batch[0]));
+  CHECK(batch[1].hash == extend(batch[0].hash, batch[1]));
   CHECK(batch[0].contents.text() == "one");
   CHECK(batch[1].contents.text() == "two");
 }
 
+TEST_CASE("the attributes of a send are part of its hash") {
+  submissions s;
+  s.handle_send(send_id{1}, payload(bytes(std::string_view("x")), bytes(std::string_view("a"))));
+  std::vector<stored_message> batch = s.begin_commit(7, before, 99);
+  CHECK(batch[0].hash == extend(before, batch[0]));
+  batch[0].attributes = {};
+  CHECK(batch[0].hash != extend(before, batch[0]));
+}
+
 TEST_CASE("a change without sends is empty and ends none") {
   submissions s;
-  CHECK(s.begin_commit(1, 1).empty());
+  CHECK(s.begin_commit(1, before, 1).empty());
   CHECK(s.complete_commit(1).empty());
   s.forget_committed();
   CHECK_FALSE(s.poll_result());
@@ -68,10 +82,14 @@ TEST_CASE("the sends of a change end in order with the sequences that they got")
   submissions s;
   send(s, 11, "one");
   send(s, 12, "two");
-  s.begin_commit(7, 1);
+  s.begin_commit(7, before, 1);
   std::span<submission> done = s.complete_commit(7);
   REQUIRE(done.size() == 2);
   CHECK(done[1].message.contents.text() == "two");
+  CHECK(done[0].salt == 1);
+  CHECK(done[1].salt == 0);
+  CHECK(done[0].hash == extend(before, 7, 1, done[0].message.contents.view()));
+  CHECK(done[1].hash == extend(done[0].hash, 8, 0, done[1].message.contents.view()));
   s.forget_committed();
   CHECK(s.in_commit() == 0);
   for (std::uint64_t i = 0; i < 2; ++i) {
@@ -88,7 +106,7 @@ TEST_CASE("the sends of a change that failed end with its error and no sequence"
   submissions s;
   send(s, 11);
   send(s, 12);
-  s.begin_commit(7, 1);
+  s.begin_commit(7, before, 1);
   s.fail_commit(full);
   CHECK(s.in_commit() == 0);
   for (std::uint64_t i = 0; i < 2; ++i) {
@@ -105,7 +123,7 @@ TEST_CASE("a send that comes while a change is in commit goes with the next one"
   for (bool fails : {false, true}) {
     submissions s;
     send(s, 1, "first");
-    s.begin_commit(1, 1);
+    s.begin_commit(1, before, 1);
     send(s, 2, "second");
     CHECK(s.size() == 1);
     CHECK(s.in_commit() == 1);
@@ -116,7 +134,7 @@ TEST_CASE("a send that comes while a change is in commit goes with the next one"
       s.forget_committed();
     }
     CHECK(s.size() == 1);
-    std::vector<stored_message> batch = s.begin_commit(fails ? 1 : 2, 1);
+    std::vector<stored_message> batch = s.begin_commit(fails ? 1 : 2, before, 1);
     REQUIRE(batch.size() == 1);
     CHECK(batch[0].contents.text() == "second");
   }
@@ -127,7 +145,7 @@ TEST_CASE("results of several changes come in the order of the sends") {
   send(s, 1);
   commit(s, 1);
   send(s, 2);
-  s.begin_commit(2, 1);
+  s.begin_commit(2, before, 1);
   s.fail_commit(full);
   send(s, 3);
   commit(s, 2);

@@ -41,7 +41,7 @@ namespace ilm::inline v0::protocol {
 /// A `poll_*` consumes: it gives each thing once. Three of them give work: a change to store, a
 /// page to read, a message to deliver. Each gives nothing more of its kind before the matching
 /// `handle_*` has said how that ended. The core reads no clock, draws no random numbers but from
-/// its seed, and never waits.
+/// its setup, and never waits.
 class association {
  public:
   association(const options& o, association_setup setup, const cursors& stored)
@@ -49,13 +49,13 @@ class association {
         setup_(std::move(setup)),
         random_(setup_.seed),
         durable_(stored),
-        session_(o, setup_.support),
+        session_(o, *setup_.entropy, setup_.support),
         sender_(o, setup_.reliable, setup_.frame_limit),
         receiver_(o),
         pages_(o),
         delivery_(o.minimum_redelivery_delay, o.maximum_redelivery_delay) {
-    sender_.restore(stored);
-    receiver_.restore(stored);
+    sender_.restore(stored.outbox);
+    receiver_.restore(stored.inbox);
     assert(invariants_hold());
   }
   association(const association&) = delete;
@@ -80,7 +80,7 @@ class association {
   /// The network has a session with the peer, or a new one.
   void handle_session_up(timestamp now) {
     end_session();
-    session_.handle_up(now, random_, at_present());
+    session_.handle_up(now);
     assert(invariants_hold());
   }
 
@@ -108,13 +108,12 @@ class association {
     assert(durable_.in_commit());
     durable_state::completed done = durable_.complete_commit();
     receiver_.complete_commit();
-    sender_.handle_committed(done.first_send, setup_.epoch,
-                             submissions_.complete_commit(done.first_send));
+    sender_.handle_committed(done.first_send, submissions_.complete_commit(done.first_send));
     submissions_.forget_committed();
     sender_.arm(now, random_);
-    bool again = done.acks_changed && session_.handle_acks_changed();
-    if (done.incarnation_changed && session_.handle_renewed()) again = true;
-    if (again) session_.start_handshake(now, random_, at_present());
+    if (done.claim_changed && session_.is_open()) session_.require_ack();
+    handle_history_in_order(now);
+    schedule_cursor_commit(now);
     assert(invariants_hold());
   }
   /// Nothing of the change that `poll_change` gave is durable. Its sends end with the error.
@@ -123,11 +122,6 @@ class association {
     durable_.fail_commit();
     submissions_.fail_commit(reason);
     receiver_.fail_commit();
-    if (session_.proof_pending()) {
-      // A hello waits for it, perhaps for long; the session after it brings it again.
-      receiver_.forget_unstored();
-      session_.lower_received(receiver_.accepted());
-    }
     schedule_cursor_commit(now);
     assert(invariants_hold());
   }
@@ -192,10 +186,7 @@ class association {
     delivery_.handle_timeout(now);
     durable_.handle_timeout(now);
     if (session_.is_open() && sender_.deadline() <= now) sender_.handle_timeout(now, random_);
-    if (!session_.handle_timeout(now)) {
-      end_session();
-      session_.start_handshake(now, random_, at_present());
-    }
+    if (!session_.handle_timeout(now)) restart_session(now);
     assert(invariants_hold());
   }
 
@@ -215,13 +206,17 @@ class association {
       if (!session_.poll_bye()) return false;
       return builder().bye(out, session_.key()), true;
     }
-    if (session_.poll_final_hello(out)) return true;
     if (session_.poll_versions()) return builder().versions(out), true;
+    if (std::uint64_t nonce = session_.poll_challenge(now, random_)) {
+      return builder().challenge(out, nonce), true;
+    }
     hello_record h;
     if (may_send_hello() && session_.poll_hello(h, now, random_)) {
       return builder().hello(out, h), true;
     }
     if (!session_.is_open()) return false;
+    // The peer may wait to hear that its last stamp is stored: it cannot confirm more before.
+    if (sender_.ping_due()) session_.require_ack();
     bool ping = session_.poll_ping() || sender_.ping_due();
     // A peer that was met is remembered before anything goes to it: should it lose its store and
     // this side crash, it is known that messages may have reached it.
@@ -241,10 +236,18 @@ class association {
     store_change change;
     change.next = current();
     durable_.cancel_cursor_commit();
-    change.next.outbox_next += submissions_.size();
+    outbox_cursors& outbox = change.next.outbox;
+    if (!submissions_.empty()) {
+      change.outbox =
+          submissions_.begin_commit(outbox.next, outbox.last_hash, next_nonzero(*setup_.entropy));
+      outbox.next += change.outbox.size();
+      outbox.last_hash = change.outbox.back().hash;
+    }
+    if (stamp_due(change.next, durable_.accepted() || !change.outbox.empty())) {
+      make_stamp(change.next, setup_.entropy->next());
+    }
     if (change.next == durable_.stored()) return std::nullopt;
     change.inbox = receiver_.begin_commit();
-    change.outbox = submissions_.begin_commit(durable_.stored().outbox_next, setup_.epoch);
     durable_.begin_commit(change.next);
     return change;
   }
@@ -253,7 +256,7 @@ class association {
     if (durable_.in_commit()) return false;
     return !submissions_.empty() || receiver_.has_uncommitted() ||
            receiver_.has_unreported_consumed(durable_.stored()) || durable_.identity_changed() ||
-           durable_.cursor_commit_due(now);
+           has_news() || durable_.cursor_commit_due(now);
   }
 
   /// The end of a send that was in a change, in the order of the sends. Enabled by
@@ -298,7 +301,8 @@ class association {
   /// `handle_timeout` has seen it: what it enabled may then wait, for a store that is busy say.
   timestamp deadline() const noexcept {
     if (session_.is_closed()) return never;
-    return std::min({may_send_hello() ? session_.hello_deadline() : never, pages_.deadline(),
+    bool handshake = may_send_hello() || !session_.is_open();
+    return std::min({handshake ? session_.handshake_deadline() : never, pages_.deadline(),
                      delivery_.deadline(), durable_.deadline(), session_.deadline(),
                      session_.is_open() ? sender_.deadline() : never});
   }
@@ -336,49 +340,54 @@ class association {
   /// Whether the parts say the same where they overlap.
   bool parts_agree() const noexcept {
     bool committing =
-        durable_.outbox_next() == durable_.stored().outbox_next + submissions_.in_commit() &&
-        sender_.committed_next() == durable_.stored().outbox_next;
+        durable_.outbox_next() == durable_.stored().outbox.next + submissions_.in_commit() &&
+        sender_.committed_next() == durable_.stored().outbox.next;
     bool streams = session_.is_closed() || session_.is_open() == sender_.session_open();
-    bool identity = session_.state() == phase::renewing_incarnation || session_.is_closed() ||
-                    durable_.local() == durable_.stored().local;
-    bool met = !session_.is_open() || bool(durable_.peer());
+    bool identity = session_.state() == phase::renewing_history || session_.is_closed() ||
+                    durable_.history_is_stored();
+    bool met = !session_.is_open() || durable_.met();
     bool lent = !delivery_.outstanding() || receiver_.next_delivery() != nullptr;
     return committing && streams && identity && met && lent;
   }
 
   cursors current() const noexcept { return durable_.current(sender_, receiver_); }
-  watermarks at_present() const noexcept {
-    return {durable_.acknowledged(), receiver_.accepted(), sender_.delivered()};
-  }
-  local_view view() const noexcept {
-    return {advertised(current()), session_.at_nonce(), sender_.highest_sent(),
-            durable_.baseline_delivered()};
-  }
-  frame_builder builder() const noexcept {
-    return {options_, setup_, durable_, sender_, receiver_};
-  }
+  frame_builder builder() const noexcept { return {options_, setup_, durable_, receiver_}; }
 
-  /// A hello advertises `received`. Data that is stored only afterwards would never be held against
-  /// the peer: should its store go back meanwhile, another message of the same number
-  /// would be taken for a repetition.
-  bool may_send_hello() const noexcept {
-    if (!session_.proof_pending()) return true;
-    return durable_.peer_is_stored() && durable_.stored().received() == receiver_.accepted() &&
-           receiver_.is_stored();
+  /// A hello tells that the sender adopted the peer's history, so that is stored first: should this
+  /// side forget it, the peer would take an older claim for one of another life.
+  bool may_send_hello() const noexcept { return !session_.is_open() || durable_.peer_is_stored(); }
+
+  /// Whether the peer waits for a stamp: to be told of messages consumed, or that this side stored
+  /// its own, after which it can make another.
+  bool has_news() const noexcept {
+    bool consumed = durable_.may_tell() && receiver_.delivered() > durable_.told_delivered();
+    bool seen = !durable_.seen_is_stored() && sender_.delivered() + 1 < durable_.outbox_next();
+    return consumed || seen;
   }
 
   void end_session() {
     if (session_.end()) report(event_record(event_kind::peer_disconnected));
     sender_.handle_session_end();
     receiver_.handle_session();
+    lookup_ = 0;
+  }
+
+  void handle_history_in_order(timestamp now) {
+    if (!durable_.history_is_stored() || lookup_ != 0) return;
+    if (session_.handle_renewed()) session_.start_handshake(now);
+  }
+  void restart_session(timestamp now) {
+    end_session();
+    session_.start_handshake(now, true);
   }
 
   void handle_read_frame(timestamp now) {
     if (scratch_.versions) handle_versions(*scratch_.versions);
+    if (scratch_.challenge) session_.handle_challenge(*scratch_.challenge, now);
     if (scratch_.hello) return handle_hello(now);
     // Versions, or what a later version adds to the handshake.
     if (scratch_.header.version == handshake_version) return;
-    if (session_.owns(scratch_.header, durable_.local(), durable_.peer())) {
+    if (session_.owns(scratch_.header)) {
       session_.handle_heard(now);
       if (session_.is_open()) handle_records(now);
       if (scratch_.bye) end_session();
@@ -389,10 +398,8 @@ class association {
 
   void handle_hello(timestamp now) {
     if (std::error_code e = check_hello(scratch_, setup_)) return reject(e);
-    if (session_.handle_hello(*scratch_.hello, now, random_, at_present()) ==
-        handshake::result::proven) {
-      handle_proven(*scratch_.hello, now);
-    }
+    if (session_.contradicts(*scratch_.hello)) return restart_session(now);
+    if (session_.handle_hello(*scratch_.hello, now)) handle_fresh_hello(*scratch_.hello, now);
   }
 
   /// The peer does not speak the version of a frame of ours, and says which ones it does.
@@ -401,106 +408,123 @@ class association {
     if (e && !session_.is_open() && !session_.repeats_conflict(*e)) report(*e);
   }
 
-  void handle_proven(hello_record theirs, timestamp now) {
-    session_.handle_heard(now);
+  void handle_fresh_hello(hello_record theirs, timestamp now) {
     theirs.source = theirs.destination = {};
     if (std::optional<event_record> e = conflict(setup_.support, theirs.support)) {
-      refuse(session_.handle_incompatible());
+      if (session_.handle_incompatible()) report(event_record(event_kind::peer_disconnected));
+      sender_.handle_session_end();
       if (!session_.repeats_conflict(*e)) report(*e);
       return;
     }
-    reconciliation r = reconcile(view(), theirs);
-    if (r.event) report(*r.event);
-    if (r.result == outcome::local_rolled_back) return roll_back(theirs, r, now);
-    if (r.result == outcome::peer_rolled_back) {
-      return refuse(session_.handle_peer_rolled_back());
+    cursors ours = current();
+    reconciliation r = reconcile(ours, theirs, sender_.hash_at(theirs.claim.received));
+    if (!r.opens_session()) return handle_went_back(ours, theirs, r, now);
+    if (r.adopts() && r.lookup != 0) {
+      // Both may have gone back. Which messages the peer has is to be known first.
+      end_session();
+      lookup_ = r.lookup;
+      return session_.handle_renewing();
     }
-    open_session(theirs, r);
-    if (r.verify == 0) return handle_verified(now);
-    std::optional<std::uint64_t> epoch = sender_.epoch_of(r.verify);
-    if (epoch) handle_epoch(*epoch, now);
-  }
-
-  /// Nothing flows with this peer; its session, if there was one, has ended.
-  void refuse(bool had_session) {
-    if (had_session) report(event_record(event_kind::peer_disconnected));
-    sender_.handle_session_end();
+    open_session(ours, theirs, r, now);
+    if (r.lookup == 0) handle_verified(now);
   }
 
   /// Receives from now on, and sends once the peer's last message is verified.
-  void open_session(const hello_record& theirs, const reconciliation& r) {
-    // The hello that was echoed waited for it, so nothing of an old stream can still be forgotten.
-    assert(receiver_.is_stored());
-    bool first_contact = !durable_.peer();
-    std::uint64_t accepted = receiver_.accepted();
-    if (r.restarts_stream()) receiver_.adopt(r.take_from, theirs.first_epoch, first_contact);
-    durable_.adopt(r, theirs, accepted);
-    durable_.handle_session();
-    receiver_.handle_session();
-    sender_.handle_session(terms_of(theirs, r.send_from, setup_.frame_limit));
-    session_.handle_reconciled(theirs, r);
-  }
-
-  void handle_verification(std::span<const stored_message> page, timestamp now) {
-    if (session_.state() != phase::verifying || page.empty()) return;
-    if (page.front().sequence == session_.verification().agreed.verify) {
-      handle_epoch(page.front().epoch, now);
+  void open_session(const cursors& ours, const hello_record& theirs, const reconciliation& r,
+                    timestamp now) {
+    bool first_contact = !ours.met();
+    if (r.adopts()) {
+      if (std::optional<event_record> e = event_of_adoption(ours, theirs, r)) report(*e);
     }
+    if (r.adopts() && r.restarts_stream) {
+      receiver_.adopt(theirs.first, theirs.erased_hash, first_contact);
+    } else if (r.ground.follows_peers_stream && theirs.first > receiver_.accepted() + 1) {
+      // A lost history of this side had confirmed what lies between.
+      event_record e(event_kind::gap);
+      e.inbound = sequence_range{receiver_.accepted() + 1, theirs.first - 1};
+      report(e);
+      receiver_.adopt(theirs.first, theirs.erased_hash, false);
+    }
+    durable_.handle_session(theirs, r);
+    receiver_.handle_session();
+    bool continues = r.intact || r.lookup != 0;
+    sender_.handle_session(terms_of(
+        theirs, r.send_from, continues ? theirs.claim.received_hash : ours.outbox.erased_hash,
+        setup_.frame_limit));
+    session_.handle_reconciled(theirs, r, now);
+    lookup_ = r.lookup;
   }
 
-  /// The message that the peer received last has this epoch here. Another one there means that this
+  /// The message that the peer received last, from the store. Another one there means that this
   /// store was put back, and gave the number again.
-  void handle_epoch(std::uint64_t epoch, timestamp now) {
+  void handle_verification(std::span<const stored_message> page, timestamp now) {
+    if (page.empty() || page.front().sequence != lookup_) return;
+    sender_.handle_found(std::exchange(lookup_, 0), page.front().hash);
+    handle_history_in_order(now);
+    if (session_.state() != phase::verifying) return;
     const session::verifying v = session_.verification();
-    if (epoch == v.hello.received_epoch) return handle_verified(now);
-    report(rolled_back_event(view(), v.hello, v.agreed.peer_is_as_stored));
-    roll_back(v.hello, v.agreed, now);
+    if (page.front().hash == v.hello.claim.received_hash) return handle_verified(now);
+    cursors ours = current();
+    handle_went_back(ours, v.hello, reconcile(ours, v.hello, page.front().hash), now);
   }
 
   /// Both sides mean the same messages by the same numbers: the hello counts as an ack.
   void handle_verified(timestamp now) {
     const session::verifying v = session_.verification();
     bool opened = session_.handle_verified(now);
-    durable_.set_baseline(current());
     sender_.handle_verified();
-    if (v.agreed.peer_has_our_incarnation) {
-      sender_.handle_delivered(v.hello.delivered, v.hello.delivered_epoch);
-      durable_.handle_acknowledged(v.hello.received);
+    const claim& c = v.hello.claim;
+    durable_.handle_claim(c, v.agreed.ground.follows_our_stream);
+    if (v.agreed.ground.follows_our_stream && confirms_delivery(c)) {
+      sender_.handle_delivered(c.delivered, c.delivered_hash);
     }
     schedule_cursor_commit(now);
     sender_.arm(now, random_);
     if (opened) report(event_record(event_kind::peer_connected));
   }
 
-  /// This side's store is older than the history that the peer has: it needs a new incarnation.
-  void roll_back(const hello_record& theirs, const reconciliation& r, timestamp now) {
-    std::vector<std::byte> final_hello;
-    hello_record last;
-    if (session_.poll_hello(last, now, random_)) builder().hello(final_hello, last);
+  /// Whether `delivered` of a claim goes with the peer's newest stamp, and is news.
+  bool confirms_delivery(const claim& c) const noexcept {
+    return c.mark == durable_.seen() && c.delivered > sender_.delivered();
+  }
+
+  /// This side's store is older than the history that the peer knows: a new one begins.
+  void handle_went_back(const cursors& ours, const hello_record& theirs, const reconciliation& r,
+                        timestamp now) {
+    report(event_of_own_loss(ours, theirs, r));
     end_session();
-    session_.handle_rolled_back(std::move(final_hello));
-    durable_.renew_incarnation(random_.create_incarnation());
-    if (!r.peer_is_as_stored) return;
-    std::uint64_t confirmed = theirs.first - 1;
-    if (confirmed > advertised(current()).delivered() && confirmed <= receiver_.accepted()) {
-      durable_.advertise(receiver_.index_of(theirs.first), theirs.first_epoch);
-    }
-    durable_.set_baseline(current());
+    session_.handle_renewing();
+    durable_.handle_loss(ours, theirs, r, setup_.entropy->next());
+    schedule_cursor_commit(now);
   }
 
   void handle_records(timestamp now) {
     const frame& f = scratch_;
-    // The peer sends neither before it has stored this side's incarnation.
-    if (f.ack || !f.data.empty()) durable_.handle_incarnation_confirmed();
     if (f.ack && session_.state() == phase::verifying) {
       session_.handle_ignored_ack();
-    } else if (f.ack && !session_.proof_pending()) {
-      if (std::error_code e = sender_.handle_ack(*f.ack, now, random_)) return reject(e);
-      durable_.handle_acknowledged(f.ack->received);
-      schedule_cursor_commit(now);
+    } else if (f.ack) {
+      if (std::error_code e = sender_.check(*f.ack)) return reject(e);
+      if (!agrees(f.ack->claim)) return restart_session(now);
+      handle_ack(*f.ack, now);
     }
     if (f.ping) session_.require_ack();
-    if (!session_.proof_pending()) handle_data();
+    handle_data();
+  }
+
+  /// Whether a claim within the session speaks of the history that this side has. If not, or if
+  /// that is not known at once, hellos tell.
+  bool agrees(const claim& c) const {
+    cursors ours = current();
+    if (went_back(ours, c, common_ground())) return false;
+    // The peer's history of before had confirmed more than it has now.
+    if (c.mark == ours.history.seen && c.received < sender_.delivered()) return false;
+    return sender_.confirms(c).value_or(false);
+  }
+
+  void handle_ack(const ack_record& a, timestamp now) {
+    durable_.handle_claim(a.claim, true);
+    sender_.handle_ack(a, confirms_delivery(a.claim), now, random_);
+    schedule_cursor_commit(now);
   }
 
   void handle_data() {
@@ -538,8 +562,8 @@ class association {
   std::optional<page_request> next_page(page_purpose p) const noexcept {
     if (p == page_purpose::inbox) return receiver_.next_page();
     if (p == page_purpose::outbox) return sender_.next_page();
-    if (session_.state() != phase::verifying) return std::nullopt;
-    return page_request{p, session_.verification().agreed.verify, 1, 1};
+    if (lookup_ == 0) return std::nullopt;
+    return page_request{p, lookup_, 1, 1};
   }
 
   /// The store learns of cursors that moved with the next change, or by itself soon.
@@ -566,6 +590,7 @@ class association {
   submissions submissions_;
   page_schedule pages_;
   retry delivery_;
+  std::uint64_t lookup_ = 0;  ///< the message whose hash is read from the store; 0: none
   std::deque<event_record> events_;
   frame scratch_;
   std::uint64_t stale_frames_ = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/bytes.hpp>
+#include <ilm/protocol/entropy.hpp>
 #include <ilm/protocol/support.hpp>
 
 #include <cstddef>
@@ -12,8 +13,8 @@ namespace ilm::inline v0::protocol {
 struct association_setup {
   bytes local_id;
   bytes peer_id;
-  std::uint64_t epoch = 0;  ///< names this start of the messenger in every message it accepts
-  std::uint64_t seed = 0;
+  protocol::entropy* entropy = nullptr;
+  std::uint64_t seed = 0;  ///< of what need not be secret: jitter
   std::size_t frame_limit = 0;
   std::size_t maximum_message = 0;
   protocol_support support;

@@ -29,8 +29,8 @@ inline constexpr std::size_t maximum_header_key_size = 64;
 /// How often a frame of a version that is not spoken is answered with those that are, at most.
 inline constexpr std::chrono::seconds versions_interval{10};
 
-/// How many nonces of former sessions are remembered, so that their hellos are ignored.
-inline constexpr std::size_t retired_nonces = 16;
+/// How long a hello may take that answers a challenge.
+inline constexpr std::chrono::minutes nonce_lifetime{2};
 
 /// Of how many frames that no echo has named the moments of sending are remembered, besides one for
 /// each message in the window.

@@ -14,113 +14,90 @@
 
 namespace ilm::inline v0::protocol {
 
-/// The cursors with `delivered` as the peer may know it. Messages consumed before a session is open
-/// do not advance it: the inbox may be a restored backup, and they repetitions.
-inline cursors advertised(cursors c) noexcept {
-  c.inbox_first = c.advertised_first;
-  c.delivered_epoch = c.advertised_epoch;
-  return c;
-}
-
 /// The cursors in the store, those of the change in commit, and those in memory that go with the
-/// next change. At most one change is in commit.
+/// next change. At most one change is in commit. The peer is told of those in the store only.
 class durable_state {
  public:
   /// The difference that a change made.
   struct completed {
     std::uint64_t first_send = 0;  ///< the sequence of its first message in the outbox
-    bool acks_changed = false;     ///< the next ack says something new
-    bool incarnation_changed = false;
+    bool claim_changed = false;    ///< the next ack says something new
   };
 
-  explicit durable_state(const cursors& stored) noexcept
-      : stored_(stored), memory_(stored), baseline_delivered_(advertised(stored).delivered()) {
+  explicit durable_state(const cursors& stored) noexcept : stored_(stored), memory_(stored) {
     assert(invariants_hold());
   }
 
   const cursors& stored() const noexcept { return stored_; }
   bool in_commit() const noexcept { return in_commit_.has_value(); }
-  const incarnation& local() const noexcept { return memory_.local; }
-  const incarnation& peer() const noexcept { return memory_.peer; }
-  bool peer_is_stored() const noexcept { return stored_.peer == memory_.peer; }
-  std::uint64_t acknowledged() const noexcept { return memory_.acknowledged; }
-  std::uint64_t baseline_delivered() const noexcept { return baseline_delivered_; }
+  /// Whether the store has the history of this side that is in memory.
+  bool history_is_stored() const noexcept { return stored_.history.base == memory_.history.base; }
+  /// Whether the store has the peer's history and stream, from where the peer still holds it.
+  bool peer_is_stored() const noexcept {
+    return stored_.met() && stored_.history.seen.count >= peer_base_ &&
+           stored_.inbox.stream == memory_.inbox.stream &&
+           stored_.inbox.received() + 1 >= peer_first_;
+  }
+  bool met() const noexcept { return memory_.met(); }
+  std::uint64_t acknowledged() const noexcept { return memory_.outbox.acknowledged; }
   /// The sequence after the last message that is stored or in commit.
   std::uint64_t outbox_next() const noexcept {
-    return in_commit_ ? in_commit_->outbox_next : stored_.outbox_next;
+    return in_commit_ ? in_commit_->outbox.next : stored_.outbox.next;
   }
 
-  /// The cursors as they stand in memory; `outbox_next` is that of the store.
+  /// The cursors as they stand in memory; `outbox.next` is that of the store.
   cursors current(const sender& s, const receiver& r) const noexcept {
     cursors c = memory_;
-    c.outbox_next = stored_.outbox_next;
-    s.write(c);
-    r.write(c);
-    if (session_was_open_ && c.inbox_first >= c.advertised_first) {
-      c.advertised_first = c.inbox_first;
-      c.advertised_epoch = c.delivered_epoch;
-    }
+    c.outbox.next = stored_.outbox.next;
+    c.outbox.last_hash = stored_.outbox.last_hash;
+    s.write(c.outbox);
+    r.write(c.inbox);
     return c;
   }
 
-  // Inputs from the session.
+  // Inputs from the session. `now` are the cursors in memory.
 
-  /// A session opened: the store was compared with the peer's, so consumption counts from now on.
-  void handle_session() noexcept { session_was_open_ = true; }
-  /// The last session began with these cursors.
-  void set_baseline(const cursors& c) noexcept { baseline_delivered_ = advertised(c).delivered(); }
-
-  void handle_acknowledged(std::uint64_t received) noexcept {
-    assert(received < outbox_next());
-    memory_.acknowledged = std::max(memory_.acknowledged, received);
-  }
-  /// The peer has stored this side's incarnation.
-  void handle_incarnation_confirmed() noexcept { memory_.peer_confirmed_incarnation = 1; }
-
-  /// Takes the peer's incarnation, as the reconciliation says. `accepted` is of its former stream.
-  void adopt(const reconciliation& r, const hello_record& theirs, std::uint64_t accepted) noexcept {
-    assert(r.opens_session() && theirs.local);
-    if (r.peer_is_as_stored && r.peer_has_our_incarnation) {
-      // The peer stored this side, so it was told of its loss before.
-      memory_.former_peer = {};
-      memory_.former_received = 0;
+  /// A claim of the peer that is in order.
+  void handle_claim(const claim& c, bool follows_our_stream) noexcept {
+    apply_stamps(memory_.history, c, peer_base_);
+    if (follows_our_stream) {
+      assert(c.received < stored_.outbox.next);
+      memory_.outbox.acknowledged = std::max(memory_.outbox.acknowledged, c.received);
     }
-    if (r.result == outcome::peer_reset) {
-      memory_.former_peer = memory_.peer;
-      memory_.former_received = accepted;
-    }
-    if (!r.peer_is_as_stored) {
-      memory_.acknowledged = 0;
-      memory_.peer_confirmed_incarnation = 0;
-    }
-    memory_.peer = theirs.local;
-    if (r.peer_has_our_incarnation) handle_incarnation_confirmed();
   }
-
-  /// Begins a new durable history for this pair.
-  void renew_incarnation(const incarnation& created) noexcept {
-    assert(created && created != memory_.local);
-    memory_.local = created;
-    memory_.peer_confirmed_incarnation = 0;
-    memory_.acknowledged = 0;
-    session_was_open_ = true;
+  /// A hello opens a session.
+  void handle_session(const hello_record& theirs, const reconciliation& r) noexcept {
+    assert(r.opens_session());
+    if (r.adopts()) adopt_history(memory_, theirs, r);
+    peer_base_ = theirs.base;
+    peer_first_ = theirs.stream == memory_.inbox.stream ? theirs.first : 0;
   }
-  /// A lost history had confirmed all below this index: it counts as delivered. Otherwise the new
-  /// incarnation would look rolled back as well.
-  void advertise(std::uint64_t first_index, std::uint64_t epoch) noexcept {
-    assert(first_index > memory_.advertised_first);
-    memory_.advertised_first = first_index;
-    memory_.advertised_epoch = epoch;
+  /// A hello shows that this side's store went back.
+  void handle_loss(const cursors& now, const hello_record& theirs, const reconciliation& r,
+                   std::uint64_t random) noexcept {
+    assert(!r.opens_session());
+    memory_ = now;
+    break_history(memory_, theirs, r, in_commit_ ? in_commit_->history.mark.count : 0, random);
   }
 
   // The store.
 
+  /// Whether the store should learn of another history, of either side, without delay.
   bool identity_changed() const noexcept {
-    return memory_.local != stored_.local || memory_.peer != stored_.peer;
+    return !history_is_stored() || (met() && !peer_is_stored());
   }
+  /// Whether the peer has confirmed the last stamp, so that what happened since can be told.
+  bool may_tell() const noexcept { return memory_.history.confirmed == memory_.history.mark; }
+  /// Whether messages may have been accepted since the last stamp.
+  bool accepted() const noexcept { return news_; }
+  /// `delivered` as the last stamp tells it.
+  std::uint64_t told_delivered() const noexcept { return memory_.history.mark_delivered; }
+  const stamp& seen() const noexcept { return memory_.history.seen; }
+  bool seen_is_stored() const noexcept { return stored_.history.seen == memory_.history.seen; }
 
   void begin_commit(const cursors& next) noexcept {
     assert(!in_commit_ && next != stored_);
+    news_ = news_ || next.outbox.next != stored_.outbox.next;
     in_commit_ = next;
     cursor_commit_at_ = never;
   }
@@ -128,11 +105,14 @@ class durable_state {
     assert(in_commit_);
     const cursors& next = *in_commit_;
     completed c;
-    c.first_send = stored_.outbox_next;
-    c.acks_changed = next.inbox_first != stored_.inbox_first ||
-                     next.received() != stored_.received() ||
-                     next.advertised_first != stored_.advertised_first || next.peer != stored_.peer;
-    c.incarnation_changed = next.local != stored_.local;
+    c.first_send = stored_.outbox.next;
+    c.claim_changed = next.inbox.received() != stored_.inbox.received() ||
+                      next.history.mark != stored_.history.mark ||
+                      next.history.seen != stored_.history.seen ||
+                      next.inbox.stream != stored_.inbox.stream;
+    if (next.history.mark != stored_.history.mark) news_ = false;
+    // A stamp that was made for the change is this history's, unless that broke meanwhile.
+    if (next.history.base == memory_.history.base) keep_stamp(next);
     stored_ = next;
     in_commit_.reset();
     return c;
@@ -158,25 +138,28 @@ class durable_state {
   }
 
   bool invariants_hold() const noexcept {
-    if (!ordered(stored_) || !identifies(memory_) || memory_.acknowledged >= outbox_next()) {
+    if (!stored_.consistent() || !memory_.history.mark ||
+        memory_.outbox.acknowledged >= outbox_next()) {
       return false;
     }
-    return !in_commit_ || (ordered(*in_commit_) && follows(*in_commit_, stored_));
+    return !in_commit_ || (in_commit_->consistent() && follows(*in_commit_, stored_));
   }
 
  private:
-  static bool identifies(const cursors& c) noexcept {
-    return bool(c.local) && c.peer_confirmed_incarnation <= 1;
-  }
-  static bool ordered(const cursors& c) noexcept {
-    return identifies(c) && c.outbox_first <= c.outbox_next && c.acknowledged < c.outbox_next &&
-           c.inbox_first <= c.inbox_next && c.stream_start <= c.inbox_next &&
-           c.advertised_first <= c.inbox_next;
-  }
   static bool follows(const cursors& c, const cursors& before) noexcept {
-    return c != before && c.outbox_first >= before.outbox_first &&
-           c.outbox_next >= before.outbox_next && c.inbox_first >= before.inbox_first &&
-           c.inbox_next >= before.inbox_next && c.stream_start >= before.stream_start;
+    return c != before && c.outbox.first >= before.outbox.first &&
+           c.outbox.next >= before.outbox.next && c.inbox.first >= before.inbox.first &&
+           c.inbox.next >= before.inbox.next && c.inbox.start >= before.inbox.start &&
+           c.history.mark.count >= before.history.mark.count;
+  }
+  void keep_stamp(const cursors& stored) noexcept {
+    lineage& own = memory_.history;
+    if (stored.history.mark.count <= own.mark.count) return;
+    own.mark = stored.history.mark;
+    // The peer's stream may be another one by now.
+    if (stored.inbox.stream != memory_.inbox.stream) return;
+    own.mark_delivered = stored.history.mark_delivered;
+    own.mark_hash = stored.history.mark_hash;
   }
 
   static constexpr timestamp overdue = timestamp::min();
@@ -185,9 +168,10 @@ class durable_state {
   std::optional<cursors> in_commit_;
   /// Of these, the streams move the cursors of the queues themselves.
   cursors memory_;
-  std::uint64_t baseline_delivered_;
+  std::uint64_t peer_base_ = 0;   ///< the count of the stamp at which the peer's history began
+  std::uint64_t peer_first_ = 0;  ///< the first sequence that the peer still holds
   timestamp cursor_commit_at_ = never;
-  bool session_was_open_ = false;
+  bool news_ = true;  ///< messages may have been accepted since the last stamp
 };
 
 }  // namespace ilm::inline v0::protocol

@@ -32,6 +32,50 @@ inline std::error_code skip_extensions(wire_reader& in) noexcept {
   return {};
 }
 
+inline stamp read_stamp(wire_reader& in) noexcept {
+  stamp s;
+  s.count = in.number<std::uint64_t>();
+  s.random = in.number<std::uint64_t>();
+  return s;
+}
+inline stream_hash read_hash(wire_reader& in) noexcept {
+  stream_hash h;
+  h.high = in.number<std::uint64_t>();
+  h.low = in.number<std::uint64_t>();
+  return h;
+}
+inline credit read_credit(wire_reader& in) noexcept {
+  credit c;
+  c.received_bytes = in.number<std::uint64_t>();
+  c.sequence = in.number<std::uint64_t>();
+  c.bytes = in.number<std::uint64_t>();
+  return c;
+}
+inline claim read_claim(wire_reader& in) noexcept {
+  claim c;
+  c.mark = read_stamp(in);
+  c.delivered = in.number<std::uint64_t>();
+  c.delivered_hash = read_hash(in);
+  c.confirmed = read_stamp(in);
+  c.seen = read_stamp(in);
+  c.received = in.number<std::uint64_t>();
+  c.received_hash = read_hash(in);
+  c.acknowledged = in.number<std::uint64_t>();
+  return c;
+}
+/// The claim and the credit of one side fit each other and the bounds.
+inline std::error_code check(const claim& c, const credit& granted) noexcept {
+  if (!c.mark || c.confirmed.count > c.mark.count) return error::malformed_frame;
+  if (c.delivered > c.received || c.received > maximum_sequence ||
+      c.acknowledged > maximum_sequence || c.mark.count > maximum_sequence ||
+      c.seen.count > maximum_sequence) {
+    return error::cursor_out_of_range;
+  }
+  bool in_range =
+      credit_in_range(granted.sequence, c.received, granted.bytes, granted.received_bytes);
+  return in_range ? std::error_code() : error::credit_out_of_range;
+}
+
 inline std::error_code read_hello(wire_reader& in, frame& out) {
   if (out.hello) return error::malformed_frame;
   hello_record& h = out.hello.emplace();
@@ -39,65 +83,80 @@ inline std::error_code read_hello(wire_reader& in, frame& out) {
   h.support.highest_version = in.number<std::uint8_t>();
   h.support.understood = in.number<std::uint64_t>();
   h.support.required = in.number<std::uint64_t>();
-  for (std::uint64_t* field :
-       {&h.local.high, &h.local.low, &h.peer.high, &h.peer.low, &h.former_peer.high,
-        &h.former_peer.low, &h.former_received, &h.nonce, &h.echo}) {
-    *field = in.number<std::uint64_t>();
-  }
+  h.nonce = in.number<std::uint64_t>();
+  h.echo = in.number<std::uint64_t>();
   auto proven = in.number<std::uint8_t>();
   h.proven = proven == 1;
-  for (std::uint64_t* field :
-       {&h.first, &h.next, &h.first_epoch, &h.acknowledged, &h.received, &h.delivered,
-        &h.received_epoch, &h.delivered_epoch, &h.received_bytes, &h.credit_sequence,
-        &h.credit_bytes, &h.maximum_message_size}) {
-    *field = in.number<std::uint64_t>();
-  }
+  h.claim = read_claim(in);
+  h.base = in.number<std::uint64_t>();
+  auto origin = in.number<std::uint8_t>();
+  h.origin = static_cast<lineage_origin>(origin);
+  h.stream = read_stamp(in);
+  h.first = in.number<std::uint64_t>();
+  h.erased_hash = read_hash(in);
+  h.follows = read_stamp(in);
+  h.credit = read_credit(in);
+  h.maximum_message_size = in.number<std::uint64_t>();
   h.source = in.raw(in.number<std::uint8_t>());
   h.destination = in.raw(in.number<std::uint8_t>());
-  if (!in.ok() || !h.support.valid() || proven > 1 || !h.local || h.nonce == 0 ||
-      h.source.empty() || h.destination.empty()) {
+  if (!in.ok() || !h.support.valid() || proven > 1 || h.nonce == 0 || h.echo == 0 || h.base == 0 ||
+      h.base > h.claim.mark.count || h.origin > lineage_origin::rolled_back || !h.stream ||
+      h.stream.count > h.claim.mark.count || h.source.empty() || h.destination.empty()) {
     return error::malformed_frame;
   }
-  if (h.first == 0 || h.next < h.first || h.next > maximum_sequence || h.acknowledged >= h.next ||
-      h.delivered > h.received || h.received > maximum_sequence) {
+  if (h.first == 0 || h.first > maximum_sequence) {
     return error::cursor_out_of_range;
   }
+  return check(h.claim, h.credit);
+}
+
+inline std::error_code read_challenge(wire_reader& in, frame& out) noexcept {
+  if (out.challenge) return error::malformed_frame;
+  auto nonce = in.number<std::uint64_t>();
+  if (!in.ok() || nonce == 0) return error::malformed_frame;
+  out.challenge = nonce;
   return {};
 }
 
 inline std::error_code read_data(wire_reader& in, frame& out) {
   data_record& d = out.data.emplace_back();
-  d.epoch = in.number<std::uint64_t>();
   d.first = in.number<std::uint64_t>();
+  d.before = read_hash(in);
   auto count = in.number<std::uint32_t>();
   // A count is believed only as far as the frame has bytes for it.
   if (!in.ok() || count == 0 || count > in.left()) return error::malformed_frame;
   d.items.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     std::uint64_t head = in.varint();
+    std::uint64_t salt = 0;
+    if ((head & 2) != 0) {
+      salt = in.number<std::uint64_t>();
+      if (salt == 0) return error::malformed_frame;
+    }
     std::span<const std::byte> attributes;
     if ((head & 1) != 0) {
       attributes = in.raw(in.varint());
       if (attributes.empty()) return error::malformed_frame;
       if (std::error_code e = ilm::attributes::check(attributes)) return e;
     }
-    d.items.emplace_back(in.raw(head >> 1), attributes);
+    d.items.emplace_back(in.raw(head >> 2), attributes, salt);
     if (!in.ok()) return error::malformed_frame;
   }
-  if (d.first == 0 || d.first > maximum_sequence) return error::cursor_out_of_range;
+  if (d.first == 0 || d.first > maximum_sequence || count - 1 > maximum_sequence - d.first) {
+    return error::cursor_out_of_range;
+  }
   return {};
 }
 
 inline std::error_code read_ack(wire_reader& in, frame& out) {
   if (out.ack) return error::malformed_frame;
   ack_record& a = out.ack.emplace();
-  for (std::uint64_t* field : {&a.received, &a.delivered, &a.delivered_epoch, &a.received_bytes,
-                               &a.credit_sequence, &a.credit_bytes, &a.echo}) {
-    *field = in.number<std::uint64_t>();
-  }
+  a.claim = read_claim(in);
+  a.credit = read_credit(in);
+  a.echo = in.number<std::uint64_t>();
   auto count = in.number<std::uint16_t>();
   if (!in.ok() || count > maximum_ack_ranges) return error::malformed_frame;
-  std::uint64_t below = a.received;
+  std::uint64_t below = a.claim.received;
   for (std::uint16_t i = 0; i < count; ++i) {
     sequence_range r;
     r.first = in.number<std::uint64_t>();
@@ -107,8 +166,8 @@ inline std::error_code read_ack(wire_reader& in, frame& out) {
     below = r.last;
     a.ranges.push_back(r);
   }
-  if (a.delivered > a.received || below > maximum_sequence) return error::cursor_out_of_range;
-  return {};
+  if (below > maximum_sequence) return error::cursor_out_of_range;
+  return check(a.claim, a.credit);
 }
 
 inline std::error_code read_versions(wire_reader& in, frame& out) noexcept {
@@ -127,6 +186,10 @@ inline std::error_code read_record(std::uint8_t type, wire_reader& in, bool in_h
   switch (static_cast<record_type>(type)) {
     case record_type::hello:
       failed = read_hello(in, out);
+      of_handshake = true;
+      break;
+    case record_type::challenge:
+      failed = read_challenge(in, out);
       of_handshake = true;
       break;
     case record_type::versions:
@@ -177,9 +240,7 @@ inline std::error_code read_frame(std::span<const std::byte> in, const protocol_
   }
   bool in_handshake = out.header.version == handshake_version;
   if (!in_handshake && !here.speaks(out.header.version)) return error::unsupported_version;
-  out.header.source_tag = reader.number<std::uint32_t>();
-  out.header.destination_tag = reader.number<std::uint32_t>();
-  out.header.session_tag = reader.number<std::uint32_t>();
+  out.header.session = reader.number<std::uint64_t>();
   if (!in_handshake) out.header.number = reader.number<std::uint64_t>();
   if (!reader.ok()) return error::malformed_frame;
   while (reader.left() > 0) {

@@ -27,9 +27,7 @@ class frame_writer {
     writer_.number(frame_magic);
     writer_.number(header.version);
     writer_.number(checksum ? flag_checksum : std::uint8_t{0});
-    writer_.number(header.source_tag);
-    writer_.number(header.destination_tag);
-    writer_.number(header.session_tag);
+    writer_.number(header.session);
     if (header.version != handshake_version) writer_.number(header.number);
     records_at_ = out_.size();
   }
@@ -44,21 +42,27 @@ class frame_writer {
     writer_.number(h.support.highest_version);
     writer_.number(h.support.understood);
     writer_.number(h.support.required);
-    for (std::uint64_t field :
-         {h.local.high, h.local.low, h.peer.high, h.peer.low, h.former_peer.high, h.former_peer.low,
-          h.former_received, h.nonce, h.echo}) {
-      writer_.number(field);
-    }
+    writer_.number(h.nonce);
+    writer_.number(h.echo);
     writer_.number(static_cast<std::uint8_t>(h.proven ? 1 : 0));
-    for (std::uint64_t field : {h.first, h.next, h.first_epoch, h.acknowledged, h.received,
-                                h.delivered, h.received_epoch, h.delivered_epoch, h.received_bytes,
-                                h.credit_sequence, h.credit_bytes, h.maximum_message_size}) {
-      writer_.number(field);
-    }
+    write(h.claim);
+    writer_.number(h.base);
+    writer_.number(static_cast<std::uint8_t>(h.origin));
+    write(h.stream);
+    writer_.number(h.first);
+    write(h.erased_hash);
+    write(h.follows);
+    write(h.credit);
+    writer_.number(h.maximum_message_size);
     for (std::span<const std::byte> id : {h.source, h.destination}) {
       writer_.number(static_cast<std::uint8_t>(id.size()));
       writer_.raw(id);
     }
+    end(record);
+  }
+  void challenge(std::uint64_t nonce) {
+    std::size_t record = begin(record_type::challenge);
+    writer_.number(nonce);
     end(record);
   }
   void versions(const version_range& spoken) {
@@ -72,22 +76,24 @@ class frame_writer {
   bool fits(std::size_t size, bool new_record) const noexcept {
     return room() >= size + (new_record ? data_record_size : 0);
   }
-  void begin_data(std::uint64_t epoch, std::uint64_t first) {
+  void begin_data(std::uint64_t first, const stream_hash& before) {
     data_at_ = begin(record_type::data);
-    writer_.number(epoch);
     writer_.number(first);
+    write(before);
     count_at_ = out_.size();
     count_ = 0;
     writer_.number(count_);
     end(data_at_);
   }
-  void item(std::span<const std::byte> contents, std::span<const std::byte> attributes = {}) {
-    writer_.varint(std::uint64_t{contents.size()} << 1 | (attributes.empty() ? 0 : 1));
-    if (!attributes.empty()) {
-      writer_.varint(attributes.size());
-      writer_.raw(attributes);
+  void item(const data_item& i) {
+    writer_.varint(std::uint64_t{i.contents.size()} << 2 | (i.salt != 0 ? 2U : 0U) |
+                   (i.attributes.empty() ? 0U : 1U));
+    if (i.salt != 0) writer_.number(i.salt);
+    if (!i.attributes.empty()) {
+      writer_.varint(i.attributes.size());
+      writer_.raw(i.attributes);
     }
-    writer_.raw(contents);
+    writer_.raw(i.contents);
     writer_.patch(count_at_, ++count_);
     end(data_at_);
   }
@@ -95,11 +101,11 @@ class frame_writer {
   /// Writes as many of the ranges as there is room for, the lowest first.
   void ack(const ack_record& a) {
     std::size_t record = begin(record_type::ack);
-    for (std::uint64_t field : {a.received, a.delivered, a.delivered_epoch, a.received_bytes,
-                                a.credit_sequence, a.credit_bytes, a.echo}) {
-      writer_.number(field);
-    }
+    write(a.claim);
+    write(a.credit);
+    writer_.number(a.echo);
     std::size_t count = std::min(a.ranges.size(), maximum_ack_ranges);
+    assert(room() >= 2);
     count = std::min(count, (room() - 2) / ack_range_size);
     writer_.number(static_cast<std::uint16_t>(count));
     for (std::size_t i = 0; i < count; ++i) {
@@ -116,6 +122,30 @@ class frame_writer {
   }
 
  private:
+  void write(const stamp& s) {
+    writer_.number(s.count);
+    writer_.number(s.random);
+  }
+  void write(const stream_hash& h) {
+    writer_.number(h.high);
+    writer_.number(h.low);
+  }
+  void write(const claim& c) {
+    write(c.mark);
+    writer_.number(c.delivered);
+    write(c.delivered_hash);
+    write(c.confirmed);
+    write(c.seen);
+    writer_.number(c.received);
+    write(c.received_hash);
+    writer_.number(c.acknowledged);
+  }
+  void write(const credit& c) {
+    writer_.number(c.received_bytes);
+    writer_.number(c.sequence);
+    writer_.number(c.bytes);
+  }
+
   void empty_record(record_type t) {
     writer_.number(static_cast<std::uint8_t>(t));
     writer_.varint(0);

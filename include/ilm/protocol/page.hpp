@@ -11,7 +11,7 @@ namespace ilm::inline v0::protocol {
 enum class page_purpose : std::uint8_t {
   outbox,        ///< to send them
   inbox,         ///< to deliver them
-  verification,  ///< to compare the epoch of one message in the outbox with the peer's
+  verification,  ///< to compare the hash of one message in the outbox with the peer's
 };
 
 inline constexpr std::size_t page_purposes = 3;

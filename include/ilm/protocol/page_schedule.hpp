@@ -44,8 +44,8 @@ class page_schedule {
     event_record e(event_kind::store_failed, reason);
     if (reason != error::store_corrupt) return e;
     bool inbox = r.source() == queue::inbox;
-    bool offset = inbox && r.from >= stored.stream_start;
-    std::uint64_t sequence = r.from + (offset ? stored.stream_offset : 0);
+    bool offset = inbox && r.from >= stored.inbox.start;
+    std::uint64_t sequence = r.from + (offset ? stored.inbox.offset : 0);
     (inbox ? e.inbound : e.outbound) = sequence_range{sequence, sequence};
     return e;
   }

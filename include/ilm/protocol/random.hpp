@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ilm/message.hpp>
+#include <ilm/protocol/entropy.hpp>
 #include <ilm/protocol/time.hpp>
 
 #include <cstdint>
@@ -29,13 +29,6 @@ class random_source {
   /// From 0 to `bound - 1`; 0 if `bound` is 0.
   std::uint64_t below(std::uint64_t bound) noexcept { return bound == 0 ? 0 : next() % bound; }
 
-  incarnation create_incarnation() noexcept {
-    incarnation created;
-    created.high = next_nonzero();
-    created.low = next();
-    return created;
-  }
-
   /// `base` plus up to a quarter, so that two sides that failed together do not retry together.
   duration jitter(duration base) noexcept {
     return base + duration(below(static_cast<std::uint64_t>(base.count()) / 4 + 1));
@@ -45,4 +38,15 @@ class random_source {
   std::uint64_t state_;
 };
 
-}  // namespace ilm::inline v0::protocol
+/// The same numbers for the same seed: for tests and simulations.
+class seeded_entropy final : public entropy {
+ public:
+  explicit seeded_entropy(std::uint64_t seed) noexcept : random_(seed) {}
+
+  std::uint64_t next() override { return random_.next(); }
+
+ private:
+  random_source random_;
+};
+
+}  // namespace ilm::protocol

@@ -6,6 +6,7 @@
 #include <ilm/options.hpp>
 #include <ilm/protocol/frame.hpp>
 #include <ilm/protocol/page.hpp>
+#include <ilm/protocol/stream_hash.hpp>
 
 #include <algorithm>
 #include <cassert>
@@ -25,24 +26,24 @@ namespace ilm::inline v0::protocol {
 ///
 /// A message gets an index when everything before it is here: it is *accepted*. It may be delivered
 /// once the store has it, and is *consumed* when the application is done with it. Indices go on
-/// when the peer starts a new stream, so messages of an old incarnation come first.
+/// when the peer starts a new stream, so messages of an old one come first.
 class receiver {
  public:
   explicit receiver(const options& o) : options_(o) {}
 
-  void restore(const cursors& c) {
-    assert(c.inbox_first != 0 && c.inbox_first <= c.inbox_next && c.stream_start <= c.inbox_next);
-    consumed_next_ = c.inbox_first;
-    accepted_.next = committed_.next = in_commit_.next = c.inbox_next;
-    start_ = c.stream_start;
-    offset_ = c.stream_offset;
-    accepted_.epoch = in_commit_.epoch = committed_.epoch = c.received_epoch;
-    delivered_epoch_ = c.delivered_epoch;
+  void restore(const inbox_cursors& c) {
+    assert(c.first != 0 && c.first <= c.next && c.start <= c.next);
+    consumed_next_ = c.first;
+    accepted_.next = committed_.next = in_commit_.next = c.next;
+    start_ = c.start;
+    offset_ = c.offset;
+    accepted_.hash = in_commit_.hash = committed_.hash = c.received_hash;
+    delivered_hash_ = c.delivered_hash;
   }
 
-  /// Starts a new stream whose first sequence is `first`; `epoch` is that of the message before it.
-  /// On a first meeting indices are made equal to sequences.
-  void adopt(std::uint64_t first, std::uint64_t epoch, bool first_meeting) {
+  /// Goes on with sequence `first` of a stream; `before` is its hash before that. On a first
+  /// meeting indices are made equal to sequences.
+  void adopt(std::uint64_t first, const stream_hash& before, bool first_meeting) {
     assert(first != 0 && (!first_meeting || accepted_.next == 1));
     reorder_buffer_.clear();
     reorder_bytes_ = 0;
@@ -51,7 +52,7 @@ class receiver {
     }
     start_ = accepted_.next;
     offset_ = first - start_;
-    accepted_.epoch = in_commit_.epoch = committed_.epoch = delivered_epoch_ = epoch;
+    accepted_.hash = delivered_hash_ = before;
   }
 
   void handle_session() {
@@ -64,12 +65,16 @@ class receiver {
   void handle_frame(std::uint64_t number) noexcept {
     accepted_.frame = std::max(accepted_.frame, number);
   }
+  /// Takes the messages of a record: those that continue the stream, and early ones.
   std::error_code handle_data(const data_record& d) {
     assert(d.first != 0 && !d.items.empty());
     std::error_code failed;
     std::uint64_t sequence = d.first;
+    stream_hash before = d.before;
     for (const data_item& item : d.items) {
-      if (std::error_code e = handle_item(sequence++, d.epoch, item)) failed = e;
+      stream_hash hash = extend(before, sequence, item.salt, item.contents, item.attributes);
+      if (std::error_code e = handle_item(sequence++, before, hash, item)) failed = e;
+      before = hash;
     }
     return failed;
   }
@@ -78,7 +83,7 @@ class receiver {
 
   bool has_uncommitted() const noexcept { return in_commit_.next != accepted_.next; }
   bool has_unreported_consumed(const cursors& stored) const noexcept {
-    return consumed_next_ != stored.inbox_first;
+    return consumed_next_ != stored.inbox.first;
   }
   std::vector<stored_message> begin_commit() {
     assert(in_commit_.next == committed_.next);
@@ -87,24 +92,16 @@ class receiver {
     return {recent_.end() - count, recent_.end()};
   }
   /// The cursors of this half, with all that was accepted and consumed.
-  void write(cursors& c) const noexcept {
-    c.inbox_first = consumed_next_;
-    c.inbox_next = accepted_.next;
-    c.stream_start = start_;
-    c.stream_offset = offset_;
-    c.received_epoch = accepted_.epoch;
-    c.delivered_epoch = delivered_epoch_;
+  void write(inbox_cursors& c) const noexcept {
+    c.first = consumed_next_;
+    c.next = accepted_.next;
+    c.start = start_;
+    c.offset = offset_;
+    c.received_hash = accepted_.hash;
+    c.delivered_hash = delivered_hash_;
   }
   void complete_commit() noexcept { committed_ = in_commit_; }
   void fail_commit() noexcept { in_commit_ = committed_; }
-
-  /// Whether all that was accepted is in the store.
-  bool is_stored() const noexcept { return committed_.next == accepted_.next; }
-  /// Forgets the messages that are not stored: no ack named them, and they come again.
-  void forget_unstored() {
-    recent_.resize(recent_.size() - static_cast<std::size_t>(accepted_.next - committed_.next));
-    accepted_ = in_commit_ = committed_;
-  }
 
   // The application.
 
@@ -128,20 +125,20 @@ class receiver {
     r.bytes = options_.page_bytes;
     return r;
   }
+  /// Messages of the store. One that is not the message that was stored ends the page.
   void handle_page(std::span<const stored_message> page) {
-    std::uint64_t next = consumed_next_ + page_.size();
     for (const stored_message& m : page) {
-      if (m.index == next && next < committed_.next && !attributes::check(m.attributes.view())) {
-        page_.push_back(m);
-        ++next;
-      }
+      std::uint64_t next = consumed_next_ + page_.size();
+      if (m.index != next || next >= committed_.next) continue;
+      if (attributes::check(m.attributes.view()) || !continues(m)) break;
+      page_.push_back(m);
     }
   }
   void handle_consumed() {
     assert(next_delivery() != nullptr);
     bool from_store = !page_.empty();
     std::deque<stored_message>& queue = from_store ? page_ : recent_;
-    if (consumed_next_ >= start_) delivered_epoch_ = queue.front().epoch;
+    if (consumed_next_ >= start_) delivered_hash_ = queue.front().hash;
     if (!from_store) consumed_bytes_ += queue.front().size();
     queue.pop_front();
     ++consumed_next_;
@@ -151,7 +148,9 @@ class receiver {
 
   /// The highest frame of the session up to which all that arrived is in the store, or waits in the
   /// reorder buffer. A frame under commit is echoed after it, as its messages are acknowledged.
-  std::uint64_t echo() const noexcept { return is_stored() ? accepted_.frame : committed_.frame; }
+  std::uint64_t echo() const noexcept {
+    return committed_.next == accepted_.next ? accepted_.frame : committed_.frame;
+  }
   std::uint64_t received_bytes() const noexcept { return committed_.bytes; }
   std::uint64_t credit_sequence() const noexcept {
     std::uint64_t limit = consumed_next_ - 1 + options_.credit_messages;
@@ -159,8 +158,7 @@ class receiver {
   }
   std::uint64_t credit_bytes() const noexcept { return consumed_bytes_ + options_.credit_bytes; }
   /// The credit that a hello may promise: less than an ack's by the bytes accepted beyond
-  /// `received_bytes`. Its reader may be another incarnation, which would not count them as its
-  /// own.
+  /// `received_bytes`. Its reader may be another life, which would not count them as its own.
   std::uint64_t hello_credit_bytes() const noexcept {
     return credit_bytes() - (accepted_.bytes - committed_.bytes);
   }
@@ -177,9 +175,11 @@ class receiver {
     return ranges;
   }
 
-  std::uint64_t index_of(std::uint64_t sequence) const noexcept { return sequence - offset_; }
   bool has_gap() const noexcept { return !reorder_buffer_.empty(); }
   std::uint64_t accepted() const noexcept { return accepted_.next - 1 + offset_; }
+  std::uint64_t delivered() const noexcept {
+    return std::max(consumed_next_, start_) - 1 + offset_;
+  }
   std::uint64_t unread() const noexcept { return accepted_.next - consumed_next_; }
   std::uint64_t duplicates() const noexcept { return duplicates_; }
 
@@ -200,17 +200,20 @@ class receiver {
   struct position {
     std::uint64_t next = 1;   ///< the index of the first message that has not
     std::uint64_t bytes = 0;  ///< the count of bytes in this life before it
-    std::uint64_t epoch = 0;  ///< of the last message before it
+    stream_hash hash;         ///< of the stream before it
     std::uint64_t frame = 0;  ///< the highest number of a frame of the session until then
   };
 
   /// A message that came out of order.
   struct early_message {
     payload message;
-    std::uint64_t epoch = 0;
+    std::uint64_t salt = 0;
+    stream_hash before;  ///< of the stream, before it and up to it
+    stream_hash hash;
   };
 
-  std::error_code handle_item(std::uint64_t sequence, std::uint64_t epoch, const data_item& item) {
+  std::error_code handle_item(std::uint64_t sequence, const stream_hash& before,
+                              const stream_hash& hash, const data_item& item) {
     // A repetition takes no credit a second time.
     if (sequence <= accepted() || reorder_buffer_.contains(sequence)) {
       ++duplicates_;
@@ -221,31 +224,43 @@ class receiver {
         accepted_.bytes - consumed_bytes_ + reorder_bytes_ + size > options_.credit_bytes) {
       return error::credit_exceeded;
     }
-    payload message(bytes(item.contents), bytes(item.attributes));
-    if (sequence != accepted() + 1) {
-      early_message& m = reorder_buffer_[sequence];
-      m.message = std::move(message);
-      m.epoch = epoch;
+    bool next = sequence == accepted() + 1;
+    if (next && before != accepted_.hash) return error::stream_diverged;
+    early_message m{payload(bytes(item.contents), bytes(item.attributes)), item.salt, before, hash};
+    if (!next) {
       reorder_bytes_ += size;
+      reorder_buffer_.emplace(sequence, std::move(m));
       return {};
     }
-    accept(std::move(message), epoch);
-    while (!reorder_buffer_.empty() && reorder_buffer_.begin()->first <= accepted() + 1) {
-      early_message& next = reorder_buffer_.begin()->second;
-      reorder_bytes_ -= next.message.size();
-      if (reorder_buffer_.begin()->first == accepted() + 1)
-        accept(std::move(next.message), next.epoch);
+    accept(std::move(m));
+    return accept_early();
+  }
+
+  /// Takes the early messages that follow now.
+  std::error_code accept_early() {
+    while (!reorder_buffer_.empty() && reorder_buffer_.begin()->first == accepted() + 1) {
+      early_message m = std::move(reorder_buffer_.begin()->second);
       reorder_buffer_.erase(reorder_buffer_.begin());
+      reorder_bytes_ -= m.message.size();
+      if (m.before != accepted_.hash) return error::stream_diverged;
+      accept(std::move(m));
     }
     return {};
   }
 
-  void accept(payload p, std::uint64_t epoch) {
-    accepted_.bytes += p.size();
-    accepted_.epoch = epoch;
-    recent_.emplace_back(accepted_.next, accepted_.next + offset_, epoch, std::move(p.contents),
-                         std::move(p.attributes));
+  void accept(early_message m) {
+    accepted_.bytes += m.message.size();
+    accepted_.hash = m.hash;
+    recent_.emplace_back(accepted_.next, accepted_.next + offset_, m.salt, m.hash,
+                         std::move(m.message.contents), std::move(m.message.attributes));
     ++accepted_.next;
+  }
+
+  /// Whether a message of the store is the one that was stored. Where its stream begins, and in a
+  /// former stream, the hash before it is not known.
+  bool continues(const stored_message& m) const noexcept {
+    if (m.index <= start_ || (page_.empty() && consumed_next_ <= start_)) return true;
+    return extend(page_.empty() ? delivered_hash_ : page_.back().hash, m) == m.hash;
   }
 
   const options& options_;
@@ -260,7 +275,7 @@ class receiver {
   position committed_;
   std::uint64_t start_ = 1;
   std::uint64_t offset_ = 0;
-  std::uint64_t delivered_epoch_ = 0;
+  stream_hash delivered_hash_;
   std::size_t reorder_bytes_ = 0;
   std::uint64_t duplicates_ = 0;
 };

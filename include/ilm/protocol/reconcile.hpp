@@ -3,169 +3,233 @@
 #include <ilm/event.hpp>
 #include <ilm/protocol/bounds.hpp>
 #include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/stream_hash.hpp>
 #include <ilm/stored.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 namespace ilm::inline v0::protocol {
 
-/// The cursors at the moment when the nonce that a hello echoes was created. A fresh hello may be
-/// older than an ack that overtook it, but not older than this.
-struct watermarks {
-  std::uint64_t acknowledged = 0;  ///< the highest `received` that the peer had acknowledged
-  std::uint64_t received = 0;      ///< the highest sequence accepted from the peer
-  std::uint64_t delivered = 0;     ///< the highest that any incarnation of the peer had confirmed
-};
-
-/// This side, as far as a hello is compared with it.
-struct local_view {
-  cursors ours;  ///< stored or not yet, with the advertised `delivered`
-  watermarks at_nonce;
-  std::uint64_t highest_sent = 0;
-  /// `delivered` where the last session began, or, before the first one, where this life did.
-  std::uint64_t baseline_delivered = 0;
-};
-
-/// A proven hello means one of these: the first that applies.
+/// A peer's claim means one of these: the first that applies.
 enum class outcome : std::uint8_t {
-  local_rolled_back,  ///< this side has to create an incarnation for the pair; no session opens
-  peer_rolled_back,   ///< the peer has to; no session opens
-  peer_reset,         ///< the peer is another incarnation than the one stored: adopt it
-  local_store_lost,   ///< the peer knows an earlier incarnation of this side: adopt the peer
-  first_contact,      ///< adopt the peer
-  gap,                ///< the peer no longer holds all that is missing here: go on behind the gap
+  local_store_lost,   ///< the peer knows a history of this side, of which nothing is left here
+  local_rolled_back,  ///< the peer knows more of this side than its store does
+  first_contact,      ///< nothing of the peer is stored here: adopt it
+  peer_store_lost,    ///< the peer's history began anew, without a store: adopt it
+  peer_rolled_back,   ///< the peer's history began anew, from an older state: adopt it
   resume,
 };
 
-/// An outcome, and all that follows from it. Both sides reach outcomes that match, because each
-/// compares its own cursors with those of the other.
-struct reconciliation {
-  outcome result = outcome::resume;
-  bool peer_has_our_incarnation = false;  ///< the hello speaks of this side's present incarnation
-  bool peer_is_as_stored = false;         ///< its sender is the incarnation that this side stored
-  std::uint64_t send_from = 1;            ///< the first sequence to send
-  std::uint64_t take_from = 1;            ///< the first one to accept
-  /// The message whose epoch has to be the hello's `received_epoch`; 0 for none.
-  std::uint64_t verify = 0;
-  std::optional<event_record> event;
+/// Whose streams a claim speaks of.
+struct common_ground {
+  bool knows_our_history = true;  ///< the peer has stored a stamp of this side's present history
+  bool follows_our_stream = true;
+  bool follows_peers_stream = true;  ///< this side follows the peer's stream
 
-  bool opens_session() const noexcept {
-    return result != outcome::local_rolled_back && result != outcome::peer_rolled_back;
+  static common_ground of(const cursors& ours, const hello_record& theirs) noexcept {
+    common_ground g;
+    g.knows_our_history = theirs.claim.seen && theirs.claim.seen.count >= ours.history.base;
+    g.follows_our_stream = theirs.follows == ours.outbox.stream;
+    g.follows_peers_stream = theirs.stream == ours.inbox.stream;
+    return g;
   }
-  /// Whether the peer's stream begins anew, or behind a gap.
-  bool restarts_stream() const noexcept { return result != outcome::resume; }
 };
 
-/// The peer's store went back: it lacks messages that it acknowledged, or forgot some that it sent.
-inline bool peer_rolled_back(const local_view& here, const hello_record& theirs) noexcept {
-  bool has_ours = theirs.peer == here.ours.local;
-  bool as_stored = theirs.local == here.ours.peer;
-  const watermarks& at = here.at_nonce;
-  // The confirmation of an earlier incarnation of the peer does not bind the present one, which may
-  // still have to store where it begins. Once it has, it acknowledged at least that.
-  std::uint64_t confirmed = std::min(at.delivered, at.acknowledged);
-  std::uint64_t received = has_ours ? theirs.received : 0;
-  return (has_ours && as_stored && theirs.delivered < confirmed) ||
-         (as_stored && (received < at.acknowledged || theirs.next <= at.received));
-}
-
-/// This side's store went back: the peer has, or was acknowledged, messages that this store never
-/// saw, or it has met a later incarnation of this side than the one that it had shown to have.
-inline bool local_rolled_back(const local_view& here, const hello_record& theirs) noexcept {
-  const cursors& ours = here.ours;
-  bool has_ours = theirs.peer == ours.local;
-  bool as_stored = theirs.local == ours.peer;
-  std::uint64_t confirmed = std::min(theirs.first - 1, theirs.acknowledged);
-  std::uint64_t received = as_stored ? ours.received() : 0;
-  if (has_ours && as_stored && confirmed > ours.delivered()) return true;
-  if (has_ours && (theirs.received >= ours.outbox_next || theirs.acknowledged > received)) {
-    return true;
+/// The peer has stored a stamp of this side that is not of this side's history.
+inline bool knows_foreign_stamp(const cursors& ours, const claim& c,
+                                const common_ground& g) noexcept {
+  const lineage& own = ours.history;
+  if (!g.knows_our_history) {
+    // It has not adopted this history yet. Then it shows the stamp that it showed when the one
+    // before broke, or the last one of that, or an older one: a later one is of another life.
+    std::uint64_t older = own.confirmed ? own.confirmed.count : own.parted.count;
+    return c.seen.count > older && c.seen != own.parted && c.seen != own.former;
   }
-  return as_stored && ours.peer_confirmed_incarnation != 0 && theirs.peer && !has_ours &&
-         !peer_rolled_back(here, theirs);
+  bool forked = (c.seen.count == own.mark.count && c.seen != own.mark) ||
+                (c.seen.count == own.confirmed.count && c.seen != own.confirmed);
+  bool follows_another = c.seen.count >= ours.outbox.stream.count && !g.follows_our_stream;
+  return c.seen.count > own.mark.count || forked || follows_another;
 }
 
-/// The event of a side that was rolled back. `peer_is_as_stored` is that of the reconciliation.
-inline event_record rolled_back_event(const local_view& here, const hello_record& theirs,
-                                      bool peer_is_as_stored) noexcept {
-  std::uint64_t received = peer_is_as_stored ? here.ours.received() : 0;
-  // Messages consumed since the baseline may be repetitions already.
-  std::uint64_t delivered = peer_is_as_stored ? here.baseline_delivered : 0;
-  bool repeats = theirs.first - 1 > delivered;
-  event_record e(event_kind::rolled_back);
-  e.outbound = sequence_range{here.ours.outbox_first, theirs.received};
-  e.inbound = sequence_range{(repeats ? delivered : received) + 1,
-                             std::max(theirs.acknowledged, theirs.first - 1)};
-  return e;
+/// The peer was told of a message received that is not here.
+inline bool misses_received(const cursors& ours, const claim& c, const common_ground& g) noexcept {
+  if (!g.knows_our_history) return false;
+  if (g.follows_peers_stream) return c.acknowledged > ours.inbox.received();
+  return !ours.met() && c.acknowledged > 0;
 }
 
-namespace detail {
+/// The peer was told of a stamp of its that is not here. The count of `seen` only grows, so another
+/// one of the same count cannot have followed it.
+inline bool misses_seen(const cursors& ours, const claim& c, const common_ground& g) noexcept {
+  const stamp& seen = ours.history.seen;
+  return g.knows_our_history && (c.confirmed.count > seen.count ||
+                                 (c.confirmed.count == seen.count && c.confirmed != seen));
+}
 
-inline outcome outcome_of(const local_view& here, const hello_record& theirs,
-                          const reconciliation& r) noexcept {
-  if (local_rolled_back(here, theirs)) return outcome::local_rolled_back;
-  if (peer_rolled_back(here, theirs)) return outcome::peer_rolled_back;
-  if (here.ours.peer && !r.peer_is_as_stored) return outcome::peer_reset;
-  if (!here.ours.peer) {
-    bool knew_another = r.peer_has_our_incarnation ? bool(theirs.former_peer) : bool(theirs.peer);
-    return knew_another ? outcome::local_store_lost : outcome::first_contact;
+/// The peer has a message of this side beyond the last one. Whether it has the same messages as
+/// this side up to there is for their hashes to tell.
+inline bool has_unknown_message(const cursors& ours, const claim& c,
+                                const common_ground& g) noexcept {
+  return g.follows_our_stream && c.received >= ours.outbox.next;
+}
+
+/// Whether this side's store went back, as far as cursors tell.
+inline bool went_back(const cursors& ours, const claim& c, const common_ground& g) noexcept {
+  return knows_foreign_stamp(ours, c, g) || has_unknown_message(ours, c, g) ||
+         misses_received(ours, c, g) || misses_seen(ours, c, g);
+}
+
+/// An outcome, and all that follows from it.
+struct reconciliation {
+  outcome result = outcome::resume;
+  common_ground ground;
+  /// The peer's (received, hash) is a place of the outgoing stream; unless `lookup` is set, which
+  /// is the message whose hash has to be read to know it.
+  bool intact = false;
+  std::uint64_t lookup = 0;
+  bool restarts_stream = false;  ///< the peer's stream is another one than this side follows
+  std::uint64_t send_from = 1;   ///< the first sequence to send
+
+  bool opens_session() const noexcept {
+    return result != outcome::local_store_lost && result != outcome::local_rolled_back;
   }
-  return theirs.first > here.ours.received() + 1 ? outcome::gap : outcome::resume;
-}
+  bool adopts() const noexcept { return opens_session() && result != outcome::resume; }
+};
 
-inline std::optional<event_record> event_of(const local_view& here, const hello_record& theirs,
-                                            const reconciliation& r) noexcept {
-  event_record e;
-  switch (r.result) {
-    case outcome::local_rolled_back:
-      return rolled_back_event(here, theirs, r.peer_is_as_stored);
-    case outcome::peer_rolled_back:
-      e.kind = event_kind::peer_rolled_back;
-      e.outbound = sequence_range{(r.peer_has_our_incarnation ? theirs.received : 0) + 1,
-                                  here.at_nonce.acknowledged};
-      e.inbound = sequence_range{theirs.next, here.at_nonce.received};
-      return e;
-    case outcome::peer_reset:
-      e.kind = event_kind::peer_reset;
-      e.outbound = sequence_range{here.ours.outbox_first, here.highest_sent};
-      e.inbound = sequence_range{here.ours.received() + 1, maximum_sequence};
-      return e;
-    case outcome::local_store_lost:
-      e.kind = event_kind::store_lost;
-      e.outbound = sequence_range{
-          (r.peer_has_our_incarnation ? theirs.former_received : theirs.received) + 1,
-          maximum_sequence};
-      e.inbound = sequence_range{1, theirs.first - 1};
-      return e;
-    case outcome::gap:
-      e.kind = event_kind::gap;
-      e.inbound = sequence_range{here.ours.received() + 1, r.take_from - 1};
-      return e;
-    case outcome::first_contact:
-    case outcome::resume:
-      break;
-  }
-  return std::nullopt;
-}
-
-}  // namespace detail
-
-/// Compares a fresh hello with the state of this side. Pure.
-inline reconciliation reconcile(const local_view& here, const hello_record& theirs) noexcept {
-  const cursors& ours = here.ours;
+/// Compares a fresh hello with the state of this side; `hash` is that of the outgoing stream at the
+/// hello's `received`, if it is in memory. Pure.
+inline reconciliation reconcile(const cursors& ours, const hello_record& theirs,
+                                const std::optional<stream_hash>& hash) noexcept {
+  const claim& c = theirs.claim;
   reconciliation r;
-  r.peer_has_our_incarnation = theirs.peer == ours.local;
-  r.peer_is_as_stored = theirs.local == ours.peer;
-  std::uint64_t they_received = r.peer_has_our_incarnation ? theirs.received : 0;
-  std::uint64_t we_received = r.peer_is_as_stored ? ours.received() : 0;
-  r.send_from = std::max(ours.outbox_first, they_received + 1);
-  r.take_from = std::max(theirs.first, we_received + 1);
-  if (they_received >= ours.outbox_first - 1) r.verify = they_received;
-  r.result = detail::outcome_of(here, theirs, r);
-  r.event = detail::event_of(here, theirs, r);
+  r.ground = common_ground::of(ours, theirs);
+  bool held = r.ground.follows_our_stream && c.received >= ours.outbox.first - 1 &&
+              c.received < ours.outbox.next;
+  r.intact = held && hash && *hash == c.received_hash;
+  if (held && !hash) r.lookup = c.received;
+  r.restarts_stream = !r.ground.follows_peers_stream;
+  r.send_from = held ? c.received + 1 : ours.outbox.first;
+
+  bool other_message = held && hash && !r.intact;
+  if (went_back(ours, c, r.ground) || other_message) {
+    r.result = ours.met() ? outcome::local_rolled_back : outcome::local_store_lost;
+  } else if (!ours.met()) {
+    r.result = outcome::first_contact;
+  } else if (theirs.base > ours.history.seen.count) {
+    r.result = theirs.origin == lineage_origin::rolled_back ? outcome::peer_rolled_back
+                                                            : outcome::peer_store_lost;
+  }
   return r;
 }
 
-}  // namespace ilm::inline v0::protocol
+/// The event of a side that found out that its store went back. What the peer has confirmed as
+/// delivered is safe, and what it knows to be consumed; all after it, up to now, is not.
+inline event_record event_of_own_loss(const cursors& ours, const hello_record& theirs,
+                                      const reconciliation& r) noexcept {
+  assert(!r.opens_session());
+  // The numbers of another stream, of a life that began who knows where, may be lower.
+  bool of_another_life = theirs.follows && !r.ground.follows_our_stream;
+  std::uint64_t safe = of_another_life ? 0 : ours.outbox.first - 1;
+  event_record e(r.result == outcome::local_store_lost ? event_kind::store_lost
+                                                       : event_kind::rolled_back);
+  e.outbound = sequence_range{safe + 1, maximum_sequence};
+  e.inbound = sequence_range{ours.history.confirmed_delivered + 1, maximum_sequence};
+  return e;
+}
+
+/// The event of a side that adopts a peer's new history; none on the first contact. `received` is
+/// all that was accepted of the peer's stream.
+inline std::optional<event_record> event_of_adoption(const cursors& ours,
+                                                     const hello_record& theirs,
+                                                     const reconciliation& r) noexcept {
+  assert(r.adopts());
+  if (r.result == outcome::first_contact) return std::nullopt;
+  event_record e(r.result == outcome::peer_rolled_back ? event_kind::peer_rolled_back
+                                                       : event_kind::peer_reset);
+  e.outbound = sequence_range{std::min(theirs.claim.delivered, ours.outbox.first - 1) + 1,
+                              ours.outbox.next - 1};
+  std::uint64_t received = ours.inbox.received();
+  if (r.restarts_stream) received = std::min(received, theirs.first - 1);
+  e.inbound = sequence_range{received + 1, maximum_sequence};
+  return e;
+}
+
+// The changes of a history. Each is part of one commit.
+
+/// This side's history breaks: it begins anew behind every stamp that the peer showed, and behind
+/// the one of the count `in_commit`.
+inline void break_history(cursors& ours, const hello_record& theirs, const reconciliation& r,
+                          std::uint64_t in_commit, std::uint64_t random) noexcept {
+  assert(!r.opens_session());
+  lineage& own = ours.history;
+  std::uint64_t highest = std::max({own.mark.count, theirs.claim.seen.count, in_commit});
+  own.former = own.mark;
+  own.mark = stamp{highest + 1, random};
+  own.mark_delivered = own.confirmed_delivered;
+  own.mark_hash = own.confirmed_hash;
+  own.base = own.mark.count;
+  own.origin = ours.met() ? lineage_origin::rolled_back : lineage_origin::store_lost;
+  own.parted = theirs.claim.seen;
+  if (!r.intact) {
+    ours.outbox.stream = own.mark;
+    ours.outbox.acknowledged = 0;
+  }
+}
+
+/// The peer's new history, and its stream if that is another one. The caller moves the cursors of
+/// the inbox.
+inline void adopt_history(cursors& ours, const hello_record& theirs,
+                          const reconciliation& r) noexcept {
+  assert(r.adopts());
+  lineage& own = ours.history;
+  own.seen = theirs.claim.mark;
+  own.confirmed = {};
+  ours.outbox.acknowledged = 0;
+  if (!r.restarts_stream) return;
+  ours.inbox.stream = theirs.stream;
+  own.mark_delivered = own.confirmed_delivered = theirs.first - 1;
+  own.mark_hash = own.confirmed_hash = theirs.erased_hash;
+}
+
+/// Whether a new stamp is to be made: there is news of this side, messages consumed or `accepted`
+/// since the last one, and the peer has stored that.
+inline bool stamp_due(const cursors& ours, bool accepted) noexcept {
+  const lineage& own = ours.history;
+  return own.confirmed == own.mark && (accepted || ours.inbox.delivered() > own.mark_delivered);
+}
+inline void make_stamp(cursors& ours, std::uint64_t random) noexcept {
+  lineage& own = ours.history;
+  assert(own.confirmed == own.mark);
+  own.mark = stamp{own.mark.count + 1, random};
+  own.mark_delivered = ours.inbox.delivered();
+  own.mark_hash = ours.inbox.delivered_hash;
+}
+
+/// A claim that is in order tells which stamp of this side the peer has stored, and its newest one.
+/// `base` is where the peer's history began.
+inline void apply_stamps(lineage& own, const claim& c, std::uint64_t base) noexcept {
+  if (c.seen == own.mark && own.confirmed != own.mark) {
+    own.confirmed = own.mark;
+    own.confirmed_delivered = own.mark_delivered;
+    own.confirmed_hash = own.mark_hash;
+  }
+  if (base <= own.seen.count && c.mark.count > own.seen.count) own.seen = c.mark;
+}
+
+/// The history of this side with a peer of whom nothing is stored. It comes from the store's
+/// identity, so that it is the same in each life until it is stored itself.
+inline cursors begin_history(const incarnation& store, std::span<const std::byte> peer) noexcept {
+  stream_hash seed = extend(stream_hash{store.high, store.low}, 0, 0, peer);
+  cursors c;
+  c.history.mark = stamp{1, seed.high};
+  c.history.base = 1;
+  c.outbox.stream = c.history.mark;
+  c.outbox.erased_hash = c.outbox.last_hash = extend(seed, 0, 0, {});
+  return c;
+}
+
+}  // namespace ilm::protocol

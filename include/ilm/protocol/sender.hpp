@@ -11,6 +11,7 @@
 #include <ilm/protocol/page.hpp>
 #include <ilm/protocol/random.hpp>
 #include <ilm/protocol/store_change.hpp>
+#include <ilm/protocol/stream_hash.hpp>
 #include <ilm/protocol/time.hpp>
 
 #include <algorithm>
@@ -27,10 +28,9 @@ namespace ilm::inline v0::protocol {
 
 /// The terms that the receiving side granted when the session opened.
 struct session_terms {
-  std::uint64_t send_from = 1;       ///< the first sequence to send
-  std::uint64_t received_bytes = 0;  ///< the receiver's count of bytes before it
-  std::uint64_t credit_sequence = 0;
-  std::uint64_t credit_bytes = 0;
+  std::uint64_t send_from = 1;  ///< the first sequence to send
+  stream_hash before;           ///< of the stream, before that
+  credit granted;               ///< its `received_bytes` is that before `send_from`
   std::size_t maximum_message = 0;
 };
 
@@ -46,28 +46,24 @@ class sender {
       : options_(o), reliable_(reliable), frame_limit_(frame_limit), losses_(o) {}
 
   /// Where the outbox stands when the store was opened.
-  void restore(const cursors& c) noexcept {
-    assert(c.outbox_first != 0 && c.outbox_first <= c.outbox_next);
-    std::uint64_t first = c.outbox_first;
-    std::uint64_t next = c.outbox_next;
-    delivered_ = first - 1;
-    delivered_epoch_ = c.erased_epoch;
-    acknowledged_ = first - 1;
-    committed_next_ = next;
-    cache_.clear(first);
-    send_next_ = first;
-    highest_sent_ = next - 1;  // an earlier life may have sent all of it
+  void restore(const outbox_cursors& c) noexcept {
+    assert(c.first != 0 && c.first <= c.next);
+    delivered_ = c.first - 1;
+    delivered_hash_ = c.erased_hash;
+    acknowledged_ = c.first - 1;
+    committed_next_ = c.next;
+    committed_hash_ = c.last_hash;
+    cache_.clear(c.first, c.erased_hash);
+    send_next_ = c.first;
   }
 
   /// The cursors of this half.
-  void write(cursors& c) const noexcept {
-    c.outbox_first = delivered_ + 1;
-    c.erased_epoch = delivered_epoch_;
+  void write(outbox_cursors& c) const noexcept {
+    c.first = delivered_ + 1;
+    c.erased_hash = delivered_hash_;
   }
 
   std::uint64_t delivered() const noexcept { return delivered_; }
-  std::uint64_t delivered_epoch() const noexcept { return delivered_epoch_; }
-  std::uint64_t highest_sent() const noexcept { return highest_sent_; }
   /// The sequence after the last message in the store.
   std::uint64_t committed_next() const noexcept { return committed_next_; }
   bool session_open() const noexcept { return stage_ != stage::closed; }
@@ -81,11 +77,19 @@ class sender {
     return cache_.size() < options_.window_messages && cache_.bytes() < options_.window_bytes;
   }
 
-  /// The epoch of a message that is in memory, or was the last one delivered.
-  std::optional<std::uint64_t> epoch_of(std::uint64_t sequence) const noexcept {
-    if (sequence == delivered_) return delivered_epoch_;
-    if (!cache_.contains(sequence)) return std::nullopt;
-    return cache_.at(sequence).epoch;
+  /// The hash of the stream at a sequence, if it is in memory.
+  std::optional<stream_hash> hash_at(std::uint64_t sequence) const noexcept {
+    if (sequence == delivered_) return delivered_hash_;
+    if (sequence + 1 == committed_next_) return committed_hash_;
+    if (sequence == found_sequence_) return found_hash_;
+    bool cached = sequence + 1 >= cache_.first() && sequence < cache_.next();
+    return cached ? std::optional(cache_.hash_before(sequence + 1)) : std::nullopt;
+  }
+
+  /// The hash of the stream at a sequence, read from the store.
+  void handle_found(std::uint64_t sequence, const stream_hash& hash) noexcept {
+    found_sequence_ = sequence;
+    found_hash_ = hash;
   }
 
   /// A session is open. Acknowledgements count from now on, but nothing is sent before
@@ -93,7 +97,7 @@ class sender {
   void handle_session(const session_terms& terms) {
     assert(terms.send_from > delivered_ && terms.send_from <= committed_next_);
     if (terms.send_from < cache_.first() || terms.send_from > cache_.next()) {
-      drop_cache(terms.send_from);
+      drop_cache(terms.send_from, terms.before);
     }
     acknowledged_ = terms.send_from - 1;
     forget_below(terms.send_from);
@@ -113,37 +117,42 @@ class sender {
     stage_ = stage::sending;
   }
 
-  /// The peer's application has everything up to `sequence`, whose epoch is `epoch`.
-  void handle_delivered(std::uint64_t sequence, std::uint64_t epoch) noexcept {
+  /// The peer's application has everything up to `sequence`, where the stream has this hash.
+  void handle_delivered(std::uint64_t sequence, const stream_hash& hash) noexcept {
     if (sequence <= delivered_) return;
     assert(sequence <= acknowledged_);
     delivered_ = sequence;
-    delivered_epoch_ = epoch;
+    delivered_hash_ = hash;
   }
 
   void handle_session_end() noexcept {
     stage_ = stage::closed;
     timeout_at_ = never;
     losses_.handle_session_end();
-    drop_cache(acknowledged_ + 1);
+    drop_cache(acknowledged_ + 1, cache_.hash_before(cache_.first()));
   }
 
-  /// `sends` are in the store from `first` on, with one epoch. The contents are moved from.
-  void handle_committed(std::uint64_t first, std::uint64_t epoch, std::span<submission> sends) {
+  /// `sends` are in the store from `first` on. The contents are moved from.
+  void handle_committed(std::uint64_t first, std::span<submission> sends) {
     assert(first == committed_next_);
     committed_next_ = first + sends.size();
+    if (!sends.empty()) committed_hash_ = sends.back().hash;
     if (stage_ == stage::closed) return;
     for (submission& s : sends) {
-      if (first++ == cache_.next() && has_room()) cache_.append(std::move(s.message), epoch);
+      if (first++ == cache_.next() && has_room()) {
+        cache_.append(std::move(s.message), s.salt, s.hash);
+      }
     }
   }
 
-  /// Messages of the store from the requested sequence on. Those of an earlier request are ignored.
+  /// Messages of the store from the requested sequence on. Those of an earlier request are ignored,
+  /// and so is one that is not the message that was stored.
   void handle_page(std::span<const stored_message> page) {
     for (const stored_message& m : page) {
       bool next = m.sequence == cache_.next() && m.sequence < committed_next_;
-      if (next && has_room() && !attributes::check(m.attributes.view())) {
-        cache_.append(payload(m.contents, m.attributes), m.epoch);
+      if (next && has_room() && !attributes::check(m.attributes.view()) &&
+          extend(cache_.hash_before(m.sequence), m) == m.hash) {
+        cache_.append(payload(m.contents, m.attributes), m.salt, m.hash);
       }
     }
   }
@@ -163,33 +172,44 @@ class sender {
     return r;
   }
 
-  /// Takes an acknowledgement. It may be late or repeated: cursors and credit only grow.
-  std::error_code handle_ack(const ack_record& a, timestamp now, random_source& random) {
-    assert(session_open() && a.delivered <= a.received);
-    if (a.received >= committed_next_) return error::acknowledged_unsent;
+  /// Whether the peer has exactly the messages of this stream that an ack says; none if the hash
+  /// there is no longer in memory. What an earlier ack said already is not asked again.
+  std::optional<bool> confirms(const claim& c) const noexcept {
+    assert(session_open());
+    if (c.received <= acknowledged_) return true;
+    std::optional<stream_hash> hash = hash_at(c.received);
+    if (!hash || c.received >= cache_.next()) return std::nullopt;
+    return *hash == c.received_hash;
+  }
+
+  /// Why an ack is not to be believed; none if it is.
+  std::error_code check(const ack_record& a) const noexcept {
     for (const sequence_range& r : a.ranges) {
       if (r.last >= committed_next_) return error::acknowledged_unsent;
     }
-    if (!losses_.was_sent(a.echo)) return error::acknowledged_unsent;
-    if (!credit_in_range(a.credit_sequence, a.received, a.credit_bytes, a.received_bytes)) {
-      return error::credit_out_of_range;
-    }
-    bool progress = a.received > acknowledged_ || a.delivered > delivered_ ||
-                    a.credit_sequence > granted_.credit_sequence ||
-                    a.credit_bytes > granted_.credit_bytes;
-    granted_.credit_sequence = std::max(granted_.credit_sequence, a.credit_sequence);
-    granted_.credit_bytes = std::max(granted_.credit_bytes, a.credit_bytes);
+    return losses_.was_sent(a.echo) ? std::error_code() : error::acknowledged_unsent;
+  }
+
+  /// Takes an acknowledgement. It may be late or repeated: cursors and credit only grow.
+  /// `delivered`: whether it counts that far.
+  void handle_ack(const ack_record& a, bool delivered, timestamp now, random_source& random) {
+    assert(session_open() && !check(a));
+    const claim& c = a.claim;
+    bool progress = c.received > acknowledged_ || (delivered && c.delivered > delivered_) ||
+                    a.credit.sequence > granted_.granted.sequence ||
+                    a.credit.bytes > granted_.granted.bytes;
+    granted_.granted.sequence = std::max(granted_.granted.sequence, a.credit.sequence);
+    granted_.granted.bytes = std::max(granted_.granted.bytes, a.credit.bytes);
     losses_.handle_echo(a.echo, now);
-    acknowledge(a.received, a.received_bytes);
+    acknowledge(c.received, a.credit.received_bytes);
     for (const sequence_range& r : a.ranges) mark_sacked(r);
     if (!reliable_) find_losses(now);
-    handle_delivered(a.delivered, a.delivered_epoch);
+    if (delivered) handle_delivered(c.delivered, c.delivered_hash);
     if (progress) {
       losses_.times().progress();
       timeout_at_ = never;
       arm(now, random);
     }
-    return {};
   }
 
   bool ping_due() const noexcept { return ping_due_; }
@@ -227,16 +247,14 @@ class sender {
   void fill(frame_writer& out, timestamp now, random_source& random) {
     if (stage_ != stage::sending) return;
     std::uint64_t expected = 0;
-    std::uint64_t record_epoch = 0;
     auto put = [&](std::uint64_t sequence) {
       outgoing_message& e = cache_.at(sequence);
-      bool new_record = sequence != expected || e.epoch != record_epoch;
+      bool new_record = sequence != expected;
       if (!out.fits(item_size(e), new_record)) return false;
       if (!out.empty() && out.size() + e.size() > options_.frame_fill) return false;
-      if (new_record) out.begin_data(e.epoch, sequence);
-      out.item(e.message.contents.view(), e.message.attributes.view());
+      if (new_record) out.begin_data(sequence, cache_.hash_before(sequence));
+      out.item({e.message.contents.view(), e.message.attributes.view(), e.salt});
       expected = sequence + 1;
-      record_epoch = e.epoch;
       losses_.handle_sent(e, now);
       return true;
     };
@@ -250,7 +268,6 @@ class sender {
       if (!put(send_next_)) break;
       std::size_t size = cache_.at(send_next_).size();
       in_flight_bytes_ += size;
-      highest_sent_ = std::max(highest_sent_, send_next_);
       ++send_next_;
     }
     arm(now, random);
@@ -300,11 +317,11 @@ class sender {
   };
 
   static std::size_t item_size(const outgoing_message& m) noexcept {
-    return protocol::item_size(m.message.contents.size(), m.message.attributes.size());
+    return protocol::item_size(m.message.contents.size(), m.message.attributes.size(), m.salt != 0);
   }
 
-  void drop_cache(std::uint64_t restart) noexcept {
-    cache_.clear(restart);
+  void drop_cache(std::uint64_t restart, const stream_hash& before) noexcept {
+    cache_.clear(restart, before);
     send_next_ = restart;
     in_flight_bytes_ = 0;
   }
@@ -315,7 +332,7 @@ class sender {
   }
 
   bool may_send_new() noexcept {
-    if (send_next_ >= cache_.next() || send_next_ > granted_.credit_sequence) return false;
+    if (send_next_ >= cache_.next() || send_next_ > granted_.granted.sequence) return false;
     const outgoing_message& m = cache_.at(send_next_);
     std::size_t size = m.size();
     if (!fits_frame(m.message, frame_limit_) || size > granted_.maximum_message) {
@@ -324,29 +341,26 @@ class sender {
     }
     // One message always may go, also one that was stored when windows were larger.
     if (in_flight_bytes_ != 0 && in_flight_bytes_ + size > options_.window_bytes) return false;
-    return granted_.received_bytes + in_flight_bytes_ + size <= granted_.credit_bytes;
+    return granted_.granted.received_bytes + in_flight_bytes_ + size <= granted_.granted.bytes;
   }
 
   void acknowledge(std::uint64_t to, std::uint64_t counted) {
     if (to < acknowledged_) return;
-    // The count may grow with no new message: by those of an earlier incarnation.
+    // The count may grow with no new message: by those of an earlier life.
     if (to == acknowledged_) {
-      granted_.received_bytes = std::max(granted_.received_bytes, counted);
+      granted_.granted.received_bytes = std::max(granted_.granted.received_bytes, counted);
       return;
     }
-    granted_.received_bytes = counted;
+    granted_.granted.received_bytes = counted;
     for (std::uint64_t s = acknowledged_ + 1; s <= to && s < send_next_; ++s) {
       const outgoing_message& arrived = cache_.at(s);
       if (!arrived.sacked) losses_.handle_arrival(arrived);
       in_flight_bytes_ -= arrived.size();
     }
+    assert(to < cache_.next());
     acknowledged_ = to;
-    if (to >= cache_.next()) {
-      drop_cache(to + 1);
-    } else {
-      forget_below(to + 1);
-      send_next_ = std::max(send_next_, to + 1);
-    }
+    forget_below(to + 1);
+    send_next_ = std::max(send_next_, to + 1);
   }
 
   void mark_sacked(const sequence_range& r) {
@@ -369,10 +383,13 @@ class sender {
   loss_detector losses_;
 
   std::uint64_t delivered_ = 0;
-  std::uint64_t delivered_epoch_ = 0;
+  stream_hash delivered_hash_;
   std::uint64_t acknowledged_ = 0;
   std::uint64_t committed_next_ = 1;
-  std::uint64_t highest_sent_ = 0;
+  stream_hash committed_hash_;  ///< of the stream, before `committed_next_`
+
+  std::uint64_t found_sequence_ = 0;  ///< 0: none
+  stream_hash found_hash_;
 
   outbox_cache cache_;
   std::uint64_t send_next_ = 1;

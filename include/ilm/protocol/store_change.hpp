@@ -18,6 +18,8 @@ struct submission {
 
   send_id id;
   payload message;
+  std::uint64_t salt = 0;  ///< with the hash, once it is in commit
+  stream_hash hash;
 };
 
 /// The end of a send.

@@ -2,6 +2,7 @@
 
 #include <ilm/bytes.hpp>
 #include <ilm/protocol/store_change.hpp>
+#include <ilm/protocol/stream_hash.hpp>
 #include <ilm/stored.hpp>
 
 #include <cassert>
@@ -26,14 +27,19 @@ class submissions {
   /// How many are in the change in commit.
   std::size_t in_commit() const noexcept { return in_commit_.size(); }
 
-  /// Gives all that was accepted its sequences, from `first` on.
-  std::vector<stored_message> begin_commit(std::uint64_t first, std::uint64_t epoch) {
+  /// Gives all that was accepted its sequences and hashes, where `first` is the next sequence and
+  /// `before` the hash of the stream so far. The first message gets the salt.
+  std::vector<stored_message> begin_commit(std::uint64_t first, stream_hash before,
+                                           std::uint64_t salt) {
     assert(in_commit_.empty() && first != 0);
     in_commit_.swap(accepted_);
     std::vector<stored_message> batch;
     batch.reserve(in_commit_.size());
-    for (const submission& s : in_commit_) {
-      batch.emplace_back(first, first, epoch, s.message.contents, s.message.attributes);
+    for (submission& s : in_commit_) {
+      s.salt = std::exchange(salt, 0);
+      before = s.hash =
+          extend(before, first, s.salt, s.message.contents.view(), s.message.attributes.view());
+      batch.emplace_back(first, first, s.salt, s.hash, s.message.contents, s.message.attributes);
       ++first;
     }
     return batch;

@@ -78,7 +78,7 @@ class dispatcher {
     assert(r && r->done && !context_.life.opening());
     peer_name* name = r->find_name();
     peer* p = name != nullptr ? name->state : nullptr;
-    if (p == nullptr || r->sequence == 0 || r->sequence >= p->core.stored().outbox_next) {
+    if (p == nullptr || r->sequence == 0 || r->sequence >= p->core.stored().outbox.next) {
       return r->done(error::unknown_sequence);
     }
     if (r->sequence <= p->core.delivered_by_peer()) return r->done({});

@@ -17,8 +17,8 @@ inline std::size_t count_usable(const protocol::page_request& asked, const curso
   auto has_its_sequence = [&](const stored_message& m) {
     if (asked.source() == queue::outbox) return m.sequence == m.index;
     // The offset of a former stream is not kept.
-    if (m.index < stored.stream_start) return m.sequence != 0;
-    return m.sequence == m.index + stored.stream_offset;
+    if (m.index < stored.inbox.start) return m.sequence != 0;
+    return m.sequence == m.index + stored.inbox.offset;
   };
   std::size_t count = 0;
   std::size_t bytes = 0;

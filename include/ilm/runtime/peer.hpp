@@ -21,7 +21,7 @@ struct peer {
        const cursors& stored, const asio::any_io_executor& strand)
       : name(std::move(of)),
         core(o, std::move(setup), stored),
-        delivered_at_open(stored.outbox_first - 1),
+        delivered_at_open(stored.outbox.first - 1),
         write(strand),
         deliver(strand) {}
 
@@ -29,7 +29,7 @@ struct peer {
     if (published == nullptr || delivered_at_open > core.delivered_by_peer()) return false;
     if (armed != protocol::never && armed_as == 0) return false;
     return receipts.empty() || (receipts.begin()->first > core.delivered_by_peer() &&
-                                receipts.rbegin()->first < core.stored().outbox_next);
+                                receipts.rbegin()->first < core.stored().outbox.next);
   }
 
   std::shared_ptr<const peer_name> name;

@@ -34,19 +34,24 @@ class peers {
     assert(added_);
   }
 
-  /// The incarnation of this side for a peer that was never met.
+  /// The identity of the store, from which the history with a peer that was never met begins.
   void set_incarnation(const incarnation& local) noexcept {
     assert(local && table_.empty());
-    stranger_.local = local;
+    local_ = local;
   }
-  incarnation create_incarnation() noexcept { return random_.create_incarnation(); }
+  incarnation create_incarnation() {
+    return {protocol::next_nonzero(*common_.entropy), common_.entropy->next()};
+  }
 
   /// The peer, made if need be.
-  peer& of(peer_name& name) { return name.state != nullptr ? *name.state : add(name, stranger_); }
+  peer& of(peer_name& name) {
+    if (name.state != nullptr) return *name.state;
+    return add(name, protocol::begin_history(local_, name.encoded().view()));
+  }
   std::size_t size() const noexcept { return table_.size(); }
 
   peer& add(peer_name& name, const cursors& stored) {
-    assert(name.state == nullptr && stranger_.local && stored.consistent());
+    assert(name.state == nullptr && local_ && stored.consistent());
     protocol::association_setup setup = common_;
     setup.peer_id = name.encoded();
     setup.seed = random_.next();
@@ -112,7 +117,7 @@ class peers {
   protocol::random_source& random_;
   statistics_board& board_;
   std::function<void(peer&)> added_;
-  cursors stranger_;
+  incarnation local_;
 
   table table_;
   std::vector<peer*> changed_;

@@ -16,13 +16,13 @@
 #include <ilm/runtime/send_driver.hpp>
 #include <ilm/runtime/shutdown_driver.hpp>
 #include <ilm/runtime/store_driver.hpp>
+#include <ilm/runtime/system_entropy.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <random>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -144,7 +144,8 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
 
   shell(engine_parts parts, protocol::association_setup setup)
       : names_(std::move(parts.names)),
-        random_(parts.settings.seed ? *parts.settings.seed : random_seed()),
+        entropy_(parts.settings.seed),
+        random_(entropy_.next()),
         context_(parts.executor, std::move(parts.settings), clock_of(parts)),
         executor_(context_.strand),
         peers_(context_.settings, executor_, complete(std::move(setup), parts), random_,
@@ -159,11 +160,6 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
         shutdown_(context_, peers_, dispatcher_, sends_, store_, network_, delivery_,
                   [this] { end(error::shut_down); }) {}
 
-  static std::uint64_t random_seed() {
-    std::random_device device;
-    return static_cast<std::uint64_t>(device()) << 32 | device();
-  }
-
   static std::unique_ptr<clock_port> clock_of(engine_parts& parts) {
     if (parts.clock) return std::move(parts.clock);
     return std::make_unique<clock_adapter<std::chrono::steady_clock>>(parts.executor);
@@ -177,7 +173,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   protocol::association_setup complete(protocol::association_setup setup,
                                        const engine_parts& parts) {
     setup.local_id = parts.local->encoded();
-    setup.epoch = random_.next_nonzero();
+    setup.entropy = &entropy_;
     setup.frame_limit = parts.network->maximum_frame_size();
     setup.maximum_message = maximum_message(*parts.network, context_.settings);
     setup.support = context_.settings.support;
@@ -225,7 +221,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     peer_name* name = r->find_name();
     if (name == nullptr || name->state == nullptr) return r->done({}, {});
     const protocol::association& core = name->state->core;
-    r->done({}, {core.delivered_by_peer() + 1, core.stored().outbox_next - 1});
+    r->done({}, {core.delivered_by_peer() + 1, core.stored().outbox.next - 1});
   }
 
   asio::awaitable<void> timer_loop(std::shared_ptr<const void>) {
@@ -278,6 +274,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   }
 
   std::shared_ptr<const void> names_;
+  system_entropy entropy_;
   protocol::random_source random_;
   context context_;
   asio::any_io_executor executor_;  ///< the strand

@@ -116,8 +116,7 @@ class shutdown_driver {
     if (delivery_.ends_by_itself() && delivery_.delivering()) return false;
     return std::all_of(peers_.begin(), peers_.end(), [](const auto& entry) {
       const protocol::association& core = entry.second->core;
-      return core.state() == protocol::phase::absent || core.state() == protocol::phase::refused ||
-             core.outbox_depth() == 0;
+      return core.state() == protocol::phase::absent || core.outbox_depth() == 0;
     });
   }
 
@@ -130,7 +129,7 @@ class shutdown_driver {
       // A message that arrived after the last batch is not in the store: the peer sends it
       // again.
       const cursors& stored = p->core.stored();
-      counts.unread = stored.inbox_next - stored.inbox_first;
+      counts.unread = stored.inbox.next - stored.inbox.first;
       report_.totals.delivered += counts.delivered;
       report_.totals.undelivered += counts.undelivered;
       report_.totals.unread += counts.unread;

@@ -172,7 +172,7 @@ class store_driver {
     protocol::timestamp now = context_.now();
     for (const auto& [name, stored] : found.peers) {
       peer& p = peers_.add(*name, stored);
-      if (stored.outbox_next > stored.outbox_first) p.ages.add(stored.outbox_next - 1, now);
+      if (stored.outbox.next > stored.outbox.first) p.ages.add(stored.outbox.next - 1, now);
       dispatcher_.publish(p);
     }
     opened_();

@@ -60,8 +60,8 @@ struct disk_image {
       peer_record& s = peers[c.peer];
       s.outbox.insert(s.outbox.end(), c.outbox.begin(), c.outbox.end());
       s.inbox.insert(s.inbox.end(), c.inbox.begin(), c.inbox.end());
-      erase_below(s.outbox, c.next.outbox_first);
-      erase_below(s.inbox, c.next.inbox_first);
+      erase_below(s.outbox, c.next.outbox.first);
+      erase_below(s.inbox, c.next.inbox.first);
       s.where = c.next;
     }
   }

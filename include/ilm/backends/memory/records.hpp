@@ -63,8 +63,8 @@ class memory_records final : public memory_store {
     memory_record& r = at->second;
     r.outbox.insert(r.outbox.end(), outbox.begin(), outbox.end());
     r.inbox.insert(r.inbox.end(), inbox.begin(), inbox.end());
-    erase_below(r.outbox, next.outbox_first);
-    erase_below(r.inbox, next.inbox_first);
+    erase_below(r.outbox, next.outbox.first);
+    erase_below(r.inbox, next.inbox.first);
     r.current = next;
   }
 

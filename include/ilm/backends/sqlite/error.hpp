@@ -16,6 +16,7 @@ enum class sqlite_error {
   is_a_directory,
   no_such_directory,
   too_many_peers,
+  older_version,
 };
 
 namespace detail {
@@ -40,6 +41,9 @@ class sqlite_category_impl final : public std::error_category {
         return "the directory of the store's file does not exist; make it first";
       case sqlite_error::too_many_peers:
         return "a store has room for 8,388,607 peers; use several messengers";
+      case sqlite_error::older_version:
+        return "the store was written before the first release of ILM, in a form that is no longer "
+               "read; deliver its messages with the program that wrote it, then begin a new store";
     }
     return advice(value) + " (SQLite: " + sqlite3_errstr(value) + ", code " +
            std::to_string(value) + ")";

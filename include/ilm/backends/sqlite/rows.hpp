@@ -43,10 +43,10 @@ inline std::uint32_t peer_row_checksum(std::uint64_t id, std::span<const std::by
 inline std::uint32_t message_row_checksum(queue which, std::uint64_t id, const stored_message& m,
                                           std::span<const std::byte> contents,
                                           std::span<const std::byte> attributes) noexcept {
-  std::array<std::byte, 33> head{};
+  std::array<std::byte, 49> head{};
   head[0] = static_cast<std::byte>(which);
   std::size_t at = 1;
-  for (std::uint64_t value : {id, m.index, m.sequence, m.epoch}) {
+  for (std::uint64_t value : {id, m.index, m.sequence, m.salt, m.hash.high, m.hash.low}) {
     std::array<std::byte, 8> encoded = big_endian(value);
     std::memcpy(head.data() + at, encoded.data(), encoded.size());
     at += encoded.size();
@@ -57,24 +57,25 @@ inline std::uint32_t message_row_checksum(queue which, std::uint64_t id, const s
   return sum;
 }
 
-inline std::array<std::byte, 16> encode_incarnation(const incarnation& i) noexcept {
+/// An incarnation or a hash: two numbers.
+template <class Pair>
+std::array<std::byte, 16> encode_pair(const Pair& p) noexcept {
   std::array<std::byte, 16> out{};
-  std::array<std::byte, 8> high = big_endian(i.high), low = big_endian(i.low);
+  std::array<std::byte, 8> high = big_endian(p.high), low = big_endian(p.low);
   std::copy(high.begin(), high.end(), out.begin());
   std::copy(low.begin(), low.end(), out.begin() + 8);
   return out;
 }
-
-inline incarnation decode_incarnation(std::span<const std::byte> stored, std::uint64_t checksum) {
-  if (stored.size() != 16 || checksum != crc32c(stored)) {
-    throw std::system_error(error::store_corrupt);
-  }
-  incarnation i;
+/// Throws error::store_corrupt if it is not one.
+template <class Pair>
+Pair decode_pair(std::span<const std::byte> stored) {
+  if (stored.size() != 16) throw std::system_error(error::store_corrupt);
+  Pair p;
   for (std::size_t at = 0; at < 8; ++at) {
-    i.high = i.high << 8 | std::to_integer<std::uint64_t>(stored[at]);
-    i.low = i.low << 8 | std::to_integer<std::uint64_t>(stored[at + 8]);
+    p.high = p.high << 8 | std::to_integer<std::uint64_t>(stored[at]);
+    p.low = p.low << 8 | std::to_integer<std::uint64_t>(stored[at + 8]);
   }
-  return i;
+  return p;
 }
 
 }  // namespace ilm::inline v0::detail

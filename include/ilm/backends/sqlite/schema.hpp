@@ -21,7 +21,9 @@ namespace ilm::inline v0::detail {
 /// store.hpp describes them.
 class sqlite_schema {
  public:
-  static constexpr std::uint64_t version = 3;
+  static constexpr std::uint64_t version = 4;
+  /// Those before knew no hashes, from which histories are told apart now.
+  static constexpr std::uint64_t first_version = 4;
   static constexpr std::uint64_t application_id = 0x494c4d31;
 
   /// `database` outlives the schema.
@@ -93,9 +95,8 @@ class sqlite_schema {
       found = s.number(0);
     }
     if (found > version) throw std::system_error(sqlite_error::newer_version);
-    if (found < 1) make_tables();
-    if (found == 1) extend_cursors();
-    if (found == 1 || found == 2) add_attributes();
+    if (found != 0 && found < first_version) throw std::system_error(sqlite_error::older_version);
+    if (found == 0) make_tables();
     database_->execute("COMMIT");
   }
 
@@ -131,43 +132,14 @@ class sqlite_schema {
         .run();
     for (const char* table : {"$outbox", "$inbox"}) {
       sql("CREATE TABLE " + std::string(table) +
-          " (key INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, epoch INTEGER NOT NULL, "
-          "time INTEGER NOT NULL, checksum INTEGER NOT NULL, contents BLOB NOT NULL, "
+          " (key INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, salt INTEGER NOT NULL, "
+          "hash BLOB NOT NULL, time INTEGER NOT NULL, checksum INTEGER NOT NULL, contents BLOB NOT "
+          "NULL, "
           "attributes BLOB)")
           .run();
     }
     sql("INSERT INTO $store (id, version, failures) VALUES (1, " + std::to_string(version) + ", 0)")
         .run();
-  }
-
-  /// In version 1 the cursors ended before `advertised_first`: all that was taken counted as shown.
-  void extend_cursors() const {
-    constexpr std::size_t old_size = cursors::encoded_size - 3 * 8;
-    sqlite_statement peers = sql("SELECT id, name, cursors, checksum FROM $peer");
-    sqlite_statement put = sql("UPDATE $peer SET cursors = ?2, checksum = ?3 WHERE id = ?1");
-    while (peers.step()) {
-      std::uint64_t id = peers.number(0);
-      std::span<const std::byte> name = peers.blob(1);
-      std::span<const std::byte> old = peers.blob(2);
-      if (old.size() != old_size || peers.number(3) != peer_row_checksum(id, name, old)) {
-        throw std::system_error(error::store_corrupt);
-      }
-      cursors::encoded extended{};
-      std::ranges::copy(old, extended.begin());
-      cursors c = cursors::decode(extended);
-      c.advertised_first = c.inbox_first;
-      c.advertised_epoch = c.delivered_epoch;
-      extended = c.encode();
-      put.bind(1, id).bind(2, extended).bind(3, peer_row_checksum(id, name, extended)).run();
-    }
-  }
-
-  /// Before version 3 a message had none.
-  void add_attributes() const {
-    for (const char* table : {"$outbox", "$inbox"}) {
-      sql("ALTER TABLE " + std::string(table) + " ADD COLUMN attributes BLOB").run();
-    }
-    sql("UPDATE $store SET version = 3").run();
   }
 
   const sqlite_connection* database_;

@@ -24,10 +24,12 @@ struct sqlite_statements {
     const std::array<std::string, 2> tables{"$outbox", "$inbox"};
     for (std::size_t queue = 0; queue < tables.size(); ++queue) {
       const std::string& table = tables[queue];
-      insert[queue] = schema.sql("INSERT INTO " + table + " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+      insert[queue] =
+          schema.sql("INSERT INTO " + table + " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
       erase[queue] = schema.sql("DELETE FROM " + table + " WHERE key BETWEEN ?1 AND ?2");
-      read[queue] = schema.sql("SELECT key, sequence, epoch, checksum, contents, attributes FROM " +
-                               table + " WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3");
+      read[queue] =
+          schema.sql("SELECT key, sequence, salt, hash, checksum, contents, attributes FROM " +
+                     table + " WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3");
     }
   }
 

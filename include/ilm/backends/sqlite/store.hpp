@@ -32,8 +32,8 @@ namespace ilm::inline v0::detail {
 /// |----------|---------------------------------------------------------------------------|
 /// | `store`  | `id` = 1, `version`, `incarnation` (16 bytes), `checksum`, `failures`     |
 /// | `peer`   | `id`, `name` (the encoded peer id), `cursors` (cursors::encode), `checksum` |
-/// | `outbox` | `key`, `sequence`, `epoch`, `time`, `checksum`, `contents`, `attributes` |
-/// | `inbox`  | the same                                                                  |
+/// | `outbox` | `key`, `sequence`, `salt`, `hash` (16 bytes), `time`, `checksum`, `contents`,
+/// `attributes` | | `inbox`  | the same |
 ///
 /// `key`: `peer.id` times 2^40 plus the message's index modulo 2^40: one integer, because SQLite
 /// appends to a table in order of an integer key twice as fast as to any other. A stream never has
@@ -59,7 +59,11 @@ class sqlite_store {
     std::pair<incarnation, std::vector<named_cursors>> found;
     sqlite_statement store = schema_.sql("SELECT incarnation, checksum FROM $store");
     if (!store.step()) throw std::system_error(error::store_corrupt);
-    if (!store.is_null(0)) found.first = decode_incarnation(store.blob(0), store.number(1));
+    if (!store.is_null(0)) {
+      std::span<const std::byte> local = store.blob(0);
+      if (store.number(1) != crc32c(local)) throw std::system_error(error::store_corrupt);
+      found.first = decode_pair<incarnation>(local);
+    }
     sqlite_statement peers =
         schema_.sql("SELECT id, name, cursors, checksum FROM $peer ORDER BY id");
     while (peers.step()) {
@@ -104,7 +108,7 @@ class sqlite_store {
   }
 
   void set_incarnation(const incarnation& i) {
-    std::array<std::byte, 16> encoded = encode_incarnation(i);
+    std::array<std::byte, 16> encoded = encode_pair(i);
     statements_.set_incarnation.bind(1, encoded).bind(2, crc32c(encoded)).run();
   }
 
@@ -116,10 +120,10 @@ class sqlite_store {
     if (before.id > maximum_peer_row) throw std::system_error(sqlite_error::too_many_peers);
     std::uint64_t now = unix_milliseconds();
     // Erase first: an appended message may take the key of an erased one, 2^40 below.
-    erase(queue::outbox, before.id, before.outbox_first, next.outbox_first);
-    erase(queue::inbox, before.id, before.inbox_first, next.inbox_first);
-    append(queue::outbox, before.id, next.outbox_first, outbox, now);
-    append(queue::inbox, before.id, next.inbox_first, inbox, now);
+    erase(queue::outbox, before.id, before.outbox_first, next.outbox.first);
+    erase(queue::inbox, before.id, before.inbox_first, next.inbox.first);
+    append(queue::outbox, before.id, next.outbox.first, outbox, now);
+    append(queue::inbox, before.id, next.inbox.first, inbox, now);
     cursors::encoded encoded = next.encode();
     sqlite_statement& store = known != peers_.end() ? statements_.set_peer : statements_.add_peer;
     store.bind(1, before.id).bind(2, encoded).bind(3, peer_row_checksum(before.id, name, encoded));
@@ -145,9 +149,9 @@ class sqlite_store {
     std::size_t size = 0;
     for (std::uint64_t index = from; step_within(s, page.empty()); ++index) {
       if (s.number(0) != row_key(id, index)) break;
-      std::span<const std::byte> contents = s.blob(4), attributes = s.blob(5);
-      stored_message m(index, s.number(1), s.number(2), bytes());
-      if (s.number(3) != message_row_checksum(which, id, m, contents, attributes)) {
+      std::span<const std::byte> contents = s.blob(5), attributes = s.blob(6);
+      stored_message m(index, s.number(1), s.number(2), hash_in(s), bytes());
+      if (s.number(4) != message_row_checksum(which, id, m, contents, attributes)) {
         if (page.empty()) throw std::system_error(error::store_corrupt);
         break;
       }
@@ -188,7 +192,7 @@ class sqlite_store {
   struct peer_record {
     peer_record() = default;
     peer_record(std::uint64_t number, const cursors& c)
-        : id(number), outbox_first(c.outbox_first), inbox_first(c.inbox_first) {}
+        : id(number), outbox_first(c.outbox.first), inbox_first(c.inbox.first) {}
 
     std::uint64_t id = 0;
     std::uint64_t outbox_first = 1;
@@ -203,6 +207,11 @@ class sqlite_store {
     return {database_, schema_};
   }
 
+  /// A damaged one is found by the checksum.
+  static stream_hash hash_in(sqlite_statement& s) {
+    std::span<const std::byte> stored = s.blob(3);
+    return stored.size() == 16 ? decode_pair<stream_hash>(stored) : stream_hash();
+  }
   static std::size_t index_of(queue which) noexcept { return which == queue::outbox ? 0 : 1; }
   static std::uint64_t unix_milliseconds() {
     auto since = std::chrono::system_clock::now().time_since_epoch();
@@ -216,9 +225,11 @@ class sqlite_store {
     for (const stored_message& m : messages) {
       if (m.index < first) continue;
       std::span<const std::byte> contents = m.contents.view(), attributes = m.attributes.view();
-      s.bind(1, row_key(id, m.index)).bind(2, m.sequence).bind(3, m.epoch).bind(4, now);
-      s.bind(5, message_row_checksum(which, id, m, contents, attributes)).bind(6, contents);
-      attributes.empty() ? s.bind_null(7) : s.bind(7, attributes);
+      std::array<std::byte, 16> hash = encode_pair(m.hash);
+      s.bind(1, row_key(id, m.index)).bind(2, m.sequence).bind(3, m.salt).bind(4, hash);
+      s.bind(5, now).bind(6, message_row_checksum(which, id, m, contents, attributes));
+      s.bind(7, contents);
+      attributes.empty() ? s.bind_null(8) : s.bind(8, attributes);
       s.run();
     }
   }

@@ -62,7 +62,7 @@ inline std::string_view text_of(backend_clause c) noexcept {
       return "open: a new store has no incarnation and no peers";
     case backend_clause::completed_commit:
       return "commit, read: once its commit has completed, a message is there as it was appended: "
-             "index, sequence, epoch, contents and attributes";
+             "index, sequence, salt, hash, contents and attributes";
     case backend_clause::whole_batch:
       return "commit: keeps every message of a batch, from the first to the last, in order";
     case backend_clause::next_commit:
@@ -80,7 +80,7 @@ inline std::string_view text_of(backend_clause c) noexcept {
       return "commit, read: the attributes of a message come back bit by bit, and stay none where "
              "there are none";
     case backend_clause::numbers:
-      return "commit, read: index, sequence and epoch are 64 bits wide";
+      return "commit, read: index, sequence and salt are 64 bits wide, the hash 128";
     case backend_clause::read_from:
       return "read: a page begins with the message whose index is `from`; if there is none, it is "
              "empty";
@@ -100,9 +100,9 @@ inline std::string_view text_of(backend_clause c) noexcept {
              "the "
              "first, in an empty queue, for an unknown peer";
     case backend_clause::erase_outbox:
-      return "commit: erases the outbox messages below `next.outbox_first`, and nothing else";
+      return "commit: erases the outbox messages below `next.outbox.first`, and nothing else";
     case backend_clause::erase_inbox:
-      return "commit: erases the inbox messages below `next.inbox_first`, and nothing else";
+      return "commit: erases the inbox messages below `next.inbox.first`, and nothing else";
     case backend_clause::erase_with_append:
       return "commit: a batch may append and erase at once, also what it appends";
     case backend_clause::erase_all:

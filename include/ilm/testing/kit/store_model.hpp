@@ -19,7 +19,7 @@ namespace ilm::inline v0::testing::kit {
 inline const char* name_of(queue which) { return which == queue::outbox ? "outbox" : "inbox"; }
 
 inline bool same(const stored_message& a, const stored_message& b) {
-  return a.index == b.index && a.sequence == b.sequence && a.epoch == b.epoch &&
+  return a.index == b.index && a.sequence == b.sequence && a.salt == b.salt && a.hash == b.hash &&
          a.contents == b.contents && a.attributes == b.attributes;
 }
 
@@ -38,10 +38,10 @@ struct peer_record {
     return which == queue::outbox ? outbox : inbox;
   }
   std::uint64_t first(queue which) const {
-    return which == queue::outbox ? where.outbox_first : where.inbox_first;
+    return which == queue::outbox ? where.outbox.first : where.inbox.first;
   }
   std::uint64_t next(queue which) const {
-    return which == queue::outbox ? where.outbox_next : where.inbox_next;
+    return which == queue::outbox ? where.outbox.next : where.inbox.next;
   }
 };
 
@@ -95,7 +95,7 @@ class composer {
   composer& append(queue which, std::size_t count = 1, std::size_t size = 0) {
     for (; count > 0; --count) {
       std::uint64_t at =
-          which == queue::outbox ? change().next.outbox_next : change().next.inbox_next;
+          which == queue::outbox ? change().next.outbox.next : change().next.inbox.next;
       std::string label = "message " + std::to_string(at) + " of the " + name_of(which) + ", no. " +
                           std::to_string(++made());
       put(which, bytes(filled(label, size, at)));
@@ -104,10 +104,12 @@ class composer {
   }
   composer& put(queue which, bytes contents, bytes attributes = {}) {
     peer_change<PeerId>& c = change();
-    std::uint64_t& next = which == queue::outbox ? c.next.outbox_next : c.next.inbox_next;
+    std::uint64_t& next = which == queue::outbox ? c.next.outbox.next : c.next.inbox.next;
     std::uint64_t sequence = which == queue::outbox ? next : next + 1000;
     auto& to = which == queue::outbox ? c.outbox : c.inbox;
-    to.emplace_back(next, sequence, random().next(), std::move(contents), std::move(attributes));
+    std::uint64_t salt = random().next();
+    stream_hash hash{random().next(), random().next()};
+    to.emplace_back(next, sequence, salt, hash, std::move(contents), std::move(attributes));
     ++next;
     return *this;
   }
@@ -115,8 +117,8 @@ class composer {
   /// Erases the messages below `first`.
   composer& erase(queue which, std::uint64_t first) {
     cursors& c = change().next;
-    (which == queue::outbox ? c.outbox_first : c.inbox_first) = first;
-    std::uint64_t& next = which == queue::outbox ? c.outbox_next : c.inbox_next;
+    (which == queue::outbox ? c.outbox.first : c.inbox.first) = first;
+    std::uint64_t& next = which == queue::outbox ? c.outbox.next : c.inbox.next;
     next = std::max(next, first);
     return *this;
   }
@@ -133,13 +135,14 @@ class composer {
 
   /// Random values in all fields that a backend must keep and not interpret.
   static void scramble(cursors& c) {
-    for (std::uint64_t* field :
-         {&c.local.high, &c.local.low, &c.peer.high, &c.peer.low, &c.former_peer.high,
-          &c.former_peer.low, &c.former_received, &c.acknowledged, &c.erased_epoch, &c.stream_start,
-          &c.stream_offset, &c.received_epoch, &c.delivered_epoch, &c.advertised_first,
-          &c.advertised_epoch, &c.peer_confirmed_incarnation}) {
-      *field = random().next();
-    }
+    cursors::encoded any;
+    for (std::byte& b : any) b = static_cast<std::byte>(random().next());
+    cursors scrambled = cursors::decode(any);
+    scrambled.outbox.first = c.outbox.first;
+    scrambled.outbox.next = c.outbox.next;
+    scrambled.inbox.first = c.inbox.first;
+    scrambled.inbox.next = c.inbox.next;
+    c = scrambled;
   }
 
   static numbers& random() {
