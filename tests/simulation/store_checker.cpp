@@ -218,8 +218,10 @@ void store_checker::forget_sent(std::size_t at, std::size_t to, const image& bef
     if (!r.forgotten) continue;
     // A loss that was found out may go with the store that found it, before the peer stored it.
     if (told && r.forgotten_at < seen_.last_meeting(at, to)) continue;
-    // The numbers of a stream that the peer never stored are named by those of the one before.
-    r.unknown_to_all = !told || other == nullptr || other->inbox.stream != r.stream;
+    // The peer cannot name a message of a stream that it never stored, nor one whose number it
+    // has: another message of that number reached it.
+    r.unknown_to_all = !told || other == nullptr || other->inbox.stream != r.stream ||
+                       other->inbox.received() >= r.sequence;
   }
   s.outbox.clear();
   if (kept == nullptr) return;
