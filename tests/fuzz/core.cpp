@@ -483,6 +483,8 @@ class run {
   }
 
   void note(const frame& f) {
+    // A number that was spoiled on its way was said as well.
+    numbers_ = std::max(numbers_, f.header.number);
     if (f.ack) {
       const ack_record& a = *f.ack;
       advertise(a.claim.received, a.ranges.empty() ? a.claim.received : a.ranges.back().last,
