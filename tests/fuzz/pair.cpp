@@ -297,12 +297,11 @@ class run {
     require(s.consumed.back() == all, "not exactly once and in order");
   }
 
-  /// Whether an event about the peer's store names the message. A loss that is found out by two
-  /// frames of different age may be told as a loss, then as a store that went back.
+  /// Whether an event names the message as one that the peer's lost store may have had.
   static bool named(const core_side& s, bool outbound, std::uint64_t sequence) {
     return std::any_of(s.events.begin(), s.events.end(), [&](const event_record& n) {
-      bool about_peer = n.kind == event_kind::peer_reset || n.kind == event_kind::peer_rolled_back;
-      return about_peer && (outbound ? n.outbound : n.inbound).contains(sequence);
+      return n.kind == event_kind::peer_reset &&
+             (outbound ? n.outbound : n.inbound).contains(sequence);
     });
   }
 

@@ -1039,6 +1039,47 @@ TEST_CASE("no proven hello goes out before the peer is stored") {
   CHECK(proven > 0);
 }
 
+TEST_CASE("no proven hello goes out before the peer's newest stamp is stored, nor data before it") {
+  for (bool reliable : {false, true}) {
+    core_pair p(patient(), 1, reliable);
+    p.connect();
+    p.a.send("1");
+    REQUIRE(p.settle());
+    p.run_for(1s);
+    // Of the stamp that a makes for this message, b learns in the next hello only.
+    p.filter = [](bool to_a, const auto&) { return to_a; };
+    p.b.send("2");
+    REQUIRE(p.until([&] { return p.a.consumed.size() == 1; }));
+    p.run_for(1s);
+    REQUIRE(p.a.disk.where.history.mark != p.b.disk.where.history.seen);
+    p.disconnect();
+    p.b.send("3");
+    p.run_for(1s);
+    p.b.commit_time = 1s;
+    bool proven = false;
+    p.filter = [&](bool to_a, const std::vector<std::byte>& sent) {
+      frame f;
+      REQUIRE_FALSE(read_frame(sent, {}, f));
+      if (!to_a) return f.hello.has_value();  // a's hello comes, and b does not hear a challenge
+      if (f.hello && f.hello->proven && !std::exchange(proven, true)) {
+        CHECK(p.b.disk.where.history.seen == p.a.disk.where.history.mark);
+      }
+      CHECK((proven || f.header.session == 0));
+      return true;
+    };
+    p.connect();
+    p.run_for(900ms);
+    INFO(reliable);
+    CHECK(p.b->session_open());
+    CHECK_FALSE(proven);
+    p.run_for(1s);
+    CHECK(proven);
+    p.filter = nullptr;
+    REQUIRE(p.settle());
+    CHECK(p.a.texts() == std::vector<std::string>{"2", "3"});
+  }
+}
+
 TEST_CASE("a session that the peer never opened ends with a new challenge") {
   core_pair p(patient());
   int challenges = 0;

@@ -144,9 +144,6 @@ TEST_CASE("a claim that says less of the same history, or all there is, is in or
            [](meeting& m) {
              m.c().mark = {7, 70};
            },
-           [](meeting& m) {
-             m.c().mark = {6, 60};
-           },
            [](meeting& m) { m.c().received = 10, m.c().received_hash = *(m.hash = ours_at(10)); },
            [](meeting& m) { m.c().received = 20, m.c().received_hash = *(m.hash = ours_at(20)); },
            [](meeting& m) { m.theirs.base = 7; }}) {
@@ -342,6 +339,26 @@ TEST_CASE("a new store whose peer knows an earlier one was lost, by whatever sho
     CHECK_FALSE(r.opens_session());
     CHECK_FALSE(r.adopts());
   }
+}
+
+TEST_CASE("a peer whose newest stamp is older than the one stored here went back and is shown so") {
+  for (const stamp& mark : {stamp{6, 60}, stamp{1, 10}, stamp{7, 71}}) {
+    meeting m;
+    m.c().mark = mark;
+    reconciliation r = m.judged();
+    CHECK(r.result == outcome::peer_is_behind);
+    CHECK_FALSE(r.breaks());
+    CHECK_FALSE(r.opens_session());
+    CHECK_FALSE(r.adopts());
+  }
+  // It began a new history since: there its stamps count on from all that were shown.
+  CHECK(with([](meeting& m) {
+          m.c().mark = {8, 81}, m.theirs.base = 8;
+        }) == outcome::peer_store_lost);
+  // What this side lost is told first.
+  CHECK(with([](meeting& m) {
+          m.c().mark = {6, 60}, m.c().seen = {11, 1100};
+        }) == outcome::local_rolled_back);
 }
 
 TEST_CASE("a peer whose history began behind what is stored of it is adopted, by its origin") {

@@ -113,7 +113,6 @@ class association {
     sender_.arm(now, random_);
     if (done.claim_changed && session_.is_open()) session_.require_ack();
     handle_history_in_order(now);
-    schedule_cursor_commit(now);
     assert(invariants_hold());
   }
   /// Nothing of the change that `poll_change` gave is durable. Its sends end with the error.
@@ -214,7 +213,8 @@ class association {
     if (may_send_hello() && session_.poll_hello(h, now, random_)) {
       return builder().hello(out, h), true;
     }
-    if (!session_.is_open()) return false;
+    // Before it has the hello, the peer would take whatever comes for stale.
+    if (!session_.is_open() || (session_.awaits_peer() && !may_send_hello())) return false;
     // The peer may wait to hear that its last stamp is stored: it cannot confirm more before.
     if (sender_.ping_due()) session_.require_ack();
     bool ping = session_.poll_ping() || sender_.ping_due();
@@ -246,7 +246,7 @@ class association {
     if (stamp_due(change.next, durable_.accepted() || !change.outbox.empty())) {
       make_stamp(change.next, setup_.entropy->next());
     }
-    if (change.next == durable_.stored()) return std::nullopt;
+    if (change.outbox.empty() && change.next == durable_.stored()) return std::nullopt;
     change.inbox = receiver_.begin_commit();
     durable_.begin_commit(change.next);
     return change;
@@ -256,7 +256,7 @@ class association {
     if (durable_.in_commit()) return false;
     return !submissions_.empty() || receiver_.has_uncommitted() ||
            receiver_.has_unreported_consumed(durable_.stored()) || durable_.identity_changed() ||
-           has_news() || durable_.cursor_commit_due(now);
+           has_news() || hello_waits(now) || durable_.cursor_commit_due(now);
   }
 
   /// The end of a send that was in a change, in the order of the sends. Enabled by
@@ -353,9 +353,15 @@ class association {
   cursors current() const noexcept { return durable_.current(sender_, receiver_); }
   frame_builder builder() const noexcept { return {options_, setup_, durable_, receiver_}; }
 
-  /// A hello tells that the sender adopted the peer's history, so that is stored first: should this
-  /// side forget it, the peer would take an older claim for one of another life.
-  bool may_send_hello() const noexcept { return !session_.is_open() || durable_.peer_is_stored(); }
+  /// A hello tells all that this side knows of the peer's history, so that is stored first. Should
+  /// this side forget what it adopted, the peer would take an older claim for one of another life;
+  /// should it store a stamp of a lost life only later, for one that it does not know.
+  bool may_send_hello() const noexcept {
+    return durable_.seen_is_stored() && (!session_.is_open() || durable_.peer_is_stored());
+  }
+  bool hello_waits(timestamp now) const noexcept {
+    return !durable_.seen_is_stored() && session_.hello_due(now);
+  }
 
   /// Whether the peer waits for a stamp: to be told of messages consumed, or that this side stored
   /// its own, after which it can make another.
@@ -418,7 +424,8 @@ class association {
     }
     cursors ours = current();
     reconciliation r = reconcile(ours, theirs, sender_.hash_at(theirs.claim.received));
-    if (!r.opens_session()) return handle_went_back(ours, theirs, r, now);
+    if (r.breaks()) return handle_went_back(ours, theirs, r, now);
+    if (!r.opens_session()) return show_loss(theirs, now);
     if (r.adopts() && r.lookup != 0) {
       // Both may have gone back. Which messages the peer has is to be known first.
       end_session();
@@ -427,6 +434,12 @@ class association {
     }
     open_session(ours, theirs, r, now);
     if (r.lookup == 0) handle_verified(now);
+  }
+
+  /// The peer's store went back: a hello shows it so, and a handshake begins in which it tells.
+  void show_loss(const hello_record& theirs, timestamp now) {
+    restart_session(now);
+    session_.handle_challenge(theirs.nonce, now);
   }
 
   /// Receives from now on, and sends once the peer's last message is verified.

@@ -75,7 +75,7 @@ class durable_state {
   /// A hello shows that this side's store went back.
   void handle_loss(const cursors& now, const hello_record& theirs, const reconciliation& r,
                    std::uint64_t random) noexcept {
-    assert(!r.opens_session());
+    assert(r.breaks());
     memory_ = now;
     break_history(memory_, theirs, r, in_commit_ ? in_commit_->history.mark.count : 0, random);
   }

@@ -37,6 +37,8 @@ class handshake {
   bool established() const noexcept { return session_tag_ != 0; }
   /// Whether challenges are sent until a hello comes.
   bool challenging() const noexcept { return due_ != never && !established(); }
+  /// Whether this side has opened the session, and has not heard yet that the peer did.
+  bool awaits_peer() const noexcept { return due_ != never && established(); }
   std::uint64_t session_tag() const noexcept { return session_tag_; }
   /// What the two sides of the session have in common; nothing without a session.
   const agreement& agreed() const noexcept { return agreed_; }
@@ -109,7 +111,7 @@ class handshake {
   /// Whether the proven hello was not answered for so long that the peer will never open the
   /// session: its nonce has lapsed.
   bool unanswered(timestamp now) const noexcept {
-    return established() && due_ != never && now >= after(opened_at_, nonce_lifetime);
+    return awaits_peer() && now >= after(opened_at_, nonce_lifetime);
   }
 
   timestamp deadline() const noexcept { return due_; }

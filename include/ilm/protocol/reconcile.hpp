@@ -19,6 +19,7 @@ enum class outcome : std::uint8_t {
   local_store_lost,   ///< the peer knows a history of this side, of which nothing is left here
   local_rolled_back,  ///< the peer knows more of this side than its store does
   first_contact,      ///< nothing of the peer is stored here: adopt it
+  peer_is_behind,     ///< the peer's store went back, which it does not know yet: show it
   peer_store_lost,    ///< the peer's history began anew, without a store: adopt it
   peer_rolled_back,   ///< the peer's history began anew, from an older state: adopt it
   resume,
@@ -83,6 +84,14 @@ inline bool went_back(const cursors& ours, const claim& c, const common_ground& 
          misses_received(ours, c, g) || misses_seen(ours, c, g);
 }
 
+/// The peer told of a stamp of its that its store does not have any more. What it tells is stored,
+/// and a fresh hello is no older, so its store went back; a hello of this side will show it so.
+inline bool peer_is_behind(const cursors& ours, const hello_record& theirs) noexcept {
+  const stamp &seen = ours.history.seen, &mark = theirs.claim.mark;
+  return theirs.base <= seen.count &&
+         (mark.count < seen.count || (mark.count == seen.count && mark != seen));
+}
+
 /// An outcome, and all that follows from it.
 struct reconciliation {
   outcome result = outcome::resume;
@@ -94,9 +103,11 @@ struct reconciliation {
   bool restarts_stream = false;  ///< the peer's stream is another one than this side follows
   std::uint64_t send_from = 1;   ///< the first sequence to send
 
-  bool opens_session() const noexcept {
-    return result != outcome::local_store_lost && result != outcome::local_rolled_back;
+  /// Whether this side's history breaks.
+  bool breaks() const noexcept {
+    return result == outcome::local_store_lost || result == outcome::local_rolled_back;
   }
+  bool opens_session() const noexcept { return !breaks() && result != outcome::peer_is_behind; }
   bool adopts() const noexcept { return opens_session() && result != outcome::resume; }
 };
 
@@ -119,6 +130,8 @@ inline reconciliation reconcile(const cursors& ours, const hello_record& theirs,
     r.result = ours.met() ? outcome::local_rolled_back : outcome::local_store_lost;
   } else if (!ours.met()) {
     r.result = outcome::first_contact;
+  } else if (peer_is_behind(ours, theirs)) {
+    r.result = outcome::peer_is_behind;
   } else if (theirs.base > ours.history.seen.count) {
     r.result = theirs.origin == lineage_origin::rolled_back ? outcome::peer_rolled_back
                                                             : outcome::peer_store_lost;
@@ -130,7 +143,7 @@ inline reconciliation reconcile(const cursors& ours, const hello_record& theirs,
 /// delivered is safe, and what it knows to be consumed; all after it, up to now, is not.
 inline event_record event_of_own_loss(const cursors& ours, const hello_record& theirs,
                                       const reconciliation& r) noexcept {
-  assert(!r.opens_session());
+  assert(r.breaks());
   // The numbers of another stream, of a life that began who knows where, may be lower.
   bool of_another_life = theirs.follows && !r.ground.follows_our_stream;
   std::uint64_t safe = of_another_life ? 0 : ours.outbox.first - 1;
@@ -164,7 +177,7 @@ inline std::optional<event_record> event_of_adoption(const cursors& ours,
 /// the one of the count `in_commit`.
 inline void break_history(cursors& ours, const hello_record& theirs, const reconciliation& r,
                           std::uint64_t in_commit, std::uint64_t random) noexcept {
-  assert(!r.opens_session());
+  assert(r.breaks());
   lineage& own = ours.history;
   std::uint64_t highest = std::max({own.mark.count, theirs.claim.seen.count, in_commit});
   own.former = own.mark;

@@ -216,6 +216,9 @@ class session {
   std::uint64_t poll_challenge(timestamp now, random_source& random) noexcept {
     return handshake_.poll_challenge(now, random);
   }
+  bool hello_due(timestamp now) const noexcept { return handshake_.hello_due(now); }
+  /// Whether this side has opened the session, and has not heard yet that the peer did.
+  bool awaits_peer() const noexcept { return handshake_.awaits_peer(); }
   bool poll_hello(hello_record& h, timestamp now, random_source& random) noexcept {
     return handshake_.poll_hello(h, now, random);
   }
