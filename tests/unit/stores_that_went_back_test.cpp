@@ -463,6 +463,38 @@ TEST_CASE("another message under a number that the peer has is found, read from 
   }
 }
 
+TEST_CASE("a session that ends while a hash is read for an adoption keeps nobody waiting") {
+  pair_in_use p;
+  p.b.application_up = false;
+  send(p.a, numbered("first ", 6));
+  REQUIRE(p.until([&] { return p.a.disk.where.outbox.acknowledged == 9; }));
+  p.run_for(1s);
+  backup old(p.b);
+  p.b.send("b4");
+  REQUIRE(p.until([&] { return p.a.consumed.size() == 4; }));
+  p.run_for(1s);
+  // b goes back, and a has the hash of b's last message in its store alone.
+  p.disconnect();
+  p.crash(p.a);
+  send(p.a, numbered("second ", 6));
+  p.run_for(1s);
+  p.put_back(old, p.b);
+  p.connect();
+  REQUIRE(p.until([&] { return p.a->state() == phase::renewing_history; }));
+  REQUIRE(p.b.count(event_kind::rolled_back) == 1);
+  SECTION("the network has another one") { p.reconnect(); }
+  SECTION("the network has none for a while") {
+    p.disconnect();
+    p.run_for(1s);
+    CHECK(p.a->state() == phase::absent);
+    p.connect();
+  }
+  p.b.application_up = true;
+  REQUIRE(p.settle());
+  CHECK(p.a.count(event_kind::peer_rolled_back) == 1);
+  CHECK(p.b.texts().back() == "second 6");
+}
+
 TEST_CASE("deliveries before the handshake do not mask that a store went back") {
   pair_in_use p;
   p.b.application_up = false;

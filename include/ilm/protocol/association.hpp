@@ -343,8 +343,9 @@ class association {
         durable_.outbox_next() == durable_.stored().outbox.next + submissions_.in_commit() &&
         sender_.committed_next() == durable_.stored().outbox.next;
     bool streams = session_.is_closed() || session_.is_open() == sender_.session_open();
-    bool identity = session_.state() == phase::renewing_history || session_.is_closed() ||
-                    durable_.history_is_stored();
+    bool renewing = session_.state() == phase::renewing_history;
+    bool identity = session_.is_closed() || durable_.history_is_stored() != renewing ||
+                    (renewing && lookup_ != 0);
     bool met = !session_.is_open() || durable_.met();
     bool lent = !delivery_.outstanding() || receiver_.next_delivery() != nullptr;
     return committing && streams && identity && met && lent;
@@ -375,7 +376,7 @@ class association {
     if (session_.end()) report(event_record(event_kind::peer_disconnected));
     sender_.handle_session_end();
     receiver_.handle_session();
-    lookup_ = 0;
+    if (session_.state() != phase::renewing_history) lookup_ = 0;
   }
 
   void handle_history_in_order(timestamp now) {
