@@ -8,7 +8,7 @@ namespace ilm::inline v0 {
 
 /// Why there is no session over TCP. Every message says how to mend it. Errors of the operating
 /// system (connection refused, host not found) keep their own category. The first thirteen
-/// values are also the reasons in a refusal on the wire: see handshake.hpp.
+/// values are also the reasons in a refusal on the wire: see ilm/networks/README.md.
 enum class tcp_error {
   refused = 1,
   not_ilm,

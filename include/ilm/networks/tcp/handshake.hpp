@@ -1,33 +1,7 @@
 #pragma once
 
-// The messages of two sides of a TCP connection before its frames, sans I/O.
-//
-// All numbers are big-endian. Every message of the handshake begins with
-//
-//   "ILMT"   4 bytes
-//   version  u8, 1
-//   type     u8: 1 hello, 2 proof, 3 go, 4 refusal
-//   size     u16, of the body that follows; at most 1016
-//
-// These eight bytes and the refusal are the same in every version. The bodies:
-//
-//   hello    flags u8 (1: this side has keys, and wants a proof), maximum frame size u32,
-//            instance 16 bytes (drawn when the network was made: tells one process from the
-//            next), nonce 32 bytes (drawn for this connection, unpredictable), own id, id of
-//            the peer that is meant. An id is u8 size, 1 to 255, and as many bytes.
-//   proof    empty without keys; else HMAC-SHA-256(key, label || dialer's hello || acceptor's
-//            hello), the hellos whole, with their eight bytes. The label, 16 characters, names
-//            the side that proves: "ilm tcp dialer  " or "ilm tcp acceptor".
-//   go       empty
-//   refusal  reason u8: the value of the tcp_error
-//
-// The dialer says hello. The acceptor checks it and says hello and proof. The dialer checks both
-// and says proof. Then the connection is proven. Whichever side's id is the smaller, byte for
-// byte, leads: it decides which of several proven connections between the two lives, and says go
-// on it. From there on, the leader at once and the other side when it has read go, both send
-// frames: u32 size and as many bytes, where an empty frame only keeps the connection alive. A
-// later go, on another connection, ends the session on an earlier one. A side that rejects a
-// message sends a refusal instead of its next message, and closes.
+// The messages of two sides of a TCP connection before its frames, sans I/O. "The wire" in
+// ilm/networks/README.md has their form and their order.
 
 #include <ilm/networks/tcp/error.hpp>
 #include <ilm/networks/tcp/limits.hpp>
