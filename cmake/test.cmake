@@ -13,6 +13,7 @@ endif()
 
 require(asio json catch2)
 want(parts sqlite openssl)
+want(tools python)
 # Said, so that a find_package that fails is not a test left out.
 list(TRANSFORM parts TOUPPER)
 list(TRANSFORM parts REPLACE "^(.+)$" "-DILM_\\1=ON")

@@ -1,0 +1,690 @@
+"""Drives the peer of peer.py against ILM's own messenger, in a process of its own.
+
+    python3 run.py MESSENGER [TEST...]
+
+MESSENGER is the program built from messenger.cpp. Without names all tests run.
+"""
+
+import os
+import pathlib
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+import wire
+from peer import Peer
+
+PATIENCE = 200  # seconds: of no meaning but that a test ends
+PAGE = pathlib.Path(__file__).parent / "../../include/ilm/protocol/README.md"
+
+
+class Failure(Exception):
+    pass
+
+
+def require(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+def equal(got, expected, what):
+    require(got == expected, "%s: %r, not %r" % (what, got, expected))
+
+
+class Messenger:
+    """The process. Its lines are read into `lines`."""
+
+    def __init__(self, program, words):
+        self.process = subprocess.Popen(
+            [program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self.lines, self.input = [], b""
+
+    def command(self, text):
+        self.process.stdin.write(text.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def waits_for(self):
+        return [self.process.stdout] if self.process.returncode is None else []
+
+    def step(self):
+        while self.process.returncode is None:
+            try:
+                part = os.read(self.process.stdout.fileno(), 1 << 16)
+            except BlockingIOError:
+                return
+            self.input += part
+            *lines, self.input = self.input.split(b"\n")
+            self.lines += [line.decode().split() for line in lines]
+            if not part:
+                self.process.wait()
+
+    def kill(self):
+        self.process.kill()
+        while self.process.returncode is None:
+            select.select([self.process.stdout], [], [], 1)
+            self.step()
+
+    def said(self, *words):
+        """The lines that begin so, without these words."""
+        return [line[len(words):] for line in self.lines if line[: len(words)] == list(words)]
+
+    def events(self, kind):
+        return [" ".join(line) for line in self.said("event", kind)]
+
+    def messages(self):
+        """(index, sequence, contents, attributes)"""
+        unhex = lambda text: b"" if text == "-" else bytes.fromhex(text)
+        return [(int(i), int(s), unhex(c), unhex(a)) for i, s, c, a in self.said("message")]
+
+
+class World:
+    """One messenger and one peer. Both may end, and begin again on what they stored."""
+
+    def __init__(self, program, folder):
+        self.program, self.folder = program, pathlib.Path(folder)
+        self.file = str(self.folder / "peer.json")
+        self.store = str(self.folder / "messenger.db")
+        self.name, self.other = "python", "ilm"
+        self.messenger = self.peer = None
+        self.former = []  # earlier messengers
+
+    def start_messenger(self, *words):
+        if self.messenger:
+            self.former.append(self.messenger)
+        self.messenger = Messenger(self.program, [self.store, self.other, self.name, *words])
+        self.until(lambda: self.messenger.said("listening"), "it listens")
+
+    def port(self):
+        return int(self.messenger.said("listening")[0][0])
+
+    def start_peer(self, dials=True, **options):
+        self.peer = Peer(self.name, self.other, self.file, **options)
+        if dials:
+            self.peer.network.dial(self.port())
+
+    def crash_peer(self):
+        """What it had not stored is gone."""
+        self.peer.crash()
+        self.peer = None
+
+    def step(self):
+        parts = [part for part in (self.messenger, self.peer) if part]
+        waiting = [held for part in parts for held in part.waits_for()]
+        select.select(waiting, [], [], 0.01)
+        for part in parts:
+            part.step()
+
+    def until(self, condition, what):
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            require(time.monotonic() < end, "not reached: " + what)
+            process = self.messenger.process
+            require(process.returncode is None, "the messenger ended: %s" % process.returncode)
+            self.step()
+
+    def connect(self):
+        self.until(lambda: self.peer.is_open() and self.messenger.events("peer_connected"),
+                   "both are connected")
+
+    def start(self, *words, **options):
+        self.start_messenger(*words)
+        self.start_peer(**options)
+        self.connect()
+
+    def exchange(self, count=1):
+        """Another few messages each way, until both sides know that they were consumed."""
+        state = self.peer.state
+        last = state.next() - 1 + count
+        for number in range(state.next(), last + 1):
+            self.peer.send(contents_of(number))
+        self.until(lambda: state.first > last, "the messenger has consumed the peer's messages")
+        expected = len(state.inbox) + count
+        known = len(self.messenger.said("sent"))
+        sent = [int(line[0]) for m in (*self.former, self.messenger) for line in m.said("sent")]
+        last = max(sent, default=0) + count
+        self.messenger.command("fill %d" % last)
+        self.until(lambda: len(state.inbox) >= expected, "the peer has the messages")
+        self.until(lambda: len(self.messenger.said("sent")) == known + count, "they were sent")
+        self.messenger.command("delivered %d" % last)
+        self.until(lambda: self.messenger.said("delivered", str(last)), "the messenger knows it")
+
+    def close(self):
+        if self.peer:
+            self.peer.crash()
+        if self.messenger:
+            self.messenger.kill()
+
+    # What a test demands of it all at the end.
+
+    def consumed(self):
+        """The messages of all processes, by index. A killed one may leave its last to the next."""
+        by_index = {}
+        last = 0
+        for messenger in (*self.former, self.messenger):
+            previous = None
+            for index, sequence, contents, attributes in messenger.messages():
+                require(previous in (None, index - 1), "index %d is out of order" % index)
+                previous = index
+                message = (sequence, contents, attributes)
+                equal(by_index.setdefault(index, message), message, "message %d again" % index)
+                require(index <= last + 1, "a gap before index %d" % index)
+                last = max(last, index)
+        return [by_index[index] for index in sorted(by_index)]
+
+    def check_consumed(self, last):
+        equal([contents for _, contents, _ in self.consumed()],
+              [contents_of(n) for n in range(1, last + 1)], "what the messenger consumed")
+
+    def check_received(self, last):
+        equal([contents for contents, _ in self.peer.state.inbox],
+              [b"%d " % n + b"c" * (n % 97) for n in range(1, last + 1)], "what the peer received")
+
+    def no_complaints(self):
+        for kind in ("frame_rejected", "out_of_order", "gap", "peer_reset", "store_lost",
+                     "rolled_back", "peer_rolled_back", "peer_incompatible"):
+            equal(self.peer.of_kind(kind), [], "the peer's " + kind)
+            for messenger in (*self.former, self.messenger):
+                equal(messenger.events(kind), [], "the messenger's " + kind)
+
+
+def contents_of(number):
+    return b"%d " % number + b"p" * (number % 89)
+
+
+def send_all(world, last):
+    """Everything up to message `last`, from both."""
+    world.messenger.command("fill %d" % last)
+    while world.peer.state.next() <= last:
+        world.peer.send(contents_of(world.peer.state.next()))
+
+
+def all_arrived(world, last):
+    state = world.peer.state
+    return len(state.inbox) >= last and state.first > last
+
+
+def finish_traffic(world, last):
+    send_all(world, last)
+    world.until(lambda: all_arrived(world, last), "all messages arrived")
+    world.messenger.command("delivered %d" % last)
+    world.until(lambda: world.messenger.said("delivered"), "the messenger knows it")
+    world.check_consumed(last)
+    world.check_received(last)
+
+
+# --- traffic --------------------------------------------------------------------------------------
+
+
+def test_traffic_peer_dials(world):
+    world.start()
+    finish_traffic(world, 1000)
+    equal(world.peer.count("peer_connected"), 1, "sessions")
+    world.no_complaints()
+
+
+def test_traffic_peer_listens(world):
+    # Its name is the smaller one, so that it leads.
+    world.name = "ada"
+    world.start_peer(dials=False)
+    world.start_messenger("--dial", str(world.peer.network.listen()))
+    world.connect()
+    finish_traffic(world, 1000)
+    world.no_complaints()
+
+
+def test_traffic_with_little_credit(world):
+    world.start("--credit", "7", credit=(11, 500))
+    finish_traffic(world, 1000)
+    world.no_complaints()
+
+
+def test_traffic_without_checksums_and_echoes(world):
+    """Which a reliable network makes needless."""
+    world.start_messenger()
+    world.start_peer(checked=False)
+    world.peer.echoes = False
+    finish_traffic(world, 1000)
+    world.no_complaints()
+
+
+def test_traffic_with_cuts(world):
+    world.start("--credit", "50", credit=(50, 4000))
+    send_all(world, 1000)
+    for cut in range(1, 8):
+        world.until(lambda: len(world.peer.state.inbox) >= 120 * cut, "some messages before a cut")
+        sessions = world.peer.count("peer_connected")
+        world.peer.network.cut()
+        world.until(lambda: world.peer.count("peer_connected") > sessions, "another session")
+    finish_traffic(world, 1000)
+    world.no_complaints()
+
+
+def test_traffic_with_kills(world):
+    world.start("--credit", "50", credit=(50, 4000))
+    for kill in range(1, 6):
+        send_all(world, 1000)
+        world.until(lambda: len(world.peer.state.inbox) >= 150 * kill, "some before a kill")
+        world.messenger.kill()
+        world.start_messenger("--credit", "50")
+        world.peer.network.dial(world.port())
+    world.until(world.peer.is_open, "a session")
+    finish_traffic(world, 1000)
+    world.no_complaints()
+
+
+def test_traffic_with_restarts(world):
+    """Of the peer, which goes on from its file."""
+    world.start("--credit", "50", credit=(50, 4000))
+    for restart in range(1, 8):
+        send_all(world, 1000)
+        world.until(lambda: len(world.peer.state.inbox) >= 120 * restart, "some before a restart")
+        world.crash_peer()
+        world.start_peer(credit=(50, 4000))
+    finish_traffic(world, 1000)
+    world.no_complaints()
+
+
+def test_traffic_with_restarts_of_both(world):
+    world.start("--credit", "50", credit=(50, 4000))
+    for restart in range(1, 5):
+        send_all(world, 400)
+        world.until(lambda: len(world.peer.state.inbox) >= 80 * restart, "some before a restart")
+        world.crash_peer()
+        world.messenger.kill()
+        world.start_messenger("--credit", "50")
+        world.start_peer(credit=(50, 4000))
+    finish_traffic(world, 400)
+    world.no_complaints()
+
+
+def test_bye(world):
+    world.start()
+    world.exchange(3)
+    world.peer.close()
+    world.until(lambda: world.messenger.events("peer_disconnected"), "the messenger heard the bye")
+    world.peer.network.cut()
+    world.until(world.peer.is_open, "another session")
+    world.exchange(3)
+    world.messenger.command("shutdown")
+    world.until(lambda: not world.peer.is_open(), "the peer heard the bye")
+    world.until(lambda: world.messenger.said("shutdown"), "it is shut down")
+    equal(world.messenger.said("shutdown")[0][1], "0", "what is left")
+    world.check_consumed(6)
+    world.check_received(6)
+    world.no_complaints()
+
+
+# --- stores that are lost or put back -------------------------------------------------------------
+
+
+def numbers(inbox):
+    return [int(contents.split()[0]) for contents, _ in inbox]
+
+
+def test_peer_lost_its_store(world):
+    world.start()
+    world.exchange(20)
+    world.crash_peer()
+    os.remove(world.file)
+    world.start_peer()
+    world.until(lambda: world.messenger.events("peer_reset"), "the messenger reports it")
+    world.until(world.peer.is_open, "a session")
+    require(world.peer.count("store_lost"), "so does the peer")
+    world.exchange(20)
+    # Both streams go on, the peer's under new numbers.
+    consumed = world.consumed()
+    equal([contents for _, contents, _ in consumed], [contents_of(n) for n in range(1, 21)] * 2,
+          "what the messenger consumed")
+    equal([sequence for sequence, _, _ in consumed], list(range(1, 21)) * 2, "its sequences")
+    equal(numbers(world.peer.state.inbox), list(range(21, 41)), "what came")
+
+
+def test_messenger_lost_its_store(world):
+    world.start()
+    world.exchange(20)
+    world.messenger.kill()
+    for file in world.folder.glob("messenger.db*"):
+        file.unlink()
+    world.start_messenger()
+    world.peer.network.dial(world.port())
+    world.until(lambda: world.messenger.events("store_lost"), "the messenger reports it")
+    world.until(lambda: world.peer.count("peer_reset") and world.peer.is_open(), "so does the peer")
+    for number in range(21, 41):
+        world.peer.send(contents_of(number))
+    world.messenger.command("fill 20")
+    state = world.peer.state
+    world.until(lambda: state.first > 40 and len(state.inbox) == 40, "all came")
+    equal([contents for _, _, contents, _ in world.messenger.messages()],
+          [contents_of(n) for n in range(21, 41)], "what the messenger consumed")
+    equal(numbers(state.inbox), list(range(1, 21)) * 2, "what came")
+
+
+def test_peer_put_back(world):
+    """An old copy of its file."""
+    world.start()
+    world.exchange(10)
+    world.crash_peer()
+    shutil.copy(world.file, world.file + ".copy")
+    world.start_peer()
+    world.connect()
+    world.exchange(10)
+    world.crash_peer()
+    os.replace(world.file + ".copy", world.file)
+    world.start_peer()
+    world.peer.send(b"another message 11")
+    world.until(lambda: world.messenger.events("peer_rolled_back"), "the messenger reports it")
+    world.until(lambda: world.peer.is_open() and world.peer.state.first == 12, "it goes on")
+    require(world.peer.count("rolled_back"), "so does the peer")
+    contents = [contents for _, contents, _ in world.consumed()]
+    require(contents[:20] == [contents_of(n) for n in range(1, 21)], "the messages before")
+    equal(contents[-1], b"another message 11", "the last message")
+    world.messenger.command("fill 30")
+    world.until(lambda: world.peer.state.inbox[-1][0].startswith(b"30 "), "the messenger's go on")
+
+
+def test_messenger_put_back(world):
+    world.start()
+    world.exchange(10)
+    world.messenger.kill()
+    copies = [(str(f), str(f) + ".copy") for f in world.folder.glob("messenger.db*")]
+    for file, copy in copies:
+        shutil.copy(file, copy)
+    world.start_messenger()
+    world.peer.network.dial(world.port())
+    world.connect()
+    world.exchange(10)
+    world.messenger.kill()
+    for file in world.folder.glob("messenger.db*"):
+        if not str(file).endswith(".copy"):
+            file.unlink()
+    for file, copy in copies:
+        os.replace(copy, file)
+    world.start_messenger()
+    world.peer.network.dial(world.port())
+    world.until(lambda: world.messenger.events("rolled_back"), "the messenger reports it")
+    world.until(lambda: world.peer.count("peer_rolled_back"), "so does the peer")
+    world.until(world.peer.is_open, "a session")
+    world.peer.send(contents_of(21))
+    world.messenger.command("fill 15")
+    world.until(lambda: world.peer.state.first == 22, "the peer's go on")
+    world.until(lambda: world.peer.state.inbox[-1][0].startswith(b"15 "), "the messenger's go on")
+    equal(world.messenger.messages()[-1][2], contents_of(21), "the last message")
+
+
+# --- old frames -----------------------------------------------------------------------------------
+
+
+def test_old_handshakes_change_nothing(world):
+    world.start()
+    world.exchange(3)
+    old = [wire.encode(f) for f in world.peer.sent if f.version == 0]
+    world.peer.network.cut()
+    world.until(lambda: world.peer.count("peer_connected") == 2, "another session")
+    world.exchange(3)
+    present = [wire.encode(f) for f in world.peer.sent if f.version == 0]
+    require(len(present) > len(old) >= 2, "there are frames of two handshakes")
+    tag = world.peer.session.tag
+    disconnected = len(world.messenger.events("peer_disconnected"))
+    heard = len(world.peer.heard)
+    for frame in (*present, *reversed(old)):
+        world.peer.network.send(frame)
+        world.exchange(1)
+    answers = [r for f in world.peer.heard[heard:] for r in f.records if r.type == wire.HELLO]
+    require(any(not r.proven for r in answers), "an old challenge is answered")
+    equal(world.peer.session.tag, tag, "the session")
+    equal(len(world.messenger.events("peer_disconnected")), disconnected, "sessions that ended")
+    equal(world.peer.count("peer_connected"), 2, "the peer's sessions")
+    equal(len(world.messenger.events("peer_connected")), 2, "the messenger's sessions")
+    world.check_consumed(6 + len(present) + len(old))
+    world.no_complaints()
+
+
+# --- keys -----------------------------------------------------------------------------------------
+
+KEY = "a key for these tests"
+
+
+def start_keyed(world, key, peer_key):
+    world.start_messenger("--key", key)
+    world.start_peer(key=peer_key.encode() if peer_key else None)
+
+
+def test_keys(world):
+    start_keyed(world, KEY, KEY)
+    world.connect()
+    world.exchange(10)
+    world.no_complaints()
+
+
+def test_keys_peer_listens(world):
+    world.start_peer(dials=False, key=KEY.encode())
+    world.start_messenger("--key", KEY, "--dial", str(world.peer.network.listen()))
+    world.connect()
+    world.exchange(10)
+    world.no_complaints()
+
+
+def test_wrong_key(world):
+    start_keyed(world, KEY, "another key for them")
+    world.until(lambda: world.peer.network.refusals, "the peer refuses")
+    equal(world.peer.network.refusals, ["wrong_key"], "refusals")
+    world.until(lambda: world.messenger.events("network_problem"), "the messenger reports it")
+    require("a proof of the pre-shared key failed" in world.messenger.events("network_problem")[0],
+            "with the reason")
+
+
+def test_missing_key(world):
+    start_keyed(world, KEY, None)
+    world.until(lambda: world.peer.network.refusals, "the messenger refuses")
+    equal(world.peer.network.refusals, ["key_required"], "refusals")
+    world.until(lambda: world.messenger.events("network_problem"), "the messenger reports it")
+
+
+# --- things of other versions ---------------------------------------------------------------------
+
+
+def test_unknown_records_are_skipped(world):
+    world.start_messenger()
+    world.start_peer()
+    strange = wire.Strange(0xB3, b"of another version")
+    kinds = (wire.CHALLENGE, wire.HELLO, wire.DATA, wire.ACK, wire.PING, wire.BYE)
+    world.peer.strange_records = {kind: strange for kind in kinds}
+    world.connect()
+    world.exchange(10)
+    heard = len(world.messenger.events("peer_disconnected"))
+    world.peer.ping_due = True
+    world.exchange(10)
+    world.peer.close()
+    world.until(lambda: len(world.messenger.events("peer_disconnected")) > heard, "the bye")
+    sent = {r.type for f in world.peer.sent if strange in f.records for r in f.records}
+    equal(sent - {strange.type}, set(kinds), "the frames that had one")
+    world.no_complaints()
+
+
+def test_unknown_extensions_are_skipped(world):
+    world.start_messenger()
+    world.start_peer()
+    ours = wire.extension(0x91, b"of another version") + wire.extension(0xFF, b"")
+    kinds = (wire.CHALLENGE, wire.HELLO, wire.DATA, wire.ACK, wire.PING)
+    world.peer.extensions = {kind: ours for kind in kinds}
+    world.connect()
+    world.peer.ping_due = True
+    world.exchange(10)
+    world.no_complaints()
+
+
+def test_unknown_attributes_are_kept(world):
+    """In the store, through a crash; by the application; and on their way back."""
+    attributes = wire.attribute(0x9E, b"of another version") + wire.attribute(0xFE, b"")
+    attributes += wire.attribute(wire.HEADER_ATTRIBUTE, b"\x05k\x00\xffeyvalue")
+    world.start("--hold")
+    world.peer.send(b"contents", attributes)
+    world.until(lambda: world.peer.state.acknowledged == 1, "the messenger has stored it")
+    world.messenger.kill()
+    world.start_messenger("--return")
+    world.peer.network.dial(world.port())
+    world.until(lambda: world.peer.state.inbox, "it is back")
+    equal(world.messenger.messages(), [(1, 1, b"contents", attributes)], "what was consumed")
+    equal(world.peer.state.inbox, [(b"contents", attributes)], "the message that came back")
+    world.no_complaints()
+
+
+def rejected(world, error):
+    return [event for event in world.messenger.events("frame_rejected") if error in event]
+
+
+def test_unknown_attribute_to_be_understood(world):
+    world.start()
+    world.exchange(3)
+    world.peer.send(b"contents", wire.attribute(0x11, b"of another version"))
+    error = "an attribute that this version does not know"
+    world.until(lambda: rejected(world, error), "rejected")
+    world.check_consumed(3)
+    equal(world.peer.state.first, 4, "the message stays in the peer's outbox")
+
+
+def test_unknown_record_to_be_understood(world):
+    world.start()
+    world.exchange(3)
+    world.peer.strange_records = {wire.PING: wire.Strange(0x33, b"of another version")}
+    world.peer.ping_due = True
+    error = "a record that this version does not know"
+    world.until(lambda: rejected(world, error), "the frame is rejected")
+    world.peer.strange_records = {}
+    # The frame, and nothing else.
+    world.exchange(10)
+    world.check_consumed(13)
+    equal(len(world.messenger.events("peer_connected")), 1, "sessions")
+    # Where it stands in a hello, there is no session.
+    world.peer.strange_records = {wire.HELLO: wire.Strange(0x33, b"of another version")}
+    world.peer.network.cut()
+    world.until(lambda: len(rejected(world, error)) >= 2, "the hello is rejected")
+    equal(len(world.messenger.events("peer_connected")), 1, "sessions")
+    world.peer.strange_records = {}
+    world.until(lambda: len(world.messenger.events("peer_connected")) == 2, "it goes on")
+    world.exchange(10)
+    world.check_consumed(23)
+
+
+def test_unknown_extension_to_be_understood(world):
+    world.start_messenger()
+    world.start_peer()
+    world.peer.extensions = {wire.HELLO: wire.extension(0x21, b"of another version")}
+    world.until(lambda: rejected(world, "a record that this version does not know"), "rejected")
+    world.peer.extensions = {}
+    world.connect()
+    world.exchange(10)
+
+
+def test_unknown_feature_is_ignored(world):
+    world.start(understood=1 << 5 | 1 << 63)
+    world.exchange(10)
+    equal(world.peer.session.features, 0, "the features of the session")
+    world.no_complaints()
+
+
+def check_nothing_flows(world):
+    """And that all goes on with a peer that can."""
+    world.peer.send(contents_of(1))
+    world.messenger.command("fill 1")
+    world.until(lambda: world.messenger.said("sent"), "the message is stored")
+    for _ in range(20):
+        world.step()
+    equal((world.messenger.messages(), world.peer.state.inbox), ([], []), "what flowed")
+    equal(world.messenger.events("peer_connected"), [], "the messenger's sessions")
+    equal(len(world.messenger.events("peer_incompatible")), 1, "the messenger's reports")
+    equal(world.peer.count("peer_incompatible"), 1, "the peer's reports")
+    world.crash_peer()
+    world.start_peer(versions=(1, 3))
+    finish_traffic(world, 10)
+
+
+def test_required_feature_is_named(world):
+    world.start_messenger()
+    world.start_peer(required=1 << 7)
+    world.until(lambda: world.messenger.events("peer_incompatible"), "the messenger reports it")
+    world.until(lambda: world.peer.count("peer_incompatible"), "the peer reports it")
+    require("features 7" in world.messenger.events("peer_incompatible")[0], "it names it")
+    equal(world.peer.of_kind("peer_incompatible")[0]["features"], 1 << 7, "the peer names it")
+    check_nothing_flows(world)
+
+
+def test_versions_1_and_2_agree_on_1(world):
+    world.start(versions=(1, 2))
+    world.exchange(10)
+    equal(world.peer.session.version, 1, "the version of the session")
+    equal({f.version for f in world.peer.heard}, {0, 1}, "the versions of the frames")
+    world.no_complaints()
+
+
+def test_versions_2_and_3_are_answered(world):
+    world.start_messenger()
+    world.start_peer(versions=(2, 3))
+    world.until(lambda: world.messenger.events("peer_incompatible"), "the messenger reports it")
+    require("peer_versions 2..3" in world.messenger.events("peer_incompatible")[0], "names them")
+    world.until(lambda: world.peer.count("peer_incompatible"), "the peer reports it")
+    equal(world.peer.of_kind("peer_incompatible")[0]["versions"], (1, 1), "its versions")
+    # A frame of theirs, whatever is in it.
+    frame = wire.Frame([wire.Strange(0x33, b"of another version")], version=2, session=99)
+    world.peer.network.send(wire.encode(frame))
+    world.until(lambda: world.peer.count("versions"), "it is answered")
+    equal(world.peer.of_kind("versions")[0]["versions"], (1, 1), "the versions in the answer")
+    world.until(lambda: rejected(world, "of a version of the protocol"), "it is reported")
+    check_nothing_flows(world)
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def test_examples_of_the_page(world):
+    """Its numbers are this implementation's, hence the messenger's: that checks every message."""
+    del world
+    page = PAGE.read_text(encoding="utf-8")
+    first = wire.Item(b"hello, bob", b"", 0x0123456789ABCDEF)
+    second = wire.Item(b"a message of 23 bytes, ", wire.attribute(0x81, b"\x01kv"))
+    one = wire.hash_after((1, 2), 1, first)
+    two = wire.hash_after(one, 2, second)
+    hashes = ["%016x %016x" % one, "%016x %016x" % two]
+    tag = "%016x" % wire.session_tag(1, 2)
+    frame = wire.encode(wire.Frame([wire.Challenge(0x1122334455667788)])).hex()
+    for number in (*hashes, tag, frame):
+        require(number in page, "the page lacks " + number)
+    require(first.encode().hex() in page.replace(" ", ""), "the page lacks the item")
+
+
+# --- the runner -----------------------------------------------------------------------------------
+
+
+def run(program, name, test):
+    with tempfile.TemporaryDirectory(prefix="ilm-interop-") as folder:
+        world = World(program, folder)
+        try:
+            test(world)
+            return print("passed: " + name) or True
+        except Exception:  # pylint: disable=broad-except
+            traceback.print_exc(file=sys.stdout)
+            if world.peer:
+                print("the peer's events:", *world.peer.events, sep="\n  ")
+            for messenger in (*world.former, world.messenger):
+                if messenger:
+                    lines = [" ".join(line) for line in messenger.lines if line[0] != "sent"]
+                    print("the messenger's last lines:", *lines[-20:], sep="\n  ")
+            return print("failed: " + name) or False
+        finally:
+            world.close()
+
+
+def main(program, *names):
+    tests = {name[5:]: test for name, test in globals().items() if name.startswith("test_")}
+    return 0 if all([run(program, name, tests[name]) for name in names or tests]) else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))

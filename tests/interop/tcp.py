@@ -1,0 +1,243 @@
+"""ILM's network over TCP, from include/ilm/networks/README.md: one peer, dialed or awaited."""
+
+import hashlib
+import hmac
+import os
+import select
+import socket
+import time
+
+MAGIC = b"ILMT"
+VERSION = 1
+HELLO, PROOF, GO, REFUSAL = 1, 2, 3, 4
+REASONS = (
+    "", "refused", "not_ilm", "unsupported_version", "malformed_handshake", "wrong_destination",
+    "own_id", "frame_size_mismatch", "key_required", "key_not_expected", "no_key_for_peer",
+    "wrong_key", "too_many_connections", "already_connected",
+)
+MAXIMUM_FRAME_SIZE = (1 << 20) + (1 << 10)
+PATIENCE = 120  # seconds: of no meaning but that a test ends
+
+
+class Refused(Exception):
+    """This side refuses the connection."""
+
+
+class RefusedByPeer(Refused):
+    pass
+
+
+class Cut(Exception):
+    """The connection ended."""
+
+
+def message(type_, body=b""):
+    return MAGIC + bytes((VERSION, type_)) + len(body).to_bytes(2, "big") + body
+
+
+def read_exactly(connection, size):
+    data = b""
+    while len(data) < size:
+        try:
+            part = connection.recv(size - len(data))
+        except OSError as e:
+            raise Cut() from e
+        if not part:
+            raise Cut()
+        data += part
+    return data
+
+
+def read_message(connection, expected):
+    """Returns the whole message and its body."""
+    head = read_exactly(connection, 8)
+    if head[:4] != MAGIC:
+        raise Refused("not_ilm")
+    body = read_exactly(connection, int.from_bytes(head[6:], "big"))
+    if head[5] == REFUSAL:
+        reason = body[0] if body else 1
+        raise RefusedByPeer(REASONS[reason] if 1 <= reason < len(REASONS) else "refused")
+    if head[4] != VERSION:
+        raise Refused("unsupported_version")
+    if head[5] != expected:
+        raise Refused("malformed_handshake")
+    return head + body, body
+
+
+class Handshake:
+    """Both sides of it, up to the go; blocks."""
+
+    def __init__(self, own, peer, instance, key=None, frame_size=MAXIMUM_FRAME_SIZE):
+        self.own, self.peer, self.instance, self.key = own, peer, instance, key
+        self.frame_size = frame_size
+
+    def hello(self):
+        body = bytes([self.key is not None]) + self.frame_size.to_bytes(4, "big")
+        body += self.instance + os.urandom(32)
+        for name in (self.own, self.peer):
+            body += bytes([len(name)]) + name
+        return message(HELLO, body)
+
+    def check_hello(self, body):
+        names, at = [], 53
+        for _ in range(2):
+            names.append(body[at + 1 : at + 1 + body[at]])
+            at += 1 + body[at]
+        if names != [self.peer, self.own]:
+            raise Refused("wrong_destination")
+        if int.from_bytes(body[1:5], "big") != self.frame_size:
+            raise Refused("frame_size_mismatch")
+        if (body[0] == 1) != (self.key is not None):
+            raise Refused("key_required" if self.key else "key_not_expected")
+
+    def proof(self, label, hellos):
+        if self.key is None:
+            return b""
+        return hmac.new(self.key, label + hellos, hashlib.sha256).digest()
+
+    def check_proof(self, body, label, hellos):
+        if not hmac.compare_digest(body, self.proof(label, hellos)):
+            raise Refused("wrong_key")
+
+    def run(self, connection, dialed):
+        try:
+            self.exchange(connection, dialed)
+        except RefusedByPeer:
+            raise
+        except Refused as e:
+            connection.sendall(message(REFUSAL, bytes([REASONS.index(str(e))])))
+            raise
+        except OSError as e:
+            raise Cut() from e
+
+    def exchange(self, connection, dialed):
+        dialer, acceptor = b"ilm tcp dialer  ", b"ilm tcp acceptor"
+        if dialed:
+            mine = self.hello()
+            connection.sendall(mine)
+            theirs, body = read_message(connection, HELLO)
+            self.check_hello(body)
+            _, proof = read_message(connection, PROOF)
+            self.check_proof(proof, acceptor, mine + theirs)
+            connection.sendall(message(PROOF, self.proof(dialer, mine + theirs)))
+        else:
+            theirs, body = read_message(connection, HELLO)
+            self.check_hello(body)
+            mine = self.hello()
+            connection.sendall(mine + message(PROOF, self.proof(acceptor, theirs + mine)))
+            _, proof = read_message(connection, PROOF)
+            self.check_proof(proof, dialer, theirs + mine)
+        if self.own < self.peer:  # the smaller id leads
+            connection.sendall(message(GO))
+        else:
+            read_message(connection, GO)
+
+
+class Network:
+    """Hands over ("up", None), ("frame", bytes) and ("down", None) from `poll`."""
+
+    def __init__(self, own, peer, key=None):
+        self.handshake = Handshake(own, peer, os.urandom(16), key)
+        self.listener = None
+        self.address = None
+        self.connection = None
+        self.refusals = []
+        self.close_all()
+
+    def close_all(self):
+        for held in (self.listener, self.connection):
+            if held:
+                held.close()
+        self.listener = self.connection = None
+        self.input, self.output = b"", b""
+
+    def listen(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        return self.listener.getsockname()[1]
+
+    def dial(self, port):
+        """Whenever there is no connection."""
+        self.address = ("127.0.0.1", port)
+
+    def waits_for(self):
+        return [held for held in (self.listener, self.connection) if held]
+
+    def cut(self):
+        """The connection breaks; unsent and unread bytes are lost."""
+        if self.connection:
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def send(self, frame):
+        self.output += len(frame).to_bytes(4, "big") + frame
+
+    def poll(self):
+        events = []
+        if self.listener and select.select([self.listener], [], [], 0)[0]:
+            self.begin(self.listener.accept()[0], False, events)
+        if not self.connection and self.address:
+            try:
+                self.begin(socket.create_connection(self.address, PATIENCE), True, events)
+            except OSError:
+                time.sleep(0.01)
+        self.read(events)
+        return events
+
+    def begin(self, connection, dialed, events):
+        connection.settimeout(PATIENCE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self.handshake.run(connection, dialed)
+        except (Cut, Refused) as e:
+            connection.close()
+            if isinstance(e, Refused):
+                self.refusals.append(str(e))
+                self.address = None  # for there is nothing that another attempt would find
+            return
+        self.end(events)
+        connection.setblocking(False)
+        self.connection = connection
+        self.last_output = time.monotonic()
+        events.append(("up", None))
+
+    def end(self, events):
+        if self.connection:
+            self.connection.close()
+            self.connection = None
+            events.append(("down", None))
+        self.input, self.output = b"", b""
+
+    def read(self, events):
+        while self.connection:
+            try:
+                part = self.connection.recv(1 << 16)
+            except BlockingIOError:
+                break
+            except OSError:
+                part = b""
+            self.input += part
+            while len(self.input) >= 4:
+                size = int.from_bytes(self.input[:4], "big")
+                if len(self.input) < 4 + size:
+                    break
+                if size:  # an empty one only keeps the connection alive
+                    events.append(("frame", self.input[4 : 4 + size]))
+                self.input = self.input[4 + size :]
+            if not part:
+                self.end(events)
+
+    def write(self):
+        if not self.connection:
+            self.output = b""
+            return
+        if not self.output and time.monotonic() - self.last_output > 2:
+            self.output = bytes(4)
+        if not self.output:
+            return
+        self.last_output = time.monotonic()
+        try:
+            sent = self.connection.send(self.output)
+            self.output = self.output[sent:]
+        except BlockingIOError:
+            pass
+        except OSError:
+            pass  # the next read tells
