@@ -295,6 +295,8 @@ class Peer:
         compatible = self.is_compatible(hello)
         if compatible and not self.judge(hello):
             self.begin_handshake()
+            if self.is_behind(hello):  # our hello shows it so
+                self.handshake_due.append((self.own_candidate(), hello.nonce, False))
         elif hello.proven:
             self.ack_due = True
         else:
@@ -360,6 +362,8 @@ class Peer:
             return False
         if s.seen == NONE:
             self.adopt(hello)
+        elif self.is_behind(hello):
+            return False
         elif hello.base > s.seen[0]:
             self.report("peer_rolled_back" if hello.origin == 2 else "peer_reset")
             self.adopt(hello)
@@ -378,6 +382,12 @@ class Peer:
         self.report("peer_connected")
         self.believe(theirs, follows)
         return True
+
+    def is_behind(self, hello):
+        """Whether the peer's store went back, which it does not know yet."""
+        seen, mark = self.state.seen, hello.claim.mark
+        older = mark[0] < seen[0] or (mark[0] == seen[0] and mark != seen)
+        return hello.base <= seen[0] and older
 
     def begin_lineage(self, theirs, follows):
         s = self.state
