@@ -15,11 +15,14 @@ import tempfile
 import time
 import traceback
 
+import golden
 import wire
 from peer import Peer
 
 PATIENCE = 200  # seconds: of no meaning but that a test ends
-PAGE = pathlib.Path(__file__).parent / "../../include/ilm/protocol/README.md"
+HERE = pathlib.Path(__file__).parent
+PAGE = HERE / "../../include/ilm/protocol/README.md"
+GOLDEN = HERE / "../golden/v1"
 
 
 class Failure(Exception):
@@ -655,6 +658,25 @@ def test_examples_of_the_page(world):
     for number in (*hashes, tag, frame):
         require(number in page, "the page lacks " + number)
     require(first.encode().hex() in page.replace(" ", ""), "the page lacks the item")
+
+
+def test_golden_frames(world):
+    del world
+    files = sorted(GOLDEN.glob("*.frame"))
+    require(len(files) >= 26, "frames are missing")
+    for file in files:
+        head, meaning = file.read_text(encoding="ascii").split("\n\n")
+        frame = bytes.fromhex("".join(line.partition("#")[0] for line in head.splitlines()))
+        equal(golden.of_frame(frame), meaning.splitlines(), file.name)
+
+
+def test_golden_stores(world):
+    del world
+    files = sorted(GOLDEN.glob("*.db"))
+    require(len(files) >= 4, "stores are missing")
+    for file in files:
+        _, meaning = (GOLDEN / (file.name + ".txt")).read_text(encoding="ascii").split("\n\n")
+        equal(golden.of_store(file), meaning.splitlines(), file.name)
 
 
 # --- the runner -----------------------------------------------------------------------------------

@@ -199,6 +199,7 @@ class Claim:
             reader.number(8), reader.pair(), reader.number(8),
         )
         require(claim.mark[0] >= 1 and claim.confirmed[0] <= claim.mark[0])
+        require(max(claim.mark[0], claim.seen[0], claim.acknowledged) <= SEQUENCE_LIMIT)
         require(claim.delivered <= claim.received <= SEQUENCE_LIMIT)
         return claim
 

@@ -29,7 +29,7 @@ inline constexpr std::size_t header_size = common_header_size + 8;
 /// Frames of a session have a number besides.
 inline constexpr std::size_t session_header_size = header_size + 8;
 inline constexpr std::size_t checksum_size = 4;
-/// Records begin with their type and length. The length of hello, data and ack takes 4 bytes, as
+/// Records begin with their type and length, which takes 4 bytes in records that have fields, as
 /// it is known at the end.
 inline constexpr std::size_t record_head_size = 5;
 inline constexpr std::size_t data_record_size = record_head_size + 28;
