@@ -1,205 +1,185 @@
-/* reconcile.hpp, and what association.hpp makes of its outcome. */
+/* reconcile.hpp: what a claim means. */
 
-inline reconcile(f) {
-  has_ours = (f.peer == current[me].local_);
-  known = (f.local_ == current[me].peer);
-  our_delivered = (ME.session_was_open -> current[me].delivered : ME.baseline_delivered);
-  they_received = (has_ours -> f.received : 0);
-  we_received = (known -> current[me].received : 0);
-  both = has_ours && known;
-  we_rolled_back = (both && f.first - 1 > our_delivered) ||
-    (has_ours && (f.received >= stored[me].outbox_next || f.acknowledged > we_received));
-  peer_rolled_back = (both && f.delivered < ME.watermark_delivered) ||
-    (known && (they_received < ME.watermark_acknowledged || f.next <= ME.watermark_received));
-  peer_reset = current[me].peer != NONE && !known;
-  local_store_lost = current[me].peer == NONE &&
-    (has_ours -> f.former_peer != NONE : f.peer != NONE);
-  send_from = MAX(current[me].outbox_first, they_received + 1);
-  take_from = MAX(f.first, we_received + 1)
-}
-
-inline tell_reset(f) {
+/* The rules by which this side finds out that its store went back: `back`, for a claim and the
+   common ground (knows, ours, theirs). */
+inline judge(f) {
+  back = 0;
   if
-  :: peer_reset ->
-    assert(ghost[1 - me].era_epoch || copied == 2);
-    name(me, ERA_NOW(me), current[me].outbox_first, ME.highest_sent);
-    name_unsent(1 - me, ERA_OF(1 - me, current[me].peer), current[me].received + 1);
-    ghost[1 - me].told_peer = 1
+  :: !knows ->
+    back = COUNT(f.seen) > (M.confirmed != 0 -> COUNT(M.confirmed) : COUNT(M.parted));
+#ifndef PLANT_NO_PARTED
+    back = back && f.seen != M.parted && f.seen != M.former;
+#endif
   :: else ->
-    assert(ghost[me].era_epoch || (copied == 2 && ROLLED(me)));
-    x = (has_ours -> f.former_received : f.received);
-    name(me, 0, x + 1, MAX_SEQUENCE);
-    name(1 - me, ERA_OF(1 - me, f.local_), 1, f.first - 1);
-    ghost[me].told = 1
-  fi
-}
-
-/* Takes the peer's incarnation, and starts its stream where it says if ours ended elsewhere. */
-inline adopt(f) {
-  gap = known && take_from > current[me].received + 1;
-  if
-  :: known && has_ours -> current[me].former_peer = NONE; current[me].former_received = 0
-  :: else
+    back = COUNT(f.seen) > COUNT(M.mark) ||
+      (COUNT(f.seen) == COUNT(M.mark) && f.seen != M.mark) ||
+      (COUNT(f.seen) == COUNT(M.confirmed) && f.seen != M.confirmed) ||
+      (COUNT(f.seen) >= COUNT(M.stream) && !ours);
+#ifndef PLANT_MISSES_RECEIVED
+    back = back || (theirs && f.acknowledged > SEQUENCE(M.received)) ||
+      (!theirs && M.seen == 0 && f.acknowledged > 0);
+#endif
+#ifndef PLANT_MISSES_SEEN
+    back = back || COUNT(f.confirmed) > COUNT(M.seen) ||
+      (COUNT(f.confirmed) == COUNT(M.seen) && f.confirmed != M.seen);
+#endif
   fi;
-  if
-  :: known && !gap -> skip
-  :: else ->
-    if
-    :: gap ->
-      assert(ghost[0].era_epoch || ghost[1].era_epoch || copied == 2);
-      name(1 - me, ERA_OF(1 - me, f.local_), current[me].received + 1, take_from - 1)
-    :: else
-    fi;
-    if
-    :: peer_reset ->
-      current[me].former_peer = current[me].peer;
-      current[me].former_received = current[me].received
-    :: else
-    fi;
-#ifdef PLANT_RECEIVED_KEPT
-    if
-    :: current[me].received < take_from - 1 || !peer_reset ->
-#endif
-    current[me].received = take_from - 1;
-    current[me].delivered = take_from - 1;
-    current[me].received_epoch = f.first_epoch;
-    current[me].delivered_epoch = f.first_epoch;
-#ifdef PLANT_RECEIVED_KEPT
-    :: else
-    fi;
-#endif
-    if
-    :: !known -> current[me].acknowledged = 0
-    :: else
-    fi;
-    current[me].peer = f.local_
-  fi
+  back = back || (ours && SEQUENCE(f.received) > SEQUENCE(M.tip))
 }
 
-inline forget_hello() {
-  ME.peer_hello_received = 0; ME.peer_hello_received_epoch = 0; ME.peer_hello_delivered = 0;
-  ME.peer_hello_delivered_epoch = 0; ME.peer_hello_first = 0; ME.peer_hello_first_epoch = 0;
-  ME.peer_hello_acknowledged = 0;
-  ME.has_ours = 0; ME.known = 0
-}
+/* This side has what the peer received last, by its hash. */
+#define SAME_MESSAGES(f) (f.received == UP_TO(M.tip, SEQUENCE(f.received)))
 
-inline handle_delivered(to, its_epoch) {
+inline break_history(f) {
+  M.former = M.mark;
+  highest = MAX(COUNT(M.mark), COUNT(in_commit[me].mark));
+  highest = MAX(highest, COUNT(f.seen));
+  M.mark = STAMP(highest + 1, ghost[me].life);
+  M.mark_place = M.confirmed_place;
+  M.base = highest + 1;
+  M.origin = (M.seen != 0 -> ROLLED_BACK : STORE_LOST);
+  M.parted = f.seen;
+  assert(highest < 14);
   if
-  :: (to) > current[me].outbox_first - 1 ->
-    current[me].outbox_first = (to) + 1;
-    current[me].erased_epoch = its_epoch
-#ifdef PLANT_CURSOR_GOES_BACK
-  :: (to) < current[me].outbox_first - 1 ->
-    current[me].outbox_first = (to) + 1
+#ifndef PLANT_STREAM_KEPT
+  :: !(held && SAME_MESSAGES(f)) -> M.stream = M.mark; M.acknowledged = 0
 #endif
   :: else
   fi
 }
 
-/* Both sides mean the same messages by the same numbers: the hello counts as an ack. */
-inline verified() {
-  ME.phase = ESTABLISHED;
-  ME.baseline_delivered = current[me].delivered;
-  if
-  :: ME.has_ours ->
-    handle_delivered(ME.peer_hello_delivered, ME.peer_hello_delivered_epoch);
-    current[me].acknowledged = MAX(current[me].acknowledged, ME.peer_hello_received)
-  :: else
-  fi;
-  forget_hello()
-}
-
-/* This side's store is older than what the peer knows of it. */
-inline roll_back(victim) {
-  assert(copied == 2 && ROLLED(me));
-  if
-  :: ME.answer -> send_answer(victim)
-  :: else
-  fi;
-  name(me, ERA_NOW(me), current[me].outbox_first, ME.peer_hello_received);
-  x = (ME.known -> ME.baseline_delivered : 0);
-  if
-  :: ME.peer_hello_first - 1 > x -> skip
-  :: else -> x = (ME.known -> current[me].received : 0)
-  fi;
-  n = MAX(ME.peer_hello_acknowledged, ME.peer_hello_first - 1);
-  name(1 - me, ERA_OF(1 - me, current[me].peer), x + 1, n);
-  ghost[me].told = 1;
-#ifndef PLANT_CONFIRMED_FORGOTTEN
-  /* What the lost history confirmed stays confirmed, though the copy delivers it again. */
-  if
-  :: ME.known && ME.peer_hello_first - 1 > current[me].delivered &&
-     ME.peer_hello_first - 1 <= current[me].received ->
-    current[me].delivered = ME.peer_hello_first - 1;
-    current[me].delivered_epoch = ME.peer_hello_first_epoch
-  :: else
-  fi;
-  ME.baseline_delivered = current[me].delivered;
-  ME.baseline_delivered_epoch = (ME.session_was_open -> 0 : current[me].delivered_epoch);
+inline adopt_history(f) {
+  M.seen = f.mark;
+  M.confirmed = 0;
+#ifndef PLANT_ACKNOWLEDGED_KEPT
+  M.acknowledged = 0;
 #endif
-  end_session();
-  ME.phase = RENEWING;
-  /* A number that never was stored was never shown, and can be used again. */
-  current[me].local_ = ghost[me].created + 1;
-  current[me].acknowledged = 0
-}
-
-inline refuse(f) {
-  assert(copied == 2 && ROLLED(1 - me));
-  x = (has_ours -> f.received : 0);
-  name(me, ERA_NOW(me), x + 1, ME.watermark_acknowledged);
-  name(1 - me, ERA_OF(1 - me, f.local_), f.next, ME.watermark_received);
-  ghost[1 - me].told_peer = 1;
-  ME.early = 0;
-  ME.sender_received = 0;
-  forget_hello();
-  ME.phase = REFUSED
-}
-
-/* A proven hello: decides how the two streams go on. */
-inline handle_proven(f, victim) {
-  reconcile(f);
-  ME.peer_hello_received = f.received; ME.peer_hello_received_epoch = f.received_epoch;
-  ME.peer_hello_delivered = f.delivered; ME.peer_hello_delivered_epoch = f.delivered_epoch;
-  ME.peer_hello_first = f.first; ME.peer_hello_first_epoch = f.first_epoch;
-  ME.peer_hello_acknowledged = f.acknowledged;
-  ME.has_ours = has_ours; ME.known = known;
   if
-  :: we_rolled_back -> roll_back(victim)
-  :: !we_rolled_back && peer_rolled_back -> refuse(f)
+  :: theirs
   :: else ->
-    /* open_session */
-    ME.session_was_open = 1;
-    ME.baseline_delivered_epoch = 0;
+    M.follows = f.stream;
+    M.mark_place = f.erased;
+    M.confirmed_place = f.erased
+  fi
+}
+
+/* receiver::adopt */
+inline adopt_stream(f) {
+  if
+  :: first_contact -> M.first = SEQUENCE(f.erased) + 1; M.next_ = M.first
+  :: else
+  fi;
+  M.start = M.next_;
+#ifndef PLANT_RECEIVED_KEPT
+  M.received = f.erased;
+#else
+  M.received = (first_contact -> f.erased : M.received);
+#endif
+  M.delivered = f.erased
+}
+
+/* The claim of a side that is in order: its stamps, and what it has received. */
+inline apply(f, follows) {
+  if
+  :: f.seen == M.mark && M.confirmed != M.mark ->
+    M.confirmed = M.mark;
+    M.confirmed_place = M.mark_place
+  :: else
+  fi;
+  if
+#ifndef PLANT_CURSOR_GOES_BACK
+  :: ME.peer_base <= COUNT(M.seen) && COUNT(f.mark) > COUNT(M.seen) -> M.seen = f.mark
+#else
+  :: ME.peer_base <= COUNT(M.seen) -> M.seen = f.mark
+#endif
+  :: else
+  fi;
+  if
+  :: follows ->
+    assert(SEQUENCE(f.received) <= SEQUENCE(S.tip));
+    M.acknowledged = MAX(M.acknowledged, SEQUENCE(f.received));
     if
-    :: peer_reset || local_store_lost -> tell_reset(f)
+    :: ME.acknowledged < SEQUENCE(f.received) -> ME.acknowledged = SEQUENCE(f.received)
     :: else
     fi;
-    adopt(f);
-    ME.early = 0;
-    ME.sender_received = send_from - 1;
-    ME.phase = VERIFYING;
-    ME.ack_due = calm;
-    x = (has_ours -> f.received : 0);
     if
-    :: x == 0 || x < current[me].outbox_first - 1 -> verified()
+    :: f.mark == M.seen && SEQUENCE(f.mark_place) > SEQUENCE(M.erased) ->
+      assert(SEQUENCE(f.mark_place) <= ME.acknowledged);
+      M.erased = f.mark_place
     :: else
     fi
+  :: else
   fi
 }
 
-/* The epoch of the last message that the peer has: from memory, or from a page of the store, some
-   time later. */
-inline handle_page(victim) {
-  if
-  :: ME.peer_hello_received == current[me].outbox_first - 1 -> e = current[me].erased_epoch
-  :: else -> e = OUTBOX_EPOCH(store[me], ME.peer_hello_received)
-  fi;
-#ifdef PLANT_NO_EPOCHS
-  e = ME.peer_hello_received_epoch;
+inline handle_went_back(f) {
+  report_own_loss(f);
+  end_session();
+  ME.phase = RENEWING;
+  break_history(f)
+}
+
+/* The peer told of a stamp of its that its store does not have any more: a hello shows it so. */
+#define PEER_IS_BEHIND(f) (f.base <= COUNT(M.seen) && \
+  (COUNT(f.mark) < COUNT(M.seen) || (COUNT(f.mark) == COUNT(M.seen) && f.mark != M.seen)))
+inline show_loss(f) {
+  restart_session();
+  ME.answer = f.nonce
+}
+
+inline handle_fresh_hello(f) {
+  knows = f.seen != 0 && COUNT(f.seen) >= M.base;
+  ours = f.follows == M.stream;
+  theirs = f.stream == M.follows;
+  held = ours && SEQUENCE(f.received) >= SEQUENCE(M.erased) &&
+    SEQUENCE(f.received) <= SEQUENCE(M.tip);
+  judge(f);
+#ifndef PLANT_OTHER_MESSAGE
+  back = back || (held && !SAME_MESSAGES(f));
 #endif
   if
-  :: e != ME.peer_hello_received_epoch -> roll_back(victim)
-  :: else -> verified()
+  :: back -> handle_went_back(f)
+  :: !back && M.seen != 0 && PEER_IS_BEHIND(f) -> show_loss(f)
+  :: else ->
+    first_contact = M.seen == 0;
+    if
+    :: first_contact || f.base > COUNT(M.seen) ->
+      if
+      :: !first_contact -> report_adoption(f)
+      :: else
+      fi;
+      if
+      :: !theirs -> adopt_stream(f)
+      :: else
+      fi;
+      if
+      :: theirs && SEQUENCE(f.erased) > SEQUENCE(M.received) -> report_gap(f); adopt_stream(f)
+      :: else
+      fi;
+      adopt_history(f)
+    :: else ->
+      if
+      :: theirs && SEQUENCE(f.erased) > SEQUENCE(M.received) -> report_gap(f); adopt_stream(f)
+      :: else
+      fi
+    fi;
+    ME.peer_base = f.base;
+    ME.peer_first = (f.stream == M.follows -> SEQUENCE(f.erased) + 1 : 0);
+    ME.acknowledged = (held -> SEQUENCE(f.received) : SEQUENCE(M.erased));
+    ME.phase = ESTABLISHED;
+    ME.ack_due = calm;
+    apply(f, ours)
+  fi
+}
+
+/* Whether an ack speaks of the history that this side has; else hellos tell. */
+inline handle_ack(f) {
+  knows = 1; ours = 1; theirs = 1;
+  judge(f);
+  if
+  :: back ||
+     (f.mark == M.seen && SEQUENCE(f.received) < SEQUENCE(M.erased)) ||
+     (SEQUENCE(f.received) > ME.acknowledged && !SAME_MESSAGES(f)) -> restart_session()
+  :: else -> apply(f, 1)
   fi
 }
