@@ -4,7 +4,7 @@
 #define WORK(side) (a_life[side].answer != 0 || a_life[side].ack_due || a_life[side].in_commit || \
   CHANGED(side) || memory[side].first < stored[side].next_)
 #define IDLE (calm && EMPTY && !WORK(0) && !WORK(1))
-/* Each side pings now and then; that of the side which has all stamps of the other changes nothing. */
+/* Each side pings now and then; that of a side which knows all that an ack would tell changes nothing. */
 #define HEARD (FLOWS(1 - me) && SAME_SESSION)
 #define WAITS (FLOWS(me) && !ME.due && S.erased != S.tip)
 
@@ -29,5 +29,6 @@
       send_data(ME.acknowledged + 1); tidy() } \
   :: d_step { IDLE && WAITS && HEARD && !MAY_SEND(ME.acknowledged + 1) -> \
       send_data(0); ME.ack_due = 1; tidy() } \
-  :: d_step { IDLE && FLOWS(me) && !ME.due && !WAITS && HEARD && S.seen != stored[1 - me].mark -> send_data(0); tidy() } \
+  :: d_step { IDLE && FLOWS(me) && !ME.due && !WAITS && HEARD && !KNOWS(me, 1 - me) -> \
+      send_data(0); tidy() } \
   :: d_step { IDLE && UNHEARD -> restart_session(); tidy() }
