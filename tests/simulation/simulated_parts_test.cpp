@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -173,6 +174,36 @@ TEST_CASE("a clogged link of a simulated network lets all frames go at once") {
   net.unclog("a", "b");
   clock::run_for(s, 0s);
   CHECK(*b.seen == texts{"+a", "a1", "a2"});
+  clock::reset();
+}
+
+TEST_CASE(
+    "a simulated network hands over injected frames in the present session, past all faults") {
+  clock::reset();
+  scheduler s;
+  fabric net;
+  network a = net.join("a");
+  receiver b(s, net.join("b"));
+  int injected = 0;
+  net.watch_injected([&](const auto&, const auto&, std::span<const std::byte>) { ++injected; });
+  ilm::testing::link_faults f;
+  f.loss = 1;
+  net.set_faults("a", "b", f);
+  net.inject("a", "b", one_byte(1));
+  net.inject("a", "b", one_byte(2), 10ms);
+  clock::run_for(s, 9ms);
+  CHECK(*b.seen == texts{"+a", "a1"});
+  net.connect("a", "b");
+  clock::run_for(s, 1ms);
+  CHECK(*b.seen == texts{"+a", "a1", "-a", "+a", "a2"});
+  net.disconnect("a", "b");
+  net.inject("a", "b", one_byte(3));
+  clock::run_for(s, 1ms);
+  CHECK(*b.seen == texts{"+a", "a1", "-a", "+a", "a2", "-a"});
+  CHECK(injected == 2);
+  CHECK(net.counts().injected == 2);
+  CHECK(net.counts().sent == 0);
+  CHECK(net.counts().arrived == 0);
   clock::reset();
 }
 

@@ -36,6 +36,9 @@ struct simulated_arrival {
   std::uint64_t number;
   network_event<PeerId> event;
   std::uint64_t session;  ///< 0 for an event outside sessions
+
+  /// Of a frame that belongs to whichever session is open when it arrives.
+  static constexpr std::uint64_t any_session = ~std::uint64_t{0};
 };
 
 /// One peer's end of the fabric: the events on their way to it.
@@ -81,6 +84,7 @@ class simulated_fabric_core {
   simulated_network_counts counts;
   observer sent;
   observer arrived;
+  observer injected;
 
   std::shared_ptr<endpoint> join(PeerId id) {
     end(id);
@@ -160,6 +164,15 @@ class simulated_fabric_core {
     pass(l, *receiver->second, from, std::move(frame), session->second);
   }
 
+  /// A frame that `from` did not send now, past all faults.
+  void inject(const PeerId& from, const PeerId& to, std::vector<std::byte> frame,
+              simulated_clock::duration delay) {
+    auto receiver = endpoints_.find(to);
+    if (receiver == endpoints_.end()) return;
+    put(*receiver->second, simulated_clock::now() + delay, event::frame(from, std::move(frame)),
+        simulated_arrival<PeerId>::any_session);
+  }
+
   /// The next event that has arrived, if there is any.
   std::optional<event> poll_event(endpoint& receiver) {
     auto& queue = receiver.queue;
@@ -169,11 +182,13 @@ class simulated_fabric_core {
       queue.pop_back();
       if (a.session != 0) {
         if (!arrives(receiver.id, a)) {
-          ++counts.lost;
+          if (a.session != simulated_arrival<PeerId>::any_session) ++counts.lost;
           continue;
         }
-        ++counts.arrived;
-        if (arrived) arrived(a.event.peer, receiver.id, a.event.bytes);
+        bool sent_by_peer = a.session != simulated_arrival<PeerId>::any_session;
+        ++(sent_by_peer ? counts.arrived : counts.injected);
+        const observer& watching = sent_by_peer ? arrived : injected;
+        if (watching) watching(a.event.peer, receiver.id, a.event.bytes);
       }
       return std::move(a.event);
     }
@@ -203,7 +218,9 @@ class simulated_fabric_core {
   /// Whether a frame's session is still open, or another one is and takes late frames.
   bool arrives(const PeerId& to, const simulated_arrival<PeerId>& a) const {
     auto session = sessions_.find(ordered(to, a.event.peer));
-    return session != sessions_.end() && (session->second == a.session || late_frames);
+    return session != sessions_.end() &&
+           (session->second == a.session || a.session == simulated_arrival<PeerId>::any_session ||
+            late_frames);
   }
 
   /// Sends one copy of a frame on its way.

@@ -44,6 +44,7 @@ struct simulated_network_counts {
   std::uint64_t reordered = 0;
   std::uint64_t corrupted = 0;
   std::uint64_t arrived = 0;
+  std::uint64_t injected = 0;
 };
 
 /// Draws faults from a seed: xorshift64* (Vigna, "An experimental exploration of Marsaglia's

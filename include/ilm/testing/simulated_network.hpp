@@ -134,13 +134,23 @@ class simulated_fabric {
   void stall(const PeerId& from, const PeerId& to) { core_->link_of(from, to).gate.stall(); }
   void resume(const PeerId& from, const PeerId& to) { core_->link_of(from, to).gate.resume(); }
 
+  /// Hands `to` a frame in the name of `from` after `delay`, past all faults: an old one that the
+  /// network kept, or one of somebody who pretends to be `from`. It arrives in whichever session
+  /// the two have then, and is dropped without one.
+  void inject(const PeerId& from, const PeerId& to, std::vector<std::byte> frame,
+              simulated_clock::duration delay = {}) {
+    core_->inject(from, to, std::move(frame), delay);
+  }
+
   /// Ends the network for one peer, as a transport that breaks for good, or as a crash: its later
   /// sends have no effect.
   void end(const PeerId& id) { core_->end(id); }
 
-  /// Called with each frame that a peer sends, before the faults, and with each that arrives.
+  /// Called with each frame that a peer sends, before the faults, and with each of these that
+  /// arrives; and with each that was injected, when that arrives.
   void watch_sent(observer o) { core_->sent = std::move(o); }
   void watch_arrived(observer o) { core_->arrived = std::move(o); }
+  void watch_injected(observer o) { core_->injected = std::move(o); }
 
   const simulated_network_counts& counts() const noexcept { return core_->counts; }
 
