@@ -5,6 +5,11 @@
 #include "simulation/observations.hpp"
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <system_error>
+#include <vector>
 
 namespace simulation {
 
@@ -16,14 +21,26 @@ class event_checker {
   /// An event without a peer.
   void handle_own_event(std::size_t at, const event_type& e);
   void corruption_begins() { corruption_ = true; }
-  void builds_differ() { builds_differ_ = true; }
+  /// A process of this build started.
+  void handle_build(std::size_t at, const ilm::options& o);
+  /// A frame arrived that somebody sent in the name of `about`.
+  void handle_guess(std::size_t at, std::size_t about, std::span<const std::byte> bytes);
+  /// Sessions that began and ended, as applications saw them.
+  std::uint64_t session_changes() const noexcept { return session_changes_; }
 
  private:
   void handle_session(std::size_t at, std::size_t about);
+  void handle_rejected(std::size_t at, std::size_t about, const event_type& e);
+  bool may_reject(std::size_t at, std::size_t about, std::error_code e) const;
+  bool may_be_incompatible(std::size_t at, std::size_t about);
 
   observations& seen_;
   bool corruption_ = false;
   bool builds_differ_ = false;
+  std::uint64_t session_changes_ = 0;
+  std::vector<std::vector<ilm::options>> builds_;  ///< of each peer
+  std::map<pair_name, std::uint64_t> guesses_;     ///< each of which may be rejected once
+  std::map<pair_name, std::uint64_t> guessed_versions_;
 };
 
 }  // namespace simulation

@@ -15,7 +15,8 @@ constexpr std::array names = {
     "stall",      "resume",     "cut",      "mend",        "flap",       "late_frames",
     "crash",      "power_cut",  "start",    "shutdown",    "slow_store", "fail_store",
     "fill_disk",  "cure_store", "flip_bit", "repair_disk", "sync_disk",  "application",
-    "lose_store", "copy_store", "put_back", "jump"};
+    "lose_store", "copy_store", "put_back", "jump",        "replay",     "guess",
+    "build"};
 
 /// The weight of each kind of step; a send has 10.
 struct profile {
@@ -29,17 +30,20 @@ struct profile {
   unsigned old_copies = 0;
   unsigned power_cuts = 0;
   unsigned jumps = 0;
+  unsigned attacks = 0;
+  unsigned builds = 0;
 };
 
 std::vector<profile> make_profiles() {
-  std::vector<profile> all(7);
+  std::vector<profile> all(8);
   all[0].name = "calm";
   all[1].name = "network";
   all[2].name = "crashes";
   all[3].name = "stores";
   all[4].name = "lost";
   all[5].name = "old_copies";
-  all[6].name = "everything";
+  all[6].name = "attackers";
+  all[7].name = "everything";
   for (profile& p : all) {
     if (p.name == "calm") continue;
     p.network = p.name == "network" ? 14 : 4;
@@ -50,6 +54,10 @@ std::vector<profile> make_profiles() {
     if (p.name == "stores" || p.name == "everything") p.flips = 2;
     if (p.name == "lost" || p.name == "everything") p.lost = 3;
     if (p.name == "old_copies" || p.name == "everything") p.old_copies = p.power_cuts = 4;
+    if (p.name == "attackers") p.lost = p.old_copies = 1;
+    if (p.name == "attackers") p.attacks = 10;
+    if (p.name == "attackers") p.builds = 3;
+    if (p.name == "everything") p.attacks = p.builds = 1;
   }
   return all;
 }
@@ -152,15 +160,21 @@ class plan_generator {
     return s;
   }
 
-  void add(nanoseconds at) {
+  /// Draws the kind of a step by the weights of the profile.
+  std::size_t draw_kind() {
     const profile& p = profile_;
-    std::array weights = {10U,    p.network,    p.crashes,    p.stores, p.flips, p.applications,
-                          p.lost, p.old_copies, p.power_cuts, p.jumps};
+    std::array weights = {10U,    p.network,    p.crashes,    p.stores, p.flips,   p.applications,
+                          p.lost, p.old_copies, p.power_cuts, p.jumps,  p.attacks, p.builds};
     unsigned sum = 0;
     for (unsigned w : weights) sum += w;
     std::uint64_t wanted = draw(sum);
     std::size_t kind = 0;
     while (wanted >= weights[kind]) wanted -= weights[kind++];
+    return kind;
+  }
+
+  void add(nanoseconds at) {
+    std::size_t kind = draw_kind();
     step s = blank(action::send, at);
     s.handlers = draw(2) == 0 ? 0 : static_cast<unsigned>(draw(draw(4) == 0 ? 300 : 40));
     s.a = static_cast<unsigned>(draw(plan_.peers()));
@@ -185,10 +199,18 @@ class plan_generator {
         return add_old_copy(s);
       case 8:
         return add_power_cut(s);
-      default:
+      case 9:
         s.kind = action::jump;
         s.time = draw(3) == 0 ? draw_time(3h) : draw_time(2min);
+        return plan_.steps.push_back(s);
+      case 10:
+        return add_attack(s);
+      default:
+        s.kind = action::build;
+        s.count = draw(builds);
         plan_.steps.push_back(s);
+        s.count = 0;
+        add_crash(s);
     }
   }
 
@@ -310,6 +332,48 @@ class plan_generator {
     plan_.steps.push_back(s);
   }
 
+  void add_attack(step s) {
+    switch (draw(4)) {
+      case 0:
+        s.kind = action::replay;
+        s.count = 1 + draw(5);
+        s.time = draw_time(500ms);
+        s.size = draw(ways_of_replay);
+        return plan_.steps.push_back(s);
+      case 1:
+        return add_steady_replay(s);
+      default:
+        s.kind = action::guess;
+        s.count = 1 + draw(30);
+        s.time = draw(2) == 0 ? draw_time(5ms) : draw_time(200ms);
+        s.size = draw(2) == 0 ? 0 : 1 + draw(kinds_of_guess);
+        s.flag = draw(10) == 0;
+        plan_.steps.push_back(s);
+    }
+  }
+
+  /// In both directions, most at the pace and on the path on which each repetition comes before the
+  /// answer to the one before it.
+  void add_steady_replay(step s) {
+    if (draw(2) == 0) {
+      step f = s;
+      f.kind = action::faults;
+      f.faults.delay.least = 100ms;
+      plan_.steps.push_back(f);
+      std::swap(f.a, f.b);
+      plan_.steps.push_back(f);
+    }
+    s.kind = action::replay;
+    s.count = 10 + draw(40);
+    s.time = draw(3) != 0 ? nanoseconds(150ms) : 20ms + draw_time(300ms);
+    s.span = draw(2) == 0 ? nanoseconds(100ms) : 0ns;
+    s.size = draw(ways_of_replay);
+    s.flag = draw(4) == 0;
+    plan_.steps.push_back(s);
+    std::swap(s.a, s.b);
+    plan_.steps.push_back(s);
+  }
+
   void choose_victim(step& s) {
     if (victim_ < 0) return;
     s.a = static_cast<unsigned>(victim_);
@@ -394,6 +458,8 @@ std::string describe(const step& s) {
     case action::mend:
     case action::flap:
     case action::flip_bit:
+    case action::replay:
+    case action::guess:
       out << ' ' << peer_name(s.b);
       break;
     default:
@@ -401,6 +467,7 @@ std::string describe(const step& s) {
   }
   if (s.kind != action::send && s.count != 0) out << " count " << s.count;
   if (s.time != 0ns) out << " time " << s.time / 1us << " us";
+  if (s.kind == action::replay || s.kind == action::guess) out << " kind " << s.size;
   if (s.flag) out << " flag";
   return out.str();
 }

@@ -47,9 +47,21 @@ enum class action : std::uint8_t {
   copy_store,   ///< a copy of a's store is made
   put_back,     ///< a crashes and the `count`th copy takes the place of its store
   jump,         ///< the clock jumps by `time`
+  /// The network hands `count` old frames of the handshake from a to b over again, `time` apart,
+  /// the `size`th way; and goes on in the calm, with delays of `span`, if `flag`.
+  replay,
+  guess,  ///< somebody who sees no frame of a and b sends such in a's name to b, as above
+  build,  ///< a's next starts are of the `count`th build
 };
 
 std::string_view name_of(action kind);
+
+/// The ways of an action::replay, and the kinds of frames of an action::guess.
+inline constexpr std::uint64_t ways_of_replay = 4;
+inline constexpr std::uint64_t kinds_of_guess = 9;
+
+/// Versions and features of the builds of an action::build: 0 is any.
+inline constexpr std::uint64_t builds = 5;
 
 struct step {
   nanoseconds at{};       ///< since the beginning

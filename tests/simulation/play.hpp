@@ -21,6 +21,8 @@ enum class sabotage : std::uint8_t {
   hasty_store,      ///< commits complete before they have happened
   withheld_events,  ///< the events of lost and rolled back stores are dropped
   leaky_window,     ///< the checker gets a smaller window than the messenger
+  known_tags,       ///< those who guess know the tags of the sessions
+  heeded_replays,   ///< each repeated frame ends the session
 };
 
 struct playing {
@@ -36,6 +38,7 @@ struct totals {
   std::uint64_t frames_repeated = 0;
   std::uint64_t frames_reordered = 0;
   std::uint64_t frames_corrupted = 0;
+  std::uint64_t frames_injected = 0;
   std::uint64_t crashes = 0;
   std::uint64_t power_cuts = 0;
   std::uint64_t shutdowns = 0;

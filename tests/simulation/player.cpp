@@ -19,6 +19,35 @@ asio::awaitable<void> commit_later(ilm::testing::simulated_store<peer_id>& store
   co_await store.commit(change);
 }
 
+/// Each start may be of another build.
+void choose_build(std::uint64_t number, bool mixed, ilm::options& o) {
+  auto& has = o.support;
+  std::uint64_t features = *o.seed * 0x9e3779b97f4a7c15;
+  switch (number) {
+    case 0:
+      if (!mixed) return;
+      // All speak version 1, and none requires a feature.
+      has.highest_version = static_cast<std::uint8_t>(1 + *o.seed / 3 % 2);
+      has.understood = features;
+      return;
+    case 1:
+      has.highest_version = 2;
+      has.understood = features;
+      return;
+    case 2:  // no version in common with the usual one
+      has.lowest_version = has.highest_version = 2;
+      return;
+    case 3:  // needs a feature that the usual one lacks
+      has.understood = 3;
+      has.required = 1;
+      return;
+    default:
+      has.highest_version = 2;
+      has.understood = 1;
+      return;
+  }
+}
+
 }  // namespace
 
 asio::awaitable<void> peer_store::commit(const ilm::batch<peer_id>& change) {
@@ -47,7 +76,10 @@ asio::awaitable<void> handler::operator()(ilm::message<peer_id> m) {
 }
 
 player::player(const plan& p, const playing& how)
-    : plan_(p), how_(how), fabric_((clock::reset(), p.seed), p.frame_size) {
+    : plan_(p),
+      how_(how),
+      fabric_((clock::reset(), p.seed), p.frame_size),
+      attacker_(how.planted == sabotage::known_tags) {
   std::vector<const image*> images;
   for (std::size_t i = 0; i < p.peers(); ++i) {
     auto a = std::make_unique<actor>();
@@ -62,12 +94,14 @@ player::player(const plan& p, const playing& how)
     for (ilm::options& o : known) o.window_messages = 1;
   }
   checker_ = std::make_unique<checker>(known, std::move(images));
-  fabric_.watch_sent([this](const peer_id& from, const peer_id& to, std::span<const std::byte> f) {
-    mix(number_of(from) * 8 + number_of(to));
-    mix(f);
-    note(from, " sends ", to, ' ', how_.trace ? wire::describe(f) : std::string());
-    checker_->frames().handle_frame_sent(number_of(from), number_of(to), f);
+  attacked_ = std::any_of(p.steps.begin(), p.steps.end(), [](const step& s) {
+    return s.kind == action::replay || s.kind == action::guess;
   });
+  fabric_.watch_sent([this](const peer_id& from, const peer_id& to, std::span<const std::byte> f) {
+    handle_frame_sent(from, to, f);
+  });
+  fabric_.watch_injected([this](const peer_id& from, const peer_id& to,
+                                std::span<const std::byte> f) { handle_injected(from, to, f); });
   fabric_.watch_arrived(
       [this](const peer_id& from, const peer_id& to, std::span<const std::byte> f) {
         mix(number_of(to) * 8 + number_of(from) + 64);
@@ -89,6 +123,7 @@ player::player(const plan& p, const playing& how)
 }
 
 player::~player() {
+  attacks_.clear();
   for (auto& a : actors_) {
     if (a->process) a->process->alive = false;
     a->instance.reset();
@@ -119,18 +154,25 @@ void player::start(std::size_t a) {
   checker_->stores().handle_start(a);
   ilm::options o = plan_.options[a];
   o.seed = *o.seed * 100'000 + ++x.starts;
-  if (plan_.mixed_builds) {
-    // Each start is of another build: all speak version 1, and none requires a feature.
-    o.support.highest_version = static_cast<std::uint8_t>(1 + *o.seed / 3 % 2);
-    o.support.understood = *o.seed * 0x9e3779b97f4a7c15;
-    checker_->events().builds_differ();
-  }
+  choose_build(x.build, plan_.mixed_builds, o);
+  checker_->events().handle_build(a, o);
   x.instance = std::make_unique<messenger>(scheduler_, peer_store(x.store, how_.planted),
                                            fabric_.join(x.name), handler(x.app, x.process), o);
   x.leaving = false;
   // Several at once, so that no event waits for the previous one to be read and is lost with a
   // process that ends.
   for (int i = 0; i < 16; ++i) watch_events(a, x.process);
+}
+
+void player::handle_frame_sent(const peer_id& from, const peer_id& to,
+                               std::span<const std::byte> f) {
+  mix(number_of(from) * 8 + number_of(to));
+  mix(f);
+  note(from, " sends ", to, ' ', how_.trace ? wire::describe(f) : std::string());
+  if (attacked_ && !attacker_.handle_frame_sent(number_of(from), number_of(to), f)) {
+    checker_->fail("unlike the page", from + " sends " + to + " a hello in another form");
+  }
+  checker_->frames().handle_frame_sent(number_of(from), number_of(to), f);
 }
 
 void player::watch_events(std::size_t a, const process_pointer& l) {

@@ -2,6 +2,7 @@
 
 // Peers with disks and applications on a simulated network, and the steps of a plan.
 
+#include "simulation/attacker.hpp"
 #include "simulation/play.hpp"
 
 #include <ilm/ilm.hpp>
@@ -85,8 +86,19 @@ struct actor {
   std::unique_ptr<messenger> instance;
   std::vector<image> copies;
   std::uint64_t starts = 0;
-  bool leaving = false;  ///< is being shut down
+  bool leaving = false;     ///< is being shut down
+  std::uint64_t build = 0;  ///< of the next starts
   std::uint64_t failures_before = 0;
+};
+
+/// A step that hands over frames again and again.
+struct attack {
+  explicit attack(ilm::testing::scheduler& s, const step& what)
+      : cause(what), timer(s.get_executor()) {}
+
+  const step& cause;
+  std::uint64_t done = 0;
+  ilm::testing::simulated_timer timer;
 };
 
 class player {
@@ -119,6 +131,18 @@ class player {
   void flip(std::size_t a, std::size_t b, bool inbox, std::uint64_t which);
   void cure(std::size_t a);
 
+  void handle_frame_sent(const peer_id& from, const peer_id& to, std::span<const std::byte> f);
+  void handle_injected(const peer_id& from, const peer_id& to, std::span<const std::byte> f);
+  void go_on(attack& x);
+  void hand_over(const step& s, std::uint64_t turn);
+  /// Ends the attacks that do not go on in the calm, or all.
+  void end_attacks(bool all);
+  nanoseconds calm_delay() const;
+  void reconnect_all();
+  void withstand();
+  void send_to_all();
+  bool all_meet() const;
+
   void end_trouble();
   bool quiet();
   void converge();
@@ -146,6 +170,9 @@ class player {
   std::unique_ptr<checker> checker_;
   outcome out_;
   nanoseconds jumped_{};
+  attacker attacker_;
+  bool attacked_ = false;  ///< whether any step is an attack
+  std::vector<std::unique_ptr<attack>> attacks_;
   std::uint64_t deliveries_ = 0;  ///< for planted defects
   std::unique_ptr<ilm::message<peer_id>> withheld_;
   std::uint64_t asked_ = 0;

@@ -24,6 +24,7 @@ outcome player::play() {
   }
   if (!checker_->found()) end_trouble();
   if (!checker_->found()) converge();
+  if (!checker_->found()) withstand();
   if (!checker_->found()) idle();
   if (!checker_->found()) leave();
   if (!checker_->found()) checker_->finish();
@@ -39,6 +40,7 @@ outcome player::play() {
   t.frames_repeated = c.repeated;
   t.frames_reordered = c.reordered;
   t.frames_corrupted = c.corrupted;
+  t.frames_injected = c.injected;
   for (auto& a : actors_) {
     t.commits += a->store.commits();
     t.store_failures += a->store.failures();
@@ -71,6 +73,13 @@ void player::act(const step& s) {
       actors_[s.a]->app->time = s.time;
       actors_[s.a]->app->fails_every = s.count;
       return;
+    case action::build:
+      actors_[s.a]->build = s.count;
+      return;
+    case action::replay:
+    case action::guess:
+      attacks_.push_back(std::make_unique<attack>(scheduler_, s));
+      return go_on(*attacks_.back());
     case action::jump:
       ++out_.totals.jumps;
       jumped_ += s.time;
@@ -209,8 +218,11 @@ void player::sample() {
 
 void player::end_trouble() {
   note("calm");
+  end_attacks(false);
   fabric_.set_late_frames(false);
-  fabric_.set_faults(link_faults());
+  link_faults none;
+  none.delay.least = calm_delay();
+  fabric_.set_faults(none);
   for (std::size_t i = 0; i < actors_.size(); ++i) {
     cure(i);
     actors_[i]->store.repair();
@@ -223,9 +235,9 @@ void player::end_trouble() {
       fabric_.unblock(a, b);
       fabric_.unclog(a, b);
       fabric_.resume(a, b);
-      if (i < j) fabric_.connect(a, b);
     }
   }
+  reconnect_all();
   auto leaving = [this] {
     return std::any_of(actors_.begin(), actors_.end(), [](const auto& a) { return a->leaving; });
   };
@@ -233,7 +245,11 @@ void player::end_trouble() {
           scheduler_, [&] { return !leaving(); }, 10s)) {
     return checker_->fail("shutdown does not end", checker_->summary());
   }
-  for (std::size_t i = 0; i < actors_.size(); ++i) start(i);
+  for (std::size_t i = 0; i < actors_.size(); ++i) {
+    // The last build of each fits all others.
+    if (std::exchange(actors_[i]->build, 0) != 0) kill(i, false);
+    start(i);
+  }
 }
 
 bool player::quiet() {
@@ -241,18 +257,17 @@ bool player::quiet() {
   if (checker_->found()) return true;
   if (++asked_ % 16 != 0) return false;
   if (checker_->open_sends() != 0 || checker_->outstanding() != 0) return false;
-  for (const auto& a : actors_) {
-    if (a->instance->connected_peers().size() + 1 < actors_.size()) return false;
-  }
-  return true;
+  return all_meet();
 }
 
 void player::converge() {
   nanoseconds begin = clock::now().time_since_epoch();
   std::uint64_t frames = fabric_.counts().sent;
+  std::uint64_t injected = fabric_.counts().injected;
   std::size_t waiting = checker_->outstanding() + checker_->open_sends();
   if (!clock::run_until(
-          scheduler_, [this] { return quiet(); }, longest_calm)) {
+          scheduler_, [this] { return quiet(); },
+          longest_calm + 4 * static_cast<int>(waiting) * calm_delay())) {
     return checker_->fail("does not converge", checker_->summary());
   }
   if (checker_->found()) return;
@@ -262,6 +277,8 @@ void player::converge() {
   double pairs = static_cast<double>(actors_.size() * (actors_.size() - 1));
   double alive = pairs * (2 + 4 * std::chrono::duration<double>(took).count());
   double used = static_cast<double>(fabric_.counts().sent - frames);
+  // A frame of somebody else is answered by a hello, and that by an ack.
+  used -= 3 * static_cast<double>(fabric_.counts().injected - injected);
   double each = std::max(0.0, used - alive) / (static_cast<double>(waiting) + pairs);
   out_.totals.most_frames = each;
   if (each > 12) {

@@ -64,7 +64,7 @@ class shrinker {
     step before = s;
     simpler(s);
     bool same = s.count == before.count && s.size == before.size && s.handlers == before.handlers &&
-                s.time == before.time && s.span == before.span &&
+                s.time == before.time && s.span == before.span && s.flag == before.flag &&
                 s.faults.loss == before.faults.loss &&
                 s.faults.repetition == before.faults.repetition &&
                 s.faults.reordering == before.faults.reordering &&
@@ -78,12 +78,21 @@ class shrinker {
   bool simplify() {
     bool any = false;
     for (std::size_t i = 0; i < best_.plan.steps.size(); ++i) {
-      while (best_.plan.steps[i].kind == action::send &&
+      auto counted = [&] {
+        action k = best_.plan.steps[i].kind;
+        return k == action::send || k == action::replay || k == action::guess;
+      };
+      while (counted() &&
              change(i, [](step& s) { s.count = std::max<std::uint64_t>(s.count / 2, 1); })) {
         any = true;
       }
       any = change(i, [](step& s) { s.size = s.kind == action::send ? 8 : s.size; }) || any;
       any = change(i, [](step& s) { s.handlers = 0; }) || any;
+      any = change(i,
+                   [](step& s) {
+                     if (s.kind == action::replay || s.kind == action::guess) s.flag = false;
+                   }) ||
+            any;
       any = change(i, [](step& s) { s.time = s.span = 0ns; }) || any;
       any = change(i, [](step& s) { s.faults.corruption = 0; }) || any;
       any = change(i, [](step& s) { s.faults.repetition = 0; }) || any;

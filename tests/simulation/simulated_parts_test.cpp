@@ -1,5 +1,6 @@
 // The parts of the simulator by themselves: the scheduler, the network and the store.
 
+#include "simulation/wire_writer.hpp"
 #include "support/catch.hpp"
 
 #include <ilm/testing/scheduler.hpp>
@@ -351,4 +352,27 @@ TEST_CASE("a full disk takes no more messages, and a flipped bit makes one unrea
   CHECK_FALSE(run(s, read(1)));
   CHECK(page_size == 2);
   clock::reset();
+}
+
+TEST_CASE("the encoder writes the challenge of the protocol's page, and hellos as they were read") {
+  std::vector<std::byte> example;
+  for (int b : {0x49, 0x4c, 0x00, 0xa5, 0,    0,    0,    0,    0,    0,    0,    0,    0x07,
+                0x08, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0xff, 0xfc, 0x8d, 0xb1}) {
+    example.push_back(static_cast<std::byte>(b));
+  }
+  CHECK(simulation::wire::write_challenge(0x1122334455667788) == example);
+  simulation::wire::hello h;
+  h.claim.mark = {1, 2};
+  h.claim.delivered_hash = {3, 4};
+  h.claim.credit_bytes = 5;
+  h.proven = 1;
+  h.erased_hash = {6, 7};
+  h.maximum_message = 8;
+  h.source = "a";
+  h.destination = "b";
+  auto frame = simulation::wire::read(simulation::wire::write_hello(h));
+  REQUIRE((frame && frame->hello));
+  CHECK(frame->hello->erased_hash == h.erased_hash);
+  CHECK(frame->hello->destination == "b");
+  CHECK(simulation::wire::write_hello(*frame->hello) == simulation::wire::write_hello(h));
 }

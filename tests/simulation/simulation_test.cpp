@@ -5,6 +5,7 @@
 #include "simulation/shrink.hpp"
 #include "support/catch.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -59,6 +60,9 @@ TEST_CASE("histories on failing stores lose, repeat and reorder nothing") {
 }
 TEST_CASE("a lost store is always reported") { play_seeds("lost", 300); }
 TEST_CASE("a rolled back store is always reported") { play_seeds("old_copies", 300); }
+TEST_CASE("old frames of the handshake, guessed frames and other builds change nothing") {
+  play_seeds("attackers", 300);
+}
 TEST_CASE("histories with every trouble at once hold every promise") {
   play_seeds("everything", 300);
 }
@@ -102,6 +106,29 @@ TEST_CASE("the checker sees that no event reports a rolled back store") {
 }
 TEST_CASE("the checker sees more in flight than the window allows") {
   CHECK(found("network", sabotage::leaky_window) != "");
+}
+
+TEST_CASE("the checker sees that guessed frames count") {
+  CHECK(found("attackers", sabotage::known_tags) != "");
+}
+TEST_CASE("the checker sees that an old frame of the handshake ends a session") {
+  std::string kind = found("attackers", sabotage::heeded_replays);
+  CHECK((kind == "session ended" || kind == "stands still" || kind == "does not converge"));
+}
+
+TEST_CASE("a history that fails by a guessed frame is shrunk to that and a few more steps") {
+  simulation::playing how;
+  how.planted = sabotage::known_tags;
+  for (std::uint64_t seed = 1;; ++seed) {
+    simulation::plan p = make_plan(seed, "attackers");
+    if (!simulation::play(p, how).failure) continue;
+    simulation::shrunk s = simulation::shrink(p, how, 500);
+    INFO(describe(s.plan));
+    CHECK(s.plan.steps.size() <= 6);
+    CHECK(std::any_of(s.plan.steps.begin(), s.plan.steps.end(),
+                      [](const auto& x) { return x.kind == simulation::action::guess; }));
+    break;
+  }
 }
 
 TEST_CASE("a history that fails is shrunk to a short one") {

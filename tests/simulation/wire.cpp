@@ -6,22 +6,6 @@
 namespace simulation::wire {
 namespace {
 
-/// CRC-32C by the definition: reflected polynomial 0x1edc6f41, a table for each byte.
-std::uint32_t checksum(std::span<const std::byte> bytes) {
-  static const std::array<std::uint32_t, 256> table = [] {
-    std::array<std::uint32_t, 256> t{};
-    for (std::uint32_t i = 0; i < 256; ++i) {
-      std::uint32_t c = i;
-      for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ ((c & 1) != 0 ? 0x82f63b78U : 0U);
-      t[i] = c;
-    }
-    return t;
-  }();
-  std::uint32_t c = ~0U;
-  for (std::byte b : bytes) c = table[(c ^ std::to_integer<std::uint32_t>(b)) & 255] ^ (c >> 8);
-  return ~c;
-}
-
 class cursor {
  public:
   explicit cursor(std::span<const std::byte> bytes) : left_(bytes) {}
@@ -56,6 +40,10 @@ class cursor {
     n.low = take(8);
     return n;
   }
+  std::string take_text() {
+    auto text = raw(take(1));
+    return {reinterpret_cast<const char*>(text.data()), text.size()};
+  }
   void skip(std::size_t size) { raw(size); }
   bool more() const { return !left_.empty(); }
   bool good() const { return good_; }
@@ -68,7 +56,7 @@ class cursor {
 void read_claim(cursor& in, claim& c) {
   c.mark = in.take_name();
   c.delivered = in.take(8);
-  in.skip(16);  // hash there
+  c.delivered_hash = in.take_name();
   c.confirmed = in.take_name();
   c.seen = in.take_name();
   c.received = in.take(8);
@@ -122,18 +110,18 @@ hello read_hello(cursor& in) {
   h.required = in.take(8);
   h.nonce = in.take(8);
   h.echo = in.take(8);
-  in.skip(1);  // proven
+  h.proven = in.take(1);
   read_claim(in, h.claim);
   h.base = in.take(8);
-  in.skip(1);  // origin
+  h.origin = in.take(1);
   h.stream = in.take_name();
   h.first = in.take(8);
-  in.skip(16);  // hash before it
+  h.erased_hash = in.take_name();
   h.follows = in.take_name();
   read_credit(in, h.claim);
-  in.skip(8);  // maximum message
-  in.skip(static_cast<std::size_t>(in.take(1)));
-  in.skip(static_cast<std::size_t>(in.take(1)));
+  h.maximum_message = in.take(8);
+  h.source = in.take_text();
+  h.destination = in.take_text();
   return h;
 }
 
@@ -186,11 +174,12 @@ bool read_record(std::uint64_t type, bool of_handshake, cursor& in, frame& f) {
       f.bye = true;
       break;
     case 6:
-      in.skip(2);
+      f.versions.emplace();
+      f.versions->first = in.take(1);
+      f.versions->second = in.take(1);
       break;
     case 7:
-      in.skip(8);
-      f.challenge = true;
+      f.challenge = in.take(8);
       break;
     default:
       return type >= 0x80;
@@ -206,6 +195,22 @@ bool read_record(std::uint64_t type, bool of_handshake, cursor& in, frame& f) {
 }
 
 }  // namespace
+
+/// CRC-32C by the definition: reflected polynomial 0x1edc6f41, a table for each byte.
+std::uint32_t checksum(std::span<const std::byte> bytes) {
+  static const std::array<std::uint32_t, 256> table = [] {
+    std::array<std::uint32_t, 256> t{};
+    for (std::uint32_t i = 0; i < 256; ++i) {
+      std::uint32_t c = i;
+      for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ ((c & 1) != 0 ? 0x82f63b78U : 0U);
+      t[i] = c;
+    }
+    return t;
+  }();
+  std::uint32_t c = ~0U;
+  for (std::byte b : bytes) c = table[(c ^ std::to_integer<std::uint32_t>(b)) & 255] ^ (c >> 8);
+  return ~c;
+}
 
 name extend(const name& before, std::uint64_t sequence, std::uint64_t salt,
             std::span<const std::byte> contents, std::span<const std::byte> attributes) {
@@ -238,6 +243,7 @@ std::optional<frame> read(std::span<const std::byte> bytes) {
     in.skip(4);
   }
   frame f;
+  f.version = version;
   f.session = in.take(8);
   if (version != 0) f.number = in.take(8);
   while (in.more()) {
@@ -262,12 +268,13 @@ std::string describe(std::span<const std::byte> bytes) {
         << " (" << c.credit_bytes << " bytes)";
   };
   out << std::hex << " " << f->session % 65536 << std::dec;
-  if (f->challenge) out << " challenge";
+  if (f->challenge != 0) out << " challenge";
+  if (f->versions) out << " versions " << f->versions->first << " to " << f->versions->second;
   if (f->hello) {
     const hello& h = *f->hello;
-    out << " hello of " << std::hex << session_of(h.nonce, h.echo) % 65536 << std::dec << " base "
-        << h.base << " stream " << h.stream.high << " from " << h.first << " follows "
-        << h.follows.high;
+    out << " hello of " << std::hex << session_of(h.nonce, h.echo) % 65536 << std::dec
+        << (h.proven != 0 ? " proven" : "") << " base " << h.base << " stream " << h.stream.high
+        << " from " << h.first << " follows " << h.follows.high;
     put(h.claim);
   }
   for (const data& d : f->records) {

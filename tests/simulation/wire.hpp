@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace simulation::wire {
@@ -30,6 +31,7 @@ std::uint64_t session_of(std::uint64_t a, std::uint64_t b);
 struct claim {
   name mark;
   std::uint64_t delivered = 0;
+  name delivered_hash;
   name confirmed;
   name seen;
   std::uint64_t received = 0;
@@ -47,11 +49,17 @@ struct hello {
   std::uint64_t required = 0;
   std::uint64_t nonce = 0;
   std::uint64_t echo = 0;
+  std::uint64_t proven = 0;
   wire::claim claim;
   std::uint64_t base = 0;
+  std::uint64_t origin = 0;
   name stream;
   std::uint64_t first = 0;
+  name erased_hash;
   name follows;
+  std::uint64_t maximum_message = 0;
+  std::string source;
+  std::string destination;
 };
 
 struct item {
@@ -73,8 +81,10 @@ struct ack {
 };
 
 struct frame {
+  std::uint64_t version = 0;
   std::uint64_t session = 0;
-  bool challenge = false;
+  std::uint64_t challenge = 0;  ///< its nonce
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> versions;
   std::uint64_t number = 0;
   std::optional<wire::hello> hello;
   std::vector<wire::data> records;
@@ -82,6 +92,9 @@ struct frame {
   bool ping = false;
   bool bye = false;
 };
+
+/// CRC-32C.
+std::uint32_t checksum(std::span<const std::byte> bytes);
 
 /// None for bytes that are no frame, or a damaged one.
 std::optional<frame> read(std::span<const std::byte> bytes);
