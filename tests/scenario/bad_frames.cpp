@@ -111,15 +111,28 @@ TEST_CASE("a frame beyond the network's limit is refused") {
 }
 
 TEST_CASE("an acknowledgement of a message that was never sent is refused") {
-  scene s;
-  ilm::protocol::ack_record a = s.x->ack_of(0);
-  a.ranges.push_back(ilm::sequence_range{2, 3});
-  s.refuses(s.x->ack_frame(a), ilm::error::acknowledged_unsent);
-  a = s.x->ack_of(0);
-  a.echo = 1;
-  s.refuses(s.x->ack_frame(a), ilm::error::acknowledged_unsent);
-  auto stored = store_all(s.w, s.a, "x", {"kept"});
-  CHECK(s.a.disk().size(ilm::queue::outbox) == 1);
+  for (bool early : {true, false}) {
+    scene s;
+    ilm::protocol::ack_record a = s.x->ack_of(0);
+    if (early) {
+      a.ranges.push_back(ilm::sequence_range{2, 3});
+    } else {
+      a.echo = 1;
+    }
+    s.x->put(s.x->ack_frame(a));
+    s.w.run_for(50ms);
+    REQUIRE(s.a.count(ilm::event_kind::frame_rejected) == 1);
+    CHECK(s.a.find(ilm::event_kind::frame_rejected)->error == ilm::error::acknowledged_unsent);
+    // Another life of this side may have sent it: hellos tell.
+    CHECK(s.a.count(ilm::event_kind::peer_disconnected) == 1);
+    s.a.events().clear();
+    store_all(s.w, s.a, "x", {"kept"});
+    CHECK(s.a.disk().size(ilm::queue::outbox) == 1);
+    s.x->meet();
+    REQUIRE(s.x->open());
+    s.goes_on();
+    CHECK(s.a.count(ilm::event_kind::rolled_back) == 0);
+  }
 }
 
 TEST_CASE("a cursor beyond what was sent ends the session, and a hello tells whether it is true") {

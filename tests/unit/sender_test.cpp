@@ -455,6 +455,24 @@ TEST_CASE("the sender does not retransmit sacked messages") {
   CHECK(std::count(again.begin(), again.end(), 4U) == 1);
 }
 
+TEST_CASE("what was sacked is sent again if an ack that was asked for brings nothing new") {
+  rig r;
+  r.open();
+  r.commit(3);
+  r.flush(0ms);
+  REQUIRE_FALSE(r.take_ranges(0, {{1, 3}}, 1ms));
+  timestamp now = r.expire();
+  REQUIRE(r.s.ping_due());
+  r.s.pinged();
+  CHECK(r.flush(now).empty());
+  bool news = false;
+  SECTION("nothing new") {}
+  SECTION("news") { news = true; }
+  std::error_code refused = news ? r.take(r.ack(1), now) : r.take_ranges(0, {}, now);
+  REQUIRE_FALSE(refused);
+  CHECK(r.flush(r.expire()) == (news ? sequences{} : from_to(1, 1)));
+}
+
 TEST_CASE("the sender does not retransmit a message sacked after it was marked lost") {
   rig r;
   r.open();

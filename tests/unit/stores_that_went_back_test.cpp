@@ -634,6 +634,24 @@ TEST_CASE("the receiver grants the credit that messages of a lost store gave bac
   CHECK(p.b->rejected_frames() == 0);
 }
 
+TEST_CASE("credit that messages of a stream before this one gave back is told without a timer") {
+  options o = patient();
+  o.credit_messages = 4;
+  core_pair p(o, 1, true);
+  p.b.application_up = false;
+  p.connect();
+  send(p.a, numbered("a", 4));
+  REQUIRE(p.until([&] { return p.b.disk.inbox.size() == 4; }));
+  p.run_for(1s);
+  p.a.lose_store();
+  p.crash(p.a);
+  send(p.a, numbered("new ", 4));
+  p.run_for(1s);
+  p.b.application_up = true;
+  REQUIRE(p.settle());
+  CHECK(p.b.texts() == texts{"a1", "a2", "a3", "a4", "new 1", "new 2", "new 3", "new 4"});
+}
+
 TEST_CASE("an old hello that comes again and again does not stop a stream") {
   core_pair p(patient());
   p.faults.delay = 100ms;

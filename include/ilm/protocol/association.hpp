@@ -164,6 +164,8 @@ class association {
   void handle_consumed(timestamp /*now*/) {
     assert(delivery_.outstanding());
     delivery_.handle_done();
+    // A message of a stream that was given up held credit, and no claim tells that it is gone.
+    if (receiver_.consumes_former_stream() && session_.is_open()) session_.require_ack();
     receiver_.handle_consumed();
     assert(invariants_hold());
   }
@@ -199,7 +201,7 @@ class association {
   // Outputs.
 
   /// Writes the next frame to send; false if there is none. Enabled by a session that begins, a
-  /// frame that arrived, the end of a commit, a page, time, and the close.
+  /// frame that arrived, the end of a commit, a page, a message consumed, time, and the close.
   bool poll_frame(std::vector<std::byte>& out, timestamp now) {
     if (session_.is_closed()) {
       if (!session_.poll_bye()) return false;
@@ -517,12 +519,20 @@ class association {
     if (f.ack && session_.state() == phase::verifying) {
       session_.handle_ignored_ack();
     } else if (f.ack) {
-      if (std::error_code e = sender_.check(*f.ack)) return reject(e);
+      if (std::error_code e = sender_.check(*f.ack)) return refuse_ack(e, now);
       if (!agrees(f.ack->claim)) return restart_session(now);
       handle_ack(*f.ack, now);
     }
     if (f.ping) session_.require_ack();
     handle_data();
+  }
+
+  /// The peer says that it has what was never sent: to a life of this side that went on from the
+  /// same state, it may be. As no ack would count before the numbers of frames caught up, a session
+  /// with numbers of its own begins.
+  void refuse_ack(std::error_code e, timestamp now) {
+    reject(e);
+    restart_session(now);
   }
 
   /// Whether a claim within the session speaks of the history that this side has. If not, or if

@@ -134,6 +134,8 @@ class receiver {
       page_.push_back(m);
     }
   }
+  /// Whether the next message for the application is of a stream before the one that is followed.
+  bool consumes_former_stream() const noexcept { return consumed_next_ < start_; }
   void handle_consumed() {
     assert(next_delivery() != nullptr);
     bool from_store = !page_.empty();

@@ -107,7 +107,7 @@ class sender {
     in_flight_bytes_ = 0;
     losses_.handle_session();
     blocked_ = false;
-    ping_due_ = false;
+    ping_due_ = probed_ = false;
     stage_ = stage::receiving;
     timeout_at_ = never;
   }
@@ -206,6 +206,7 @@ class sender {
     if (!reliable_) find_losses(now);
     if (delivered) handle_delivered(c.delivered, c.delivered_hash);
     if (progress) {
+      probed_ = false;
       losses_.times().progress();
       timeout_at_ = never;
       arm(now, random);
@@ -280,16 +281,19 @@ class sender {
   timestamp deadline() const noexcept { return std::min(timeout_at_, losses_.deadline()); }
 
   /// Time passed: messages in flight for long enough are lost; without any, a ping asks for an ack.
+  /// If that brought nothing new, the peer may have what it named no more: a copy of it goes on.
   void handle_timeout(timestamp now, random_source& random) {
     if (losses_.deadline() <= now) find_losses(now);
     if (timeout_at_ > now) return;
     std::size_t bytes = 0;
     for (std::uint64_t s = acknowledged_ + 1; s < send_next_ && bytes < options_.frame_fill; ++s) {
       outgoing_message& e = cache_.at(s);
-      if (e.sacked) continue;
+      if (e.sacked && !probed_) continue;
+      e.sacked = false;
       bytes += item_size(e);
       cache_.mark_lost(s);
     }
+    probed_ = bytes == 0;
     if (bytes == 0) {
       losses_.times().probe();
       ping_due_ = true;
@@ -403,6 +407,7 @@ class sender {
   stage stage_ = stage::closed;
   bool blocked_ = false;
   bool ping_due_ = false;
+  bool probed_ = false;  ///< the timer asked for an ack, and none with news came
 };
 
 }  // namespace ilm::inline v0::protocol
