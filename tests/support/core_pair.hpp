@@ -85,14 +85,40 @@ struct consumed_message {
   std::string text;
 };
 
+/// What is around an association on its side, and can be copied: the store, the application, and
+/// what is under way between them and the association.
+struct side_state {
+  std::size_t frame_limit = 4096;
+  model_store disk;
+  std::vector<consumed_message> consumed;
+  std::vector<std::string> sent;  ///< stored in the outbox, in order
+  std::vector<event_record> events;
+  timestamp commit_time{};
+  int failing_commits = 0;
+  bool application_up = true;
+  int frames = 0;
+
+  bool in_commit() const { return change_.has_value(); }
+
+ protected:
+  std::optional<store_change> change_;
+  std::optional<page_request> page_;  ///< asked for
+  std::optional<std::vector<stored_message>> page_read_;
+  std::uint64_t sends_ = 0, ended_sends_ = 0;
+  bool applied_ = false;
+  timestamp done_at_{}, last_{};
+};
+
 /// One side: an association, and what it needs around it. The store and the application survive
 /// `crash`; what the application took and the store does not know is undone with it, as with a
 /// backend that lends its transaction to the handler.
-class core_side {
+template <class core_type>
+class basic_core_side : public side_state {
  public:
   static constexpr int operations = 8;
 
-  core_side(std::string name, std::string peer, options settings, bool reliable, std::uint64_t seed)
+  basic_core_side(std::string name, std::string peer, options settings, bool reliable,
+                  std::uint64_t seed)
       : name_(std::move(name)),
         peer_(std::move(peer)),
         o_(settings),
@@ -112,7 +138,7 @@ class core_side {
     s.maximum_message = o_.maximum_message_size;
     s.reliable = reliable_;
     s.support = support;
-    core_ = std::make_unique<association>(o_, std::move(s), disk.where);
+    core_ = std::make_unique<core_type>(o_, std::move(s), disk.where);
   }
   /// What the build of the next life speaks.
   protocol_support support;
@@ -133,8 +159,8 @@ class core_side {
     disk.where = begin_history(store, bytes(peer_).view());
   }
 
-  association& operator*() { return *core_; }
-  association* operator->() { return core_.get(); }
+  core_type& operator*() { return *core_; }
+  core_type* operator->() { return core_.get(); }
 
   void send(const std::string& text) { demand(!try_send(text), "a send is refused"); }
   std::error_code try_send(const std::string& text) {
@@ -217,15 +243,17 @@ class core_side {
     return *at;
   }
 
-  std::size_t frame_limit = 4096;
-  model_store disk;
-  std::vector<consumed_message> consumed;
-  std::vector<std::string> sent;  ///< stored in the outbox, in order
-  std::vector<event_record> events;
-  timestamp commit_time{};
-  int failing_commits = 0;
-  bool application_up = true;
-  int frames = 0;
+  /// This side as it is now, memory and store; only of a core that is recorded.
+  auto freeze() const { return std::pair(static_cast<const side_state&>(*this), core_->record()); }
+  /// The side is as it was, whatever came since.
+  template <class frozen>
+  void thaw(const frozen& image) {
+    core_.reset();
+    static_cast<side_state&>(*this) = image.first;
+    core_ = std::make_unique<core_type>(o_, image.second);
+  }
+  /// What the system draws from.
+  seeded_entropy& system_entropy() { return entropy_; }
 
  private:
   bool read_page() {
@@ -256,14 +284,10 @@ class core_side {
   bool reliable_;
   random_source chance_;
   seeded_entropy entropy_;
-  std::unique_ptr<association> core_;
-  std::optional<store_change> change_;
-  std::optional<page_request> page_;  ///< asked for
-  std::optional<std::vector<stored_message>> page_read_;
-  std::uint64_t sends_ = 0, ended_sends_ = 0;
-  bool applied_ = false;
-  timestamp done_at_{}, last_{};
+  std::unique_ptr<core_type> core_;
 };
+
+using core_side = basic_core_side<association>;
 
 /// The faults of the way between them, in percent.
 struct way_faults {
@@ -271,9 +295,12 @@ struct way_faults {
   timestamp delay = 1ms, spread{};
 };
 
-class core_pair {
+template <class core_type>
+class basic_core_pair {
  public:
-  explicit core_pair(options settings = {}, std::uint64_t seed = 1, bool reliable = false)
+  using side = basic_core_side<core_type>;
+
+  explicit basic_core_pair(options settings = {}, std::uint64_t seed = 1, bool reliable = false)
       : a("a", "b", settings, reliable, seed * 2 + 1),
         b("b", "a", settings, reliable, seed * 2 + 2),
         reliable_(reliable),
@@ -282,7 +309,7 @@ class core_pair {
     b.start();
   }
 
-  core_side& other(const core_side& of) { return &of == &a ? b : a; }
+  side& other(const side& of) { return &of == &a ? b : a; }
 
   void connect() {
     up_ = true;
@@ -302,7 +329,7 @@ class core_pair {
 
   /// Drops an association and builds it again from its store. The other side learns of it only if
   /// `seen`.
-  void crash(core_side& s, bool seen = true) {
+  void crash(side& s, bool seen = true) {
     bool was_up = up_;
     s.crash();
     s.start();
@@ -323,7 +350,7 @@ class core_pair {
         if (!flight.empty() && flight.begin()->first.first <= now) return arrive(), ++steps, true;
         continue;
       }
-      core_side& s = which % 2 == 0 ? a : b;
+      side& s = which % 2 == 0 ? a : b;
       bool to_a = &s == &b;
       if (s.operate((which - 1) / 2, now,
                     [&](std::vector<std::byte> frame) { carry(to_a, std::move(frame)); })) {
@@ -395,10 +422,10 @@ class core_pair {
   std::function<bool(bool to_a, const std::vector<std::byte>&)> filter;
   /// Changes each frame that is sent.
   std::function<void(bool to_a, std::vector<std::byte>&)> alter;
-  core_side a, b;
+  side a, b;
 
  private:
-  static constexpr std::uint64_t choices = 1 + 2 * core_side::operations;
+  static constexpr std::uint64_t choices = 1 + 2 * side::operations;
 
   void carry(bool to_a, std::vector<std::byte> frame) {
     if (!up_ || (filter && !filter(to_a, frame))) return;
@@ -429,6 +456,8 @@ class core_pair {
   random_source chance_;
   std::uint64_t numbers_ = 0;
 };
+
+using core_pair = basic_core_pair<association>;
 
 /// "p1", "p2", ... "pn".
 inline std::vector<std::string> numbered(const std::string& prefix, std::size_t n) {
