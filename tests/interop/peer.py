@@ -492,8 +492,9 @@ class Peer:
 
     def handle_ack(self, ack):
         s, session, theirs = self.state, self.session, ack.claim
-        wire.require(ack.echo <= session.frames_sent, "acknowledged_unsent")
-        wire.require(all(last < s.next() for _, last in ack.ranges), "acknowledged_unsent")
+        if ack.echo > session.frames_sent or any(last >= s.next() for _, last in ack.ranges):
+            self.begin_handshake()  # another life of this side sent that
+            raise wire.Rejected("acknowledged_unsent")
         unknown = s.hash_at(theirs.received) is None and theirs.received >= s.first - 1
         older = theirs.mark == s.seen and theirs.received < s.first - 1
         if unknown or older or self.went_back(theirs, True, True):
