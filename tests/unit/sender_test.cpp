@@ -353,6 +353,25 @@ TEST_CASE("an echo of a frame that was never sent is refused and changes nothing
   CHECK(r.take(a, 100ms) == error::acknowledged_unsent);
 }
 
+TEST_CASE("the hash of a hello that is not verified is not that of the stream") {
+  rig r;
+  r.open();
+  r.commit(9, 10, true);
+  r.restore(1);
+  session_terms claimed = terms_from(6);
+  claimed.before = stream_hash{1, 2};
+  r.s.handle_session(claimed);
+  CHECK_FALSE(r.s.hash_at(5));
+  SECTION("another hello opens the next session") {}
+  SECTION("the session ends first") {
+    r.s.handle_session_end();
+    CHECK_FALSE(r.s.hash_at(5));
+  }
+  r.open(terms_from(6));
+  CHECK(r.s.hash_at(5) == r.hash_at(5));
+  CHECK(r.flush() == from_to(6, 9));
+}
+
 TEST_CASE("an ack is compared with the stream's hash, as far as that is in memory") {
   rig r;
   r.open();

@@ -463,6 +463,33 @@ TEST_CASE("another message under a number that the peer has is found, read from 
   }
 }
 
+TEST_CASE("a hash that the peer claims is not believed after a session that ended too soon") {
+  pair_in_use p;
+  p.b.application_up = false;
+  // b's answers are lost, so a makes no stamp that would tell the two histories apart.
+  p.filter = [](bool to_a, const auto&) { return !to_a; };
+  p.a.send("a4");
+  REQUIRE(p.until([&] { return p.b.disk.where.inbox.received() == 4; }));
+  backup old(p.a);
+  send(p.a, numbered("first ", 6));
+  REQUIRE(p.until([&] { return p.b.disk.where.inbox.received() == 10; }));
+  p.run_for(1s);
+  p.filter = nullptr;
+  p.disconnect();
+  old.put_back(p.a);
+  p.crash(p.a);
+  send(p.a, numbered("second ", 12));
+  p.run_for(1s);
+  p.connect();
+  REQUIRE(p.until([&] { return p.a->state() == phase::verifying; }));
+  p.reconnect();
+  p.b.application_up = true;
+  p.go_on();
+  CHECK(p.a.count(event_kind::rolled_back) == 1);
+  CHECK(p.b.count(event_kind::peer_rolled_back) == 1);
+  for (const std::string& text : numbered("second ", 12)) CHECK(contains(p.b.texts(), text));
+}
+
 TEST_CASE("a session that ends while a hash is read for an adoption keeps nobody waiting") {
   pair_in_use p;
   p.b.application_up = false;

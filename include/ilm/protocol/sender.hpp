@@ -82,7 +82,9 @@ class sender {
     if (sequence == delivered_) return delivered_hash_;
     if (sequence + 1 == committed_next_) return committed_hash_;
     if (sequence == found_sequence_) return found_hash_;
-    bool cached = sequence + 1 >= cache_.first() && sequence < cache_.next();
+    // Before a hello is verified, the hash at the start is what the peer claims.
+    std::uint64_t first = cache_.first() + (stage_ == stage::receiving ? 1 : 0);
+    bool cached = sequence + 1 >= first && sequence < cache_.next();
     return cached ? std::optional(cache_.hash_before(sequence + 1)) : std::nullopt;
   }
 
@@ -96,7 +98,8 @@ class sender {
   /// `handle_verified` says that the peer's last message is the one in this outbox.
   void handle_session(const session_terms& terms) {
     assert(terms.send_from > delivered_ && terms.send_from <= committed_next_);
-    if (terms.send_from < cache_.first() || terms.send_from > cache_.next()) {
+    bool unverified = stage_ == stage::receiving;
+    if (unverified || terms.send_from < cache_.first() || terms.send_from > cache_.next()) {
       drop_cache(terms.send_from, terms.before);
     }
     acknowledged_ = terms.send_from - 1;
@@ -126,10 +129,13 @@ class sender {
   }
 
   void handle_session_end() noexcept {
-    stage_ = stage::closed;
+    // What the peer claimed and nobody verified is forgotten.
+    bool unverified = std::exchange(stage_, stage::closed) == stage::receiving;
+    if (unverified) acknowledged_ = delivered_;
     timeout_at_ = never;
     losses_.handle_session_end();
-    drop_cache(acknowledged_ + 1, cache_.hash_before(cache_.first()));
+    drop_cache(acknowledged_ + 1,
+               unverified ? delivered_hash_ : cache_.hash_before(cache_.first()));
   }
 
   /// `sends` are in the store from `first` on. The contents are moved from.
