@@ -55,6 +55,7 @@ struct thaw_record {
   texts consumed;
   std::vector<event_record> events;  ///< that the side read before the thaw
   std::size_t events_here = 0, events_there = 0;
+  bool met = false;   ///< the snapshot knows the other side
   bool told = false;  ///< the other side's store showed more than the snapshot had
 };
 
@@ -90,13 +91,15 @@ bool names(const std::vector<event_record>& events, bool outbound, std::uint64_t
 }
 
 /// Whether the store of a side shows something that a snapshot of the other lacks.
-bool knows_more(const cursors& intact, const cursors& back) {
+/// What it was told of may reach the snapshot once more, if frames are under way.
+bool knows_more(const cursors& intact, const cursors& back, bool under_way) {
   bool follows = intact.inbox.stream == back.outbox.stream;
   bool followed = intact.outbox.stream == back.inbox.stream;
-  return intact.history.seen.count > back.history.mark.count ||
-         intact.history.confirmed.count > back.history.seen.count ||
-         (follows && intact.inbox.received() >= back.outbox.next) ||
-         (followed && intact.outbox.acknowledged > back.inbox.received());
+  bool made = intact.history.seen.count > back.history.mark.count ||
+              (follows && intact.inbox.received() >= back.outbox.next);
+  bool told = intact.history.confirmed.count > back.history.seen.count ||
+              (followed && intact.outbox.acknowledged > back.inbox.received());
+  return made || (told && !under_way);
 }
 
 std::uint64_t times_in(const texts& all, const std::string& text) {
@@ -183,7 +186,11 @@ class history {
     const cursors back = newest(s, image);
     // A hello under verification is in memory, too.
     bool sure = back.met() && image.second.at_the_end->state != phase::verifying;
-    r.told = sure && knows_more(peer.disk.where, back);
+    bool under_way = !plan_.reliable &&
+                     std::any_of(pair_.flight.begin(), pair_.flight.end(),
+                                 [&](const auto& f) { return f.second.first == (&s == &pair_.a); });
+    r.met = back.met();
+    r.told = sure && knows_more(peer.disk.where, back, under_way);
     s.thaw(image);
     thaws_of(s).push_back(std::move(r));
     // Whatever is named to the peer is forgotten with it, if that goes back.
@@ -319,6 +326,12 @@ class history {
     }
   }
 
+  bool went_to_before_all(const recorded_side& s) {
+    return std::any_of(thaws_of(s).begin(), thaws_of(s).end(),
+                       [](const thaw_record& t) { return !t.met; }) &&
+           count_from(s, 0, is_own) + count_from(s, 0, is_peers) == 0;
+  }
+
   /// The messages that a side accepted and then knew no more.
   void judge_gone(const thaw_record& t, const recorded_side& from, const recorded_side& to,
                   const texts& consumed) {
@@ -331,7 +344,8 @@ class history {
       // What a store of the other side has was found to be missing here.
       if (there) demand(told, "a side has a message that the other forgot and was not told of");
       if (there) continue;
-      if (!told || replaced) {
+      // Or it went back to before the two had met, and is told of nothing.
+      if (!told || replaced || (went_to_before_all(to) && !named(to, false, i + 1))) {
         ++figures_.gone_unseen;
         bool alone = thaws_of(to).empty();
         demand(!told || !alone || named(from, true, i + 1), "a side is told of less than it lost");
