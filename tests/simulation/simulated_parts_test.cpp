@@ -201,6 +201,10 @@ TEST_CASE(
   net.inject("a", "b", one_byte(3));
   clock::run_for(s, 1ms);
   CHECK(*b.seen == texts{"+a", "a1", "-a", "+a", "a2", "-a"});
+  // It was dropped for good. A receiver left without a session would never be destroyed.
+  net.connect("a", "b");
+  clock::run_for(s, 1ms);
+  CHECK(*b.seen == texts{"+a", "a1", "-a", "+a", "a2", "-a", "+a"});
   CHECK(injected == 2);
   CHECK(net.counts().injected == 2);
   CHECK(net.counts().sent == 0);
