@@ -258,7 +258,7 @@ class association {
     if (durable_.in_commit()) return false;
     return !submissions_.empty() || receiver_.has_uncommitted() ||
            receiver_.has_unreported_consumed(durable_.stored()) || durable_.identity_changed() ||
-           has_news() || hello_waits(now) || durable_.cursor_commit_due(now);
+           has_news(now) || durable_.cursor_commit_due(now);
   }
 
   /// The end of a send that was in a change, in the order of the sends. Enabled by
@@ -362,16 +362,13 @@ class association {
   bool may_send_hello() const noexcept {
     return durable_.seen_is_stored() && (!session_.is_open() || durable_.peer_is_stored());
   }
-  bool hello_waits(timestamp now) const noexcept {
-    return !durable_.seen_is_stored() && session_.hello_due(now);
-  }
 
   /// Whether the peer waits for a stamp: to be told of messages consumed, or that this side stored
-  /// its own, after which it can make another.
-  bool has_news() const noexcept {
+  /// its own, after which it can make another; or for a hello, which waits for that, too.
+  bool has_news(timestamp now) const noexcept {
     bool consumed = durable_.may_tell() && receiver_.delivered() > durable_.told_delivered();
-    bool seen = !durable_.seen_is_stored() && sender_.delivered() + 1 < durable_.outbox_next();
-    return consumed || seen;
+    bool awaited = sender_.delivered() + 1 < durable_.outbox_next() || session_.hello_due(now);
+    return consumed || (!durable_.seen_is_stored() && awaited);
   }
 
   void end_session() {
