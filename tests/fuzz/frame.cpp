@@ -2,9 +2,9 @@
 // protocol/README.md gives, and what it accepts survives being written and read again.
 
 #include "fuzz/input.hpp"
+#include "support/written_frame.hpp"
 
 #include <ilm/protocol/frame_reader.hpp>
-#include <ilm/protocol/frame_writer.hpp>
 
 #include <algorithm>
 #include <vector>
@@ -115,23 +115,6 @@ void check_same(const frame& a, const frame& b) {
   }
 }
 
-std::vector<std::byte> write(const frame& f, bool checksum) {
-  std::vector<std::byte> out;
-  frame_writer writer(out, f.header, checksum, std::size_t{1} << 24);
-  if (f.challenge) writer.challenge(*f.challenge);
-  if (f.hello) writer.hello(*f.hello);
-  if (f.versions) writer.versions(*f.versions);
-  if (f.ack) writer.ack(*f.ack);
-  if (f.ping) writer.ping();
-  for (const data_record& d : f.data) {
-    writer.begin_data(d.first, d.before);
-    for (const data_item& item : d.items) writer.item(item);
-  }
-  if (f.bye) writer.bye();
-  writer.finish();
-  return out;
-}
-
 /// CRC-32C finds every single flipped bit; where the flag itself is hit, no flag is left.
 void check_flipped(std::vector<std::byte> whole) {
   std::size_t bit = crc32c(whole) % (whole.size() * 8);
@@ -154,7 +137,7 @@ void check(view in) {
   if (f.ack) check_ack(*f.ack);
   for (const data_record& d : f.data) check_data(d, in);
   for (bool checksum : {false, true}) {
-    std::vector<std::byte> again = write(f, checksum);
+    std::vector<std::byte> again = test::written(f, checksum);
     frame g;
     require(!read_frame(again, {}, g), "what was accepted is refused when it is written again");
     check_same(f, g);

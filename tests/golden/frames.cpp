@@ -2,10 +2,10 @@
 
 #include "golden/golden.hpp"
 #include "support/catch.hpp"
+#include "support/written_frame.hpp"
 
 #include <ilm/error.hpp>
 #include <ilm/protocol/frame_reader.hpp>
-#include <ilm/protocol/frame_writer.hpp>
 
 #include <algorithm>
 #include <map>
@@ -102,21 +102,7 @@ std::string meaning_of(const std::vector<std::byte>& encoded) {
 std::vector<std::byte> written_again(const std::vector<std::byte>& encoded) {
   frame f;
   REQUIRE_FALSE(read_frame(encoded, {}, f));
-  std::vector<std::byte> out;
-  bool checksum = encoded[3] != std::byte{};
-  frame_writer writer(out, f.header, checksum, std::size_t{1} << 20);
-  if (f.challenge) writer.challenge(*f.challenge);
-  if (f.hello) writer.hello(*f.hello);
-  if (f.versions) writer.versions(*f.versions);
-  if (f.ack) writer.ack(*f.ack);
-  if (f.ping) writer.ping();
-  for (const data_record& d : f.data) {
-    writer.begin_data(d.first, d.before);
-    for (const data_item& item : d.items) writer.item(item);
-  }
-  if (f.bye) writer.bye();
-  writer.finish();
-  return out;
+  return test::written(f, encoded[3] != std::byte{});
 }
 
 }  // namespace

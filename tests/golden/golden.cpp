@@ -1,7 +1,6 @@
 #include "golden/golden.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <fstream>
 #include <iterator>
 #include <sstream>

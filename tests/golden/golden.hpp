@@ -28,7 +28,7 @@ struct golden_frame {
 /// All frames. Throws std::runtime_error where a file is not one.
 std::vector<golden_frame> golden_frames();
 
-/// The folder of the stores.
+/// The folder of the frames and stores.
 std::filesystem::path folder();
 std::string contents_of(const std::filesystem::path& file);
 
