@@ -1,5 +1,7 @@
 #include "simulation/attacker.hpp"
 
+#include "simulation/observations.hpp"
+
 #include <algorithm>
 #include <iterator>
 #include <vector>
@@ -7,15 +9,15 @@
 namespace simulation {
 namespace {
 
-std::uint64_t mixed(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
 /// Drawn from the step alone, so that leaving others out does not change it.
 std::uint64_t seed_of(const step& s, std::uint64_t turn) {
   return mixed(static_cast<std::uint64_t>(s.at.count()) * 64 + s.a * 8 + s.b) + turn;
+}
+
+/// Whether a pair is that of the step, in either direction.
+bool is_of(const step& s, const std::pair<std::size_t, std::size_t>& pair) {
+  return pair == std::pair<std::size_t, std::size_t>(s.a, s.b) ||
+         pair == std::pair<std::size_t, std::size_t>(s.b, s.a);
 }
 
 constexpr std::size_t most_kept = 200;
@@ -110,8 +112,7 @@ std::uint64_t attacker::draw() { return mixed(state_ += 0x9e3779b97f4a7c15); }
 std::uint64_t attacker::draw_tag(const step& s) {
   std::vector<std::uint64_t> others;
   for (const auto& [name, last] : passed_) {
-    bool same = name == pair_name(s.a, s.b) || name == pair_name(s.b, s.a);
-    if (!same && last.header.session != 0) others.push_back(last.header.session);
+    if (!is_of(s, name) && last.header.session != 0) others.push_back(last.header.session);
   }
   switch (draw(4)) {
     case 0:
@@ -182,12 +183,10 @@ wire::bytes attacker::guess_data(const step& s) {
 wire::bytes attacker::frame_of_others(const step& s) {
   std::vector<const wire::bytes*> others;
   for (const auto& [name, last] : passed_) {
-    bool same = name == pair_name(s.a, s.b) || name == pair_name(s.b, s.a);
-    if (!same && !last.frame.empty()) others.push_back(&last.frame);
+    if (!is_of(s, name) && !last.frame.empty()) others.push_back(&last.frame);
   }
   for (const auto& [name, kept] : handshakes_) {
-    bool same = name == pair_name(s.a, s.b) || name == pair_name(s.b, s.a);
-    if (!same) others.push_back(&kept[draw(kept.size())]);
+    if (!is_of(s, name)) others.push_back(&kept[draw(kept.size())]);
   }
   return others.empty() ? wire::bytes() : *others[draw(others.size())];
 }

@@ -6,15 +6,12 @@
 #include <sstream>
 
 namespace simulation {
-namespace {
 
 std::uint64_t mixed(std::uint64_t z) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   return z ^ (z >> 31);
 }
-
-}  // namespace
 
 std::vector<std::byte> contents_of(std::size_t from, std::size_t to, std::size_t number,
                                    std::size_t size) {

@@ -29,6 +29,9 @@ using image = ilm::testing::disk_image<std::string>;
 using stored_batch = ilm::batch<std::string>;
 using event_type = ilm::event<std::string>;
 
+/// The mixing function of SplitMix64.
+std::uint64_t mixed(std::uint64_t z);
+
 /// The contents of the `number`th message from one peer to another, of `size` bytes.
 std::vector<std::byte> contents_of(std::size_t from, std::size_t to, std::size_t number,
                                    std::size_t size);
