@@ -255,54 +255,53 @@ def test_traffic_without_checksums_and_echoes(world):
     world.no_complaints()
 
 
-def test_traffic_with_cuts(world):
+def disturbed_traffic(world, last, times, disturb):
+    """Up to message `last`, both ways, with as many disturbances in between."""
     world.start("--credit", "50", credit=(50, 4000))
-    send_all(world, 1000)
-    for cut in range(1, 8):
-        world.until(lambda: len(world.peer.state.inbox) >= 120 * cut, "some messages before a cut")
+    for time_ in range(1, times + 1):
+        send_all(world, last)
+        least = last * time_ // (times + 1)
+        world.until(lambda: len(world.peer.state.inbox) >= least, "some messages before")
+        disturb()
+    finish_traffic(world, last)
+    world.no_complaints()
+
+
+def test_traffic_with_cuts(world):
+    def cut():
         sessions = world.peer.count("peer_connected")
         world.peer.network.cut()
         world.until(lambda: world.peer.count("peer_connected") > sessions, "another session")
-    finish_traffic(world, 1000)
-    world.no_complaints()
+
+    disturbed_traffic(world, 1000, 7, cut)
 
 
 def test_traffic_with_kills(world):
-    world.start("--credit", "50", credit=(50, 4000))
-    for kill in range(1, 6):
-        send_all(world, 1000)
-        world.until(lambda: len(world.peer.state.inbox) >= 150 * kill, "some before a kill")
+    def kill():
         world.messenger.kill()
         world.start_messenger("--credit", "50")
         world.peer.network.dial(world.port())
-    world.until(world.peer.is_open, "a session")
-    finish_traffic(world, 1000)
-    world.no_complaints()
+
+    disturbed_traffic(world, 1000, 5, kill)
 
 
 def test_traffic_with_restarts(world):
     """Of the peer, which goes on from its file."""
-    world.start("--credit", "50", credit=(50, 4000))
-    for restart in range(1, 8):
-        send_all(world, 1000)
-        world.until(lambda: len(world.peer.state.inbox) >= 120 * restart, "some before a restart")
+    def restart():
         world.crash_peer()
         world.start_peer(credit=(50, 4000))
-    finish_traffic(world, 1000)
-    world.no_complaints()
+
+    disturbed_traffic(world, 1000, 7, restart)
 
 
 def test_traffic_with_restarts_of_both(world):
-    world.start("--credit", "50", credit=(50, 4000))
-    for restart in range(1, 5):
-        send_all(world, 400)
-        world.until(lambda: len(world.peer.state.inbox) >= 80 * restart, "some before a restart")
+    def restart():
         world.crash_peer()
         world.messenger.kill()
         world.start_messenger("--credit", "50")
         world.start_peer(credit=(50, 4000))
-    finish_traffic(world, 400)
-    world.no_complaints()
+
+    disturbed_traffic(world, 400, 4, restart)
 
 
 def test_bye(world):

@@ -98,6 +98,23 @@ bool knows_more(const cursors& intact, const cursors& back) {
          intact.outbox.acknowledged > back.inbox.received();
 }
 
+/// Messages of `a` that arrive and are not answered, so that it makes no stamp that would tell two
+/// histories apart: the copy of its store knows all but the last six.
+backup send_unanswered(pair_in_use& p) {
+  p.b.application_up = false;
+  p.filter = [](bool to_a, const auto&) { return !to_a; };
+  p.a.send("a4");
+  REQUIRE(p.until([&] { return p.b.disk.where.inbox.received() == 4; }));
+  backup old(p.a);
+  send(p.a, numbered("first ", 6));
+  REQUIRE(p.until([&] { return p.b.disk.where.inbox.received() == 10; }));
+  p.run_for(1s);
+  CHECK(p.a.disk.where.history == old.disk.where.history);
+  p.filter = nullptr;
+  p.disconnect();
+  return old;
+}
+
 bool contains(const texts& all, const std::string& text) {
   return std::find(all.begin(), all.end(), text) != all.end();
 }
@@ -415,18 +432,7 @@ TEST_CASE("a crash at any moment of a store's return changes nothing of what is 
 TEST_CASE("another message under a number that the peer has is found, read from the store") {
   for (bool other : {true, false}) {
     pair_in_use p;
-    p.b.application_up = false;
-    // b's answers are lost, so a makes no stamp that would tell the two histories apart.
-    p.filter = [](bool to_a, const auto&) { return !to_a; };
-    p.a.send("a4");
-    REQUIRE(p.until([&] { return p.b.disk.where.inbox.received() == 4; }));
-    backup old(p.a);
-    send(p.a, numbered("first ", 6));
-    REQUIRE(p.until([&] { return p.b.disk.where.inbox.received() == 10; }));
-    p.run_for(1s);
-    CHECK(p.a.disk.where.history == old.disk.where.history);
-    p.filter = nullptr;
-    p.disconnect();
+    const backup old = send_unanswered(p);
     if (other) {
       old.put_back(p.a);
       p.crash(p.a);
@@ -465,17 +471,7 @@ TEST_CASE("another message under a number that the peer has is found, read from 
 
 TEST_CASE("a hash that the peer claims is not believed after a session that ended too soon") {
   pair_in_use p;
-  p.b.application_up = false;
-  // b's answers are lost, so a makes no stamp that would tell the two histories apart.
-  p.filter = [](bool to_a, const auto&) { return !to_a; };
-  p.a.send("a4");
-  REQUIRE(p.until([&] { return p.b.disk.where.inbox.received() == 4; }));
-  backup old(p.a);
-  send(p.a, numbered("first ", 6));
-  REQUIRE(p.until([&] { return p.b.disk.where.inbox.received() == 10; }));
-  p.run_for(1s);
-  p.filter = nullptr;
-  p.disconnect();
+  const backup old = send_unanswered(p);
   old.put_back(p.a);
   p.crash(p.a);
   send(p.a, numbered("second ", 12));
