@@ -34,7 +34,12 @@ inline start_handshake() {
 #else
 #define SEEN_STORED true
 #endif
-#define HELLO_READY (SEEN_STORED && (!FLOWS(me) || PEER_STORED(me)))
+#ifndef PLANT_HELLO_BEFORE_RECEIVED
+#define RECEIVED_STORED (S.received == M.received)
+#else
+#define RECEIVED_STORED true
+#endif
+#define HELLO_READY (SEEN_STORED && RECEIVED_STORED && (!FLOWS(me) || PEER_STORED(me)))
 #define MAY_HELLO (ME.phase != RENEWING && HELLO_READY)
 
 #ifndef PLANT_CLAIM_FROM_MEMORY

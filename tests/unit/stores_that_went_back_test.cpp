@@ -166,6 +166,30 @@ TEST_CASE("a store that went back in `delivered` alone is found on both sides") 
   CHECK(p.b.texts() == texts{"a1", "a2", "a3", "a4", "a5", "from a"});
 }
 
+TEST_CASE("a store that went back is told so once, though its peer was storing a lost message") {
+  for (bool seen : {true, false}) {
+    pair_in_use p;
+    backup old(p.b);
+    // The peer stores a stamp that is newer than the copy, and has no message after it yet.
+    p.a.send("a4");
+    REQUIRE(p.until([&] { return p.a.disk.where.history.seen != old.disk.where.history.mark; }));
+    p.filter = [](bool to_a, const auto&) { return to_a; };
+    p.run_for(100ms);
+    p.a.commit_time = 1s;
+    p.b.send("b4");
+    p.run_for(50ms);
+    REQUIRE(p.a->inbox_depth() == 1);
+    REQUIRE(p.a.disk.where.inbox.received() == 3);
+    p.filter = nullptr;
+    p.put_back(old, p.b, seen);
+    p.run_for(5s);
+    p.go_on();
+    INFO("seen " << seen);
+    CHECK(p.b.count(event_kind::rolled_back) == 1);
+    CHECK(p.a.count(event_kind::peer_rolled_back) == 1);
+  }
+}
+
 TEST_CASE("a copy of a store that nothing happened to since is the store") {
   for (bool seen : {true, false}) {
     pair_in_use p;

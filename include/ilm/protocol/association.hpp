@@ -358,9 +358,10 @@ class association {
 
   /// A hello tells all that this side knows of the peer's history, so that is stored first. Should
   /// this side forget what it adopted, the peer would take an older claim for one of another life;
-  /// should it store a stamp of a lost life only later, for one that it does not know.
+  /// should it store a stamp or a message of a lost life only later, for one that it does not know.
   bool may_send_hello() const noexcept {
-    return durable_.seen_is_stored() && (!session_.is_open() || durable_.peer_is_stored());
+    return durable_.seen_is_stored() && receiver_.is_stored() &&
+           (!session_.is_open() || durable_.peer_is_stored());
   }
 
   /// Whether the peer waits for a stamp: to be told of messages consumed, or that this side stored

@@ -82,6 +82,8 @@ class receiver {
   // The store.
 
   bool has_uncommitted() const noexcept { return in_commit_.next != accepted_.next; }
+  /// Whether the store has all that was accepted.
+  bool is_stored() const noexcept { return committed_.next == accepted_.next; }
   bool has_unreported_consumed(const cursors& stored) const noexcept {
     return consumed_next_ != stored.inbox.first;
   }
@@ -150,9 +152,7 @@ class receiver {
 
   /// The highest frame of the session up to which all that arrived is in the store, or waits in the
   /// reorder buffer. A frame under commit is echoed after it, as its messages are acknowledged.
-  std::uint64_t echo() const noexcept {
-    return committed_.next == accepted_.next ? accepted_.frame : committed_.frame;
-  }
+  std::uint64_t echo() const noexcept { return is_stored() ? accepted_.frame : committed_.frame; }
   std::uint64_t received_bytes() const noexcept { return committed_.bytes; }
   std::uint64_t credit_sequence() const noexcept {
     std::uint64_t limit = consumed_next_ - 1 + options_.credit_messages;
