@@ -159,3 +159,32 @@ TEST_CASE("results of several changes come in the order of the sends") {
   }
   CHECK(sequences == std::vector<std::uint64_t>{1, 0, 2});
 }
+
+TEST_CASE("a send that belongs to a consumption stays where its change fails, in its place") {
+  submissions s;
+  send(s, 1, "alone");
+  s.handle_send(send_id{2}, bytes(std::string_view("reply")), on_failure::stays);
+  send(s, 3, "alone, too");
+  s.begin_commit(1, before, 1);
+  send(s, 4, "later");
+  s.fail_commit(full);
+  for (std::uint64_t id : {1U, 3U}) {
+    std::optional<send_result> r = s.poll_result();
+    REQUIRE(r);
+    CHECK(r->id == send_id{id});
+    CHECK(r->error == full);
+  }
+  CHECK_FALSE(s.poll_result());
+  std::vector<stored_message> batch = s.begin_commit(1, before, 9);
+  REQUIRE(batch.size() == 2);
+  CHECK(batch[0].contents.text() == "reply");
+  CHECK(batch[0].salt == 9);
+  CHECK(batch[0].hash == extend(before, batch[0]));
+  CHECK(batch[1].contents.text() == "later");
+  s.complete_commit(1);
+  s.forget_committed();
+  std::optional<send_result> r = s.poll_result();
+  REQUIRE(r);
+  CHECK(r->id == send_id{2});
+  CHECK(r->sequence == 1);
+}

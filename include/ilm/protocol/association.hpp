@@ -64,17 +64,22 @@ class association {
   // Inputs.
 
   /// Accepts a message for the next change, or refuses it at once. It gets its sequence with that
-  /// change: one that fails uses none. `poll_send_result` gives its end.
-  std::error_code handle_send(send_id id, payload message) {
+  /// change: one that fails uses none. `poll_send_result` gives its end. A send that belongs to the
+  /// consumption of a message, of any peer, stays with it where changes fail: both have to be
+  /// handed to their cores between two calls of `poll_change`, and stored together.
+  std::error_code handle_send(send_id id, payload message, on_failure then = on_failure::ends) {
+    if (std::error_code refused = refusal(message)) return refused;
+    submissions_.handle_send(id, std::move(message), then);
+    assert(invariants_hold());
+    return {};
+  }
+  /// Why `handle_send` would refuse a message after `earlier` others; none if it would not.
+  std::error_code refusal(const payload& message, std::uint64_t earlier = 0) const noexcept {
     if (message.size() > setup_.maximum_message || !fits_frame(message, setup_.frame_limit)) {
       return error::message_too_large;
     }
-    if (options_.outbox_limit != 0 && outbox_depth() >= options_.outbox_limit) {
-      return error::outbox_full;
-    }
-    submissions_.handle_send(id, std::move(message));
-    assert(invariants_hold());
-    return {};
+    bool full = options_.outbox_limit != 0 && outbox_depth() + earlier >= options_.outbox_limit;
+    return full ? make_error_code(error::outbox_full) : std::error_code();
   }
 
   /// The network has a session with the peer, or a new one.

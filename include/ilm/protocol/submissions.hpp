@@ -5,10 +5,12 @@
 #include <ilm/protocol/stream_hash.hpp>
 #include <ilm/stored.hpp>
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <system_error>
@@ -20,7 +22,9 @@ namespace ilm::inline v0::protocol {
 /// The sends from their acceptance to their end: accepted, in commit, ended.
 class submissions {
  public:
-  void handle_send(send_id id, payload p) { accepted_.emplace_back(id, std::move(p)); }
+  void handle_send(send_id id, payload p, on_failure then = on_failure::ends) {
+    accepted_.emplace_back(id, std::move(p), then);
+  }
 
   bool empty() const noexcept { return accepted_.empty(); }
   std::size_t size() const noexcept { return accepted_.size(); }
@@ -51,9 +55,19 @@ class submissions {
     return in_commit_;
   }
   void forget_committed() noexcept { in_commit_.clear(); }
+  /// Sends that stay keep their place before those that came meanwhile.
   void fail_commit(std::error_code reason) {
     assert(reason);
-    for (const submission& s : in_commit_) ended_.push_back(send_result{s.id, 0, reason});
+    std::vector<submission> next;
+    for (submission& s : in_commit_) {
+      if (s.failing == on_failure::stays) {
+        next.push_back(std::move(s));
+      } else {
+        ended_.push_back(send_result{s.id, 0, reason});
+      }
+    }
+    std::move(accepted_.begin(), accepted_.end(), std::back_inserter(next));
+    accepted_ = std::move(next);
     in_commit_.clear();
   }
 
