@@ -123,14 +123,15 @@ class demonstration {
       }
       if (received_.size() >= lines_.size()) break;
       ilm::message<std::string> line = co_await bob_inbox_.receive();
-      consume(line);
+      book(line);
     }
+    co_await bob_inbox_.consume();
     if (sent_ > 0) co_await alice_->wait_delivered("bob", sent_);
     say("the last receipt is in");
     add_up();
     co_await alice_->shutdown(1s);
     co_await bob_->shutdown(1s);
-    while (auto line = bob_inbox_.try_receive()) consume(*line);
+    while (auto line = bob_inbox_.try_receive()) book(*line);
     co_return report();
   }
 
@@ -181,11 +182,11 @@ class demonstration {
     say("the sender is back, on the same store");
   }
 
-  /// A crash between taking a message and the store's record of that would repeat the message
-  /// (include/ilm/README.md), so wait for the receipt of the last one consumed: it follows the
-  /// record. What has arrived besides, and what is under way, may be in any state.
+  /// A crash between booking a line and the store's record of that would repeat the line
+  /// (include/ilm/README.md), so wait for the record. What has arrived besides, and what is under
+  /// way, may be in any state.
   asio::awaitable<void> crash_bob() {
-    if (!received_.empty()) co_await alice_->wait_delivered("bob", received_.size());
+    co_await bob_inbox_.consume();
     say("the receiver crashes");
     add_up();
     bob_.reset();
@@ -199,7 +200,7 @@ class demonstration {
     co_await timer.async_wait(asio::use_awaitable);
   }
 
-  void consume(const ilm::message<std::string>& line) {
+  void book(const ilm::message<std::string>& line) {
     std::uint64_t expected = last_sequence_ + 1;
     if (line.sequence > expected) missing_ += line.sequence - expected;
     if (line.sequence < expected) ++repeated_;

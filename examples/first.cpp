@@ -26,7 +26,8 @@ asio::awaitable<void> run(asio::io_context& context) {
   if (m.text() != "Hello, Bob.") throw std::runtime_error("the message is not the one sent");
   // [first]
 
-  co_await alice.wait_delivered("bob", m.sequence);  // Bob's application has it
+  co_await bob_inbox.consume();                      // Bob is done with it
+  co_await alice.wait_delivered("bob", m.sequence);  // and Alice knows
 }
 
 int main() {

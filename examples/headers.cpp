@@ -28,11 +28,12 @@ asio::awaitable<void> run(asio::io_context& context) {
   // [send]
 
   // [forward]
-  ilm::message<peer_id> m = co_await relay_inbox.receive();
+  ilm::received<peer_id> m = co_await relay_inbox.receive();
   ilm::send_options onwards;
   onwards.forwarded = m.attributes;
   onwards.headers = {{"via", "relay"}};
-  co_await relay.send_to("bob", m.contents, onwards);
+  m.context.send_to("bob", m.contents, onwards);
+  co_await relay_inbox.consume();  // with what was sent through the context, in one commit
   // [forward]
 
   ilm::message<peer_id> last = co_await bob_inbox.receive();
@@ -44,6 +45,7 @@ asio::awaitable<void> run(asio::io_context& context) {
       last.attributes.header_text("via") != "relay") {
     throw std::runtime_error("a header is missing");
   }
+  co_await bob_inbox.consume();
   co_await alice.shutdown(1s);
   co_await relay.shutdown(1s);
   co_await bob.shutdown(1s);

@@ -45,8 +45,8 @@ asio::awaitable<void> run(asio::io_context& context) {
   bool right = got.article == "teapot" && got.quantity == 2 && got.remarks == wanted.remarks;
   if (!right) throw std::runtime_error("the order is not what was sent");
 
-  // Contents of another type are an error that names the problem. The message counts as consumed
-  // all the same: the application decides its fate.
+  // Contents of another type are an error that names the problem. The application decides the fate
+  // of the message: here it is consumed.
   ilm::message<std::string> second = co_await depot_inbox.receive();
   try {
     second.as<order>();
@@ -55,6 +55,7 @@ asio::awaitable<void> run(asio::io_context& context) {
     if (e.code() != ilm::error::undecodable_contents) throw;
     std::cout << "\"" << second.text() << "\" is no order\n";
   }
+  co_await depot_inbox.consume();
   co_await shop.shutdown(1s);
   co_await depot.shutdown(1s);
 }

@@ -279,6 +279,7 @@ asio::awaitable<void> resume(asio::io_context& context, fabric network, std::str
     std::cout << m.from << ": " << m.text() << '\n';
     if (m.text() != text) throw std::runtime_error("the messages are not what was sent");
   }
+  co_await inbox.consume();
   co_await alice.shutdown(1s);
   co_await bob.shutdown(1s);
 }

@@ -99,6 +99,7 @@ asio::awaitable<void> run(asio::io_context& context) {
     ilm::message<peer_id> m = co_await bob_inbox.receive();
     if (m.as<std::uint32_t>() != i) throw std::runtime_error("a message is out of order");
   }
+  co_await bob_inbox.consume();
   std::cout << count << " messages over UDP, in order\n";
   co_await alice.shutdown(1s);
   co_await bob.shutdown(1s);

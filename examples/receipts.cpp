@@ -39,6 +39,7 @@ asio::awaitable<void> run(asio::io_context& context) {
 
   ilm::message<peer_id> m = co_await inbox.receive();
   if (m.sequence != sequence) throw std::runtime_error("another message arrived");
+  co_await inbox.consume();
   co_await alice.wait_delivered("bob", sequence);
   std::cout << "message " << sequence << " is with Bob's application\n";
   // [receipt]

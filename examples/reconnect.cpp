@@ -34,6 +34,7 @@ asio::awaitable<void> expect(ilm::inbox<peer_id>& inbox, std::string text) {
   ilm::message<peer_id> m = co_await inbox.receive();
   std::cout << "Bob reads: " << m.text() << '\n';
   if (m.text() != text) throw std::runtime_error("Bob expected: " + text);
+  co_await inbox.consume();
 }
 
 asio::awaitable<void> run(asio::io_context& context) {

@@ -355,14 +355,16 @@ class receiver {
  public:
   receiver(asio::io_context& context, const arguments& asked, network_type net)
       : directory_(asked.path),
-        messenger_(context, store_type(store_of(asked)), std::move(net),
-                   [this](const message& m) { return consume(m); }) {
+        messenger_(
+            context, store_type(store_of(asked)), std::move(net),
+            [this](const message& m, context_type with) { return consume(m, std::move(with)); }) {
     progress::note("waiting for files at " + asked.address);
     asio::co_spawn(context, print_events(messenger_), asio::detached);
   }
 
  private:
-  using delivery = std::function<asio::awaitable<void>(const message&)>;
+  using context_type = ilm::delivery_context<std::string>;
+  using delivery = std::function<asio::awaitable<void>(const message&, context_type)>;
   using messenger = ilm::messenger<store_type, network_type, delivery>;
 
   static std::string store_of(const arguments& asked) {
@@ -373,7 +375,7 @@ class receiver {
   }
 
   /// The messenger goes on while the disk works.
-  asio::awaitable<void> consume(message m) {
+  asio::awaitable<void> consume(message m, context_type context) {
     piece p;
     try {
       p = m.as<piece>();
@@ -390,7 +392,7 @@ class receiver {
     }
     bars_.erase(m.from);
     progress::note(*outcome);
-    co_await messenger_.send_to(m.from, *outcome);
+    context.send_to(m.from, *outcome);  // in one commit with the consumption
   }
   asio::awaitable<std::optional<std::string>> put(std::string from, const piece& p) {
     co_return directory_.put(from, p);
@@ -429,6 +431,7 @@ class sender {
     co_await messenger_.send_to(receiver_id, last);
     message answer = co_await inbox_.receive();
     std::string outcome(answer.text());
+    co_await inbox_.consume();
     progress::note("the receiver says " + printable(outcome));
     co_await messenger_.shutdown(3s);
     bool good = outcome.starts_with("ok");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/delivery_context.hpp>
 #include <ilm/detail/co_await.hpp>
 #include <ilm/message.hpp>
 
@@ -14,25 +15,43 @@ namespace ilm::inline v0 {
 namespace detail {
 
 template <class D, class PeerId>
-concept delivery_call = requires(D d, message<PeerId> m) {
-  d(std::move(m));
+concept delivery_takes_context = std::invocable < D&,
+        message<PeerId>, delivery_context<PeerId>
+& > ;
+template <class D, class PeerId>
+concept delivery_call = delivery_takes_context<D, PeerId> || std::invocable<D&, message<PeerId>>;
+
+template <class D, class PeerId>
+struct delivery_returns : std::invoke_result<D&, message<PeerId>> {};
+template <class D, class PeerId>
+requires delivery_takes_context<D, PeerId>
+struct delivery_returns<D, PeerId>
+    : std::invoke_result<D&, message<PeerId>, delivery_context<PeerId>&> {
 };
 template <class D, class PeerId>
-concept delivery_result = std::is_void_v<std::invoke_result_t<D&, message<PeerId>>> ||
-    std::same_as<std::invoke_result_t<D&, message<PeerId>>, asio::awaitable<void>>;
+using delivery_returns_t = typename delivery_returns<D, PeerId>::type;
+
+template <class D, class PeerId>
+concept delivery_result = std::is_void_v<delivery_returns_t<D, PeerId>> ||
+    std::same_as<delivery_returns_t<D, PeerId>, asio::awaitable<void>>;
 
 }  // namespace detail
 
-/// Where messages go: a callable that takes a `message<PeerId>`.
+/// Where messages go: a callable that takes a `message<PeerId>`, and a `delivery_context<PeerId>`
+/// if it likes.
 ///
 /// | expression            | result                      |
 /// |-----------------------|-----------------------------|
 /// | `d(message)`          | `void` or `awaitable<void>` |
+/// | `d(message, context)` | the same, instead           |
 /// | `D::waits_for_reader` | `bool`, optional constant   |
 ///
 /// `d(message)`: The application has consumed the message when it returns or completes. A throw
 /// means that it has not: the message is delivered again, after a delay that grows, and nothing
 /// from that peer overtakes it.
+///
+/// `d(message, context)`: Its sends with `context.send_to` are stored with the consumption, in one
+/// commit. The context is an lvalue; it may be taken by value or by reference.
 ///
 /// `waits_for_reader`: true if the call completes only when somebody reads, so that a shutdown must
 /// not wait for it.

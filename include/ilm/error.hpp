@@ -42,6 +42,9 @@ enum class error {
   peer_version_too_old,
   feature_missing_here,
   feature_missing_at_peer,
+  delivery_ended,
+  shutdown_in_delivery,
+  message_returned,
 };
 
 namespace detail {
@@ -124,6 +127,15 @@ class error_category_impl final : public std::error_category {
         return "the peer requires a feature that this side does not understand; upgrade this side";
       case error::feature_missing_at_peer:
         return "this side requires a feature that the peer does not understand; upgrade the peer";
+      case error::delivery_ended:
+        return "the delivery of the message is over, or the message was given again; use the "
+               "context while the handler runs, and messenger().send_to afterwards";
+      case error::shutdown_in_delivery:
+        return "a shutdown that a handler waits for would wait for the handler; return first, and "
+               "shut down from a coroutine of its own";
+      case error::message_returned:
+        return "the message is not with this reader: it was consumed, or given back and will come "
+               "again; receive it";
     }
     return "unknown ILM error " + std::to_string(value);
   }

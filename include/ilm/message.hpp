@@ -2,9 +2,11 @@
 
 #include <ilm/attributes.hpp>
 #include <ilm/bytes.hpp>
+#include <ilm/detail/loan.hpp>
 #include <ilm/stored.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -39,7 +41,29 @@ struct message {
   T as() const {
     return codec<T>::decode(contents.view());
   }
+
+ private:
+  friend detail::loan_access;
+
+  std::shared_ptr<const detail::loan> loan_;  ///< of an inbox
 };
+
+namespace detail {
+
+/// For inboxes.
+struct loan_access {
+  template <class PeerId>
+  static void lend(message<PeerId>& m, std::shared_ptr<const loan> l) {
+    m.loan_ = std::move(l);
+  }
+  /// 0: it comes from no inbox.
+  template <class PeerId>
+  static std::uint64_t ticket(const message<PeerId>& m) noexcept {
+    return m.loan_ ? m.loan_->ticket() : 0;
+  }
+};
+
+}  // namespace detail
 
 /// An inclusive range of sequences; empty if `last < first`.
 struct sequence_range {

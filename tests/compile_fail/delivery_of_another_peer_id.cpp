@@ -1,4 +1,4 @@
-// expect: d[(]std::move[(]m[)][)]' (is|would be) invalid
+// expect: (no operand of the disjunction is satisfied|'std::invocable<)
 #include <ilm/deliveries/inbox.hpp>
 
 #include <string>

@@ -32,14 +32,15 @@ set(parts "ilm/(backends|networks|deliveries)/.+")
 set(only_ilm/protocol "${standard}|${vocabulary}|ilm/protocol/.+")
 set(only_ilm/backends "${foreign}|${vocabulary}|${detail}|ilm/backend\\.hpp|ilm/backends/.+")
 set(only_ilm/networks "${foreign}|${vocabulary}|${detail}|ilm/network\\.hpp|ilm/networks/.+")
-set(only_ilm/deliveries "${foreign}|${vocabulary}|${detail}|ilm/delivery\\.hpp|ilm/deliveries/.+")
+set(only_ilm/deliveries "${foreign}|${vocabulary}|${detail}|ilm/(delivery|delivery_context|received)\\.hpp|ilm/deliveries/.+")
 set(only_ilm/codecs "${foreign}|${vocabulary}|${detail}|ilm/codec\\.hpp|ilm/codecs/.+")
 set(never_ilm/runtime "${parts}|ilm/testing/.+")
 set(never_ilm/detail "${shell}|${parts}|ilm/testing/.+")
 set(never_ilm "ilm/runtime/.+|${parts}|ilm/testing/.+") # the concepts and the vocabulary
 
 # These tie the house together.
-set(exempt_from_folder_rule ilm/ilm.hpp ilm/messenger.hpp ilm/compiled.hpp)
+set(exempt_from_folder_rule ilm/ilm.hpp ilm/messenger.hpp ilm/messenger_handle.hpp ilm/delivery_context.hpp
+    ilm/compiled.hpp)
 
 # The lists of heavy headers, and the header that defines ILM_INLINE.
 set(heavy_lists "ilm/(.+/)?compiled\\.hpp")

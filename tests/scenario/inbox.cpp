@@ -3,8 +3,17 @@
 
 #include <ilm/deliveries/inbox.hpp>
 
+#include <asio/bind_executor.hpp>
+#include <asio/experimental/awaitable_operators.hpp>
+#include <asio/steady_timer.hpp>
+
 #include <algorithm>
 #include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <variant>
 #include <vector>
 
 using namespace test;
@@ -25,32 +34,296 @@ struct reader {
   std::unique_ptr<reading_messenger> node;
 };
 
+/// Reads, and says that it is done with the last one as well.
 asio::awaitable<void> read(inbox from, std::size_t count, std::vector<std::string>& into) {
   while (count-- > 0) {
     message m = co_await from.receive();
     into.emplace_back(m.text());
   }
+  co_await from.consume();
 }
+
+/// Takes one message, and does not say that it is done.
+asio::awaitable<std::string> take(inbox& from) {
+  message m = co_await from.receive();
+  co_return std::string(m.text());
+}
+
+asio::awaitable<void> consume(inbox& from) { co_await from.consume(); }
+
+/// A peer that sends and one that reads.
+struct reading_pair {
+  explicit reading_pair(const std::vector<std::string>& texts) : a(w.make("a")) {
+    a.start();
+    b.emplace(w, "b", disk);
+    store_all(w, a, "b", texts);
+    w.run_for(1s);
+  }
+  /// The reader's process is killed, and starts again.
+  void restart() {
+    b.reset();
+    w.run_for(0s);
+    b.emplace(w, "b", disk);
+  }
+  std::size_t unconfirmed() {
+    w.run_for(1s);
+    return a.disk().size(ilm::queue::outbox);
+  }
+
+  world w;
+  peer a;
+  store disk;
+  std::optional<reader> b;
+};
 
 }  // namespace
 
-TEST_CASE("a message counts as consumed when a reader of the inbox has it") {
+TEST_CASE("a message is consumed when its reader asks for the next, and not before") {
+  reading_pair p(numbered(10));
+  CHECK(p.unconfirmed() == 10);
+  CHECK(p.w.run(take(p.b->incoming)) == "0");
+  CHECK(p.unconfirmed() == 10);
+  CHECK(p.w.run(take(p.b->incoming)) == "1");
+  CHECK(p.unconfirmed() == 9);
+  CHECK(p.w.run(take(p.b->incoming)) == "2");
+  CHECK(p.unconfirmed() == 8);
+}
+
+TEST_CASE("consume says that a reader is done, and completes when the store knows") {
+  reading_pair p(numbered(2));
+  p.w.run(consume(p.b->incoming));  // nothing to consume
+  CHECK(p.w.run(take(p.b->incoming)) == "0");
+  p.w.run(consume(p.b->incoming));
+  CHECK(p.disk.size(ilm::queue::inbox) == 1);
+  CHECK(p.unconfirmed() == 1);
+  p.restart();
+  CHECK(p.w.run(take(p.b->incoming)) == "1");
+}
+
+TEST_CASE("a reader that is killed at work gets the message again in the next life") {
+  reading_pair p(numbered(3));
+  CHECK(p.w.run(take(p.b->incoming)) == "0");
+  CHECK(p.w.run(take(p.b->incoming)) == "1");
+  p.w.run_for(1s);
+  p.restart();
+  std::vector<std::string> texts;
+  p.w.run(read(p.b->incoming, 2, texts));
+  CHECK(texts == std::vector<std::string>{"1", "2"});
+  CHECK(p.unconfirmed() == 0);
+}
+
+TEST_CASE("consume waits for a store that fails") {
+  // A consumption that cannot be stored now is stored later; until then nobody is told that it is.
   world w;
   peer a = w.make("a");
   store disk;
   a.start();
-  reader b(w, "b", disk);
-  store_all(w, a, "b", numbered(10));
+  auto faults = std::make_shared<ilm::testing::store_faults>();
+  inbox incoming;
+  reading_messenger b(w.context, backend(disk, faults), w.net.join("b"), incoming);
+  store_all(w, a, "b", {"0"});
+  CHECK(w.run(take(incoming)) == "0");
+  faults->commit_error = std::make_error_code(std::errc::no_space_on_device);
+  bool done = false;
+  incoming.consume(asio::bind_executor(w.context, [&](std::error_code e) { done = !e; }));
   w.run_for(10s);
-  CHECK(a.disk().size(ilm::queue::outbox) == 10);
+  CHECK_FALSE(done);
+  CHECK(disk.size(ilm::queue::inbox) == 1);
+  faults->commit_error = {};
+  REQUIRE(w.until([&] { return done; }));
+  CHECK(disk.size(ilm::queue::inbox) == 0);
+}
+
+TEST_CASE("an exception in the reader's work gives the message again, with the next attempt") {
+  reading_pair p(numbered(2));
+  auto fail_at_work = [](inbox& from, unsigned& attempt) -> asio::awaitable<void> {
+    auto m = co_await from.receive();
+    attempt = m.context.attempt();
+    throw std::runtime_error("no work today");
+  };
+  unsigned attempt = 0;
+  for (unsigned expected : {1U, 2U, 3U}) {
+    CHECK_THROWS_AS(p.w.run(fail_at_work(p.b->incoming, attempt)), std::runtime_error);
+    CHECK(attempt == expected);
+  }
+  // As a plain message, too.
+  auto fail_with_message = [](inbox& from) -> asio::awaitable<void> {
+    message m = co_await from.receive();
+    if (m.text() == "0") throw std::runtime_error("no work today");
+  };
+  CHECK_THROWS_AS(p.w.run(fail_with_message(p.b->incoming)), std::runtime_error);
   std::vector<std::string> texts;
-  w.run(read(b.incoming, 4, texts));
+  p.w.run(read(p.b->incoming, 2, texts));
+  CHECK(texts == numbered(2));
+}
+
+TEST_CASE("a reader that is cancelled at work gives the message to the next") {
+  reading_pair p(numbered(2));
+  asio::cancellation_signal stop;
+  bool ended = false;
+  auto work = [](inbox& from) -> asio::awaitable<void> {
+    message m = co_await from.receive();
+    ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, 1h);
+    co_await timer.async_wait(asio::use_awaitable);
+    co_await from.consume();
+  };
+  asio::co_spawn(
+      p.w.context, work(p.b->incoming),
+      asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { ended = true; }));
+  p.w.run_for(1s);
+  stop.emit(asio::cancellation_type::terminal);
+  REQUIRE(p.w.until([&] { return ended; }));
+  std::vector<std::string> texts;
+  p.w.run(read(p.b->incoming, 2, texts));
+  CHECK(texts == numbered(2));
+}
+
+TEST_CASE("a receive that is cancelled in the turn of its result has given nothing") {
+  std::size_t given = 0, cancelled = 0;
+  for (std::size_t turns = 0; turns < 60; ++turns) {
+    reading_pair p({});
+    asio::cancellation_signal stop;
+    std::optional<std::error_code> result;
+    auto take = [&](std::error_code e, const message&) { result = e; };
+    p.b->incoming.receive(
+        asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(p.w.context, take)));
+    sends all = send_all(p.a, "b", numbered(1));
+    p.w.until([&] { return result || p.disk.size(ilm::queue::inbox) == 1; });
+    for (std::size_t i = 0; i < turns && !result; ++i) p.w.context.poll_one();
+    bool before = result.has_value();
+    stop.emit(asio::cancellation_type::terminal);
+    REQUIRE(p.w.until([&] { return result.has_value(); }));
+    CHECK(bool(*result) != before);
+    ++(*result ? cancelled : given);
+    std::vector<std::string> texts;
+    if (*result) p.w.run(read(p.b->incoming, 1, texts));
+    if (!*result) p.w.run(consume(p.b->incoming));
+    CHECK(p.unconfirmed() == 0);
+  }
+  CHECK((given > 0 && cancelled > 3));
+}
+
+TEST_CASE("a receive that races a timer loses no message") {
+  constexpr std::size_t count = 300;
+  reading_pair p({});
+  auto race = [](world& w, inbox& from, std::size_t messages) -> asio::awaitable<std::size_t> {
+    using namespace asio::experimental::awaitable_operators;
+    std::size_t in_order = 0;
+    std::size_t cut_off = 0;
+    for (std::size_t turns = 0; in_order < messages && turns < 1'000'000; ++turns) {
+      // A timer that ends after a few turns of the loop, with and without a message in the same.
+      asio::steady_timer timer(w.context, std::chrono::steady_clock::now());
+      auto turn = [](asio::steady_timer& t, std::size_t extra) -> asio::awaitable<void> {
+        co_await t.async_wait(asio::use_awaitable);
+        while (extra-- > 0) co_await asio::post(asio::use_awaitable);
+      };
+      auto first = co_await (from.receive() || turn(timer, turns % 7));
+      if (first.index() == 1) {
+        ++cut_off;
+        continue;
+      }
+      if (std::get<0>(first).text() != std::to_string(in_order)) co_return 0;
+      ++in_order;
+    }
+    co_await from.consume();
+    co_return cut_off > 0 ? in_order : 0;
+  };
+  sends all = send_all(p.a, "b", numbered(count));
+  CHECK(p.w.run(race(p.w, p.b->incoming, count), 1h) == count);
+  CHECK(p.unconfirmed() == 0);
+}
+
+TEST_CASE("receive_for gives a message, or none when the time is over") {
+  asio::io_context context;
+  fabric net;
+  inbox incoming;
+  auto wait = [](inbox& from) -> asio::awaitable<void> {
+    auto none = co_await from.receive_for(1ms);
+    CHECK_FALSE(none.has_value());
+  };
+  bool done = false;
+  asio::co_spawn(context, wait(incoming), [&](std::exception_ptr e) { done = !e; });
+  context.run();
+  CHECK(done);
+  incoming.close();
+  auto closed = [](inbox& from) -> asio::awaitable<void> { co_await from.receive_for(1h); };
+  std::exception_ptr failed;
+  asio::co_spawn(context, closed(incoming), [&](std::exception_ptr e) { failed = e; });
+  context.restart();
+  context.run();
+  CHECK(failed);
+}
+
+TEST_CASE("receive_some gives what waits of several peers, to be consumed together or one by one") {
+  world w;
+  peer a = w.make("a"), c = w.make("c");
+  store disk;
+  a.start();
+  c.start();
+  reader b(w, "b", disk);
+  store_all(w, a, "b", {"a0", "a1"});
+  store_all(w, c, "b", {"c0", "c1"});
   w.run_for(1s);
-  CHECK(a.disk().size(ilm::queue::outbox) == 6);
-  w.run(read(b.incoming, 6, texts));
-  CHECK(texts == numbered(10));
+  auto batch = [](inbox& from, std::vector<std::string>& into) -> asio::awaitable<void> {
+    auto all = co_await from.receive_some(10);
+    for (const message& m : all) into.emplace_back(m.text());
+    co_await from.consume(all.back());
+    try {
+      co_await from.consume(all.back());
+      into.emplace_back("consumed twice");
+    } catch (const std::system_error& e) {
+      if (e.code() != ilm::error::message_returned) throw;
+    }
+  };
+  std::vector<std::string> texts;
+  w.run(batch(b.incoming, texts));
+  CHECK(texts == std::vector<std::string>{"a0", "c0"});
   w.run_for(1s);
-  CHECK(empty(a));
+  CHECK(a.disk().size(ilm::queue::outbox) == 2);
+  CHECK(c.disk().size(ilm::queue::outbox) == 1);
+  // One message of each is the next: that of "a" is still with the reader.
+  w.run(consume(b.incoming));
+  w.run(read(b.incoming, 2, texts));
+  CHECK(texts.size() == 4);
+  w.run_for(1s);
+  CHECK((empty(a) && empty(c)));
+}
+
+TEST_CASE("a worker that asks for the next does not speak for another's message") {
+  world w;
+  peer a = w.make("a"), c = w.make("c");
+  store disk;
+  a.start();
+  c.start();
+  reader b(w, "b", disk);
+  store_all(w, a, "b", {"a0", "a1"});
+  store_all(w, c, "b", {"c0", "c1"});
+  w.run_for(1s);
+  inbox first = b.incoming, second = b.incoming;
+  CHECK(w.run(take(first)) == "a0");
+  CHECK(w.run(take(second)) == "c0");
+  CHECK(w.run(take(second)) == "c1");
+  w.run(consume(second));
+  w.run_for(1s);
+  CHECK(a.disk().size(ilm::queue::outbox) == 2);
+  CHECK(c.disk().size(ilm::queue::outbox) == 0);
+}
+
+TEST_CASE("a message with a reader when its messenger shuts down comes again in the next life") {
+  reading_pair p(numbered(1));
+  CHECK(p.w.run(take(p.b->incoming)) == "0");
+  auto end = [](reading_messenger& m) -> asio::awaitable<report> {
+    co_return co_await m.shutdown(1h);
+  };
+  auto before = clock::now();
+  CHECK(p.w.run(end(*p.b->node)).unread == 1);
+  CHECK(clock::now() - before < 1s);
+  inbox kept = p.b->incoming;
+  p.w.run(consume(kept));  // too late: there is nothing to consume
+  p.restart();
+  std::vector<std::string> texts;
+  p.w.run(read(p.b->incoming, 1, texts));
+  CHECK(texts == numbered(1));
 }
 
 TEST_CASE("an inbox that is closed loses nothing: the next messenger delivers it",
@@ -64,7 +337,6 @@ TEST_CASE("an inbox that is closed loses nothing: the next messenger delivers it
     reader b(w, "b", disk);
     store_all(w, a, "b", numbered(10));
     w.run(read(b.incoming, 3, texts));
-    w.run_for(100ms);
     b.incoming.close();
     w.run_for(10s);
     CHECK(disk.size(ilm::queue::inbox) == 7);

@@ -25,6 +25,7 @@ asio::awaitable<void> consume_numbers(inbox from, int count, int& consumed, bool
     if (m.text() != std::to_string(consumed)) ordered = false;
     ++consumed;
   }
+  co_await from.consume();
 }
 
 }  // namespace

@@ -51,9 +51,11 @@ class alice_at_work {
   asio::awaitable<void> exchange_messages() {
     for (const char* text : {"one", "two", "three"}) co_await alice_->send_to("bob", text);
     for (int i = 0; i < 3; ++i) co_await bob_inbox_.receive();
+    co_await bob_inbox_.consume();
     co_await alice_->wait_delivered("bob", 3);
     for (const char* text : {"yes", "and"}) co_await bob_->send_to("alice", text);
     co_await alice_inbox_.receive();
+    co_await alice_inbox_.consume();
     co_await bob_->wait_delivered("alice", 1);
     co_await bob_->shutdown(100ms);
     for (const char* text : {"four", "five"}) co_await alice_->send_to("bob", text);

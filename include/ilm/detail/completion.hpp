@@ -2,12 +2,35 @@
 
 #include <ilm/detail/asio.hpp>
 
+#include <atomic>
 #include <cassert>
+#include <cstdint>
 #include <memory>
 #include <tuple>
 #include <utility>
 
 namespace ilm::inline v0::detail {
+
+/// Decides whether an operation gave its result or was cancelled: once, and no earlier than its
+/// handler runs. A cancellation that comes in the same turn as the result then wins, and the result
+/// is not lost with whoever no longer waits for it (`receive() || timer`).
+class claim {
+ public:
+  /// True if the operation is cancelled by this.
+  bool cancel() noexcept { return decide(state::cancelled); }
+  /// True if the result may be given.
+  bool take() noexcept { return decide(state::taken); }
+
+ private:
+  enum class state : std::uint8_t { open, taken, cancelled };
+
+  bool decide(state s) noexcept {
+    state expected = state::open;
+    return state_.compare_exchange_strong(expected, s);
+  }
+
+  std::atomic<state> state_{state::open};
+};
 
 /// A completion handler of any type, to be called once with `Args`, on its own executor, never from
 /// inside the call. Keeps that executor's context at work until then. Asio's own
@@ -30,6 +53,19 @@ class completion {
     return made;
   }
 
+  /// A completion that `c` decides about when the handler is to run. `finish(handler, args...)`
+  /// calls the handler with the result. If the operation was cancelled meanwhile, or the handler's
+  /// context ended, `give_back(args...)` gets the result; the former also calls `abort(handler)`.
+  template <class Handler, class Executor, class Finish, class GiveBack, class Abort>
+  static completion claimed(Handler&& handler, const Executor& fallback, std::shared_ptr<claim> c,
+                            Finish finish, GiveBack give_back, Abort abort) {
+    auto rule = std::make_tuple(std::move(finish), std::move(give_back), std::move(abort));
+    completion made;
+    made.held_ = std::make_unique<claimed_holder<std::decay_t<Handler>, Executor, decltype(rule)>>(
+        std::forward<Handler>(handler), fallback, std::move(c), std::move(rule));
+    return made;
+  }
+
   explicit operator bool() const noexcept { return held_ != nullptr; }
 
   void operator()(Args... args) {
@@ -44,26 +80,84 @@ class completion {
     virtual void post(Args... args) = 0;
   };
 
+  /// A handler, and its executor's context at work.
   template <class Handler, class Executor>
-  struct holder final : base {
+  struct working_handler {
     using executor_type = asio::associated_executor_t<Handler, Executor>;
     using work_type = std::decay_t<decltype(asio::prefer(
         std::declval<const executor_type&>(), asio::execution::outstanding_work.tracked))>;
 
-    holder(Handler h, const Executor& fallback)
+    working_handler(Handler h, const Executor& fallback)
         : handler(std::move(h)),
           work(asio::prefer(asio::get_associated_executor(handler, fallback),
                             asio::execution::outstanding_work.tracked)) {}
 
-    void post(Args... args) override {
-      asio::post(work,
-                 [h = std::move(handler), bound = std::make_tuple(std::move(args)...)]() mutable {
-                   std::apply(std::move(h), std::move(bound));
-                 });
-    }
-
     Handler handler;
     work_type work;
+  };
+
+  template <class Handler, class Executor>
+  struct holder final : base {
+    holder(Handler h, const Executor& fallback) : inner(std::move(h), fallback) {}
+
+    void post(Args... args) override {
+      asio::post(inner.work, [h = std::move(inner.handler),
+                              bound = std::make_tuple(std::move(args)...)]() mutable {
+        std::apply(std::move(h), std::move(bound));
+      });
+    }
+
+    working_handler<Handler, Executor> inner;
+  };
+
+  template <class Handler, class Executor, class Rule>
+  struct claimed_holder final : base {
+    claimed_holder(Handler h, const Executor& fallback, std::shared_ptr<claim> c, Rule r)
+        : inner(std::move(h), fallback), decides(std::move(c)), rule(std::move(r)) {}
+
+    void post(Args... args) override {
+      asio::post(inner.work,
+                 claimed_call<Handler, Rule>(std::move(inner.handler), std::move(decides),
+                                             std::move(rule), std::make_tuple(std::move(args)...)));
+    }
+
+    working_handler<Handler, Executor> inner;
+    std::shared_ptr<claim> decides;
+    Rule rule;
+  };
+
+  /// The call of a handler on its way through the executor.
+  template <class Handler, class Rule>
+  class claimed_call {
+   public:
+    claimed_call(Handler h, std::shared_ptr<claim> c, Rule r, std::tuple<Args...> args)
+        : handler_(std::move(h)),
+          claim_(std::move(c)),
+          rule_(std::move(r)),
+          args_(std::move(args)) {}
+    claimed_call(claimed_call&&) noexcept = default;
+    ~claimed_call() {
+      // The context ended before the handler ran.
+      if (claim_) std::apply(std::get<1>(rule_), std::move(args_));
+    }
+
+    void operator()() {
+      std::shared_ptr<claim> c = std::exchange(claim_, nullptr);
+      if (c->take()) {
+        std::apply(
+            [this](Args&&... a) { std::get<0>(rule_)(std::move(handler_), std::move(a)...); },
+            std::move(args_));
+      } else {
+        std::apply(std::get<1>(rule_), std::move(args_));
+        std::get<2>(rule_)(std::move(handler_));
+      }
+    }
+
+   private:
+    Handler handler_;
+    std::shared_ptr<claim> claim_;
+    Rule rule_;
+    std::tuple<Args...> args_;
   };
 
   template <class Function>

@@ -2,10 +2,12 @@
 
 #include <ilm/backend.hpp>
 #include <ilm/delivery.hpp>
+#include <ilm/delivery_context.hpp>
 #include <ilm/detail/failure.hpp>
 #include <ilm/network.hpp>
 #include <ilm/runtime/names.hpp>
 #include <ilm/runtime/ports.hpp>
+#include <ilm/runtime/staged_sends.hpp>
 
 #include <asio/awaitable.hpp>
 
@@ -131,7 +133,9 @@ class network_adapter final : public network_port {
 template <class PeerId, class Delivery>
 class delivery_adapter final : public delivery_port {
  public:
-  explicit delivery_adapter(Delivery delivery) : delivery_(std::move(delivery)) {}
+  /// `stamp`: options::stamp_sent_at, for the sends of deliveries.
+  delivery_adapter(std::shared_ptr<name_table<PeerId>> names, bool stamp, Delivery delivery)
+      : names_(std::move(names)), stamp_(stamp), delivery_(std::move(delivery)) {}
 
   bool waits_for_reader() const noexcept override {
     if constexpr (requires { Delivery::waits_for_reader; }) {
@@ -140,12 +144,21 @@ class delivery_adapter final : public delivery_port {
       return false;
     }
   }
+  bool takes_context() const noexcept override { return with_context; }
 
-  std::optional<asio::awaitable<void>> deliver(const peer_name& from,
-                                               const stored_message& m) override {
+  std::optional<asio::awaitable<void>> deliver(const peer_name& from, const stored_message& m,
+                                               std::shared_ptr<staged_sends> staged) override {
     message<PeerId> received(id_of<PeerId>(from), m.sequence, m.contents, m.index,
                              attributes(m.attributes));
-    if constexpr (std::is_void_v<std::invoke_result_t<Delivery&, message<PeerId>>>) {
+    if constexpr (with_context) {
+      auto context = detail::context_access::make(names_, stamp_, received.from, std::move(staged));
+      if constexpr (returns_nothing) {
+        delivery_(std::move(received), context);
+        return std::nullopt;
+      } else {
+        return run(std::move(received), std::move(context));
+      }
+    } else if constexpr (returns_nothing) {
       delivery_(std::move(received));
       return std::nullopt;
     } else {
@@ -154,6 +167,17 @@ class delivery_adapter final : public delivery_port {
   }
 
  private:
+  static constexpr bool with_context = detail::delivery_takes_context<Delivery, PeerId>;
+  static constexpr bool returns_nothing =
+      std::is_void_v<detail::delivery_returns_t<Delivery, PeerId>>;
+
+  /// Keeps the context for a call that takes a reference to it.
+  asio::awaitable<void> run(message<PeerId> m, delivery_context<PeerId> context) {
+    co_await delivery_(std::move(m), context);
+  }
+
+  std::shared_ptr<name_table<PeerId>> names_;
+  bool stamp_;
   Delivery delivery_;
 };
 

@@ -2,27 +2,36 @@
 
 #include <ilm/detail/asio.hpp>
 #include <ilm/runtime/context.hpp>
+#include <ilm/runtime/delivery_executor.hpp>
 #include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/engine.hpp>
+#include <ilm/runtime/send_driver.hpp>
+#include <ilm/runtime/staged_sends.hpp>
 
 #include <algorithm>
 #include <cassert>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 namespace ilm::inline v0::runtime {
 
 /// Delivers messages to the application: one at a time for each peer, peers concurrently.
 class delivery_driver {
  public:
-  using owner = std::shared_ptr<const void>;
+  using owner = std::shared_ptr<engine>;
 
-  delivery_driver(context& c, peers& all, dispatcher& d, std::unique_ptr<delivery_port> port)
-      : context_(c), peers_(all), dispatcher_(d), port_(std::move(port)) {}
+  delivery_driver(context& c, peers& all, dispatcher& d, send_driver& sends,
+                  std::unique_ptr<delivery_port> port)
+      : context_(c), peers_(all), dispatcher_(d), sends_(sends), port_(std::move(port)) {}
 
   void start(peer& p, owner keep) {
-    asio::co_spawn(context_.strand, delivery_loop(std::move(keep), p),
+    delivery_executor executor(context_.strand, keep.get());
+    asio::co_spawn(asio::any_io_executor(std::move(executor)), delivery_loop(std::move(keep), p),
                    asio::bind_cancellation_slot(p.stop_delivering.slot(), asio::detached));
   }
 
@@ -53,20 +62,20 @@ class delivery_driver {
   }
 
  private:
-  asio::awaitable<void> delivery_loop(owner, peer& p) {
+  asio::awaitable<void> delivery_loop(owner self, peer& p) {
     protocol::timestamp now = context_.now();
     for (unsigned count = 1; !context_.life.ended(); ++count) {
-      const stored_message* next = context_.life.delivers() ? p.core.poll_delivery(now) : nullptr;
+      const stored_message* next = next_delivery(p, now);
       if (next == nullptr) {
         co_await p.deliver.wait();
         now = context_.now();
         continue;
       }
       std::exception_ptr failed;
-      assert(!p.delivering);
+      std::shared_ptr<staged_sends> staged = begin_delivery(p, next->index, self);
       p.delivering = true;
       try {
-        std::optional<asio::awaitable<void>> running = port_->deliver(*p.name, *next);
+        std::optional<asio::awaitable<void>> running = port_->deliver(*p.name, *next, staged);
         if (running) {
           co_await std::move(*running);
           now = context_.now();
@@ -76,10 +85,13 @@ class delivery_driver {
       }
       p.delivering = false;
       context_.progress.notify();
-      if (context_.life.ended()) break;
+      if (context_.life.ended()) {
+        if (staged) tell(staged->take_waiting(), context_.life.refusal());
+        break;
+      }
       // Calls that return at once share one reading of the clock.
       if (failed) now = context_.now();
-      handle_ended(p, failed, now);
+      handle_ended(p, failed, staged.get(), now);
       // Drain up to 64 deliveries before the others get their turn.
       if (failed || !p.core.has_delivery(now) || count % deliveries_before_yield == 0) {
         dispatcher_.service(p);
@@ -89,22 +101,57 @@ class delivery_driver {
     }
   }
 
-  void handle_ended(peer& p, const std::exception_ptr& failed, protocol::timestamp now) {
+  const stored_message* next_delivery(peer& p, protocol::timestamp now) {
+    if (!context_.life.delivers() || !p.core.has_delivery(now)) return nullptr;
+    if (port_->takes_context() && !context_.sends.has_room_for_deliveries()) {
+      dispatcher_.wait_for_room(p);
+      return nullptr;
+    }
+    return p.core.poll_delivery(now);
+  }
+
+  std::shared_ptr<staged_sends> begin_delivery(peer& p, std::uint64_t index, const owner& self) {
+    assert(!p.delivering);
+    if (std::exchange(p.offered, index) != index) p.attempts = 0;
+    ++p.attempts;
+    if (!port_->takes_context()) return nullptr;
+    return std::make_shared<staged_sends>(self, sends_.maximum_message(), p.attempts);
+  }
+
+  void handle_ended(peer& p, const std::exception_ptr& failed, staged_sends* staged,
+                    protocol::timestamp now) {
     assert(!p.delivering && !context_.life.ended());
-    if (!failed) {
+    std::error_code reason = code_of(failed);
+    if (staged != nullptr) {
+      std::vector<staged_sends::request> sends = staged->end();
+      p.attempts = staged->attempt();
+      if (!reason && !sends.empty()) reason = sends_.accept_staged(std::move(sends));
+      std::vector<staged_sends::consumed_handler> waiting = staged->take_waiting();
+      if (reason) {
+        tell(std::move(waiting), reason);
+      } else {
+        for (auto& done : waiting) p.consumptions.emplace(p.offered, std::move(done));
+      }
+    }
+    if (!reason) {
       ++p.consumed;
       p.core.handle_consumed(now);
       // The next call may wait for long: the store learns of this one without it.
       peers_.list_changed(p);
       context_.store_wake.notify();
     } else if (context_.life.delivers()) {
-      p.core.handle_delivery_failed(code_of(failed), now);
+      p.core.handle_delivery_failed(reason, now);
     }
+  }
+
+  static void tell(std::vector<staged_sends::consumed_handler> waiting, std::error_code reason) {
+    for (auto& done : waiting) done(reason);
   }
 
   context& context_;
   peers& peers_;
   dispatcher& dispatcher_;
+  send_driver& sends_;
   std::unique_ptr<delivery_port> port_;
 };
 

@@ -57,6 +57,15 @@ class dispatcher {
     }
   }
 
+  // Deliveries that wait for the store.
+
+  /// Notifies the peer's delivery loop when it may stage sends again.
+  void wait_for_room(peer& p) { without_room_.push_back(&p); }
+  void admit_deliveries() {
+    if (!context_.sends.has_room_for_deliveries()) return;
+    for (peer* p : std::exchange(without_room_, {})) p->deliver.notify();
+  }
+
   void report_events(peer& p) {
     while (std::optional<event_record> e = p.core.poll_event()) {
       context_.events.put(named_event(p.name, *e));
@@ -124,12 +133,16 @@ class dispatcher {
   void fail_all(std::error_code reason) {
     for (auto& [name, p] : peers_) {
       for (auto& [sequence, r] : std::exchange(p->receipts, {})) r->done(reason);
+      for (auto& [index, done] : std::exchange(p->consumptions, {})) done(reason);
     }
     for (auto& [name, r] : std::exchange(connecting_, {})) r->done(reason);
   }
   /// Destroys the callers that wait.
   void abandon() {
-    for (auto& [name, p] : peers_) std::exchange(p->receipts, {}).clear();
+    for (auto& [name, p] : peers_) {
+      std::exchange(p->receipts, {}).clear();
+      std::exchange(p->consumptions, {}).clear();
+    }
     std::exchange(connecting_, {}).clear();
   }
 
@@ -145,6 +158,11 @@ class dispatcher {
     while (!p.receipts.empty() && p.receipts.begin()->first <= delivered) {
       p.receipts.begin()->second->done({});
       p.receipts.erase(p.receipts.begin());
+    }
+    std::uint64_t consumed = p.core.stored().inbox.first;
+    while (!p.consumptions.empty() && p.consumptions.begin()->first < consumed) {
+      p.consumptions.begin()->second({});
+      p.consumptions.erase(p.consumptions.begin());
     }
   }
 
@@ -199,6 +217,7 @@ class dispatcher {
   peers& peers_;
   const peer_name& local_;
   std::vector<std::pair<peer*, protocol::page_request>> pages_;
+  std::vector<peer*> without_room_;  ///< whose deliveries wait
   std::vector<std::pair<std::shared_ptr<const peer_name>, std::unique_ptr<connected_request>>>
       connecting_;
 };

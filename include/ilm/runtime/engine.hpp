@@ -37,6 +37,8 @@ class engine {
   virtual ~engine() = default;
 
   virtual void start() = 0;
+  /// Opens the store, once; nothing is sent, delivered or answered before.
+  virtual void open() = 0;
 
   virtual void send(std::unique_ptr<send_request> request) = 0;
   virtual void wait_delivered(std::unique_ptr<delivered_request> request) = 0;
@@ -44,6 +46,8 @@ class engine {
   virtual void connected(std::unique_ptr<connected_request> request) = 0;
   virtual void next_event(std::uint64_t operation,
                           detail::completion<std::error_code, named_event> done) = 0;
+  /// Puts back an event that was read and that nobody has.
+  virtual void return_event(named_event e) = 0;
   virtual void shutdown(std::chrono::nanoseconds timeout,
                         detail::completion<std::error_code, named_report> done) = 0;
   virtual void cancel(std::uint64_t operation) = 0;

@@ -30,7 +30,7 @@ class event_queue {
       reader({}, std::move(e));
       return;
     }
-    if (events_.size() == limit_) {
+    if (events_.size() >= limit_) {
       make_room();
       ++lost_unread_;
       ++lost_;
@@ -54,6 +54,12 @@ class event_queue {
       readers_.emplace_back(id, std::move(reader));
     }
     assert(invariants_hold());
+  }
+
+  /// An event that was read and that nobody has is the next one again, beyond the limit if need be.
+  void put_back(named_event e) {
+    if (!readers_.empty()) return put(std::move(e));
+    events_.push_front(std::move(e));
   }
 
   bool cancel(std::uint64_t id, std::error_code reason) {
@@ -91,9 +97,8 @@ class event_queue {
   }
 
   bool invariants_hold() const noexcept {
-    return events_.size() <= limit_ && (events_.empty() || readers_.empty()) &&
-           (lost_unread_ == 0 || readers_.empty()) && lost_unread_ <= lost_ &&
-           (!closed_ || readers_.empty());
+    return (events_.empty() || readers_.empty()) && (lost_unread_ == 0 || readers_.empty()) &&
+           lost_unread_ <= lost_ && (!closed_ || readers_.empty());
   }
 
   std::size_t limit_;

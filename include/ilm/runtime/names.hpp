@@ -88,6 +88,9 @@ class name_table {
     return *names_.emplace(id, std::move(made)).first->second;
   }
 
+  /// Throws as `add` does. From any thread.
+  static void validate(const PeerId& id) { static_cast<void>(encode_valid(id)); }
+
   /// Throws as `add` does, but adds nothing.
   void check(const PeerId& id) const {
     if (find(id) == nullptr) static_cast<void>(encode_valid(id));

@@ -35,10 +35,14 @@ struct peer {
   std::shared_ptr<const peer_name> name;
   protocol::association core;
   std::multimap<std::uint64_t, std::unique_ptr<delivered_request>> receipts;
+  /// Those that wait for the store to know that a message was consumed, by its index.
+  std::multimap<std::uint64_t, detail::completion<std::error_code>> consumptions;
   oldest_age ages;
   statistics_board::entry* published = nullptr;
 
   std::uint64_t delivered_at_open;
+  std::uint64_t offered = 0;  ///< the index of the message that was offered last
+  unsigned attempts = 0;      ///< how often, in this life
   std::uint64_t accepted = 0;
   std::uint64_t consumed = 0;
   std::uint64_t session_changes = 0;  ///< how often the network said that one began or ended

@@ -95,14 +95,20 @@ class network_port {
   virtual asio::awaitable<void> receive(network_sink& sink) = 0;
 };
 
+class staged_sends;
+
 class delivery_port {
  public:
   virtual ~delivery_port() = default;
 
   virtual bool waits_for_reader() const noexcept = 0;
+  /// Whether a call may stage sends.
+  virtual bool takes_context() const noexcept = 0;
   /// Calls the application. The result has to be awaited; none if the application is done.
+  /// `staged` is null if calls take no context.
   virtual std::optional<asio::awaitable<void>> deliver(const peer_name& from,
-                                                       const stored_message& m) = 0;
+                                                       const stored_message& m,
+                                                       std::shared_ptr<staged_sends> staged) = 0;
 };
 
 /// The time, and one timer.

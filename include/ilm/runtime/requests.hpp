@@ -44,11 +44,17 @@ struct send_request : peer_request {
         id(operation),
         done(std::move(h)) {}
 
+  bool staged() const noexcept { return !done; }
+
+  void end(std::error_code failed, std::uint64_t sequence) {
+    if (done) done(failed, sequence);
+  }
+
   payload message;
   std::error_code invalid;
   bool may_wait;
-  std::uint64_t id;  ///< names it for cancellation; 0 if it cannot be cancelled
-  handler done;
+  std::uint64_t id;           ///< names it for cancellation; 0 if it cannot be cancelled
+  handler done;               ///< none if it belongs to a delivery
   peer_name* name = nullptr;  ///< once it was looked up
   send_request* next = nullptr;
 };

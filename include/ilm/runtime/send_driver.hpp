@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
+#include <map>
 #include <memory>
 #include <optional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace ilm::inline v0::runtime {
 
@@ -39,22 +42,47 @@ class send_driver {
     while (std::unique_ptr<send_request> r = context_.sends.pop()) pass_on(std::move(r));
   }
 
+  /// Takes the sends that belong to a delivery, all of them or none. Its consumption has to follow
+  /// in the same turn: the batch that has the one has the other.
+  std::error_code accept_staged(std::vector<std::unique_ptr<send_request>> sends) {
+    assert(!context_.life.opening());
+    std::map<const peer*, std::uint64_t> earlier;
+    for (const auto& r : sends) {
+      try {
+        r->name = &r->add_name();
+      } catch (...) {
+        return code_of(std::current_exception());
+      }
+      peer& p = peers_.of(*r->name);
+      if (std::error_code refused = p.core.refusal(r->message, earlier[&p]++)) return refused;
+    }
+    for (auto& r : sends) {
+      peer& p = *r->name->state;
+      [[maybe_unused]] std::error_code refused = hand_over(p, r);
+      assert(!refused);
+    }
+    return {};
+  }
+
   /// Completes the sends of a commit that ended.
   void complete(peer& p, protocol::timestamp now) {
     std::uint64_t last = 0;
     while (std::optional<protocol::send_result> result = p.core.poll_send_result()) {
       std::unique_ptr<send_request> r = table_.take(result->id);
-      context_.sends.handle_ended(r->message.size());
+      context_.sends.handle_ended(r->message.size(), r->staged());
       if (!result->error) {
         assert(result->sequence > last);
         ++p.accepted;
         last = result->sequence;
       }
-      r->done(result->error, result->sequence);
+      r->end(result->error, result->sequence);
     }
     if (last != 0) p.ages.add(last, now);
     assert(invariants_hold());
   }
+
+  /// The largest message, attributes included, in bytes.
+  std::size_t maximum_message() const noexcept { return maximum_message_; }
 
   /// Whether a core has a send whose end is open.
   bool idle() const noexcept { return table_.empty(); }
@@ -107,15 +135,23 @@ class send_driver {
     } catch (...) {
       return r->done(code_of(std::current_exception()), 0);
     }
-    if (std::error_code refused = p->core.handle_send(table_.next_id(), r->message)) {
-      return r->done(refused, 0);
-    }
-    context_.sends.handle_accepted(r->message.size());
+    if (std::error_code refused = hand_over(*p, r)) r->end(refused, 0);
+  }
+
+  /// Takes the request if the core takes its message.
+  std::error_code hand_over(peer& p, std::unique_ptr<send_request>& r) {
+    bool staged = r->staged();
+    using then = protocol::on_failure;
+    std::error_code refused =
+        p.core.handle_send(table_.next_id(), r->message, staged ? then::stays : then::ends);
+    if (refused) return refused;
+    context_.sends.handle_accepted(r->message.size(), staged);
     table_.add(std::move(r));
     assert(invariants_hold());
     context_.scheduler.handle_send();
-    peers_.list_changed(*p);
+    peers_.list_changed(p);
     context_.store_wake.notify();
+    return {};
   }
 
   context& context_;

@@ -37,16 +37,17 @@ class send_queue {
     return r;
   }
 
-  void handle_accepted(std::size_t bytes) noexcept {
-    assert(fits(bytes));
-    ++messages_;
-    bytes_ += bytes;
+  /// Whether deliveries may stage more sends. These have the same bounds as the others and do not
+  /// wait behind them; those of one delivery may exceed them.
+  bool has_room_for_deliveries() const noexcept { return has_room(staged_); }
+
+  void handle_accepted(std::size_t bytes, bool staged) noexcept {
+    assert(staged || fits(bytes));
+    (staged ? staged_ : alone_).add(bytes);
     assert(invariants_hold());
   }
-  void handle_ended(std::size_t bytes) noexcept {
-    assert(messages_ > 0 && bytes_ >= bytes);
-    --messages_;
-    bytes_ -= bytes;
+  void handle_ended(std::size_t bytes, bool staged) noexcept {
+    (staged ? staged_ : alone_).remove(bytes);
     assert(invariants_hold());
   }
 
@@ -66,24 +67,44 @@ class send_queue {
   void abandon() { std::exchange(waiting_, {}).clear(); }
 
   /// Accepted by a peer's core, and not ended.
-  std::size_t messages() const noexcept { return messages_; }
-  std::size_t bytes() const noexcept { return bytes_; }
+  std::size_t messages() const noexcept { return alone_.messages + staged_.messages; }
+  std::size_t bytes() const noexcept { return alone_.bytes + staged_.bytes; }
 
  private:
+  struct amount {
+    void add(std::size_t size) noexcept {
+      ++messages;
+      bytes += size;
+    }
+    void remove(std::size_t size) noexcept {
+      assert(messages > 0 && bytes >= size);
+      --messages;
+      bytes -= size;
+    }
+
+    std::size_t messages = 0;
+    std::size_t bytes = 0;
+  };
+
   bool invariants_hold() const noexcept {
-    return messages_ <= options_.uncommitted_messages && bytes_ <= options_.uncommitted_bytes &&
-           (messages_ > 0 || bytes_ == 0);
+    return alone_.messages <= options_.uncommitted_messages &&
+           alone_.bytes <= options_.uncommitted_bytes &&
+           (alone_.messages > 0 || alone_.bytes == 0) &&
+           (staged_.messages > 0 || staged_.bytes == 0);
   }
 
+  bool has_room(const amount& a) const noexcept {
+    return a.messages < options_.uncommitted_messages && a.bytes < options_.uncommitted_bytes;
+  }
   bool fits(std::size_t bytes) const noexcept {
-    return messages_ < options_.uncommitted_messages &&
-           bytes_ + bytes <= options_.uncommitted_bytes;
+    return alone_.messages < options_.uncommitted_messages &&
+           alone_.bytes + bytes <= options_.uncommitted_bytes;
   }
 
   const options& options_;
   std::deque<request> waiting_;
-  std::size_t messages_ = 0;
-  std::size_t bytes_ = 0;
+  amount alone_;
+  amount staged_;  ///< with the consumption of messages
 };
 
 }  // namespace ilm::inline v0::runtime

@@ -45,7 +45,7 @@ class send_table {
   void fail_all(std::error_code reason) {
     count_ = 0;
     for (request& r : std::exchange(sends_, {})) {
-      if (r) r->done(reason, 0);
+      if (r) r->end(reason, 0);
     }
   }
   /// Destroys the callers that wait.

@@ -49,7 +49,10 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   void start() override {
     // The timer first: from then on, a context that is destroyed ends the engine.
     asio::co_spawn(context_.strand, timer_loop(shared_from_this()), asio::detached);
-    store_.start(shared_from_this());
+  }
+
+  void open() override {
+    asio::dispatch(context_.strand, [self = shared_from_this()] { self->open_once(); });
   }
 
   void send(std::unique_ptr<send_request> request) override {
@@ -84,9 +87,16 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
                });
   }
 
+  void return_event(named_event e) override {
+    asio::post(context_.strand, [self = shared_from_this(), back = std::move(e)]() mutable {
+      self->context_.events.put_back(std::move(back));
+    });
+  }
+
   void shutdown(std::chrono::nanoseconds timeout, shutdown_driver::handler done) override {
     asio::post(context_.strand,
                [self = shared_from_this(), timeout, d = std::move(done)]() mutable {
+                 self->open_once();
                  self->shutdown_.start(timeout, std::move(d), self);
                });
   }
@@ -156,7 +166,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
         store_(context_, peers_, dispatcher_, sends_, std::move(parts.store),
                [this] { handle_opened(); }),
         network_(context_, peers_, dispatcher_, *parts.local, std::move(parts.network)),
-        delivery_(context_, peers_, dispatcher_, std::move(parts.delivery)),
+        delivery_(context_, peers_, dispatcher_, sends_, std::move(parts.delivery)),
         shutdown_(context_, peers_, dispatcher_, sends_, store_, network_, delivery_,
                   [this] { end(error::shut_down); }) {}
 
@@ -185,6 +195,10 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     network_.start(p, shared_from_this());
     delivery_.start(p, shared_from_this());
     dispatcher_.publish(p);
+  }
+
+  void open_once() {
+    if (!std::exchange(opening_, true) && !context_.life.ended()) store_.start(shared_from_this());
   }
 
   void handle_opened() {
@@ -288,6 +302,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   std::vector<std::unique_ptr<delivered_request>> delivered_before_open_;
   std::vector<std::unique_ptr<undelivered_request>> undelivered_before_open_;
   std::atomic<std::uint64_t> operations_{0};
+  bool opening_ = false;  ///< whether the store was asked to open
 };
 
 ILM_INLINE std::shared_ptr<engine> make_engine(engine_parts parts) {

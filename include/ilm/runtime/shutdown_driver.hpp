@@ -125,10 +125,9 @@ class shutdown_driver {
     for (const auto& [name, p] : peers_) {
       shutdown_counts counts;
       counts.delivered = p->core.delivered_by_peer() - p->delivered_at_open;
-      counts.undelivered = p->core.outbox_depth();
-      // A message that arrived after the last batch is not in the store: the peer sends it
-      // again.
+      // A message that arrived after the last batch is not in the store: it comes again.
       const cursors& stored = p->core.stored();
+      counts.undelivered = stored.outbox.next - 1 - p->core.delivered_by_peer();
       counts.unread = stored.inbox.next - stored.inbox.first;
       report_.totals.delivered += counts.delivered;
       report_.totals.undelivered += counts.undelivered;

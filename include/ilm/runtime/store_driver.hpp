@@ -265,12 +265,15 @@ class store_driver {
     for (peer* p : in_commit_) {
       if (failed) {
         p->core.handle_commit_failed(failed, now);
+        // Changes that belong together stay together.
+        peers_.list_changed(*p);
       } else {
         p->core.handle_committed(now);
       }
       sends_.complete(*p, now);
     }
     sends_.admit_waiting();
+    dispatcher_.admit_deliveries();
     std::size_t unsent = 0;
     for (peer* p : in_commit_) {
       peers_.list_unflushed(*p);

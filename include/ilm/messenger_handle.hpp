@@ -1,0 +1,332 @@
+#pragma once
+
+#include <ilm/codecs/bytes.hpp>
+#include <ilm/detail/asio.hpp>
+#include <ilm/detail/completion.hpp>
+#include <ilm/error.hpp>
+#include <ilm/event.hpp>
+#include <ilm/message.hpp>
+#include <ilm/runtime/delivery_executor.hpp>
+#include <ilm/runtime/engine.hpp>
+#include <ilm/runtime/requests.hpp>
+#include <ilm/statistics.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace ilm::inline v0 {
+
+namespace detail {
+
+struct context_access;
+
+/// A completion token: the fourth argument of send_to may come third.
+template <class Token>
+concept not_send_options = !std::same_as<std::remove_cvref_t<Token>, send_options>;
+
+template <class Contents>
+runtime::prepared_send prepare(const Contents& contents, const send_options& with, bool stamp) {
+  runtime::prepared_send prepared;
+  prepared.message.contents = encode(contents);
+  std::optional<attributes::time_point> now;
+  if (stamp && !with.forwarded.sent_at()) {
+    now = std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+  }
+  if (!with.empty() || now) prepared.invalid = with.encode(prepared.message.attributes, now);
+  return prepared;
+}
+
+}  // namespace detail
+
+template <class PeerId>
+class delivery_context;
+
+/// The operations of a messenger, whatever its parts. Copies are handles to one messenger, which
+/// none of them keeps running: it ends with the `messenger` that they come from, and then every
+/// operation fails with shut_down or operation_aborted. Members may be called from any thread.
+///
+/// Every asynchronous member takes an Asio completion token, `use_awaitable` by default. Errors are
+/// of ilm::error_category() or the backend's; `asio::error::operation_aborted` means that the
+/// messenger was destroyed meanwhile, and that a send may or may not have been stored.
+template <class PeerId>
+class messenger_handle {
+ public:
+  using peer_id = PeerId;
+  using event_type = event<peer_id>;
+  using statistics_type = messenger_statistics<peer_id>;
+  using report_type = shutdown_report<peer_id>;
+  using default_token = asio::use_awaitable_t<>;
+
+  /// A handle to nothing, to be assigned: it has no other use.
+  messenger_handle() = default;
+
+  /// Sends `contents` (bytes, text, or any type with a codec) to `peer`, known or not, present or
+  /// not.
+  ///
+  /// Completes with: the message's sequence.
+  /// Completes when: the message is in the store; it may not have left yet. Sends to one peer are
+  ///   accepted in the order of the calls.
+  /// Errors: shut_down, send_to_self, message_too_large, outbox_full, invalid_peer_id, or the
+  ///   store's error; then the message is not stored.
+  /// Cancelling: withdraws a send that waits because too much waits for the store
+  ///   (operation_aborted). One that is with the store completes with the store's answer.
+  template <sendable Contents, detail::not_send_options Token = default_token>
+  auto send_to(const peer_id& to, const Contents& contents, Token&& token = Token()) {
+    return async_send(to, contents, {}, true, std::forward<Token>(token));
+  }
+  /// With headers and other attributes beside the contents, up to options::maximum_message_size in
+  /// all. A further error: invalid_attributes.
+  template <sendable Contents, class Token = default_token>
+  auto send_to(const peer_id& to, const Contents& contents, const send_options& with,
+               Token&& token = Token()) {
+    return async_send(to, contents, with, true, std::forward<Token>(token));
+  }
+
+  /// As send_to, but fails with error::would_block instead of waiting where too much waits for the
+  /// store (options::uncommitted_messages and uncommitted_bytes).
+  template <sendable Contents, detail::not_send_options Token = default_token>
+  auto try_send_to(const peer_id& to, const Contents& contents, Token&& token = Token()) {
+    return async_send(to, contents, {}, false, std::forward<Token>(token));
+  }
+  template <sendable Contents, class Token = default_token>
+  auto try_send_to(const peer_id& to, const Contents& contents, const send_options& with,
+                   Token&& token = Token()) {
+    return async_send(to, contents, with, false, std::forward<Token>(token));
+  }
+
+  /// Waits for a receipt.
+  ///
+  /// Completes with: nothing.
+  /// Completes when: the application of `peer` has consumed every message up to `sequence`. The
+  ///   sequence may come from an earlier messenger on this store.
+  /// Errors: unknown_sequence if no such message was sent to the peer, shut_down.
+  /// Cancelling: ends the wait and nothing else.
+  template <class Token = default_token>
+  auto wait_delivered(const peer_id& peer, std::uint64_t sequence, Token&& token = Token()) {
+    return asio::async_initiate<Token, void(std::error_code)>(
+        [engine = engine_, names = names_](auto&& handler, peer_id to, std::uint64_t number) {
+          std::uint64_t id = connect_cancellation(engine, handler);
+          engine->wait_delivered(std::make_unique<request<runtime::delivered_request>>(
+              *names, std::move(to), number, id,
+              completion<>(std::forward<decltype(handler)>(handler), engine->executor())));
+        },
+        token, peer, sequence);
+  }
+
+  /// Asks for the range of the outbox, to go on after a restart where the last messenger ended.
+  ///
+  /// Completes with: the sequences that `peer` has not confirmed as delivered. If there are none,
+  ///   the range is empty; its `last` is all the same the last sequence accepted for the peer, 0 if
+  ///   there is none. A message that is being stored right now is not in it.
+  /// Completes when: the store is open.
+  /// Errors: shut_down.
+  /// Cancelling: has no effect.
+  template <class Token = default_token>
+  auto undelivered(const peer_id& peer, Token&& token = Token()) {
+    return asio::async_initiate<Token, void(std::error_code, sequence_range)>(
+        [engine = engine_, names = names_](auto&& handler, peer_id to) {
+          engine->undelivered(std::make_unique<request<runtime::undelivered_request>>(
+              *names, std::move(to),
+              completion<sequence_range>(std::forward<decltype(handler)>(handler),
+                                         engine->executor())));
+        },
+        token, peer);
+  }
+
+  /// Waits for a session.
+  ///
+  /// Completes with: nothing.
+  /// Completes when: a session with `peer` is open; at once if one is.
+  /// Errors: send_to_self and invalid_peer_id for an id that no peer has, shut_down.
+  /// Cancelling: ends the wait and nothing else.
+  template <class Token = default_token>
+  auto connected(const peer_id& peer, Token&& token = Token()) {
+    return asio::async_initiate<Token, void(std::error_code)>(
+        [engine = engine_, names = names_](auto&& handler, peer_id to) {
+          std::uint64_t id = connect_cancellation(engine, handler);
+          engine->connected(std::make_unique<request<runtime::connected_request>>(
+              *names, std::move(to), id,
+              completion<>(std::forward<decltype(handler)>(handler), engine->executor())));
+        },
+        token, peer);
+  }
+
+  /// Waits for the next event. Events that nobody reads are kept up to options::event_limit.
+  ///
+  /// Completes with: the event.
+  /// Completes when: there is one.
+  /// Errors: shut_down once all are read after a shutdown.
+  /// Cancelling: ends the wait; no event is lost, nor in `next_event() || timer`.
+  template <class Token = default_token>
+  auto next_event(Token&& token = Token()) {
+    return asio::async_initiate<Token, void(std::error_code, event_type)>(
+        [engine = engine_](auto&& handler) {
+          auto decides = std::make_shared<detail::claim>();
+          std::uint64_t id = connect_cancellation(engine, handler, decides);
+          engine->next_event(id, event_completion(engine, std::move(decides),
+                                                  std::forward<decltype(handler)>(handler)));
+        },
+        token);
+  }
+
+  /// Stops accepting sends, drains the outboxes within `timeout`, says bye and closes the
+  /// store. Can be called again, also after a timeout, and reports the same.
+  ///
+  /// Completes with: exact counts of delivered messages and of those that stay durable.
+  /// Completes when: every peer with which the network has a session, open or opening, has
+  ///   confirmed all messages sent to it, and running calls of the delivery have ended; or the
+  ///   timeout is over. Then the store is closed. Beyond the timeout it waits for an operation of
+  ///   the store that is under way, but for `open`; up to 200 ms for calls of the delivery that go
+  ///   on although they are cancelled; and up to 200 ms for the last frames. It does not wait for
+  ///   the readers of an inbox: a message that one has and did not consume comes again.
+  /// Errors: the store's, if it cannot be opened or closed: then the counts are not known.
+  ///   shutdown_in_delivery if a handler of this messenger awaits it, which it would wait for.
+  /// Cancelling: has no effect.
+  template <class Token = default_token>
+  auto shutdown(std::chrono::nanoseconds timeout, Token&& token = Token()) {
+    return asio::async_initiate<Token, void(std::error_code, report_type)>(
+        [engine = engine_](auto&& handler, std::chrono::nanoseconds limit) {
+          bool inside = is_in_delivery(*engine, handler);
+          completion<report_type> done(std::forward<decltype(handler)>(handler),
+                                       engine->executor());
+          if (inside) return done(error::shutdown_in_delivery, {});
+          engine->shutdown(limit, passing<runtime::named_report>(std::move(done)));
+        },
+        token, timeout);
+  }
+
+  /// The name under which peers know this messenger.
+  const peer_id& local_id() const noexcept { return names_->local_id(); }
+
+  /// The peers with an open session, in order.
+  std::vector<peer_id> connected_peers() const {
+    std::vector<peer_id> connected;
+    for (const auto& p : statistics().peers) {
+      if (p.connected) connected.push_back(p.peer);
+    }
+    return connected;
+  }
+
+  /// How things stand, as of the last change of each peer.
+  statistics_type statistics() const {
+    runtime::named_statistics s = engine_->statistics();
+    statistics_type all(s.totals);
+    for (const auto& [name, figures] : s.peers) {
+      all.peers.emplace_back(runtime::id_of<peer_id>(*name), figures);
+    }
+    return all;
+  }
+
+ private:
+  using engine_pointer = std::shared_ptr<runtime::engine>;
+  using names_type = runtime::name_table<peer_id>;
+
+  messenger_handle(std::shared_ptr<names_type> names, engine_pointer of, bool stamp)
+      : names_(std::move(names)), engine_(std::move(of)), stamp_sent_at_(stamp) {}
+  template <class Request>
+  using request = runtime::addressed<peer_id, Request>;
+  template <class... Result>
+  using completion = detail::completion<std::error_code, Result...>;
+
+  template <class Contents, class Token>
+  auto async_send(const peer_id& to, const Contents& contents, const send_options& with, bool wait,
+                  Token&& token) {
+    return asio::async_initiate<Token, void(std::error_code, std::uint64_t)>(
+        [engine = engine_, names = names_.get()](auto&& handler, peer_id peer,
+                                                 runtime::prepared_send prepared, bool may_wait) {
+          std::uint64_t id = connect_cancellation(engine, handler);
+          engine->send(std::make_unique<request<runtime::send_request>>(
+              *names, std::move(peer), std::move(prepared), may_wait, id,
+              completion<std::uint64_t>(std::forward<decltype(handler)>(handler),
+                                        engine->executor())));
+        },
+        token, to, detail::prepare(contents, with, stamp_sent_at_), wait);
+  }
+
+  /// A completion that gives `done` the result with ids for names.
+  template <class Named, class Result>
+  static completion<Named> passing(completion<Result> done) {
+    return completion<Named>::pass_to(
+        [d = std::move(done)](std::error_code failed, Named result) mutable {
+          d(failed, typed(result));
+        });
+  }
+
+  static event_type typed(const runtime::named_event& e) {
+    std::optional<peer_id> peer;
+    if (e.peer) peer = runtime::id_of<peer_id>(*e.peer);
+    return event_type(std::move(peer), e.record);
+  }
+  static report_type typed(const runtime::named_report& r) {
+    report_type report(r.totals);
+    for (const auto& [name, counts] : r.peers) {
+      report.peers.emplace_back(runtime::id_of<peer_id>(*name), counts);
+    }
+    return report;
+  }
+
+  /// An event that comes in the same turn as a cancellation stays the next one.
+  template <class Handler>
+  static completion<runtime::named_event> event_completion(const engine_pointer& engine,
+                                                           std::shared_ptr<detail::claim> decides,
+                                                           Handler&& handler) {
+    return completion<runtime::named_event>::claimed(
+        std::forward<Handler>(handler), engine->executor(), std::move(decides),
+        [](auto&& h, std::error_code failed, runtime::named_event e) {
+          std::move(h)(failed, typed(e));
+        },
+        [weak = std::weak_ptr<runtime::engine>(engine)](std::error_code failed,
+                                                        runtime::named_event e) {
+          engine_pointer alive = failed ? nullptr : weak.lock();
+          if (alive) alive->return_event(std::move(e));
+        },
+        [](auto&& h) {
+          std::move(h)(std::error_code(asio::error::operation_aborted), event_type());
+        });
+  }
+
+  /// Lets the handler's cancellation slot, if it has one, reach the operation named by the result.
+  template <class Handler>
+  static std::uint64_t connect_cancellation(const engine_pointer& engine, Handler& handler,
+                                            std::shared_ptr<detail::claim> decides = nullptr) {
+    auto slot = asio::get_associated_cancellation_slot(handler);
+    if (!slot.is_connected()) return 0;
+    std::uint64_t id = engine->next_operation();
+    slot.assign([weak = std::weak_ptr<runtime::engine>(engine), id,
+                 c = std::move(decides)](asio::cancellation_type) {
+      if (c && !c->cancel()) return;
+      engine_pointer alive = weak.lock();
+      if (alive) alive->cancel(id);
+    });
+    return id;
+  }
+
+  /// Whether the handler belongs to a coroutine in which the engine calls the application.
+  template <class Handler>
+  static bool is_in_delivery(const runtime::engine& engine, const Handler& handler) {
+    auto executor = asio::get_associated_executor(handler, engine.executor());
+    if constexpr (std::same_as<decltype(executor), asio::any_io_executor>) {
+      return runtime::delivery_executor::owner_of(executor) == &engine;
+    } else {
+      return false;
+    }
+  }
+
+  std::shared_ptr<names_type> names_;
+  engine_pointer engine_;
+  bool stamp_sent_at_ = false;
+
+  template <class Backend, class Network, class Delivery>
+  friend class messenger;
+  friend class delivery_context<peer_id>;
+  friend detail::context_access;
+};
+
+}  // namespace ilm::inline v0
