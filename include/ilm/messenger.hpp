@@ -88,8 +88,9 @@ class messenger : public messenger_handle<detail::checked_peer_id<Backend, Netwo
           std::make_unique<network_adapter<peer_id, Network>>(this->names_, std::move(net));
       parts.delivery = std::make_unique<delivery_adapter<peer_id, Delivery>>(
           this->names_, this->stamp_sent_at_, std::move(deliver));
-      this->engine_ = make_engine(std::move(parts));
-      this->engine_->start();
+      running_ = make_engine(std::move(parts));
+      running_->start();
+      this->engine_ = running_;
     }
   }
 
@@ -109,6 +110,7 @@ class messenger : public messenger_handle<detail::checked_peer_id<Backend, Netwo
     stop();
     this->names_ = std::move(other.names_);
     this->engine_ = std::move(other.engine_);
+    running_ = std::move(other.running_);
     this->stamp_sent_at_ = other.stamp_sent_at_;
     return *this;
   }
@@ -116,7 +118,7 @@ class messenger : public messenger_handle<detail::checked_peer_id<Backend, Netwo
 
   /// Begins, after a construction with `start_later`; otherwise it has no effect. From any thread.
   void start() {
-    if (this->engine_) this->engine_->open();
+    if (running_) running_->open();
   }
 
  private:
@@ -130,9 +132,11 @@ class messenger : public messenger_handle<detail::checked_peer_id<Backend, Netwo
   }
 
   void stop() {
-    if (this->engine_) this->engine_->stop();
-    this->engine_.reset();
+    if (running_) running_->stop();
+    running_.reset();
   }
+
+  std::shared_ptr<runtime::engine> running_;
 };
 
 }  // namespace ilm::inline v0

@@ -111,7 +111,9 @@ class messenger_handle {
   template <class Token = default_token>
   auto wait_delivered(const peer_id& peer, std::uint64_t sequence, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code)>(
-        [engine = engine_, names = names_](auto&& handler, peer_id to, std::uint64_t number) {
+        [weak = engine_, names = names_.get()](auto&& handler, peer_id to, std::uint64_t number) {
+          engine_pointer engine = weak.lock();
+          if (!engine) return refuse<>(std::forward<decltype(handler)>(handler));
           std::uint64_t id = connect_cancellation(engine, handler);
           engine->wait_delivered(std::make_unique<request<runtime::delivered_request>>(
               *names, std::move(to), number, id,
@@ -131,7 +133,9 @@ class messenger_handle {
   template <class Token = default_token>
   auto undelivered(const peer_id& peer, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, sequence_range)>(
-        [engine = engine_, names = names_](auto&& handler, peer_id to) {
+        [weak = engine_, names = names_.get()](auto&& handler, peer_id to) {
+          engine_pointer engine = weak.lock();
+          if (!engine) return refuse<sequence_range>(std::forward<decltype(handler)>(handler));
           engine->undelivered(std::make_unique<request<runtime::undelivered_request>>(
               *names, std::move(to),
               completion<sequence_range>(std::forward<decltype(handler)>(handler),
@@ -149,7 +153,9 @@ class messenger_handle {
   template <class Token = default_token>
   auto connected(const peer_id& peer, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code)>(
-        [engine = engine_, names = names_](auto&& handler, peer_id to) {
+        [weak = engine_, names = names_.get()](auto&& handler, peer_id to) {
+          engine_pointer engine = weak.lock();
+          if (!engine) return refuse<>(std::forward<decltype(handler)>(handler));
           std::uint64_t id = connect_cancellation(engine, handler);
           engine->connected(std::make_unique<request<runtime::connected_request>>(
               *names, std::move(to), id,
@@ -167,7 +173,9 @@ class messenger_handle {
   template <class Token = default_token>
   auto next_event(Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, event_type)>(
-        [engine = engine_](auto&& handler) {
+        [weak = engine_](auto&& handler) {
+          engine_pointer engine = weak.lock();
+          if (!engine) return refuse<event_type>(std::forward<decltype(handler)>(handler));
           auto decides = std::make_shared<detail::claim>();
           std::uint64_t id = connect_cancellation(engine, handler, decides);
           engine->next_event(id, event_completion(engine, std::move(decides),
@@ -192,7 +200,9 @@ class messenger_handle {
   template <class Token = default_token>
   auto shutdown(std::chrono::nanoseconds timeout, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, report_type)>(
-        [engine = engine_](auto&& handler, std::chrono::nanoseconds limit) {
+        [weak = engine_](auto&& handler, std::chrono::nanoseconds limit) {
+          engine_pointer engine = weak.lock();
+          if (!engine) return refuse<report_type>(std::forward<decltype(handler)>(handler));
           bool inside = is_in_delivery(*engine, handler);
           completion<report_type> done(std::forward<decltype(handler)>(handler),
                                        engine->executor());
@@ -216,7 +226,9 @@ class messenger_handle {
 
   /// How things stand, as of the last change of each peer.
   statistics_type statistics() const {
-    runtime::named_statistics s = engine_->statistics();
+    engine_pointer engine = engine_.lock();
+    if (!engine) return {};
+    runtime::named_statistics s = engine->statistics();
     statistics_type all(s.totals);
     for (const auto& [name, figures] : s.peers) {
       all.peers.emplace_back(runtime::id_of<peer_id>(*name), figures);
@@ -228,7 +240,7 @@ class messenger_handle {
   using engine_pointer = std::shared_ptr<runtime::engine>;
   using names_type = runtime::name_table<peer_id>;
 
-  messenger_handle(std::shared_ptr<names_type> names, engine_pointer of, bool stamp)
+  messenger_handle(std::shared_ptr<names_type> names, std::weak_ptr<runtime::engine> of, bool stamp)
       : names_(std::move(names)), engine_(std::move(of)), stamp_sent_at_(stamp) {}
   template <class Request>
   using request = runtime::addressed<peer_id, Request>;
@@ -239,8 +251,10 @@ class messenger_handle {
   auto async_send(const peer_id& to, const Contents& contents, const send_options& with, bool wait,
                   Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::uint64_t)>(
-        [engine = engine_, names = names_.get()](auto&& handler, peer_id peer,
-                                                 runtime::prepared_send prepared, bool may_wait) {
+        [weak = engine_, names = names_.get()](auto&& handler, peer_id peer,
+                                               runtime::prepared_send prepared, bool may_wait) {
+          engine_pointer engine = weak.lock();
+          if (!engine) return refuse<std::uint64_t>(std::forward<decltype(handler)>(handler));
           std::uint64_t id = connect_cancellation(engine, handler);
           engine->send(std::make_unique<request<runtime::send_request>>(
               *names, std::move(peer), std::move(prepared), may_wait, id,
@@ -270,6 +284,13 @@ class messenger_handle {
       report.peers.emplace_back(runtime::id_of<peer_id>(*name), counts);
     }
     return report;
+  }
+
+  /// Ends an operation of a messenger that is gone.
+  template <class... Result, class Handler>
+  static void refuse(Handler&& handler) {
+    completion<Result...> done(std::forward<Handler>(handler), asio::system_executor());
+    done(asio::error::operation_aborted, Result()...);
   }
 
   /// An event that comes in the same turn as a cancellation stays the next one.
@@ -320,7 +341,7 @@ class messenger_handle {
   }
 
   std::shared_ptr<names_type> names_;
-  engine_pointer engine_;
+  std::weak_ptr<runtime::engine> engine_;
   bool stamp_sent_at_ = false;
 
   template <class Backend, class Network, class Delivery>

@@ -412,3 +412,49 @@ TEST_CASE("several readers share an inbox, each message to one of them") {
   w.run_for(1s);
   CHECK(empty(a));
 }
+
+TEST_CASE("an inbox, a message of it and its context outlive the execution context") {
+  clock::reset();
+  inbox box;
+  store disk;
+  std::optional<ilm::received<std::string>> kept;
+  auto handled_by = [](asio::io_context& context, auto& into) {
+    return asio::bind_executor(context, [&into](std::error_code e, const auto& m) {
+      if (!e) into = m;
+    });
+  };
+  std::optional<ilm::received<std::string>> second, never, again;
+  {
+    asio::io_context context;
+    fabric net;
+    reading_messenger a(context, backend(store()), net.join("a"), inbox());
+    reading_messenger b(context, backend(disk), net.join("b"), box);
+    for (const char* text : {"0", "1", "2"}) a.send_to("b", text, asio::detached);
+    box.receive(handled_by(context, kept));
+    clock::run_for(context, 1s);
+    REQUIRE(kept);
+    box.receive(handled_by(context, second));
+    clock::run_for(context, 1s);
+    REQUIRE(second);
+    inbox other = box;
+    other.receive(handled_by(context, never));
+    clock::run_for(context, 1s);
+  }
+  CHECK(kept->text() == "0");
+  CHECK_THROWS_AS(second->context.send_to("a", "too late"), std::system_error);
+  std::error_code refused;
+  asio::io_context context;
+  second->context.messenger().send_to(
+      "a", "too late",
+      asio::bind_executor(context, [&](std::error_code e, std::uint64_t) { refused = e; }));
+  clock::run_for(context, 0s);
+  CHECK(refused == asio::error::operation_aborted);
+  fabric net;
+  reading_messenger b(context, backend(disk), net.join("b"), box);
+  box.receive(handled_by(context, again));
+  clock::run_for(context, 1s);
+  REQUIRE(again);
+  CHECK(again->text() == "1");
+  CHECK_FALSE(never);
+  clock::reset();
+}

@@ -23,12 +23,12 @@ class staged_sends {
   using request = std::unique_ptr<send_request>;
   using consumed_handler = detail::completion<std::error_code>;
 
-  staged_sends(std::shared_ptr<engine> of, std::size_t largest, unsigned attempt)
+  staged_sends(std::weak_ptr<engine> of, std::size_t largest, unsigned attempt)
       : engine_(std::move(of)), maximum_message_(largest), attempt_(attempt) {
-    assert(engine_ && attempt_ > 0);
+    assert(attempt_ > 0);
   }
 
-  const std::shared_ptr<engine>& owner() const noexcept { return engine_; }
+  const std::weak_ptr<engine>& owner() const noexcept { return engine_; }
   std::size_t maximum_message() const noexcept { return maximum_message_; }
   unsigned attempt() const {
     std::lock_guard lock(mutex_);
@@ -69,7 +69,7 @@ class staged_sends {
 
  private:
   mutable std::mutex mutex_;
-  std::shared_ptr<engine> engine_;
+  std::weak_ptr<engine> engine_;  ///< a copy of a context may outlive it
   std::size_t maximum_message_;
   unsigned attempt_;
   std::vector<request> requests_;

@@ -3,6 +3,7 @@
 #include <ilm/delivery_context.hpp>
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/completion.hpp>
+#include <ilm/detail/context_end.hpp>
 #include <ilm/error.hpp>
 #include <ilm/received.hpp>
 
@@ -52,7 +53,9 @@ class join {
 /// withdrew it. A reader has an offer when its handler runs with it, and not before: one that is
 /// cancelled in between gives it back.
 template <class PeerId>
-class inbox_state final : public lender, public std::enable_shared_from_this<inbox_state<PeerId>> {
+class inbox_state final : public lender,
+                          public context_listener,
+                          public std::enable_shared_from_this<inbox_state<PeerId>> {
  public:
   using batch = std::vector<received<PeerId>>;
   using handler = completion<std::error_code>;
@@ -79,10 +82,12 @@ class inbox_state final : public lender, public std::enable_shared_from_this<inb
 
   // The messenger.
 
-  void place(std::uint64_t id, message<PeerId> m, delivery_context<PeerId> context, handler done) {
+  void place(std::uint64_t id, message<PeerId> m, delivery_context<PeerId> context, handler done,
+             asio::execution_context* home) {
     std::lock_guard lock(mutex_);
     if (closed_) return done(error::inbox_closed);
-    offers_.emplace_back(id, std::move(m), std::move(context), std::move(done));
+    watch(home);
+    offers_.emplace_back(id, std::move(m), std::move(context), std::move(done), home);
     match();
   }
 
@@ -92,9 +97,11 @@ class inbox_state final : public lender, public std::enable_shared_from_this<inb
   void receive(std::uint64_t reader, std::size_t most, Handler&& h, Finish finish) {
     auto decides = std::make_shared<claim>();
     std::uint64_t id = connect(h, decides);
+    asio::execution_context* home =
+        context_of(asio::get_associated_executor(h, asio::system_executor()));
     start(waiting_reader{
         id, reader, most,
-        waiter_of(reader, std::move(decides), std::forward<Handler>(h), std::move(finish))});
+        waiter_of(reader, std::move(decides), std::forward<Handler>(h), std::move(finish)), home});
   }
 
   template <class Handler, class Finish>
@@ -120,7 +127,7 @@ class inbox_state final : public lender, public std::enable_shared_from_this<inb
       if (!decides->cancel()) return;
       if (auto alive = self.lock()) alive->cancel(id);
     });
-    start(waiting_reader{id, reader, 1, std::move(w)});
+    start(waiting_reader{id, reader, 1, std::move(w), context_of(executor)});
   }
 
   std::optional<received<PeerId>> try_receive(std::uint64_t reader) {
@@ -166,6 +173,24 @@ class inbox_state final : public lender, public std::enable_shared_from_this<inb
     if (o == offers_.end() || !o->given) return;
     take_back(*o);
     match();
+  }
+
+  /// The next messenger on the store gives the messages again.
+  void handle_context_end(asio::execution_context& ending) noexcept override {
+    // Destroyed after the lock: they may hold objects of this inbox.
+    offer_list offers;
+    std::deque<waiting_reader> readers;
+    std::lock_guard lock(mutex_);
+    std::erase(watched_, &ending);
+    for (auto o = offers_.begin(); o != offers_.end();) {
+      auto next = std::next(o);
+      if (o->home == &ending) offers.splice(offers.end(), offers_, o);
+      o = next;
+    }
+    auto stays = [&ending](const waiting_reader& r) { return r.home != &ending; };
+    auto first = std::stable_partition(waiting_.begin(), waiting_.end(), stays);
+    std::move(first, waiting_.end(), std::back_inserter(readers));
+    waiting_.erase(first, waiting_.end());
   }
 
   void cancel(std::uint64_t id) {
@@ -224,16 +249,18 @@ class inbox_state final : public lender, public std::enable_shared_from_this<inb
   using waiter = completion<std::error_code, tickets>;
 
   struct offer {
-    offer(std::uint64_t i, message<PeerId> m, delivery_context<PeerId> c, handler h)
-        : id(i), contents(std::move(m)), context(std::move(c)), done(std::move(h)) {}
+    offer(std::uint64_t i, message<PeerId> m, delivery_context<PeerId> c, handler h,
+          asio::execution_context* x)
+        : id(i), contents(std::move(m)), context(std::move(c)), done(std::move(h)), home(x) {}
 
     std::uint64_t id;
     message<PeerId> contents;
     delivery_context<PeerId> context;
     handler done;
-    std::uint64_t reader = 0;  ///< has it, or will when its handler runs; 0: none
-    bool given = false;        ///< the handler ran
-    bool withdrawn = false;    ///< the messenger waits for it no more
+    asio::execution_context* home;  ///< of the handler
+    std::uint64_t reader = 0;       ///< has it, or will when its handler runs; 0: none
+    bool given = false;             ///< the handler ran
+    bool withdrawn = false;         ///< the messenger waits for it no more
   };
 
   struct waiting_reader {
@@ -241,6 +268,7 @@ class inbox_state final : public lender, public std::enable_shared_from_this<inb
     std::uint64_t reader;
     std::size_t most;
     waiter done;
+    asio::execution_context* home;  ///< of the handler
   };
 
   using offer_list = std::list<offer>;
@@ -268,8 +296,17 @@ class inbox_state final : public lender, public std::enable_shared_from_this<inb
     std::lock_guard lock(mutex_);
     consume_all(r.reader);
     if (closed_) return r.done(error::inbox_closed, {});
+    watch(r.home);
     waiting_.push_back(std::move(r));
     match();
+  }
+
+  void watch(asio::execution_context* home) {
+    if (home == nullptr || std::find(watched_.begin(), watched_.end(), home) != watched_.end()) {
+      return;
+    }
+    context_end::watch(*home, std::weak_ptr<context_listener>(this->shared_from_this()));
+    watched_.push_back(home);
   }
 
   /// Reserves the offers that wait for the readers that wait.
@@ -350,6 +387,7 @@ class inbox_state final : public lender, public std::enable_shared_from_this<inb
   std::mutex mutex_;
   offer_list offers_;
   std::deque<waiting_reader> waiting_;
+  std::vector<asio::execution_context*> watched_;
   std::atomic<std::uint64_t> ids_{0};
   std::atomic<std::uint64_t> readers_{0};
   bool closed_ = false;
@@ -369,8 +407,9 @@ class place_offer {
   template <class Handler>
   void operator()(Handler&& h) {
     std::uint64_t id = state_->connect(h);
+    asio::execution_context* home = context_of(asio::get_associated_executor(h, executor_));
     completion<std::error_code> done(std::forward<Handler>(h), executor_);
-    state_->place(id, std::move(message_), std::move(context_), std::move(done));
+    state_->place(id, std::move(message_), std::move(context_), std::move(done), home);
   }
 
  private:
