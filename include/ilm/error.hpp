@@ -42,6 +42,7 @@ enum class error {
   peer_version_too_old,
   feature_missing_here,
   feature_missing_at_peer,
+  exception_without_code,
 };
 
 namespace detail {
@@ -124,6 +125,9 @@ class error_category_impl final : public std::error_category {
         return "the peer requires a feature that this side does not understand; upgrade this side";
       case error::feature_missing_at_peer:
         return "this side requires a feature that the peer does not understand; upgrade the peer";
+      case error::exception_without_code:
+        return "a handler, store, network or codec threw an exception that has no error code; read "
+               "its text in the event, and mend the part that threw it";
     }
     return "unknown ILM error " + std::to_string(value);
   }

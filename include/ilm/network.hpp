@@ -105,7 +105,8 @@ concept network_receive = requires(N n) {
 /// `frame` with the bytes that arrived and their sender, as the network authenticated it.
 /// `problem`, which a network need not give, tells why there is no session with a peer, or with a
 /// stranger that claims to be it; it becomes the event network_problem and has no other effect. One
-/// receive runs at a time. A throw means that the network has ended for good.
+/// receive runs at a time. A throw means that the network has ended for good; its text is in the
+/// event network_ended.
 ///
 /// A network is a movable handle that the messenger owns; destroying it leaves the network. Its
 /// coroutines run on the messenger's strand and end with an error on terminal cancellation. A

@@ -98,7 +98,7 @@ class delivery_driver {
       peers_.list_changed(p);
       context_.store_wake.notify();
     } else if (context_.life.delivers()) {
-      p.core.handle_delivery_failed(code_of(failed), now);
+      p.core.handle_delivery_failed(detail::failure_of(failed), now);
     }
   }
 

@@ -86,7 +86,7 @@ class network_driver final : network_sink {
       }
     }
     if (context_.life.ended() || !failed) co_return;
-    context_.report(event_kind::network_ended, code_of(failed));
+    context_.report(event_kind::network_ended, detail::failure_of(failed));
     for (auto& [name, p] : peers_) {
       p->core.handle_session_down();
       dispatcher_.service(*p);
@@ -102,12 +102,9 @@ class network_driver final : network_sink {
   void handle(const network_report& r) {
     using type = network_report::type;
     if (r.kind == type::problem) {
-      std::shared_ptr<const peer_name> name;
-      if (r.peer != nullptr) name = r.peer->shared_from_this();
-      event_record problem(event_kind::network_problem, r.error);
-      return context_.events.put(named_event(std::move(name), problem));
+      return context_.report(event_kind::network_problem, r.why, r.peer);
     }
-    if (r.kind == type::unusable) return context_.report(event_kind::frame_rejected, r.error);
+    if (r.kind == type::unusable) return context_.report(event_kind::frame_rejected, r.why);
     if (r.peer == &local_ || (r.kind == type::down && !is_met(r.peer))) return;
     assert(r.peer != nullptr && !context_.life.opening());
     peer& p = peers_.of(*r.peer);

@@ -105,7 +105,7 @@ class send_driver {
     try {
       p = &peers_.of(r->name != nullptr ? *r->name : r->add_name());
     } catch (...) {
-      return r->done(code_of(std::current_exception()), 0);
+      return r->done(detail::failure_of(std::current_exception()).code, 0);
     }
     if (std::error_code refused = p->core.handle_send(table_.next_id(), r->message)) {
       return r->done(refused, 0);

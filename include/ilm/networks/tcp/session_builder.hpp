@@ -8,6 +8,7 @@
 
 #include <cassert>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <set>
@@ -31,10 +32,8 @@ class session_builder {
     std::error_code failed;
     try {
       failed = co_await negotiate(c, peer);
-    } catch (const std::system_error& e) {
-      failed = failure_of(e);
     } catch (...) {
-      failed = std::make_error_code(std::errc::not_enough_memory);
+      failed = failure_of(std::current_exception()).code;
     }
     if (!failed) connections_.erase(c);
     assert(failed || peer.has_value());
