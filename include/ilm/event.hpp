@@ -57,8 +57,8 @@ enum class event_kind : std::uint8_t {
   store_failed,
   /// The store works again.
   store_recovered,
-  /// The network could not open a session with the peer, or with another in its name:
-  /// `error` says why. It may still try.
+  /// The network could not open a session with the peer, or with another in its name, or it could
+  /// not send a frame to the peer: `error` and `text` say why. It may still try.
   network_problem,
   /// The network ended with `error` and `text`; nothing will be sent or received any more.
   network_ended,

@@ -99,7 +99,7 @@ concept network_receive = requires(N n) {
 /// `send`: Hands a whole frame over, or drops it: also when there is no session. May wait while the
 /// transport is full; that delays this peer alone. At most one send to a peer runs at a time, to
 /// several peers at once. A throw counts as a loss, and on a reliable network as the end of the
-/// session.
+/// session; its text is in an event network_problem, once for each error and session.
 ///
 /// `receive`: Completes with the next event: `up` when a session begins, `down` when it ends,
 /// `frame` with the bytes that arrived and their sender, as the network authenticated it.

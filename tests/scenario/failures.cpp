@@ -155,11 +155,13 @@ namespace {
 
 using network_event = ilm::network_event<std::string>;
 
-/// The events that a network gives, followed by `receive_failure`.
+/// The events that a network gives, followed by `receive_failure`, and how its sends fail.
 struct script {
   std::deque<network_event> events;
   std::exception_ptr receive_failure;
+  std::exception_ptr send_failure;
   std::chrono::nanoseconds pause{};  ///< before each event
+  std::size_t sent = 0;
 };
 
 template <bool Reliable>
@@ -172,7 +174,11 @@ class scripted_network {
 
   std::string local_id() const { return "a"; }
   std::size_t maximum_frame_size() const { return 1 << 16; }
-  asio::awaitable<void> send(std::string, std::vector<std::byte>) { co_return; }
+  asio::awaitable<void> send(std::string, std::vector<std::byte>) {
+    ++script_->sent;
+    if (script_->send_failure) std::rethrow_exception(script_->send_failure);
+    co_return;
+  }
   asio::awaitable<network_event> receive() {
     std::shared_ptr<script> s = script_;
     if (!s->events.empty() || s->receive_failure) {
@@ -230,6 +236,31 @@ TEST_CASE("the text that a network threw while it received is in the event of it
   REQUIRE(e != nullptr);
   CHECK(e->error == without_code);
   CHECK(e->text == "the cable is cut");
+}
+
+TEST_CASE("the text that a network threw while it sent is in an event, once a session") {
+  auto s = std::make_shared<script>();
+  s->send_failure = thrown("the cable is cut");
+  s->events = {network_event::up("b"), network_event::up("b")};
+  s->pause = 4min;
+  std::vector<event> events;
+  SECTION("which such a failure ends on a reliable network") {
+    events = events_of_network<true>(s);
+    CHECK(s->sent == 2);
+  }
+  SECTION("which goes on over an unreliable network") {
+    events = events_of_network<false>(s);
+    CHECK(s->sent > 2);
+  }
+  std::size_t problems = 0;
+  for (const event& e : events) {
+    if (e.kind != event_kind::network_problem) continue;
+    ++problems;
+    CHECK(e.peer == "b");
+    CHECK(e.error == without_code);
+    CHECK(e.text == "the cable is cut");
+  }
+  CHECK(problems == 2);
 }
 
 // A codec of a user's own.

@@ -111,6 +111,7 @@ class network_driver final : network_sink {
     switch (r.kind) {
       case type::up:
         ++p.session_changes;
+        p.send_error.clear();
         p.core.handle_session_up(context_.now());
         break;
       case type::down:
@@ -148,24 +149,33 @@ class network_driver final : network_sink {
       assert(!p.writing);
       p.writing = true;
       dispatcher_.arm(p);
-      bool failed = false;
+      std::exception_ptr failed;
       std::uint64_t session = p.session_changes;
       {
         part<network_port>::use network(port_);
         try {
           co_await network->send(*p.name, std::move(frame));
         } catch (...) {
-          failed = true;
+          failed = std::current_exception();
         }
       }
       p.writing = false;
       if (context_.life.ended()) break;
       // The frame that failed may belong to a session that the network has replaced meanwhile.
-      if (failed && reliable_ && session == p.session_changes) {
-        p.core.handle_session_down();
-        dispatcher_.service(p);
+      if (failed && session == p.session_changes) {
+        handle_send_failed(p, detail::failure_of(failed));
       }
     }
+  }
+
+  /// The frame is lost; on a reliable network, that is the end of the session.
+  void handle_send_failed(peer& p, detail::failure why) {
+    if (std::exchange(p.send_error, why.code) != why.code) {
+      context_.report(event_kind::network_problem, std::move(why), p.name.get());
+    }
+    if (!reliable_) return;
+    p.core.handle_session_down();
+    dispatcher_.service(p);
   }
 
   context& context_;
