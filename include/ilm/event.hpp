@@ -121,8 +121,9 @@ struct event_record {
 
   event_kind kind{};
   std::error_code error;
-  /// The text of the exception that a handler, a store, a network or a codec threw: UTF-8, at most
-  /// 512 bytes. Empty where there was none, or where it says no more than `error.message()`.
+  /// The text of the exception that a handler, a store, a network or a codec threw, or that a
+  /// network gave with a problem: UTF-8, at most 512 bytes. Empty where there was none, or where it
+  /// says no more than `error.message()`.
   std::string text;
   sequence_range outbound;
   sequence_range inbound;

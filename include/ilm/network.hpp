@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -29,10 +30,12 @@ struct network_event {
   static network_event frame(PeerId from, std::vector<std::byte> bytes) {
     return {type::frame, std::move(from), std::move(bytes)};
   }
-  static network_event problem(std::optional<PeerId> peer, std::error_code error) {
+  static network_event problem(std::optional<PeerId> peer, std::error_code error,
+                               std::string text = {}) {
     network_event e(type::problem, peer ? std::move(*peer) : PeerId(), {});
     e.named = peer.has_value();
     e.error = error;
+    e.text = std::move(text);
     return e;
   }
 
@@ -43,8 +46,10 @@ struct network_event {
   type kind{};
   PeerId peer{};
   std::vector<std::byte> bytes;
-  /// For `problem`: the reason, and whether `peer` is known.
+  /// For `problem`: the reason, a text if there is more to say than the message of `error`, and
+  /// whether `peer` is known.
   std::error_code error;
+  std::string text;
   bool named = true;
 };
 

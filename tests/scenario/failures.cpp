@@ -263,6 +263,17 @@ TEST_CASE("the text that a network threw while it sent is in an event, once a se
   CHECK(problems == 2);
 }
 
+TEST_CASE("the text that a network gives with a problem is in the event, bounded") {
+  auto s = std::make_shared<script>();
+  s->events = {network_event::problem("b", ilm::error::network_ended, "port 7 is taken"),
+               network_event::problem("c", ilm::error::network_ended, std::string(5000, 'x'))};
+  std::vector<event> events = events_of_network<true>(s);
+  REQUIRE(events.size() == 2);
+  CHECK(events[0].error == ilm::error::network_ended);
+  CHECK(events[0].text == "port 7 is taken");
+  CHECK(events[1].text == std::string(512, 'x'));
+}
+
 // A codec of a user's own.
 
 namespace {

@@ -97,7 +97,8 @@ class network_adapter final : public network_port {
     if (e.kind == type::problem) {
       std::shared_ptr<peer_name> name;
       if (e.named) name = names_->mention(e.peer);
-      return sink.handle_report(network_report(report::problem, name.get(), {}, e.error));
+      detail::failure why(e.error, detail::utf8_prefix(e.text, detail::maximum_failure_text));
+      return sink.handle_report(network_report(report::problem, name.get(), {}, std::move(why)));
     }
     peer_name* name = nullptr;
     try {
