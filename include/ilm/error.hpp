@@ -42,6 +42,7 @@ enum class error {
   peer_version_too_old,
   feature_missing_here,
   feature_missing_at_peer,
+  exception_without_code,
   delivery_ended,
   shutdown_in_delivery,
   message_returned,
@@ -127,6 +128,9 @@ class error_category_impl final : public std::error_category {
         return "the peer requires a feature that this side does not understand; upgrade this side";
       case error::feature_missing_at_peer:
         return "this side requires a feature that the peer does not understand; upgrade the peer";
+      case error::exception_without_code:
+        return "a handler, store, network or codec threw an exception that has no error code; read "
+               "its text in the event, and mend the part that threw it";
       case error::delivery_ended:
         return "the delivery of the message is over, or the message was given again; use the "
                "context while the handler runs, and messenger().send_to afterwards";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/detail/failure.hpp>
 #include <ilm/message.hpp>
 
 #include <cstddef>
@@ -46,18 +47,20 @@ enum class event_kind : std::uint8_t {
   peer_incompatible,
   /// The next message to the peer (outbound) exceeds the limit of the peer or of the network.
   stream_blocked,
-  /// The application did not take a message (inbound); it will be offered again.
+  /// The application did not take a message (inbound); it will be offered again. `text` is that
+  /// of the exception.
   delivery_failed,
-  /// An operation of the store failed with `error`; it is tried again, sends fail meanwhile. If a
-  /// stored message fails its check, outbound or inbound names it: it is never sent or delivered,
-  /// and all behind it waits.
+  /// An operation of the store failed with `error`, and `text` is that of the exception. It is
+  /// tried
+  /// again, but for the close of a shutdown; sends fail meanwhile. If a stored message fails its
+  /// check, outbound or inbound names it: it is never sent or delivered, and all behind it waits.
   store_failed,
   /// The store works again.
   store_recovered,
-  /// The network could not open a session with the peer, or with another in its name:
-  /// `error` says why. It may still try.
+  /// The network could not open a session with the peer, or with another in its name, or it could
+  /// not send a frame to the peer: `error` and `text` say why. It may still try.
   network_problem,
-  /// The network ended with `error`; nothing will be sent or received any more.
+  /// The network ended with `error` and `text`; nothing will be sent or received any more.
   network_ended,
   /// Events were dropped because nobody read them; outbound.last tells how many.
   events_lost,
@@ -113,11 +116,15 @@ struct version_range {
 /// An event without the peer's name, as the protocol reports it.
 struct event_record {
   event_record() = default;
-  explicit event_record(event_kind event, std::error_code reason = {})
-      : kind(event), error(reason) {}
+  explicit event_record(event_kind event, detail::failure why = {}) noexcept
+      : kind(event), error(why.code), text(std::move(why.text)) {}
 
   event_kind kind{};
   std::error_code error;
+  /// The text of the exception that a handler, a store, a network or a codec threw, or that a
+  /// network gave with a problem: UTF-8, at most 512 bytes. Empty where there was none, or where it
+  /// says no more than `error.message()`.
+  std::string text;
   sequence_range outbound;
   sequence_range inbound;
   version_range peer_versions;
@@ -135,7 +142,21 @@ struct event : event_record {
   std::optional<PeerId> peer;
 };
 
-/// One line of English about an event, for logs.
+namespace detail {
+
+/// A line for a log: with a space for each control character, a line break among them.
+inline std::string one_line(std::string text) {
+  for (char& c : text) {
+    auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) c = ' ';
+  }
+  return text;
+}
+
+}  // namespace detail
+
+/// One line of English about an event, for logs. It ends with the text of the event, or with the
+/// message of its error if there is no text.
 inline std::string describe(const event_record& e) {
   constexpr std::uint64_t unbounded = std::uint64_t{1} << 62;  // no stream gets that far
   std::string text(name_of(e.kind));
@@ -156,8 +177,12 @@ inline std::string describe(const event_record& e) {
     text += separator + std::to_string(bit);
     separator = ", ";
   }
-  if (e.error) text += ": " + e.error.message();
-  return text;
+  if (!e.text.empty()) {
+    text += ": " + e.text;
+  } else if (e.error) {
+    text += ": " + e.error.message();
+  }
+  return detail::one_line(std::move(text));
 }
 
 namespace detail {
@@ -187,7 +212,7 @@ std::string readable_id(const PeerId& id) {
 template <class PeerId>
 std::string describe(const event<PeerId>& e) {
   std::string text = describe(static_cast<const event_record&>(e));
-  return e.peer ? detail::readable_id(*e.peer) + ": " + text : text;
+  return e.peer ? detail::one_line(detail::readable_id(*e.peer)) + ": " + text : text;
 }
 
 }  // namespace ilm::inline v0

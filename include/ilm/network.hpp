@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -29,10 +30,12 @@ struct network_event {
   static network_event frame(PeerId from, std::vector<std::byte> bytes) {
     return {type::frame, std::move(from), std::move(bytes)};
   }
-  static network_event problem(std::optional<PeerId> peer, std::error_code error) {
+  static network_event problem(std::optional<PeerId> peer, std::error_code error,
+                               std::string text = {}) {
     network_event e(type::problem, peer ? std::move(*peer) : PeerId(), {});
     e.named = peer.has_value();
     e.error = error;
+    e.text = std::move(text);
     return e;
   }
 
@@ -43,8 +46,10 @@ struct network_event {
   type kind{};
   PeerId peer{};
   std::vector<std::byte> bytes;
-  /// For `problem`: the reason, and whether `peer` is known.
+  /// For `problem`: the reason, a text if there is more to say than the message of `error`, and
+  /// whether `peer` is known.
   std::error_code error;
+  std::string text;
   bool named = true;
 };
 
@@ -99,13 +104,14 @@ concept network_receive = requires(N n) {
 /// `send`: Hands a whole frame over, or drops it: also when there is no session. May wait while the
 /// transport is full; that delays this peer alone. At most one send to a peer runs at a time, to
 /// several peers at once. A throw counts as a loss, and on a reliable network as the end of the
-/// session.
+/// session; its text is in an event network_problem, once for each error and session.
 ///
 /// `receive`: Completes with the next event: `up` when a session begins, `down` when it ends,
 /// `frame` with the bytes that arrived and their sender, as the network authenticated it.
 /// `problem`, which a network need not give, tells why there is no session with a peer, or with a
 /// stranger that claims to be it; it becomes the event network_problem and has no other effect. One
-/// receive runs at a time. A throw means that the network has ended for good.
+/// receive runs at a time. A throw means that the network has ended for good; its text is in the
+/// event network_ended.
 ///
 /// A network is a movable handle that the messenger owns; destroying it leaves the network. Its
 /// coroutines run on the messenger's strand and end with an error on terminal cancellation. A

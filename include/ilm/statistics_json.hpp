@@ -52,6 +52,7 @@ void to_json(nlohmann::json& out, const event<PeerId>& e) {
   out = nlohmann::json{{"kind", std::string(name_of(e.kind))}};
   if (e.peer) out["peer"] = *e.peer;
   if (e.error) out["error"] = e.error.message();
+  if (!e.text.empty()) out["text"] = e.text;
   if (!e.outbound.empty()) out["outbound"] = e.outbound;
   if (!e.inbound.empty()) out["inbound"] = e.inbound;
   if (e.peer_versions.highest != 0) {

@@ -34,5 +34,16 @@ TEST_CASE("events have a JSON form that leaves out what is empty") {
   CHECK(j.at("peer") == "b");
   CHECK(j.at("inbound").at("first") == 3);
   CHECK_FALSE(j.contains("outbound"));
+  CHECK_FALSE(j.contains("text"));
   CHECK(nlohmann::json(event()).contains("peer") == false);
+}
+
+TEST_CASE("the JSON form of an event has the text that was thrown, and can be dumped") {
+  std::string odd = "Gr\xfc\xdf, \"two\"\nlines" + std::string(5000, '\xc3');
+  auto thrown = std::make_exception_ptr(std::runtime_error(odd));
+  ilm::event_record n(ilm::event_kind::delivery_failed, ilm::detail::failure_of(thrown));
+  nlohmann::json j = event("b", n);
+  CHECK(j.at("error") == std::error_code(ilm::error::exception_without_code).message());
+  CHECK(j.at("text").get<std::string>().starts_with("Gr??, \"two\"\nlines??"));
+  CHECK(j.dump().find('\n') == std::string::npos);
 }

@@ -269,8 +269,12 @@ TEST_CASE("a commit that throws an error of value 0 has failed") {
   };
   auto lost = store_all(w, a, "b", {"lost"});
   CHECK(lost[0]->done);
-  CHECK(lost[0]->error == std::errc::io_error);
-  CHECK(a.count(ilm::event_kind::store_failed) == 1);
+  CHECK(lost[0]->error == ilm::error::exception_without_code);
+  CHECK(lost[0]->error != std::errc::io_error);
+  REQUIRE(a.count(ilm::event_kind::store_failed) == 1);
+  const event* failed = a.find(ilm::event_kind::store_failed);
+  CHECK(failed->error == ilm::error::exception_without_code);
+  CHECK(failed->text.starts_with("a std::system_error whose code is 0"));
   a.store_faults().watch = {};
   CHECK(a.disk().size(ilm::queue::outbox) == 1);
 }

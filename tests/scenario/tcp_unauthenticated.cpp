@@ -217,6 +217,10 @@ TEST_CASE("a key hook that throws refuses the peer", "[tcp]") {
   b.dial(a);
   CHECK(l.until([&] { return b.reported("a", tcp_error::no_key_for_peer); }));
   CHECK(a.ups("b") == 0);
+  // The text is for the side that has the hook, and never goes to the other.
+  REQUIRE(l.until([&] { return a.reported("b", tcp_error::no_key_for_peer); }));
+  CHECK(a.events().front().text == "no keys today");
+  CHECK(b.events().front().text.empty());
 }
 
 TEST_CASE("a proof that is sent back, or was seen before, proves nothing", "[tcp]") {

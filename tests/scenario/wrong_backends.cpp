@@ -257,4 +257,6 @@ TEST_CASE("a shutdown whose store fails to close says so, with its counts") {
   s.a->shutdown(0s, [&](std::error_code failed, const report&) { again = failed; });
   s.w.run_for(0s);
   CHECK(again == first);
+  REQUIRE(s.find(ilm::event_kind::store_failed) != nullptr);
+  CHECK(s.find(ilm::event_kind::store_failed)->error == s.how->close_error);
 }

@@ -54,7 +54,8 @@ void frame_checker::check_ack(std::size_t from, std::size_t to, const wire::fram
 }
 
 /// Whether the disk has all that a claim says. The disk may be ahead of its owner by one commit
-/// that has not completed, which may begin another stream.
+/// that has not completed, and ahead of a frame that the network has not taken yet; what it has
+/// learnt may begin another stream or lineage.
 bool frame_checker::covers(std::size_t from, std::size_t to, const wire::claim& c) const {
   auto has = [&](const ilm::cursors& stored) {
     return c.received <= stored.inbox.received() && c.delivered <= stored.history.mark_delivered &&
@@ -65,8 +66,8 @@ bool frame_checker::covers(std::size_t from, std::size_t to, const wire::claim& 
     return c.received == 0 && c.delivered == 0 && c.seen.high == 0 && c.mark.high == 1;
   }
   if (has(*stored)) return true;
-  auto former = seen_.former_streams.find({from, to});
-  return former != seen_.former_streams.end() && has(former->second);
+  auto former = seen_.former_histories.find({from, to});
+  return former != seen_.former_histories.end() && has(former->second);
 }
 
 void frame_checker::check_hello(std::size_t from, std::size_t to, const wire::frame& f) {

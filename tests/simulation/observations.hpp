@@ -133,7 +133,8 @@ struct observations {
   std::map<pair_name, std::vector<store_reset>> store_resets;
   std::map<pair_name, std::vector<reported_event>> reported;
   std::map<pair_name, std::set<wire::name>> stored_streams;  ///< a disk's, of all times
-  std::map<pair_name, ilm::cursors> former_streams;  ///< the last cursors of the stream before
+  /// The last cursors of the stream or lineage before.
+  std::map<pair_name, ilm::cursors> former_histories;
   std::set<std::tuple<std::size_t, std::size_t, unsigned>> sessions;  ///< that a process had
   std::map<pair_name, nanoseconds> last_session;                      ///< when the last one began
   std::vector<unsigned> processes;                                    ///< started, for each peer

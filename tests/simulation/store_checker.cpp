@@ -32,7 +32,9 @@ void store_checker::handle_commit(std::size_t at, const stored_batch& change) {
   for (const auto& c : change.changes) {
     pair_name pair{at, number_of(c.peer)};
     ilm::cursors& last = last_stored_[pair];
-    if (last.inbox.stream != c.next.inbox.stream) seen_.former_streams[pair] = last;
+    if (last.inbox.stream != c.next.inbox.stream || last.history.base != c.next.history.base) {
+      seen_.former_histories[pair] = last;
+    }
     last = c.next;
     seen_.stored_streams[pair].insert(name_of(c.next.inbox.stream));
     store_outbox(at, number_of(c.peer), c);

@@ -153,6 +153,22 @@ TEST_CASE("a page that fails is reported once, named if it is damaged, and asked
   CHECK(p.a.count(event_kind::store_failed) == 1);
 }
 
+TEST_CASE("the event of a delivery that failed has the text that was thrown") {
+  using ilm::detail::failure;
+  core_pair p;
+  p.connect();
+  p.b.application_up = false;
+  p.a.send("first");
+  p.run_for(1s);
+  REQUIRE(p.b->poll_delivery(p.now) != nullptr);
+  p.b->handle_delivery_failed(failure(error::exception_without_code, "order book is closed"),
+                              p.now);
+  event_record e = p.b->poll_event().value();
+  CHECK(e.kind == event_kind::delivery_failed);
+  CHECK(e.error == error::exception_without_code);
+  CHECK(e.text == "order book is closed");
+}
+
 TEST_CASE("a delivery that fails is reported, and the same message is offered again later") {
   core_pair p;
   p.connect();

@@ -1,6 +1,7 @@
 #include "support/catch.hpp"
 
 #include <ilm/codecs/bytes.hpp>
+#include <ilm/detail/failure.hpp>
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
 
@@ -43,4 +44,25 @@ TEST_CASE("a range without an end is described without one") {
   event_record r(event_kind::peer_reset);
   r.inbound = sequence_range{5, ~std::uint64_t{0}};
   CHECK(describe(r) == "peer_reset inbound 5..");
+}
+
+TEST_CASE("a description ends with the text of the event, in place of the error's message") {
+  event_record r(event_kind::delivery_failed,
+                 detail::failure(error::exception_without_code, "order book is closed"));
+  r.inbound = sequence_range{3, 3};
+  CHECK(describe(event<std::string>("bob", r)) ==
+        "bob: delivery_failed inbound 3..3: order book is closed");
+  event_record named(event_kind::store_failed, error::store_in_use);
+  CHECK(named.text.empty());
+  CHECK(describe(named) == "store_failed: " + named.error.message());
+}
+
+TEST_CASE("a description is one line, whatever was thrown and however the peer is called") {
+  event_record r(event_kind::store_failed, detail::failure(error::exception_without_code,
+                                                           "first\r\nsecond\tthird\x1b[31m\x7f"));
+  CHECK(r.text.find('\n') != std::string::npos);
+  CHECK(describe(r) == "store_failed: first  second third [31m ");
+  CHECK(describe(event<std::string>("bob\n", r)).find('\n') == std::string::npos);
+  r.text = "gr\xc3\xbc\xc3\x9f";
+  CHECK(describe(r) == "store_failed: gr\xc3\xbc\xc3\x9f");
 }

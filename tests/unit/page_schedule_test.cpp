@@ -31,7 +31,7 @@ struct rig {
     stored.inbox.offset = 96;
   }
 
-  std::optional<event_record> fail(page_purpose p, std::uint64_t from, std::error_code reason,
+  std::optional<event_record> fail(page_purpose p, std::uint64_t from, ilm::detail::failure reason,
                                    timestamp now = 0s) {
     pages.handle_request(p);
     return pages.handle_failure(request(p, from), reason, now, stored);
@@ -100,6 +100,18 @@ TEST_CASE("a failure is told once for each message and error") {
   CHECK_FALSE(r.fail(page_purpose::outbox, 4, damaged));
   CHECK(r.fail(page_purpose::inbox, 4, damaged));
   CHECK_FALSE(r.fail(page_purpose::outbox, 4, damaged));
+}
+
+TEST_CASE("the text of a failure is in its event, and another text alone is no news") {
+  rig r;
+  auto thrown = [](const char* text) {
+    return ilm::detail::failure(error::exception_without_code, text);
+  };
+  std::optional<event_record> e = r.fail(page_purpose::outbox, 3, thrown("table is locked"));
+  REQUIRE(e);
+  CHECK(e->error == error::exception_without_code);
+  CHECK(e->text == "table is locked");
+  CHECK_FALSE(r.fail(page_purpose::outbox, 3, thrown("table is locked, 2nd time")));
 }
 
 TEST_CASE("a failure after a page of the same message is news") {

@@ -2,7 +2,6 @@
 
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/completion.hpp>
-#include <ilm/detail/failure.hpp>
 
 #include <asio/execution/context.hpp>
 #include <asio/execution_context.hpp>
@@ -10,12 +9,11 @@
 
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <set>
-#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -48,8 +46,7 @@ class worker {
     end(state::ending);
   }
 
-  /// Runs `work()` on the thread and completes with its result. A throw arrives as a
-  /// std::system_error with the same code.
+  /// Runs `work()` on the thread and completes with its result, or throws as it does.
   template <class Work>
   auto run(const asio::any_io_executor& executor, Work work) {
     using result = std::invoke_result_t<Work&>;
@@ -68,15 +65,15 @@ class worker {
 
   template <class Result>
   struct outcome {
-    using handler = completion<std::error_code, Result>;
-    using signature = void(std::error_code, Result);
+    using handler = completion<std::exception_ptr, Result>;
+    using signature = void(std::exception_ptr, Result);
     template <class Work>
     void take(Work& work) {
       value = work();
     }
-    void tell(handler& done) { done(failed, std::move(value)); }
+    void tell(handler& done) { done(std::move(failed), std::move(value)); }
 
-    std::error_code failed;
+    std::exception_ptr failed;
     Result value{};
   };
 
@@ -92,12 +89,8 @@ class worker {
     void run() noexcept override {
       try {
         what.take(work);
-      } catch (const std::system_error& e) {
-        what.failed = failure_of(e);
-      } catch (const std::bad_alloc&) {
-        what.failed = std::make_error_code(std::errc::not_enough_memory);
       } catch (...) {
-        what.failed = std::make_error_code(std::errc::io_error);
+        what.failed = std::current_exception();
       }
     }
     void complete() override { what.tell(done); }
@@ -213,15 +206,15 @@ class worker {
 
 template <>
 struct worker::outcome<void> {
-  using handler = completion<std::error_code>;
-  using signature = void(std::error_code);
+  using handler = completion<std::exception_ptr>;
+  using signature = void(std::exception_ptr);
   template <class Work>
   void take(Work& work) {
     work();
   }
-  void tell(handler& done) { done(failed); }
+  void tell(handler& done) { done(std::move(failed)); }
 
-  std::error_code failed;
+  std::exception_ptr failed;
 };
 
 }  // namespace ilm::inline v0::detail

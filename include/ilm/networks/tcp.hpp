@@ -181,7 +181,7 @@ class tcp_network {
       case encoded_event::type::problem:
         break;
     }
-    return event::problem(std::move(peer), e.error);
+    return event::problem(std::move(peer), e.why.code, std::move(e.why.text));
   }
 
   void leave() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/detail/failure.hpp>
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
 #include <ilm/options.hpp>
@@ -156,11 +157,11 @@ class association {
   }
   /// The page that `poll_page` asked for cannot be read: event `store_failed`, once for each
   /// message and error. It is asked for again after a while.
-  void handle_page_failed(const page_request& asked, std::error_code reason, timestamp now) {
-    assert(pages_.outstanding(asked.purpose) && reason);
+  void handle_page_failed(const page_request& asked, ilm::detail::failure why, timestamp now) {
+    assert(pages_.outstanding(asked.purpose) && why);
     if (std::optional<event_record> e =
-            pages_.handle_failure(asked, reason, now, durable_.stored())) {
-      report(*e);
+            pages_.handle_failure(asked, std::move(why), now, durable_.stored())) {
+      report(std::move(*e));
     }
     assert(invariants_hold());
   }
@@ -176,12 +177,12 @@ class association {
   }
   /// The application did not take it: event `delivery_failed`, and it is offered again after a
   /// while.
-  void handle_delivery_failed(std::error_code reason, timestamp now) {
-    assert(delivery_.outstanding() && reason);
-    event_record e(event_kind::delivery_failed, reason);
+  void handle_delivery_failed(ilm::detail::failure why, timestamp now) {
+    assert(delivery_.outstanding() && why);
+    event_record e(event_kind::delivery_failed, std::move(why));
     std::uint64_t sequence = receiver_.next_delivery()->sequence;
     e.inbound = sequence_range{sequence, sequence};
-    report(e);
+    report(std::move(e));
     delivery_.handle_failed(now);
     assert(invariants_hold());
   }
@@ -299,7 +300,7 @@ class association {
   /// The next event, in the order in which they happened. Enabled by any input and by `poll_frame`.
   std::optional<event_record> poll_event() {
     if (events_.empty()) return std::nullopt;
-    event_record e = events_.front();
+    event_record e = std::move(events_.front());
     events_.pop_front();
     return e;
   }
@@ -605,7 +606,7 @@ class association {
     report(event_record(event_kind::frame_rejected, e));
   }
 
-  void report(const event_record& e) { events_.push_back(e); }
+  void report(event_record e) { events_.push_back(std::move(e)); }
 
   const options& options_;
   association_setup setup_;

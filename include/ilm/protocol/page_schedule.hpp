@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/detail/failure.hpp>
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
 #include <ilm/options.hpp>
@@ -35,14 +36,14 @@ class page_schedule {
     at(r.purpose).reported = {};
   }
   /// The event to report, if the failure is news. If a message is damaged, it is named.
-  std::optional<event_record> handle_failure(const page_request& r, std::error_code reason,
+  std::optional<event_record> handle_failure(const page_request& r, ilm::detail::failure why,
                                              timestamp now, const cursors& stored) noexcept {
-    assert(outstanding(r.purpose) && reason);
+    assert(outstanding(r.purpose) && why);
     at(r.purpose).work.handle_failed(now);
-    std::pair<std::error_code, std::uint64_t> failure(reason, r.from);
+    std::pair<std::error_code, std::uint64_t> failure(why.code, r.from);
     if (std::exchange(at(r.purpose).reported, failure) == failure) return std::nullopt;
-    event_record e(event_kind::store_failed, reason);
-    if (reason != error::store_corrupt) return e;
+    event_record e(event_kind::store_failed, std::move(why));
+    if (e.error != error::store_corrupt) return e;
     bool inbox = r.source() == queue::inbox;
     bool offset = inbox && r.from >= stored.inbox.start;
     std::uint64_t sequence = r.from + (offset ? stored.inbox.offset : 0);

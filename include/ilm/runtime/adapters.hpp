@@ -15,7 +15,6 @@
 #include <exception>
 #include <memory>
 #include <optional>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -24,17 +23,6 @@
 // decides anything.
 
 namespace ilm::inline v0::runtime {
-
-/// The error for a peer whose id has no name, from inside a handler of the codec's exception.
-inline std::error_code current_error() noexcept {
-  try {
-    throw;
-  } catch (const std::system_error& e) {
-    return detail::failure_of(e);
-  } catch (...) {
-    return std::make_error_code(std::errc::io_error);
-  }
-}
 
 template <class PeerId, class Backend>
 class store_adapter final : public store_port {
@@ -50,7 +38,7 @@ class store_adapter final : public store_port {
       try {
         found.peers.emplace_back(&names_->add(id), stored);
       } catch (...) {
-        found.unusable.push_back(current_error());
+        found.unusable.push_back(detail::failure_of(std::current_exception()));
       }
     }
     co_return found;
@@ -111,13 +99,15 @@ class network_adapter final : public network_port {
     if (e.kind == type::problem) {
       std::shared_ptr<peer_name> name;
       if (e.named) name = names_->mention(e.peer);
-      return sink.handle_report(network_report(report::problem, name.get(), {}, e.error));
+      detail::failure why(e.error, detail::utf8_prefix(e.text, detail::maximum_failure_text));
+      return sink.handle_report(network_report(report::problem, name.get(), {}, std::move(why)));
     }
     peer_name* name = nullptr;
     try {
       name = e.kind == type::down ? names_->find(e.peer) : &names_->add(e.peer);
     } catch (...) {
-      return sink.handle_report(network_report(report::unusable, nullptr, {}, current_error()));
+      return sink.handle_report(network_report(report::unusable, nullptr, {},
+                                               detail::failure_of(std::current_exception())));
     }
     report kind = e.kind == type::up     ? report::up
                   : e.kind == type::down ? report::down

@@ -13,24 +13,10 @@
 #include <ilm/runtime/statistics_board.hpp>
 
 #include <cassert>
-#include <exception>
 #include <memory>
-#include <system_error>
 #include <utility>
 
 namespace ilm::inline v0::runtime {
-
-/// The error of an exception; std::errc::io_error where it has none.
-inline std::error_code code_of(std::exception_ptr failed) {
-  if (!failed) return {};
-  try {
-    std::rethrow_exception(std::move(failed));
-  } catch (const std::system_error& e) {
-    return detail::failure_of(e);
-  } catch (...) {
-    return std::make_error_code(std::errc::io_error);
-  }
-}
 
 /// The state that all drivers share. The drivers do not call one another: they notify an event
 /// here, and the driver concerned looks at the state that changed.
@@ -54,10 +40,10 @@ struct context {
   auto yield() const { return asio::post(strand, asio::use_awaitable); }
 
   /// An event of the messenger, or of one peer.
-  void report(event_kind kind, std::error_code reason = {}, const peer_name* of = nullptr) {
+  void report(event_kind kind, detail::failure why = {}, const peer_name* of = nullptr) {
     std::shared_ptr<const peer_name> name;
     if (of != nullptr) name = of->shared_from_this();
-    events.put(named_event(std::move(name), event_record(kind, reason)));
+    events.put(named_event(std::move(name), event_record(kind, std::move(why))));
   }
 
   /// Has the clock's wait end by `at`.

@@ -86,7 +86,10 @@ class delivery_driver {
       p.delivering = false;
       context_.progress.notify();
       if (context_.life.ended()) {
-        if (staged) tell(staged->take_waiting(), context_.life.refusal());
+        if (staged) {
+          staged->end();
+          tell(staged->take_waiting(), context_.life.refusal());
+        }
         break;
       }
       // Calls that return at once share one reading of the clock.
@@ -121,14 +124,14 @@ class delivery_driver {
   void handle_ended(peer& p, const std::exception_ptr& failed, staged_sends* staged,
                     protocol::timestamp now) {
     assert(!p.delivering && !context_.life.ended());
-    std::error_code reason = code_of(failed);
+    detail::failure reason = detail::failure_of(failed);
     if (staged != nullptr) {
       std::vector<staged_sends::request> sends = staged->end();
       p.attempts = staged->attempt();
       if (!reason && !sends.empty()) reason = sends_.accept_staged(std::move(sends));
       std::vector<staged_sends::consumed_handler> waiting = staged->take_waiting();
       if (reason) {
-        tell(std::move(waiting), reason);
+        tell(std::move(waiting), reason.code);
       } else {
         for (auto& done : waiting) p.consumptions.emplace(p.offered, std::move(done));
       }

@@ -68,7 +68,7 @@ class dispatcher {
 
   void report_events(peer& p) {
     while (std::optional<event_record> e = p.core.poll_event()) {
-      context_.events.put(named_event(p.name, *e));
+      context_.events.put(named_event(p.name, std::move(*e)));
     }
   }
 
@@ -102,7 +102,7 @@ class dispatcher {
     try {
       r->check_name();
     } catch (...) {
-      return r->done(code_of(std::current_exception()));
+      return r->done(detail::failure_of(std::current_exception()).code);
     }
     bool open = name != nullptr && name->state != nullptr &&
                 name->state->core.state() == protocol::phase::established;

@@ -14,8 +14,8 @@ namespace ilm::inline v0::runtime {
 
 struct named_event {
   named_event() = default;
-  named_event(std::shared_ptr<const peer_name> subject, const event_record& r)
-      : peer(std::move(subject)), record(r) {}
+  named_event(std::shared_ptr<const peer_name> subject, event_record r)
+      : peer(std::move(subject)), record(std::move(r)) {}
 
   std::shared_ptr<const peer_name> peer;
   event_record record;

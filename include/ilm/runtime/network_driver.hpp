@@ -86,7 +86,7 @@ class network_driver final : network_sink {
       }
     }
     if (context_.life.ended() || !failed) co_return;
-    context_.report(event_kind::network_ended, code_of(failed));
+    context_.report(event_kind::network_ended, detail::failure_of(failed));
     for (auto& [name, p] : peers_) {
       p->core.handle_session_down();
       dispatcher_.service(*p);
@@ -102,18 +102,16 @@ class network_driver final : network_sink {
   void handle(const network_report& r) {
     using type = network_report::type;
     if (r.kind == type::problem) {
-      std::shared_ptr<const peer_name> name;
-      if (r.peer != nullptr) name = r.peer->shared_from_this();
-      event_record problem(event_kind::network_problem, r.error);
-      return context_.events.put(named_event(std::move(name), problem));
+      return context_.report(event_kind::network_problem, r.why, r.peer);
     }
-    if (r.kind == type::unusable) return context_.report(event_kind::frame_rejected, r.error);
+    if (r.kind == type::unusable) return context_.report(event_kind::frame_rejected, r.why);
     if (r.peer == &local_ || (r.kind == type::down && !is_met(r.peer))) return;
     assert(r.peer != nullptr && !context_.life.opening());
     peer& p = peers_.of(*r.peer);
     switch (r.kind) {
       case type::up:
         ++p.session_changes;
+        p.send_error.clear();
         p.core.handle_session_up(context_.now());
         break;
       case type::down:
@@ -151,24 +149,33 @@ class network_driver final : network_sink {
       assert(!p.writing);
       p.writing = true;
       dispatcher_.arm(p);
-      bool failed = false;
+      std::exception_ptr failed;
       std::uint64_t session = p.session_changes;
       {
         part<network_port>::use network(port_);
         try {
           co_await network->send(*p.name, std::move(frame));
         } catch (...) {
-          failed = true;
+          failed = std::current_exception();
         }
       }
       p.writing = false;
       if (context_.life.ended()) break;
       // The frame that failed may belong to a session that the network has replaced meanwhile.
-      if (failed && reliable_ && session == p.session_changes) {
-        p.core.handle_session_down();
-        dispatcher_.service(p);
+      if (failed && session == p.session_changes) {
+        handle_send_failed(p, detail::failure_of(failed));
       }
     }
+  }
+
+  /// The frame is lost; on a reliable network, that is the end of the session.
+  void handle_send_failed(peer& p, detail::failure why) {
+    if (std::exchange(p.send_error, why.code) != why.code) {
+      context_.report(event_kind::network_problem, std::move(why), p.name.get());
+    }
+    if (!reliable_) return;
+    p.core.handle_session_down();
+    dispatcher_.service(p);
   }
 
   context& context_;

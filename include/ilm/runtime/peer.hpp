@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 namespace ilm::inline v0::runtime {
@@ -46,6 +47,7 @@ struct peer {
   std::uint64_t accepted = 0;
   std::uint64_t consumed = 0;
   std::uint64_t session_changes = 0;  ///< how often the network said that one began or ended
+  std::error_code send_error;         ///< the last one that was reported in this session
   std::uint64_t frames_sent = 0;
   std::uint64_t frames_received = 0;
 

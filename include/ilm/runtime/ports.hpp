@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/backend.hpp>
+#include <ilm/detail/failure.hpp>
 #include <ilm/message.hpp>
 #include <ilm/protocol/time.hpp>
 #include <ilm/runtime/names.hpp>
@@ -12,7 +13,6 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -28,7 +28,7 @@ struct opened_store {
   incarnation local;
   std::vector<std::pair<peer_name*, cursors>> peers;
   /// One for each peer whose stored id has no name.
-  std::vector<std::error_code> unusable;
+  std::vector<detail::failure> unusable;
   /// The peer whose state contradicts itself, once a check has found one.
   const peer_name* contradictory = nullptr;
 };
@@ -61,17 +61,18 @@ struct network_report {
     up,
     down,
     frame,
-    problem,   ///< `error` says why; `peer` may be null
-    unusable,  ///< from a peer whose id has no name: `error` says why
+    problem,   ///< `why` is known; `peer` may be null
+    unusable,  ///< from a peer whose id has no name, for `why`
   };
 
-  network_report(type k, peer_name* p, std::span<const std::byte> b = {}, std::error_code e = {})
-      : kind(k), peer(p), frame(b), error(e) {}
+  network_report(type k, peer_name* p, std::span<const std::byte> b = {},
+                 detail::failure reason = {})
+      : kind(k), peer(p), frame(b), why(std::move(reason)) {}
 
   type kind;
   peer_name* peer;  ///< null for `unusable`, and for a `down` of a peer that never came
   std::span<const std::byte> frame;
-  std::error_code error;
+  detail::failure why;
 };
 
 /// Takes the reports of a network.

@@ -51,7 +51,7 @@ class send_driver {
       try {
         r->name = &r->add_name();
       } catch (...) {
-        return code_of(std::current_exception());
+        return detail::failure_of(std::current_exception()).code;
       }
       peer& p = peers_.of(*r->name);
       if (std::error_code refused = p.core.refusal(r->message, earlier[&p]++)) return refused;
@@ -133,7 +133,7 @@ class send_driver {
     try {
       p = &peers_.of(r->name != nullptr ? *r->name : r->add_name());
     } catch (...) {
-      return r->done(code_of(std::current_exception()), 0);
+      return r->done(detail::failure_of(std::current_exception()).code, 0);
     }
     if (std::error_code refused = hand_over(*p, r)) r->end(refused, 0);
   }

@@ -39,7 +39,8 @@ class staged_sends {
   void add(unsigned attempt, request r) {
     assert(r);
     std::lock_guard lock(mutex_);
-    if (ended_ || attempt != attempt_) throw std::system_error(error::delivery_ended);
+    bool over = ended_ || attempt != attempt_ || engine_.expired();
+    if (over) throw std::system_error(error::delivery_ended);
     requests_.push_back(std::move(r));
   }
 

@@ -55,7 +55,9 @@ class store_driver {
         failed = std::current_exception();
       }
     }
-    co_return code_of(failed);
+    detail::failure why = detail::failure_of(failed);
+    if (why && !context_.life.ended()) context_.report(event_kind::store_failed, why);
+    co_return why.code;
   }
 
   void handle_time(protocol::timestamp now) {
@@ -104,7 +106,7 @@ class store_driver {
         co_return asio::co_spawn(context_.strand, commit_loop(std::move(keep)), asio::detached);
       }
       bool last = context_.life.current() == lifecycle::state::giving_up;
-      handle_open_failed(code_of(failed), found.contradictory);
+      handle_open_failed(detail::failure_of(failed), found.contradictory);
       if (last) co_return;
       retry_at_ = protocol::after(context_.now(), wait);
       context_.wake_by(retry_at_);
@@ -165,8 +167,8 @@ class store_driver {
     bool failed = static_cast<bool>(context_.life.open_error());
     context_.life.handle_opened();
     if (failed) context_.report(event_kind::store_recovered);
-    for (std::error_code reason : found.unusable) {
-      context_.report(event_kind::store_failed, reason);
+    for (const detail::failure& why : found.unusable) {
+      context_.report(event_kind::store_failed, why);
     }
     peers_.set_incarnation(found.local);
     protocol::timestamp now = context_.now();
@@ -179,9 +181,10 @@ class store_driver {
   }
 
   /// `of`: the peer whose stored state is at fault, if one is.
-  void handle_open_failed(std::error_code reason, const peer_name* of) {
+  void handle_open_failed(detail::failure why, const peer_name* of) {
+    std::error_code reason = why.code;
     if (context_.life.handle_open_failed(reason)) {
-      context_.report(event_kind::store_failed, reason, of);
+      context_.report(event_kind::store_failed, std::move(why), of);
     }
     context_.sends.fail_all(reason);
     context_.progress.notify();
@@ -211,7 +214,7 @@ class store_driver {
           store->clear();
         }
         if (context_.life.ended()) co_return;
-        end_commit(code_of(failed));
+        end_commit(detail::failure_of(failed));
       }
       if (context_.life.current() == lifecycle::state::last_commit) {
         context_.life.handle_last_commit();
@@ -258,10 +261,11 @@ class store_driver {
     });
   }
 
-  void end_commit(std::error_code failed) {
+  void end_commit(detail::failure why) {
     assert(!in_commit_.empty());
     protocol::timestamp now = context_.now();
-    handle_commit_ended(failed, now);
+    std::error_code failed = why.code;
+    handle_commit_ended(std::move(why), now);
     for (peer* p : in_commit_) {
       if (failed) {
         p->core.handle_commit_failed(failed, now);
@@ -284,14 +288,17 @@ class store_driver {
     if (context_.scheduler.flush_due(unsent)) dispatcher_.flush();
   }
 
-  void handle_commit_ended(std::error_code failed, protocol::timestamp now) {
-    context_.board.count_commit(static_cast<bool>(failed));
+  void handle_commit_ended(detail::failure why, protocol::timestamp now) {
+    bool failed = static_cast<bool>(why);
+    context_.board.count_commit(failed);
     commit_scheduler& scheduler = context_.scheduler;
     if (!failed) {
       if (scheduler.handle_committed()) context_.report(event_kind::store_recovered);
       return;
     }
-    if (scheduler.handle_commit_failed(now)) context_.report(event_kind::store_failed, failed);
+    if (scheduler.handle_commit_failed(now)) {
+      context_.report(event_kind::store_failed, std::move(why));
+    }
     context_.wake_by(scheduler.deadline());
   }
 
@@ -321,7 +328,7 @@ class store_driver {
     }
     if (!context_.life.commits()) co_return;
     if (failed) {
-      p.core.handle_page_failed(request, code_of(failed), context_.now());
+      p.core.handle_page_failed(request, detail::failure_of(failed), context_.now());
     } else {
       std::span<const stored_message> all(page);
       std::size_t usable = count_usable(request, p.core.stored(), all);

@@ -113,14 +113,15 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
 
   static asio::awaitable<void> authenticate(acceptor_pointer self, std::shared_ptr<connection> c) {
     std::optional<byte_string> peer;
-    std::error_code failed = co_await self->builder_->establish(c, peer);
+    failure failed = co_await self->builder_->establish(c, peer);
     if (failed && !self->closed_) {
       // A connection that closes without a word concerns nobody, nor does one of two that collide.
-      if (failed.category() == tcp_category() && failed != tcp_error::handshake_cut &&
-          failed != tcp_error::already_connected) {
-        self->events_->add_refusal(peer, failed);
+      std::error_code why = failed.code;
+      if (why.category() == tcp_category() && why != tcp_error::handshake_cut &&
+          why != tcp_error::already_connected) {
+        self->events_->add_refusal(peer, std::move(failed));
       }
-      co_await self->builder_->reject(c, failed);
+      co_await self->builder_->reject(c, why);
     }
     assert(self->unauthenticated_ > 0);
     --self->unauthenticated_;

@@ -132,56 +132,58 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
         co_await c->changed.wait_until(c->dial_at);
       } else {
         c->reconnect_requested = false;
-        std::error_code failed = co_await self->dial(*c);
-        if (failed) self->handle_failure(*c, failed);
+        failure failed = co_await self->dial(*c);
+        if (failed) self->handle_failure(*c, std::move(failed));
       }
     }
     if (!self->closed_) self->contacts_.erase(c->id);
   }
 
-  void handle_failure(contact& c, std::error_code why) {
+  void handle_failure(contact& c, failure why) {
     if (closed_ || c.reconnect_requested || sessions_->connected(c.id)) return;
     back_off(c);
-    if (why != tcp_error::already_connected && why != asio::error::operation_aborted &&
-        why != std::exchange(c.last_error, why)) {
-      events_->add_problem(c.id, why);
+    if (why.code != tcp_error::already_connected && why.code != asio::error::operation_aborted &&
+        why.code != std::exchange(c.last_error, why.code)) {
+      events_->add_problem(c.id, std::move(why));
     }
   }
 
   /// Dials the addresses of the peer, one after the other. The error of a handshake says more than
   /// that nobody listens at another address.
-  asio::awaitable<std::error_code> dial(contact& c) {
+  asio::awaitable<failure> dial(contact& c) {
     address where = *c.where;
     std::vector<endpoint> endpoints;
-    std::error_code why = co_await resolve(where, endpoints);
+    std::error_code not_found = co_await resolve(where, endpoints);
+    failure why = not_found;
     for (const endpoint& to : endpoints) {
       if (closed_ || c.reconnect_requested || sessions_->connected(c.id)) {
         co_return asio::error::operation_aborted;
       }
-      std::error_code failed = co_await dial(c, to);
+      failure failed = co_await dial(c, to);
       if (!failed) co_return failed;
-      if (why.category() != tcp_category()) why = failed;
+      if (why.code.category() != tcp_category()) why = std::move(failed);
     }
     co_return why;
   }
 
-  asio::awaitable<std::error_code> dial(contact& c, endpoint to) {
+  asio::awaitable<failure> dial(contact& c, endpoint to) {
     assert(!c.attempt);
     auto attempt = std::make_shared<connection>(asio::ip::tcp::socket(executor_), true);
     c.attempt = attempt;
     attempt->set_deadline(configuration_->options.handshake_timeout);
-    std::error_code failed;
-    co_await attempt->socket().async_connect(to, asio::redirect_error(asio::use_awaitable, failed));
+    std::error_code cut;
+    co_await attempt->socket().async_connect(to, asio::redirect_error(asio::use_awaitable, cut));
     if (!attempt->is_open()) {
-      failed = attempt->timed_out() ? asio::error::timed_out : asio::error::operation_aborted;
+      cut = attempt->timed_out() ? asio::error::timed_out : asio::error::operation_aborted;
     }
+    failure failed = cut;
     if (!failed) {
       attempt->prepare();
       std::optional<byte_string> peer = c.id;
       failed = co_await builder_->establish(attempt, peer);
     }
     if (c.attempt == attempt) c.attempt.reset();
-    if (failed) co_await builder_->reject(attempt, failed);
+    if (failed) co_await builder_->reject(attempt, failed.code);
     co_return failed;
   }
 

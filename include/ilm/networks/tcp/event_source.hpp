@@ -66,19 +66,20 @@ class event_source {
   }
 
   /// Why there is no session, with `peer` if one was named. Beyond a limit, problems are dropped.
-  void add_problem(const std::optional<byte_string>& peer, std::error_code why) {
+  void add_problem(const std::optional<byte_string>& peer, failure why) {
     if (problems_.size() >= problem_limit) return;
     std::shared_ptr<const byte_string> named;
     if (peer) named = std::make_shared<const byte_string>(*peer);
+    why.code = with_system_category(why.code);
     problems_.emplace_back(encoded_event::type::problem, std::move(named), byte_string(),
-                           with_system_category(why));
+                           std::move(why));
     available_.notify_all();
     check_invariants();
   }
 
   /// As add_problem, for connections that this side did not ask for: reported at a limited rate.
-  void add_refusal(const std::optional<byte_string>& peer, std::error_code why) {
-    if (refusals_.allow(clock::now())) add_problem(peer, why);
+  void add_refusal(const std::optional<byte_string>& peer, failure why) {
+    if (refusals_.allow(clock::now())) add_problem(peer, std::move(why));
   }
 
   /// The next event, unless there is none.

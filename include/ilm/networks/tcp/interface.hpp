@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/detail/compiled.hpp>
+#include <ilm/detail/failure.hpp>
 #include <ilm/networks/tcp/limits.hpp>
 #include <ilm/networks/tcp/options.hpp>
 #include <ilm/networks/tcp/types.hpp>
@@ -13,7 +14,6 @@
 #include <functional>
 #include <memory>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 namespace asio::ip {
@@ -31,14 +31,14 @@ struct encoded_event {
 
   encoded_event() = default;
   encoded_event(type kind_, std::shared_ptr<const byte_string> peer_, byte_string frame_ = {},
-                std::error_code error_ = {})
-      : kind(kind_), peer(std::move(peer_)), frame(std::move(frame_)), error(error_) {}
+                failure why_ = {})
+      : kind(kind_), peer(std::move(peer_)), frame(std::move(frame_)), why(std::move(why_)) {}
 
   type kind{};
   /// None for a problem with a connection that named no peer.
   std::shared_ptr<const byte_string> peer;
   byte_string frame;
-  std::error_code error;
+  failure why;
 };
 
 /// See tcp_control.

@@ -8,6 +8,7 @@
 
 #include <cassert>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <set>
@@ -24,17 +25,15 @@ class session_builder {
 
   /// From the first byte to a session. `peer` names the peer that was dialed; otherwise it becomes
   /// the claimed id. A connection that fails is to be rejected.
-  asio::awaitable<std::error_code> establish(std::shared_ptr<connection> c,
-                                             std::optional<byte_string>& peer) {
+  asio::awaitable<failure> establish(std::shared_ptr<connection> c,
+                                     std::optional<byte_string>& peer) {
     assert(c->dialed() == peer.has_value());
     connections_.insert(c);
-    std::error_code failed;
+    failure failed;
     try {
       failed = co_await negotiate(c, peer);
-    } catch (const std::system_error& e) {
-      failed = failure_of(e);
     } catch (...) {
-      failed = std::make_error_code(std::errc::not_enough_memory);
+      failed = failure_of(std::current_exception());
     }
     if (!failed) connections_.erase(c);
     assert(failed || peer.has_value());
@@ -58,17 +57,17 @@ class session_builder {
   }
 
  private:
-  asio::awaitable<std::error_code> negotiate(const std::shared_ptr<connection>& c,
-                                             std::optional<byte_string>& peer) {
+  asio::awaitable<failure> negotiate(const std::shared_ptr<connection>& c,
+                                     std::optional<byte_string>& peer) {
     c->set_deadline(configuration_->options.handshake_timeout);
     handshake h(c->dialed(), make_hello(peer), configuration_->options.prove);
-    std::error_code failed = co_await exchange_messages(*c, h, peer);
+    failure failed = co_await exchange_messages(*c, h, peer);
     if (failed) co_return failed;
     if (!h.leads()) {
       message_header header;
       byte_string message;
-      failed = co_await c->read_message(header, message);
-      if (failed) co_return failed;
+      std::error_code cut = co_await c->read_message(header, message);
+      if (cut) co_return cut;
       if (header.type != message_type::go) co_return tcp_error::malformed_handshake;
     }
     if (closed_ || !c->is_open()) co_return asio::error::operation_aborted;
@@ -95,21 +94,21 @@ class session_builder {
   }
 
   /// Until the handshake is proven or has failed.
-  asio::awaitable<std::error_code> exchange_messages(connection& c, handshake& h,
-                                                     std::optional<byte_string>& peer) {
+  asio::awaitable<failure> exchange_messages(connection& c, handshake& h,
+                                             std::optional<byte_string>& peer) {
     byte_string answer = h.begin();
     for (;;) {
       if (!answer.empty()) {
         std::error_code failed = co_await c.write_message(answer);
         if (failed) co_return failed;
       }
-      if (h.proven()) co_return std::error_code();
+      if (h.proven()) co_return failure();
       message_header header;
       byte_string message;
-      std::error_code failed = co_await c.read_message(header, message);
-      if (failed) co_return failed;
+      std::error_code cut = co_await c.read_message(header, message);
+      if (cut) co_return cut;
       answer.clear();
-      failed = handle_message(h, header.type, message, answer);
+      failure failed = handle_message(h, header.type, message, answer);
       const byte_string& claimed = h.theirs().sender;
       if (!c.dialed() && !peer && configuration_->is_valid_id(claimed)) peer = claimed;
       if (failed) co_return failed;
@@ -118,12 +117,15 @@ class session_builder {
     }
   }
 
-  static std::error_code handle_message(handshake& h, message_type type, byte_view message,
-                                        byte_string& answer) {
+  static failure handle_message(handshake& h, message_type type, byte_view message,
+                                byte_string& answer) {
     try {
       return h.handle(type, message, answer);
     } catch (...) {
-      return tcp_error::no_key_for_peer;  // tcp_options::prove threw
+      // tcp_options::prove threw. That refuses the peer, and the text tells this side why.
+      failure thrown = failure_of(std::current_exception());
+      if (thrown.text.empty()) thrown.text = thrown.code.message();
+      return failure(tcp_error::no_key_for_peer, std::move(thrown.text));
     }
   }
 
