@@ -7,7 +7,6 @@
 #include <ilm/runtime/requests.hpp>
 #include <ilm/runtime/staged_sends.hpp>
 
-#include <cassert>
 #include <cstdint>
 #include <memory>
 #include <system_error>
@@ -20,7 +19,7 @@ namespace ilm::inline v0 {
 template <class PeerId>
 class delivery_context {
  public:
-  /// A context of no delivery, to be assigned: it has no other use.
+  /// A context of no delivery, as one that has ended.
   delivery_context() = default;
 
   /// The sender of the message.
@@ -41,7 +40,7 @@ class delivery_context {
   /// message is offered again, later.
   template <sendable Contents>
   void send_to(const PeerId& to, const Contents& contents, const send_options& with = {}) {
-    assert(staged_);
+    if (!staged_) throw std::system_error(error::delivery_ended);
     runtime::prepared_send prepared = detail::prepare(contents, with, messenger_.stamp_sent_at_);
     if (to == messenger_.local_id()) throw std::system_error(error::send_to_self);
     if (prepared.invalid) throw std::system_error(prepared.invalid);

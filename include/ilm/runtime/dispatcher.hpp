@@ -60,10 +60,15 @@ class dispatcher {
   // Deliveries that wait for the store.
 
   /// Notifies the peer's delivery loop when it may stage sends again.
-  void wait_for_room(peer& p) { without_room_.push_back(&p); }
+  void wait_for_room(peer& p) {
+    if (!std::exchange(p.without_room, true)) without_room_.push_back(&p);
+  }
   void admit_deliveries() {
     if (!context_.sends.has_room_for_deliveries()) return;
-    for (peer* p : std::exchange(without_room_, {})) p->deliver.notify();
+    for (peer* p : std::exchange(without_room_, {})) {
+      p->without_room = false;
+      p->deliver.notify();
+    }
   }
 
   void report_events(peer& p) {

@@ -62,6 +62,7 @@ struct peer {
   bool unflushed = false;      ///< is listed as one whose frames wait for more messages
   bool writing = false;        ///< a frame is with the network
   bool delivering = false;     ///< a message is with the application
+  bool without_room = false;   ///< is listed as one whose deliveries wait for the store
 };
 
 }  // namespace ilm::inline v0::runtime

@@ -148,7 +148,8 @@ class send_driver {
     context_.sends.handle_accepted(r->message.size(), staged);
     table_.add(std::move(r));
     assert(invariants_hold());
-    context_.scheduler.handle_send();
+    // Nobody waits for this end: a store that fails is tried again when that is due.
+    if (!staged) context_.scheduler.handle_send();
     peers_.list_changed(p);
     context_.store_wake.notify();
     return {};
