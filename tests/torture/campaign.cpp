@@ -1,5 +1,6 @@
 #include "campaign.hpp"
 
+#include "peer_arguments.hpp"
 #include "store_file.hpp"
 
 #include <algorithm>
@@ -46,6 +47,15 @@ bool campaign::out_of_time() const {
   return limit.count() > 0 && supervisor_.elapsed() >= limit;
 }
 
+std::size_t campaign::neighbours_of(const supervised_peer& a) {
+  const driver_options& options = supervisor_.options();
+  std::size_t count = 0;
+  for (std::size_t other = 0; other < options.peers; ++other) {
+    count += options.are_neighbours(number_of(a.name), other) ? 1 : 0;
+  }
+  return count;
+}
+
 bool campaign::all_running() {
   const auto& all = supervisor_.peers();
   return std::all_of(all.begin(), all.end(), [](const supervised_peer& a) { return a.works(); });
@@ -56,6 +66,8 @@ bool campaign::all_running() {
 asio::awaitable<void> campaign::cause_incidents(std::uint64_t kills) {
   while (supervisor_.counts().all_kills() < kills && !supervisor_.failed() && !out_of_time()) {
     co_await incident();
+    // Other incidents go on while a disk is full.
+    if (is_disk_due()) supervisor_.spawn(fill_disk(any()));
     co_await supervisor_.pause(
         microseconds(supervisor_.draw(supervisor_.draw(4) == 0 ? 400'000 : 60'000)));
   }
@@ -112,13 +124,28 @@ void campaign::kill_all() {
 
 asio::awaitable<void> campaign::kill_at_end() {
   supervised_peer& a = any();
-  if (!a.works()) co_return;
+  if (!a.works() || a.disk_full) co_return;
   supervisor_.end(a, 'r');
   // One shutdown in four completes.
   if (supervisor_.draw(4) == 0) co_return;
   co_await supervisor_.pause(
       microseconds(supervisor_.draw(supervisor_.draw(2) == 0 ? 3000 : 60'000)));
   if (a.now == phase::ending) supervisor_.kill(a);
+}
+
+/// Full disks lie evenly between the kills.
+bool campaign::is_disk_due() const {
+  const driver_options& options = supervisor_.options();
+  const summary& so_far = supervisor_.counts();
+  return so_far.full_disks * options.kills < options.full_disks * so_far.all_kills();
+}
+
+/// Not in a shutdown, which then fails as it should.
+asio::awaitable<void> campaign::fill_disk(supervised_peer& a) {
+  if (a.disk_full || a.now == phase::ending) co_return;
+  supervisor_.set_disk(a, true);
+  co_await supervisor_.pause(milliseconds(supervisor_.draw(supervisor_.draw(4) == 0 ? 2000 : 200)));
+  supervisor_.set_disk(a, false);
 }
 
 void campaign::cut_one() {
@@ -137,7 +164,7 @@ void campaign::cut_one() {
 
 asio::awaitable<void> campaign::put_back() {
   supervised_peer& a = any();
-  std::size_t number = static_cast<std::size_t>(a.name[0] - 'a');
+  std::size_t number = number_of(a.name);
   std::filesystem::path store = supervisor_.store_of(a), copy = store.string() + ".copy";
   if (!co_await exchange(messages_between_copies)) co_return;
   co_await hold(a);
@@ -198,25 +225,36 @@ asio::awaitable<void> campaign::calm() {
   supervisor_.note("calm");
   for (supervised_peer& a : supervisor_.peers()) {
     for (proxy& route : a.proxies) route.calm();
+    supervisor_.set_disk(a, false);
   }
   auto running = [this] { return all_running(); };
   std::string otherwise = "not all peers start to work";
   if (!co_await supervisor_.until(running, otherwise)) co_return;
   for (supervised_peer& a : supervisor_.peers()) a.process->command('q');
-  auto drained = [this] {
+  // In a chain a peer at rest still gets messages from the peers before it. When all came to rest
+  // once, the ends have no more, when they did so again, their neighbours have no more, and so on.
+  for (std::size_t time = 0; time < supervisor_.peers().size(); ++time) {
+    for (supervised_peer& a : supervisor_.peers()) a.last.quiet = false;
+    if (!co_await come_to_rest()) co_return;
+  }
+}
+
+asio::awaitable<bool> campaign::come_to_rest() {
+  auto at_rest = [this] {
     const auto& all = supervisor_.peers();
     return std::all_of(all.begin(), all.end(), [&](const supervised_peer& a) {
-      return a.last.at_rest() && a.last.connected == all.size() - 1;
+      return a.last.at_rest() && a.last.connected == neighbours_of(a);
     });
   };
-  otherwise = "not all comes to rest";
-  if (co_await supervisor_.until(drained, otherwise)) co_return;
+  std::string otherwise = "not all comes to rest";
+  if (co_await supervisor_.until(at_rest, otherwise)) co_return true;
   for (supervised_peer& a : supervisor_.peers()) {
     supervisor_.complain(a.name + ": " + std::to_string(a.last.open_sends) +
                          " sends open, outbox " + std::to_string(a.last.outbox) + ", inbox " +
                          std::to_string(a.last.inbox) + ", sessions " +
                          std::to_string(a.last.connected));
   }
+  co_return false;
 }
 
 asio::awaitable<void> campaign::close() {

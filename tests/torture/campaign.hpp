@@ -19,12 +19,14 @@ class campaign {
   // Incidents.
 
   asio::awaitable<void> cause_incidents(std::uint64_t kills);
+  bool is_disk_due() const;
   asio::awaitable<void> incident();
   asio::awaitable<void> kill_one();
   asio::awaitable<void> kill_at_start();
   void kill_all();
   asio::awaitable<void> kill_at_end();
   void cut_one();
+  asio::awaitable<void> fill_disk(supervised_peer& a);
 
   // A store that is put back.
 
@@ -36,6 +38,7 @@ class campaign {
   // The end.
 
   asio::awaitable<void> calm();
+  asio::awaitable<bool> come_to_rest();
   asio::awaitable<void> close();
   void inspect();
   void read_errors();
@@ -45,6 +48,7 @@ class campaign {
     return supervisor_.peers()[supervisor_.draw(supervisor_.peers().size())];
   }
   bool all_running();
+  std::size_t neighbours_of(const supervised_peer& a);
 
   supervisor& supervisor_;
 };

@@ -1,5 +1,5 @@
-// Kills processes, cuts connections, puts old stores back, and checks that no message was lost,
-// repeated or overtaken: see `usage` in driver_options.cpp.
+// Kills processes, cuts connections, fills disks, puts old stores back, and checks that no message
+// was lost, repeated or overtaken: see `usage` in driver_options.cpp.
 
 #include "campaign.hpp"
 #include "driver_options.hpp"

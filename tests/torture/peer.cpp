@@ -1,8 +1,11 @@
-// One peer of the torture: a process that sends, receives, writes both down and waits to be killed.
+// One peer of the torture: a process that sends, receives, writes both down and waits to be killed;
+// or, within a chain, one that passes messages on.
 
 #include "application.hpp"
+#include "full_disk.hpp"
 #include "hasty_backend.hpp"
 #include "peer_arguments.hpp"
+#include "relay.hpp"
 
 #include <ilm/backends/sqlite.hpp>
 
@@ -37,11 +40,11 @@ void end_with_driver() {
 #endif
 }
 
-template <class Backend>
+template <template <class> class Kind, class Backend>
 int run(const peer_arguments& arguments, Backend store) {
   asio::io_context context(1);
-  torture::application<Backend> app(context, arguments, std::move(store));
-  return app.run();
+  Kind<Backend> peer(context, arguments, std::move(store));
+  return peer.run();
 }
 
 template <ilm::durability Level>
@@ -49,10 +52,12 @@ int run_on(const peer_arguments& arguments) {
   ilm::sqlite_backend<std::string, Level> store(arguments.file("db"));
   if constexpr (Level == ilm::durability::os) {
     if (arguments.sabotage == "hasty") {
-      return run(arguments, torture::hasty_backend(std::move(store)));
+      return run<torture::application>(arguments, torture::hasty_backend(std::move(store)));
     }
   }
-  return run(arguments, std::move(store));
+  if (arguments.role == "handler") return run<torture::handler_relay>(arguments, std::move(store));
+  if (arguments.role == "inbox") return run<torture::inbox_relay>(arguments, std::move(store));
+  return run<torture::application>(arguments, std::move(store));
 }
 
 }  // namespace
@@ -62,6 +67,7 @@ int main(int count, char** words) {
   end_with_driver();
   try {
     peer_arguments arguments(std::vector<std::string>(words + 1, words + count));
+    torture::full_disk::install(arguments.file("full"), arguments.seed);
     return arguments.level == "media" ? run_on<ilm::durability::media>(arguments)
                                       : run_on<ilm::durability::os>(arguments);
   } catch (const std::exception& e) {

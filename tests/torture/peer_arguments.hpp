@@ -30,11 +30,13 @@ struct peer_address {
   std::string address;
 };
 
-/// The command line of a peer: DIRECTORY NAME LEVEL PROCESS GENERATION SEED SABOTAGE
+/// The command line of a peer: DIRECTORY NAME LEVEL PROCESS GENERATION SEED SABOTAGE ROLE FAR_END
 /// NAME=ADDRESS...
+///
+/// ROLE is "peer", or in a chain "end" (with the name of the far end), "handler" or "inbox".
 struct peer_arguments {
   explicit peer_arguments(const std::vector<std::string>& words) {
-    if (words.size() < 8) {
+    if (words.size() < 10) {
       throw std::invalid_argument("this is a part of ilm_torture, which starts it; see there");
     }
     directory = words[0];
@@ -45,7 +47,9 @@ struct peer_arguments {
     generation = static_cast<std::uint16_t>(to_number(words[4]));
     seed = to_number(words[5]);
     sabotage = words[6];
-    for (std::size_t i = 7; i < words.size(); ++i) {
+    role = words[7];
+    far_end = words[8];
+    for (std::size_t i = 9; i < words.size(); ++i) {
       peers.emplace_back(words[i].substr(0, 1), words[i].substr(2));
     }
   }
@@ -59,6 +63,11 @@ struct peer_arguments {
     return value;
   }
 
+  /// The peer whose messages come from this neighbour, and to whom messages go by it.
+  std::uint8_t partner_by(const peer_address& neighbour) const {
+    return role == "end" ? number_of(far_end) : neighbour.number;
+  }
+
   std::filesystem::path file(const char* kind) const { return directory / (name + "." + kind); }
 
   std::filesystem::path directory;
@@ -69,6 +78,8 @@ struct peer_arguments {
   std::uint16_t generation = 0;
   std::uint64_t seed = 0;
   std::string sabotage;
+  std::string role;
+  std::string far_end;
   std::vector<peer_address> peers;
 };
 

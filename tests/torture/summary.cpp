@@ -57,13 +57,17 @@ void print_incidents(table& lines, const summary& t) {
     lines.row(name_of(static_cast<cut>(kind)), t.cuts[kind]);
   }
   if (t.put_back > 0) lines.row("stores put back", t.put_back);
+  if (t.full_disks > 0) {
+    lines.row("full disks", t.full_disks);
+    lines.row("  writes that these refused", t.refused_writes, "and more, before a kill");
+  }
 }
 
 void print_messages(table& lines, const summary& t) {
   const stream_counts& m = t.messages;
   lines.title("messages");
   lines.row("accepted", m.accepted);
-  lines.row("refused", m.refused, "by a messenger that was shutting down");
+  lines.row("refused", m.refused, "by a messenger that was shutting down, or a full disk");
   lines.row("in doubt", m.intended - m.accepted - m.refused, "their sender was killed meanwhile");
   lines.row("delivered", m.delivered);
   lines.row("  of those in doubt", m.doubtful_delivered);
@@ -87,7 +91,7 @@ void print_summary(std::ostream& out, const summary& t) {
   lines.title("processes");
   lines.row("starts", t.starts);
   lines.row("starts that failed", t.failed_starts);
-  lines.row("slowest start", t.slowest_start.count(), "ms, until the first message was stored");
+  lines.row("slowest start", t.slowest_start.count(), "ms, until the store was open");
   lines.row("graceful shutdowns", t.graceful);
   print_messages(lines, t);
   lines.title("events");

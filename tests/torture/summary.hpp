@@ -26,7 +26,9 @@ struct summary {
   std::uint64_t together = 0;                 ///< times when all were killed at once
   std::array<std::uint64_t, cut_kinds> cuts{};
   std::uint64_t put_back = 0;
-  std::uint64_t graceful = 0;  ///< shutdowns that came to their end
+  std::uint64_t full_disks = 0;
+  std::uint64_t refused_writes = 0;  ///< on full disks, as far as their processes could report them
+  std::uint64_t graceful = 0;        ///< shutdowns that came to their end
   std::uint64_t starts = 0, failed_starts = 0;
   std::chrono::milliseconds slowest_start{0};
   std::uint64_t again = 0;  ///< messages delivered again, within the window, and skipped

@@ -28,6 +28,7 @@ struct supervised_peer {
     std::uint64_t connected = 0;
     std::uint64_t again = 0;
     bool quiet = false;
+    std::uint64_t refused_writes = 0;
     bool at_rest() const noexcept { return quiet && open_sends + outbox + inbox == 0; }
   };
 
@@ -54,6 +55,7 @@ struct supervised_peer {
   std::map<std::pair<std::string, std::string>, std::uint64_t> rollback_events;
   bool killed = false;  ///< by the driver
   bool held = false;    ///< not to be started again
+  bool disk_full = false;
 
   bool alive() const noexcept { return now != phase::down; }
   /// A killed process that has not ended yet does not work.

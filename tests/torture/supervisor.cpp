@@ -1,5 +1,7 @@
 #include "supervisor.hpp"
 
+#include "peer_arguments.hpp"
+
 #include <asio/co_spawn.hpp>
 
 #include <csignal>
@@ -27,12 +29,6 @@ std::string describe(int status) {
   return "exited with " + std::to_string(WEXITSTATUS(status));
 }
 
-/// Whether an event is expected at any time: processes end, so sessions end, and dialing a peer
-/// that has ended, or a cut within a handshake, is a network problem.
-bool is_expected(const std::string& kind) {
-  return kind == "peer_connected" || kind == "peer_disconnected" || kind == "network_problem";
-}
-
 /// Whether an event is expected after a store was put back. A gap names messages that the old copy
 /// lacks and the peer has erased since: the application has them.
 bool is_of_rollback(const std::string& kind) {
@@ -57,8 +53,12 @@ supervisor::supervisor(asio::io_context& context, const driver_options& options,
 }
 
 void supervisor::open() {
-  for (supervised_peer& a : peers_) asio::co_spawn(context_, keep(a), rethrow);
-  asio::co_spawn(context_, watch(), rethrow);
+  for (supervised_peer& a : peers_) spawn(keep(a));
+  spawn(watch());
+}
+
+void supervisor::spawn(asio::awaitable<void> work) {
+  asio::co_spawn(context_, std::move(work), rethrow);
 }
 
 asio::awaitable<void> supervisor::pause(std::chrono::microseconds wait) {
@@ -122,9 +122,12 @@ void supervisor::start(supervised_peer& a) {
                                  std::to_string(a.generation),
                                  std::to_string(random_()),
                                  options_.sabotage};
-  std::size_t self = static_cast<std::size_t>(a.name[0] - 'a');
+  std::size_t self = number_of(a.name);
+  bool is_end = !options_.chain.empty() && !options_.is_relay(self);
+  words.push_back(is_end ? "end" : options_.is_relay(self) ? options_.chain : "peer");
+  words.push_back(is_end ? (self == 0 ? peers_.back() : peers_.front()).name : "-");
   for (supervised_peer& other : peers_) {
-    if (&other == &a) continue;
+    if (!options_.are_neighbours(number_of(other.name), self)) continue;
     words.push_back(other.name + "=127.0.0.1:" + std::to_string(other.proxies[self].port()));
   }
   a.killed = false;
@@ -140,6 +143,7 @@ void supervisor::handle_end(supervised_peer& a, int status) {
   note(a.name + " " + describe(status) + ", " + std::string(name_of(a.now)));
   set_target(a, 0);
   summary_.again += std::exchange(a.last.again, 0);
+  summary_.refused_writes += std::exchange(a.last.refused_writes, 0);
   bool by_us = a.killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
   bool graceful = a.now == phase::ending && a.end.given && status == 0;
   if (graceful) ++summary_.graceful;
@@ -150,6 +154,19 @@ void supervisor::handle_end(supervised_peer& a, int status) {
   }
   a.process.reset();
   a.enter(phase::down);
+}
+
+void supervisor::set_disk(supervised_peer& a, bool full) {
+  if (a.disk_full == full) return;
+  std::filesystem::path marker = directory_ / (a.name + ".full");
+  if (full) {
+    std::ofstream make(marker);
+    ++summary_.full_disks;
+  } else {
+    std::filesystem::remove(marker);
+  }
+  a.disk_full = full;
+  note("the disk of " + a.name + (full ? " is full" : " has room"));
 }
 
 void supervisor::set_target(supervised_peer& a, std::uint16_t port) {
@@ -199,7 +216,8 @@ void supervisor::handle_line(supervised_peer& a, const std::string& line) {
   words >> keyword;
   if (keyword == "state") {
     supervised_peer::state& s = a.last;
-    words >> s.open_sends >> s.outbox >> s.inbox >> s.connected >> s.again >> s.quiet;
+    words >> s.open_sends >> s.outbox >> s.inbox >> s.connected >> s.again >> s.quiet >>
+        s.refused_writes;
     return;
   }
   note(a.name + ": " + line);
@@ -228,19 +246,28 @@ void supervisor::handle_opened(supervised_peer& a) {
   if (a.now == phase::opening) a.enter(phase::running);
 }
 
+/// Processes end, so sessions end, and dialing a peer that has ended, or a cut within a handshake,
+/// is a network problem.
+bool supervisor::is_expected(const supervised_peer& a, const std::string& kind) const {
+  if (kind == "store_failed" || kind == "store_recovered") return summary_.full_disks > 0;
+  if (kind == "delivery_failed") {
+    return options_.chain == "handler" && options_.is_relay(number_of(a.name));
+  }
+  return kind == "peer_connected" || kind == "peer_disconnected" || kind == "network_problem";
+}
+
 void supervisor::handle_event(supervised_peer& a, const std::string& text) {
   std::istringstream words(text);
   std::string kind, about;
   reported_range outbound, inbound;
   words >> kind >> about >> outbound.first >> outbound.last >> inbound.first >> inbound.last;
   ++summary_.events[kind];
-  if (is_expected(kind)) return;
+  if (is_expected(a, kind)) return;
   if (!is_of_rollback(kind) || summary_.put_back == 0 || about.size() != 1) {
     return complain(a.name + " has an event that must not be: " + text);
   }
   ++a.rollback_events[{kind, about}];
-  checks_.note_event(static_cast<std::size_t>(a.name[0] - 'a'),
-                     static_cast<std::size_t>(about[0] - 'a'), outbound, inbound);
+  checks_.note_event(number_of(a.name), number_of(about), outbound, inbound);
 }
 
 }  // namespace torture

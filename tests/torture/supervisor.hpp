@@ -47,6 +47,9 @@ class supervisor {
     return directory_ / (a.name + ".err");
   }
 
+  /// Makes its disk full, or free again; also for later processes of the peer.
+  void set_disk(supervised_peer& a, bool full);
+
   /// Records a violation.
   void complain(const std::string& text);
   void note(const std::string& line);
@@ -71,6 +74,7 @@ class supervisor {
     co_return !failed();
   }
 
+  void spawn(asio::awaitable<void> work);
   asio::awaitable<void> pause(std::chrono::microseconds wait);
 
   std::uint64_t draw(std::uint64_t bound) { return random_() % bound; }
@@ -88,6 +92,7 @@ class supervisor {
   void handle_event(supervised_peer& a, const std::string& text);
   void handle_opened(supervised_peer& a);
   void handle_end(supervised_peer& a, int status);
+  bool is_expected(const supervised_peer& a, const std::string& kind) const;
   void set_target(supervised_peer& a, std::uint16_t port);
   std::uint64_t look();
 
