@@ -4,7 +4,6 @@
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/delivery_executor.hpp>
 #include <ilm/runtime/dispatcher.hpp>
-#include <ilm/runtime/engine.hpp>
 #include <ilm/runtime/send_driver.hpp>
 #include <ilm/runtime/staged_sends.hpp>
 
