@@ -136,7 +136,7 @@ class error_category_impl final : public std::error_category {
                "context while the handler runs, and messenger().send_to afterwards";
       case error::shutdown_in_delivery:
         return "a shutdown that a handler waits for would wait for the handler; return first, and "
-               "shut down from a coroutine of its own";
+               "shut down from a coroutine that runs on the context, not on the handler's executor";
       case error::message_returned:
         return "the message is not with this reader: it was consumed, or given back and will come "
                "again; receive it";

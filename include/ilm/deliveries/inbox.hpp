@@ -122,7 +122,8 @@ class inbox {
   /// Completes with: nothing.
   /// Completes when: the store has it; at once if there is nothing to consume.
   /// Errors: outbox_full if something that was sent with it has no room; the message then comes
-  ///   again, later. shut_down or operation_aborted if the messenger ended before it was stored.
+  ///   again, later. shut_down or operation_aborted if the messenger ended before it was stored;
+  ///   message_returned if it had ended before: the message comes again.
   /// Cancelling: has no effect.
   template <class Token = asio::use_awaitable_t<>>
   requires(!std::derived_from<std::remove_cvref_t<Token>, message<PeerId>>) auto consume(

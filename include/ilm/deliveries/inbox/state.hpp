@@ -19,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -66,6 +67,7 @@ class inbox_state final : public lender,
   /// as a function that receives through a copy of its own may have passed them on.
   void remove_reader(std::uint64_t reader) {
     std::lock_guard lock(mutex_);
+    deprived_.erase(reader);
     for (auto w = waiting_.begin(); w != waiting_.end();) {
       if (w->reader != reader) {
         ++w;
@@ -147,7 +149,9 @@ class inbox_state final : public lender,
       return (o.reader == reader || o.reader == nobody) && o.given;
     };
     auto count = static_cast<std::size_t>(std::count_if(offers_.begin(), offers_.end(), is_its));
-    if (count == 0) return done({});
+    bool deprived = deprived_.erase(reader) != 0;
+    if (count == 0)
+      return done(deprived ? make_error_code(error::message_returned) : std::error_code());
     auto all = std::make_shared<join>(count, std::move(done));
     for (auto o = offers_.begin(); o != offers_.end();) {
       auto next = std::next(o);
@@ -200,6 +204,7 @@ class inbox_state final : public lender,
       o->done(asio::error::operation_aborted);
       // A reader that was promised it gets it, as one that has it keeps it: it will come again.
       o->withdrawn = true;
+      if (o->given) deprived_.insert(o->reader);
       if (o->reader == 0 || o->given) offers_.erase(o);
     }
     auto r =
@@ -364,6 +369,7 @@ class inbox_state final : public lender,
   }
 
   void consume_all(std::uint64_t reader) {
+    deprived_.erase(reader);
     for (auto o = offers_.begin(); o != offers_.end();) {
       auto next = std::next(o);
       if ((o->reader == reader || o->reader == nobody) && o->given) end(o, {});
@@ -388,6 +394,7 @@ class inbox_state final : public lender,
   offer_list offers_;
   std::deque<waiting_reader> waiting_;
   std::vector<asio::execution_context*> watched_;
+  std::set<std::uint64_t> deprived_;  ///< readers that have a message which will come again
   std::atomic<std::uint64_t> ids_{0};
   std::atomic<std::uint64_t> readers_{0};
   bool closed_ = false;
