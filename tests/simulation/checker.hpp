@@ -9,6 +9,7 @@
 #include "simulation/frame_checker.hpp"
 #include "simulation/message_checker.hpp"
 #include "simulation/observations.hpp"
+#include "simulation/relay_checker.hpp"
 #include "simulation/store_checker.hpp"
 
 #include <ilm/statistics.hpp>
@@ -38,10 +39,13 @@ class checker {
   event_checker& events() noexcept { return events_; }
   store_checker& stores() noexcept { return stores_; }
   frame_checker& frames() noexcept { return frames_; }
+  relay_checker& relays() noexcept { return relays_; }
 
   /// The process at `at` ended: see store_checker::handle_end.
   void handle_end(std::size_t at, const image& before, const image& after);
-  void check_bounds(std::size_t at, const ilm::messenger_statistics<std::string>& s);
+  /// `staged`: the most messages that may be sent with consumptions at once.
+  void check_bounds(std::size_t at, const ilm::messenger_statistics<std::string>& s,
+                    std::size_t staged);
 
   // The end.
 
@@ -58,7 +62,8 @@ class checker {
   observations seen_;
   message_checker messages_{seen_};
   event_checker events_{seen_};
-  store_checker stores_{seen_};
+  relay_checker relays_{seen_};
+  store_checker stores_{seen_, relays_};
   frame_checker frames_{seen_};
 };
 

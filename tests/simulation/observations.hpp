@@ -16,6 +16,7 @@
 #include <deque>
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -49,10 +50,19 @@ struct failure {
   explicit operator bool() const noexcept { return !kind.empty(); }
 };
 
+/// The input that an application consumed when it sent a message.
+struct cause_of_output {
+  std::size_t from = 0;
+  std::size_t number = 0;
+  std::size_t which = 0;  ///< of the outputs of that input
+};
+
 /// One message, as seen from outside.
 struct record {
   std::size_t size = 0;
   unsigned process = 0;  ///< of the sender, which sent it
+  unsigned depth = 0;    ///< how many messages led to it
+  std::optional<cause_of_output> cause;
   fate sent = fate::open;
   std::uint64_t sequence = 0;
   ilm::stream_hash hash;
@@ -140,6 +150,7 @@ struct observations {
   std::vector<unsigned> processes;                                    ///< started, for each peer
   std::size_t open_sends = 0;
   std::uint64_t messages = 0;
+  std::uint64_t outputs = 0;  ///< of them
   std::uint64_t repeats = 0;
   std::uint64_t excused = 0;
 };

@@ -16,7 +16,8 @@ constexpr std::array names = {
     "crash",      "power_cut",  "start",    "shutdown",    "slow_store", "fail_store",
     "fill_disk",  "cure_store", "flip_bit", "repair_disk", "sync_disk",  "application",
     "lose_store", "copy_store", "put_back", "jump",        "replay",     "guess",
-    "build"};
+    "build",      "interrupt"};
+constexpr std::array role_names = {"plain", "relay", "quick relay", "reader"};
 
 /// The weight of each kind of step; a send has 10.
 struct profile {
@@ -32,10 +33,12 @@ struct profile {
   unsigned jumps = 0;
   unsigned attacks = 0;
   unsigned builds = 0;
+  unsigned interrupts = 0;
+  unsigned relays = 0;  ///< of ten peers
 };
 
 std::vector<profile> make_profiles() {
-  std::vector<profile> all(8);
+  std::vector<profile> all(9);
   all[0].name = "calm";
   all[1].name = "network";
   all[2].name = "crashes";
@@ -43,7 +46,8 @@ std::vector<profile> make_profiles() {
   all[4].name = "lost";
   all[5].name = "old_copies";
   all[6].name = "attackers";
-  all[7].name = "everything";
+  all[7].name = "relays";
+  all[8].name = "everything";
   for (profile& p : all) {
     if (p.name == "calm") continue;
     p.network = p.name == "network" ? 14 : 4;
@@ -57,7 +61,16 @@ std::vector<profile> make_profiles() {
     if (p.name == "attackers") p.lost = p.old_copies = 1;
     if (p.name == "attackers") p.attacks = 10;
     if (p.name == "attackers") p.builds = 3;
-    if (p.name == "everything") p.attacks = p.builds = 1;
+    if (p.name == "relays") {
+      p.stores = p.applications = p.crashes = 6;
+      p.flips = p.lost = p.old_copies = p.power_cuts = 1;
+      p.interrupts = 3;
+      p.relays = 8;
+    }
+    if (p.name == "everything") {
+      p.attacks = p.builds = p.interrupts = 1;
+      p.relays = 3;
+    }
   }
   return all;
 }
@@ -84,8 +97,9 @@ class plan_generator {
     plan_.mixed_builds = plan_.seed % 4 == 3;
     plan_.syncs = profile_.power_cuts == 0 || draw(3) == 0;
     // One limit for all: a message that its peer does not take blocks its stream for good.
-    largest_ = draw(3) == 0 ? 100 + draw(800) : plan_.frame_size - 57;
+    largest_ = draw(3) == 0 ? 100 + draw(800) : plan_.frame_size - 69;
     for (std::size_t i = 0; i < peers; ++i) plan_.options.push_back(draw_options());
+    if (profile_.relays != 0) draw_roles();
     // In half of the histories only one peer loses its store or goes back: then the checker knows
     // exactly which evidence the others keep.
     victim_ = draw(2) == 0 ? static_cast<int>(draw(peers)) : -1;
@@ -153,6 +167,20 @@ class plan_generator {
     return o;
   }
 
+  void draw_roles() {
+    for (ilm::options& o : plan_.options) {
+      bool produces = draw(10) < profile_.relays;
+      plan_.roles.push_back(produces ? static_cast<role>(1 + draw(3)) : role::plain);
+      if (draw(2) == 0) o.uncommitted_messages = 1 + draw(4);
+      // A full outbox must have room for all that goes with one message.
+      if (o.outbox_limit != 0) o.outbox_limit += most_outputs;
+    }
+    plan_.late_start = plan_.peers() > 2 && draw(2) == 0;
+    // Where no store goes back, the checker knows the number of outputs of each input.
+    keeps_stores_ = profile_.name == "relays" && draw(2) == 0;
+    if (keeps_stores_) plan_.syncs = true;
+  }
+
   step blank(action kind, nanoseconds at) {
     step s;
     s.kind = kind;
@@ -163,8 +191,10 @@ class plan_generator {
   /// Draws the kind of a step by the weights of the profile.
   std::size_t draw_kind() {
     const profile& p = profile_;
-    std::array weights = {10U,    p.network,    p.crashes,    p.stores, p.flips,   p.applications,
-                          p.lost, p.old_copies, p.power_cuts, p.jumps,  p.attacks, p.builds};
+    std::array weights = {
+        10U,          p.network,    p.crashes, p.stores,  p.flips,  p.applications, p.lost,
+        p.old_copies, p.power_cuts, p.jumps,   p.attacks, p.builds, p.interrupts};
+    if (keeps_stores_) weights[6] = weights[7] = weights[8] = 0;
     unsigned sum = 0;
     for (unsigned w : weights) sum += w;
     std::uint64_t wanted = draw(sum);
@@ -205,12 +235,15 @@ class plan_generator {
         return plan_.steps.push_back(s);
       case 10:
         return add_attack(s);
-      default:
+      case 11:
         s.kind = action::build;
         s.count = draw(builds);
         plan_.steps.push_back(s);
         s.count = 0;
-        add_crash(s);
+        return add_crash(s);
+      default:
+        s.kind = action::interrupt;
+        plan_.steps.push_back(s);
     }
   }
 
@@ -329,6 +362,7 @@ class plan_generator {
     s.kind = action::application;
     s.time = draw(2) == 0 ? draw_time(draw(5) == 0 ? 200ms : 5ms) : 0ns;
     s.count = draw(2) == 0 ? 0 : 1 + draw(4);
+    if (profile_.relays != 0) s.flag = draw(2) == 0;
     plan_.steps.push_back(s);
   }
 
@@ -412,6 +446,7 @@ class plan_generator {
   plan plan_;
   std::size_t largest_ = 0;
   int victim_ = -1;
+  bool keeps_stores_ = false;  ///< none is lost or put back
 };
 
 }  // namespace
@@ -477,7 +512,12 @@ std::string describe(const plan& p) {
   out << "seed " << p.seed << ", profile " << p.profile << ", " << p.peers()
       << " peers, frames of up to " << p.frame_size << " bytes"
       << (p.syncs ? "" : ", disks that do not sync") << (p.mixed_builds ? ", mixed builds" : "")
-      << '\n';
+      << (p.late_start ? ", the last starts late" : "");
+  for (std::size_t i = 0; i < p.peers(); ++i) {
+    if (p.role_of(i) == role::plain) continue;
+    out << ", " << peer_name(i) << ": " << role_names.at(static_cast<std::size_t>(p.role_of(i)));
+  }
+  out << '\n';
   for (const step& s : p.steps) out << "  " << describe(s) << '\n';
   return out.str();
 }

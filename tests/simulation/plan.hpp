@@ -42,7 +42,8 @@ enum class action : std::uint8_t {
   flip_bit,     ///< of a stored message from or to b: of the inbox if `flag`, the `count`th
   repair_disk,
   sync_disk,
-  application,  ///< a's takes `time` for a message, and fails every `count`th offer (1: all)
+  application,  ///< a's takes `time` for a message, and fails every `count`th offer (1: all); if
+                ///< `flag`, its readers are cancelled again and again
   lose_store,   ///< a crashes and its store is gone
   copy_store,   ///< a copy of a's store is made
   put_back,     ///< a crashes and the `count`th copy takes the place of its store
@@ -50,8 +51,9 @@ enum class action : std::uint8_t {
   /// The network hands `count` old frames of the handshake from a to b over again, `time` apart,
   /// the `size`th way; and goes on in the calm, with delays of `span`, if `flag`.
   replay,
-  guess,  ///< somebody who sees no frame of a and b sends such in a's name to b, as above
-  build,  ///< a's next starts are of the `count`th build
+  guess,      ///< somebody who sees no frame of a and b sends such in a's name to b, as above
+  build,      ///< a's next starts are of the `count`th build
+  interrupt,  ///< the readers of a's inbox are cancelled, wherever they are, and others begin
 };
 
 std::string_view name_of(action kind);
@@ -77,6 +79,17 @@ struct step {
   ilm::testing::link_faults faults;
 };
 
+/// The kind of an application: some send messages with the consumption of those that they get.
+enum class role : std::uint8_t {
+  plain,        ///< consumes, and sends nothing
+  relay,        ///< a coroutine
+  quick_relay,  ///< a function that returns at once
+  reader,       ///< the readers of an inbox
+};
+
+/// The most messages that an application sends with the consumption of one.
+inline constexpr std::uint64_t most_outputs = 3;
+
 struct plan {
   std::uint64_t seed = 0;
   std::string profile;
@@ -84,9 +97,13 @@ struct plan {
   bool syncs = true;                  ///< whether disks keep commits at a power cut
   bool mixed_builds = false;          ///< whether each start is of another build
   std::vector<ilm::options> options;  ///< one for each peer
+  std::vector<role> roles;            ///< of the first peers; the others are plain
   std::vector<step> steps;            ///< in order of time
+  /// Whether the last peer starts late: the others send to it before they have met it.
+  bool late_start = false;
 
   std::size_t peers() const noexcept { return options.size(); }
+  role role_of(std::size_t peer) const { return peer < roles.size() ? roles[peer] : role::plain; }
 };
 
 /// The names of the profiles: each selects kinds of faults.

@@ -16,7 +16,7 @@ void totals::add(const totals& other) {
                      &totals::store_failures,   &totals::commits,
                      &totals::flipped_bits,     &totals::jumps,
                      &totals::events,           &totals::repeats,
-                     &totals::excused}) {
+                     &totals::excused,          &totals::outputs}) {
     this->*field += other.*field;
   }
   slowest = std::max(slowest, other.slowest);

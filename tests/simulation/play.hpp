@@ -23,6 +23,8 @@ enum class sabotage : std::uint8_t {
   leaky_window,     ///< the checker gets a smaller window than the messenger
   known_tags,       ///< those who guess know the tags of the sessions
   heeded_replays,   ///< each repeated frame ends the session
+  separate_sends,   ///< relays send with another commit than that of the consumption
+  hasty_reader,     ///< readers consume a message before they work on it
 };
 
 struct playing {
@@ -33,6 +35,7 @@ struct playing {
 struct totals {
   std::uint64_t histories = 0;
   std::uint64_t messages = 0;
+  std::uint64_t outputs = 0;  ///< of them: sent with the consumption of another
   std::uint64_t frames = 0;
   std::uint64_t frames_lost = 0;
   std::uint64_t frames_repeated = 0;

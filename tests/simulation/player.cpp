@@ -1,8 +1,6 @@
-// The one file that instantiates messengers: processes start, send, consume messages and end.
+// Processes start, send, consume messages and end.
 
 #include "simulation/player.hpp"
-
-#include <ilm/messenger.hpp>
 
 #include <algorithm>
 #include <sstream>
@@ -130,6 +128,7 @@ player::~player() {
     if (a->process) a->process->alive = false;
     a->instance.reset();
   }
+  for (std::size_t i = 0; i < actors_.size(); ++i) interrupt(i);
   scheduler_.poll();
   clock::reset();
 }
@@ -154,12 +153,12 @@ void player::start(std::size_t a) {
   note(x.name, " starts");
   x.process = std::make_shared<process_state>();
   checker_->stores().handle_start(a);
+  checker_->relays().handle_start(a, plan_.role_of(a) != role::plain);
   ilm::options o = plan_.options[a];
   o.seed = *o.seed * 100'000 + ++x.starts;
   choose_build(x.build, plan_.mixed_builds, o);
   checker_->events().handle_build(a, o);
-  x.instance = std::make_unique<messenger>(scheduler_, peer_store(x.store, how_.planted),
-                                           fabric_.join(x.name), handler(x.app, x.process), o);
+  x.instance = make_messenger(a, o);
   x.leaving = false;
   // Several at once, so that no event waits for the previous one to be read and is lost with a
   // process that ends.
@@ -262,6 +261,8 @@ void player::destroy(std::size_t a, bool lands, const std::function<void()>& cha
   fabric_.end(x.name);
   if (x.process) x.process->alive = false;
   x.instance.reset();
+  interrupt(a);
+  x.readers.clear();
   x.leaving = false;
   image before = x.store.content();
   change();

@@ -5,14 +5,17 @@
 #include "simulation/attacker.hpp"
 #include "simulation/play.hpp"
 
+#include <ilm/deliveries/inbox.hpp>
 #include <ilm/ilm.hpp>
 #include <ilm/testing/scheduler.hpp>
 #include <ilm/testing/simulated_clock.hpp>
 #include <ilm/testing/simulated_network.hpp>
 #include <ilm/testing/simulated_store.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <sstream>
 #include <string>
@@ -38,6 +41,8 @@ struct application {
   nanoseconds time{};             ///< that it takes over a message
   std::uint64_t fails_every = 0;  ///< offers; 0: never, 1: always
   std::uint64_t offers = 0;
+  bool interrupted = false;  ///< its readers are cancelled again and again
+  std::uint64_t drawn = 0;   ///< choices so far
   std::function<void(const ilm::message<peer_id>&)> consumed;
 };
 
@@ -76,14 +81,101 @@ class handler {
   process_pointer process_;
 };
 
-using messenger = ilm::messenger<peer_store, network, handler>;
+class player;
+
+/// One message with an application that sends others with its consumption.
+class task {
+ public:
+  using context_type = ilm::delivery_context<peer_id>;
+
+  /// Throws if the process has ended.
+  task(player& p, std::size_t at, process_pointer l, const ilm::message<peer_id>& m,
+       context_type context);
+
+  /// Sends some of the messages that go with this one.
+  void send_some();
+  /// Sends the others, and fails where the application does.
+  void finish();
+  /// The application is done with the message.
+  void end();
+  void give_up();
+  /// Its store says that it is recorded.
+  void handle_recorded();
+
+ private:
+  struct output {
+    std::size_t to = 0;
+    std::size_t size = 0;
+  };
+
+  std::vector<output> choose_outputs() const;
+  void send_next();
+
+  player& player_;
+  std::size_t at_;
+  process_pointer process_;
+  ilm::message<peer_id> message_;
+  context_type context_;
+  input input_;
+  std::vector<output> outputs_;
+  std::size_t sent_ = 0;
+  bool ended_ = false;
+};
+
+/// An application that sends messages with the consumption of each: a coroutine.
+class relay {
+ public:
+  relay(player& p, std::size_t at, process_pointer l)
+      : player_(&p), at_(at), process_(std::move(l)) {}
+
+  asio::awaitable<void> operator()(ilm::message<peer_id> m,
+                                   ilm::delivery_context<peer_id>& context);
+
+ private:
+  player* player_;
+  std::size_t at_;
+  process_pointer process_;
+};
+
+/// The same as a function that returns at once.
+class quick_relay {
+ public:
+  quick_relay(player& p, std::size_t at, process_pointer l)
+      : player_(&p), at_(at), process_(std::move(l)) {}
+
+  void operator()(ilm::message<peer_id> m, ilm::delivery_context<peer_id>& context);
+
+ private:
+  player* player_;
+  std::size_t at_;
+  process_pointer process_;
+};
+
+using inbox_type = ilm::inbox<peer_id>;
+using received = ilm::received<peer_id>;
+
+/// A worker with an inbox: a coroutine that may be cancelled, and is followed by another.
+struct reader {
+  reader(ilm::testing::scheduler& s, inbox_type from, bool copies)
+      : own(std::move(from)), makes_copies(copies), timer(s.get_executor()) {}
+
+  inbox_type own;
+  bool makes_copies;
+  asio::cancellation_signal stop;
+  ilm::testing::simulated_timer timer;
+  std::uint64_t runs = 0;
+};
+using reader_pointer = std::shared_ptr<reader>;
+
+using messenger = ilm::messenger_handle<peer_id>;
 
 struct actor {
   std::string name;
   disk store;
   std::shared_ptr<application> app = std::make_shared<application>();
   process_pointer process;
-  std::unique_ptr<messenger> instance;
+  std::shared_ptr<messenger> instance;  ///< of any kind of application
+  std::vector<reader_pointer> readers;
   std::vector<image> copies;
   std::uint64_t starts = 0;
   bool leaving = false;     ///< is being shut down
@@ -111,12 +203,25 @@ class player {
   outcome play();
 
  private:
+  friend class task;
+  friend class relay;
+
   void run_to(const step& s);
   void act(const step& s);
+  void act_on_application(const step& s);
   void act_on_network(const step& s);
   void act_on_store(const step& s);
 
   void start(std::size_t a);
+  std::shared_ptr<messenger> make_messenger(std::size_t a, const ilm::options& o);
+  void begin_reading(std::size_t a, const process_pointer& l, const reader_pointer& r);
+  asio::awaitable<void> read(std::size_t a, process_pointer l, reader_pointer r);
+  asio::awaitable<void> read_some(std::size_t a, process_pointer l, inbox_type& from);
+  void interrupt_later(std::size_t a, const process_pointer& l, const reader_pointer& r);
+  void interrupt_after(const process_pointer& l, const reader_pointer& r, std::uint64_t run,
+                       unsigned turns);
+  void interrupt(std::size_t a);
+  std::uint64_t draw(std::size_t a, std::uint64_t bound);
   void watch_events(std::size_t a, const process_pointer& l);
   void handle_event(std::size_t a, const event_type& e);
   void send(const step& s);

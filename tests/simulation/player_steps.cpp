@@ -15,7 +15,8 @@ constexpr nanoseconds longest_calm = 120s;
 }  // namespace
 
 outcome player::play() {
-  for (std::size_t i = 0; i < actors_.size(); ++i) start(i);
+  std::size_t early = actors_.size() - (plan_.late_start ? 1 : 0);
+  for (std::size_t i = 0; i < early; ++i) start(i);
   for (const step& s : plan_.steps) {
     run_to(s);
     if (checker_->found()) break;
@@ -33,6 +34,7 @@ outcome player::play() {
   totals& t = out_.totals;
   t.histories = 1;
   t.messages = checker_->seen().messages;
+  t.outputs = checker_->seen().outputs;
   t.repeats = checker_->seen().repeats;
   t.excused = checker_->seen().excused;
   t.frames = c.sent;
@@ -70,9 +72,8 @@ void player::act(const step& s) {
     case action::shutdown:
       return shut_down(s.a, s.time);
     case action::application:
-      actors_[s.a]->app->time = s.time;
-      actors_[s.a]->app->fails_every = s.count;
-      return;
+    case action::interrupt:
+      return act_on_application(s);
     case action::build:
       actors_[s.a]->build = s.count;
       return;
@@ -98,6 +99,17 @@ void player::act(const step& s) {
       return act_on_network(s);
     default:
       return act_on_store(s);
+  }
+}
+
+void player::act_on_application(const step& s) {
+  if (s.kind == action::interrupt) return interrupt(s.a);
+  application& app = *actors_[s.a]->app;
+  app.time = s.time;
+  app.fails_every = s.count;
+  app.interrupted = s.flag;
+  for (const reader_pointer& r : actors_[s.a]->readers) {
+    interrupt_later(s.a, actors_[s.a]->process, r);
   }
 }
 
@@ -212,7 +224,9 @@ void player::cure(std::size_t a) {
 /// Checks the bounds of all messengers.
 void player::sample() {
   for (std::size_t i = 0; i < actors_.size(); ++i) {
-    if (actors_[i]->instance) checker_->check_bounds(i, actors_[i]->instance->statistics());
+    if (!actors_[i]->instance) continue;
+    std::size_t staged = plan_.role_of(i) == role::plain ? 0 : most_outputs * plan_.peers();
+    checker_->check_bounds(i, actors_[i]->instance->statistics(), staged);
   }
 }
 
@@ -228,6 +242,7 @@ void player::end_trouble() {
     actors_[i]->store.repair();
     actors_[i]->app->time = 0ns;
     actors_[i]->app->fails_every = 0;
+    actors_[i]->app->interrupted = false;
     for (std::size_t j = 0; j < actors_.size(); ++j) {
       std::string a = peer_name(i);
       std::string b = peer_name(j);
@@ -264,6 +279,7 @@ void player::converge() {
   nanoseconds begin = clock::now().time_since_epoch();
   std::uint64_t frames = fabric_.counts().sent;
   std::uint64_t injected = fabric_.counts().injected;
+  std::uint64_t outputs = checker_->seen().outputs;
   std::size_t waiting = checker_->outstanding() + checker_->open_sends();
   if (!clock::run_until(
           scheduler_, [this] { return quiet(); },
@@ -273,6 +289,7 @@ void player::converge() {
   if (checker_->found()) return;
   nanoseconds took = clock::now().time_since_epoch() - begin;
   out_.totals.slowest = took;
+  waiting += checker_->seen().outputs - outputs;
   // A bound on frames: a few for each message, for each pair to meet, and to keep sessions alive.
   double pairs = static_cast<double>(actors_.size() * (actors_.size() - 1));
   double alive = pairs * (2 + 4 * std::chrono::duration<double>(took).count());

@@ -227,11 +227,12 @@ class campaign {
                 << std::setw(11) << t.sum.most_frames << '\n';
     }
     std::cout << all.histories << " histories in " << seconds() << " s: " << all.messages
-              << " messages, " << all.commits << " commits, " << all.frames << " frames ("
-              << all.frames_lost << " lost, " << all.frames_repeated << " repeated, "
-              << all.frames_reordered << " reordered, " << all.frames_corrupted << " corrupted, "
-              << all.frames_injected << " repeated late or guessed), " << all.crashes
-              << " crashes, " << all.power_cuts << " power cuts, " << all.shutdowns
+              << " messages, of which " << all.outputs
+              << " were sent with the consumption of another, " << all.commits << " commits, "
+              << all.frames << " frames (" << all.frames_lost << " lost, " << all.frames_repeated
+              << " repeated, " << all.frames_reordered << " reordered, " << all.frames_corrupted
+              << " corrupted, " << all.frames_injected << " repeated late or guessed), "
+              << all.crashes << " crashes, " << all.power_cuts << " power cuts, " << all.shutdowns
               << " shutdowns, " << all.stores_lost << " stores lost, " << all.rollbacks
               << " put back, " << all.store_failures << " failures of stores, " << all.flipped_bits
               << " flipped bits, " << all.cuts << " cuts, " << all.partitions << " partitions, "

@@ -63,6 +63,9 @@ TEST_CASE("a rolled back store is always reported") { play_seeds("old_copies", 3
 TEST_CASE("old frames of the handshake, guessed frames and other builds change nothing") {
   play_seeds("attackers", 300);
 }
+TEST_CASE("histories of relays give each input its outputs once, in one commit") {
+  play_seeds("relays", 300);
+}
 TEST_CASE("histories with every trouble at once hold every promise") {
   play_seeds("everything", 300);
 }
@@ -106,6 +109,14 @@ TEST_CASE("the checker sees that no event reports a rolled back store") {
 }
 TEST_CASE("the checker sees more in flight than the window allows") {
   CHECK(found("network", sabotage::leaky_window) != "");
+}
+
+TEST_CASE("the checker sees relays whose outputs go with another commit") {
+  std::string kind = found("relays", sabotage::separate_sends);
+  CHECK((kind == "consumed without its output" || kind == "stored without its input"));
+}
+TEST_CASE("the checker sees a message consumed before its reader is done") {
+  CHECK(found("relays", sabotage::hasty_reader) == "recorded but not consumed");
 }
 
 TEST_CASE("the checker sees that guessed frames count") {

@@ -29,6 +29,7 @@ bool is_same(const image::peer_record& a, const image::peer_record& b) {
 }  // namespace
 
 void store_checker::handle_commit(std::size_t at, const stored_batch& change) {
+  relays_.begin_commit(at, change);
   for (const auto& c : change.changes) {
     pair_name pair{at, number_of(c.peer)};
     ilm::cursors& last = last_stored_[pair];
@@ -40,6 +41,25 @@ void store_checker::handle_commit(std::size_t at, const stored_batch& change) {
     store_outbox(at, number_of(c.peer), c);
     store_inbox(at, number_of(c.peer), c);
   }
+  relays_.end_commit(at);
+}
+
+/// The message that an application sent by itself. Sends are accepted in the order of the calls, so
+/// this is the next matching message that did not fail; those in between failed or will.
+std::size_t store_checker::find_sent(std::size_t at, std::size_t to, const ilm::stored_message& m) {
+  stream& s = seen_.stream_of(at, to);
+  auto fits = [&](std::size_t n) {
+    const record& r = s.messages[n];
+    if (r.sent == fate::failed || r.stored || r.cause || r.process != seen_.processes[at] ||
+        r.size != m.contents.size())
+      return false;
+    std::vector<std::byte> wanted = contents_of(at, to, n, r.size);
+    return std::equal(wanted.begin(), wanted.end(), m.contents.view().begin()) &&
+           std::ranges::equal(m.attributes.view(), attributes_of(n, r.size));
+  };
+  std::size_t n = s.next_to_store;
+  while (n < s.messages.size() && !fits(n)) ++n;
+  return n;
 }
 
 void store_checker::store_outbox(std::size_t at, std::size_t to,
@@ -47,19 +67,8 @@ void store_checker::store_outbox(std::size_t at, std::size_t to,
   stream& s = seen_.stream_of(at, to);
   std::uint64_t sequence = c.next.outbox.next - c.outbox.size();
   for (const ilm::stored_message& m : c.outbox) {
-    // Sends are accepted in the order of the calls, so this is the next matching message that did
-    // not fail; those in between failed or will.
-    auto fits = [&](std::size_t n) {
-      const record& r = s.messages[n];
-      if (r.sent == fate::failed || r.stored || r.process != seen_.processes[at] ||
-          r.size != m.contents.size())
-        return false;
-      std::vector<std::byte> wanted = contents_of(at, to, n, r.size);
-      return std::equal(wanted.begin(), wanted.end(), m.contents.view().begin()) &&
-             std::ranges::equal(m.attributes.view(), attributes_of(n, r.size));
-    };
-    std::size_t n = s.next_to_store;
-    while (n < s.messages.size() && !fits(n)) ++n;
+    std::optional<std::size_t> output = relays_.take(at, to, m);
+    std::size_t n = output ? *output : find_sent(at, to, m);
     if (n == s.messages.size() || m.sequence != sequence || m.index != sequence) {
       return seen_.fail("wrong outbox", peer_name(at) + " stored sequence " +
                                             std::to_string(m.sequence) + " to " + peer_name(to) +
@@ -72,7 +81,7 @@ void store_checker::store_outbox(std::size_t at, std::size_t to,
     r.stream = c.next.outbox.stream;
     s.known[name_of(r.hash)] = n;
     s.outbox.push_back(n);
-    s.next_to_store = n + 1;
+    if (!output) s.next_to_store = n + 1;
   }
   // A message that leaves the outbox before it was consumed is lost.
   while (!s.outbox.empty() && s.messages[s.outbox.front()].sequence < c.next.outbox.first) {

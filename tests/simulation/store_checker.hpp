@@ -3,6 +3,7 @@
 // The checks of disks, and of the end of a process, a machine or a disk.
 
 #include "simulation/observations.hpp"
+#include "simulation/relay_checker.hpp"
 
 #include <ilm/statistics.hpp>
 
@@ -16,7 +17,8 @@ namespace simulation {
 
 class store_checker {
  public:
-  explicit store_checker(observations& seen) : seen_(seen), opened_(seen.options.size()) {}
+  store_checker(observations& seen, relay_checker& relays)
+      : seen_(seen), relays_(relays), opened_(seen.options.size()) {}
 
   void handle_commit(std::size_t at, const stored_batch& change);
   void handle_unreadable(std::size_t at, ilm::queue which, std::size_t peer, std::uint64_t index);
@@ -39,6 +41,7 @@ class store_checker {
     std::uint64_t sequence = 0;
   };
 
+  std::size_t find_sent(std::size_t at, std::size_t to, const ilm::stored_message& m);
   void store_outbox(std::size_t at, std::size_t to, const ilm::peer_change<std::string>& c);
   void store_inbox(std::size_t at, std::size_t from, const ilm::peer_change<std::string>& c);
 
@@ -48,6 +51,7 @@ class store_checker {
   bool contradicts(std::size_t at, std::size_t about, const image& after) const;
 
   observations& seen_;
+  relay_checker& relays_;
   std::map<pair_name, ilm::cursors> last_stored_;
   std::vector<std::map<std::size_t, std::uint64_t>> opened_;  ///< outbox_first at the start
   std::vector<unread_message> unread_;
