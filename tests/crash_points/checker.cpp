@@ -127,9 +127,64 @@ void checker::handle_start(side self, const disk& d) {
   }
 }
 
-void checker::handle_commit(side self, const disk& d) {
+send_id checker::handle_answer(side at, const message& m) {
+  sent answer;
+  answer.state = fate::interrupted;
+  answer.cause = id_of(other(at), std::string(m.text()));
+  seen_.from(at).sends.push_back(answer);
+  return seen_.from(at).sends.size() - 1;
+}
+
+void checker::handle_recorded(side at, const message& m, const disk& d) {
+  if (d.where.inbox.first > m.index) return;
+  seen_.fail(name_of(at) + " was told that " + std::string(m.text()) +
+             " is recorded as consumed, and it is not");
+}
+
+/// A commit has the answers to the messages that it records as consumed, in their order, and no
+/// others.
+void checker::check_answers(side self, const disk& before, const batch& change, const disk& d) {
+  std::vector<send_id> consumed;
+  std::vector<ilm::stored_message> inbox(before.inbox.begin(), before.inbox.end());
+  std::vector<send_id> answered;
+  for (const ilm::peer_change<std::string>& c : change.changes) {
+    inbox.insert(inbox.end(), c.inbox.begin(), c.inbox.end());
+    for (const ilm::stored_message& m : c.outbox) {
+      send_id which = id_of(self, std::string(m.contents.text()));
+      sent& answer = seen_.from(self).sends[which];
+      if (!answer.cause) continue;
+      answer.state = fate::stored;
+      answer.sequence = m.sequence;
+      answered.push_back(*answer.cause);
+      ++seen_.to(self).sends[*answer.cause].answers;
+    }
+  }
+  for (const ilm::stored_message& m : inbox) {
+    if (m.index >= d.where.inbox.first) break;
+    consumed.push_back(id_of(other(self), std::string(m.contents.text())));
+  }
+  if (consumed == answered) return;
+  std::string text = name_of(self) + " stores in one commit that it consumed";
+  for (send_id which : consumed) text += " " + text_of(other(self), which);
+  text += ", and answers to";
+  for (send_id which : answered) text += " " + text_of(other(self), which);
+  seen_.fail(text);
+}
+
+void checker::finish_answers(side self) {
+  const std::vector<sent>& inputs = seen_.to(self).sends;
+  for (send_id which = 0; which < inputs.size(); ++which) {
+    if (inputs[which].consumed == 0 || inputs[which].answers == 1) continue;
+    seen_.fail(text_of(other(self), which) + " has " + number(inputs[which].answers) + " answers");
+  }
+}
+
+void checker::handle_commit(side self, const disk& before, const batch& change, const disk& d) {
+  if (seen_.answers[self]) check_answers(self, before, change, d);
   stream& s = seen_.to(self);
-  s.recorded = std::max(s.recorded, committing_[self]);
+  // Between the end of a reader's work and the record of it, another commit may begin.
+  std::uint64_t recorded = seen_.answers[self] ? d.where.inbox.first : committing_[self];
+  s.recorded = std::max(s.recorded, recorded);
   check_queues(self, d);
   // A message erased as delivered must have been consumed.
   seen_.check_consumed_below(self, d.where.outbox.first, "the sender's store");
@@ -210,6 +265,7 @@ void checker::finish(const disk& a, const disk& b) {
                      theirs.inbox.delivered() == theirs.inbox.received();
     if (!confirmed) seen_.fail("the cursors of the messages from " + name_of(s) + " differ");
     events_.finish_stream(s);
+    if (seen_.answers[s]) finish_answers(s);
   }
   if (seen_.replaced) events_.finish_replacement();
 }

@@ -35,6 +35,12 @@ class checker {
   void handle_refused(side from, send_id which);
   void handle_receipt(side from, send_id which);
   void handle_consumed(side at, const message& m, const disk& d);
+  /// The application of `at` answers each message, with its consumption.
+  void expect_answers(side at) { seen_.answers[at] = true; }
+  /// It sends an answer; its text is `text_of`. It is stored with the consumption, or never.
+  send_id handle_answer(side at, const message& m);
+  /// It was told that the store has recorded the consumption.
+  void handle_recorded(side at, const message& m, const disk& d);
   void handle_declined(side at, const message& m) { events_.handle_declined(at, m.sequence); }
   void handle_event(side self, const event_type& e) { events_.handle_event(self, e); }
   void handle_report(side self, const report_type& r, std::uint64_t first_at_open, const disk& d);
@@ -45,7 +51,7 @@ class checker {
   /// Open sends may be stored or not: they get no result.
   void handle_crash(side self);
   void handle_commit_begin(side self) { committing_[self] = seen_.to(self).next_to_consume; }
-  void handle_commit(side self, const disk& d);
+  void handle_commit(side self, const disk& before, const batch& change, const disk& d);
   /// The store of `self` is now another: an empty one or an older copy.
   void handle_replacement(side self, const disk& by);
   void expect_store_failures() noexcept { events_.expect_store_failures(); }
@@ -69,6 +75,8 @@ class checker {
  private:
   send_id id_of(side from, const std::string& text);
   void check_order(side at, const stream& s, const message& m, send_id which);
+  void check_answers(side self, const disk& before, const batch& change, const disk& d);
+  void finish_answers(side self);
   void check_queues(side self, const disk& d);
 
   observations seen_;

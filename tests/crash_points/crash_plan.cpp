@@ -30,6 +30,8 @@ std::string name_of(place p) {
       return "after handling";
     case place::before_taking:
       return "before taking";
+    case place::at_work:
+      return "at work";
     case place::after_taking:
       return "after taking";
   }

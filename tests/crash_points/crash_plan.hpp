@@ -34,9 +34,17 @@ enum class place : std::uint8_t {
   before_receive,
   after_handling,
   before_taking,
+  at_work,
   after_taking,
 };
 std::string name_of(place p);
+
+/// The kind of an application.
+enum class role : std::uint8_t {
+  plain,   ///< takes messages
+  relay,   ///< answers each, in one commit with its consumption
+  reader,  ///< likewise, with an inbox: works for a while, and consumes
+};
 
 /// A set of sides.
 using sides = unsigned;
@@ -67,6 +75,7 @@ enum class sabotage : std::uint8_t {
   repeating,  ///< each delivery after a restart comes twice
   dropping,   ///< the first message after a restart never reaches the application
   lying,      ///< a side's first ack claims more than its store has
+  apart,      ///< a reader's answers are not sent with the consumption
 };
 
 /// The outcome of one run.

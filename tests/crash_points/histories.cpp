@@ -238,6 +238,39 @@ void inbox_in_pages(world& s) {
   s.converge();
 }
 
+/// b answers each message, in one commit with its consumption.
+void relay_by(world& s, role r, int count) {
+  s.play(side_b, r);
+  begin_connected(s);
+  s.send(side_a, count);
+  s.wait(1500us);
+  s.send(side_a);
+  s.converge();
+}
+void relay(world& s) { relay_by(s, role::relay, 2); }
+void relaying_reader(world& s) { relay_by(s, role::reader, 1); }
+
+/// The same, and each commit of b takes longer than the next message.
+void relay_on_a_slow_store(world& s) {
+  s.slow_store(side_b, 2200us);
+  relay(s);
+}
+
+/// b turns messages down at first, and then its store takes nothing for a while.
+void relay_in_trouble(world& s) {
+  s.options(side_b).uncommitted_messages = 1;
+  s.play(side_b, role::relay);
+  begin_connected(s);
+  s.decline(side_b, true);
+  s.send(side_a, 2);
+  s.wait(3ms);
+  s.fill_up(side_b, true);
+  s.decline(side_b, false);
+  s.wait(30ms);
+  s.fill_up(side_b, false);
+  s.converge();
+}
+
 }  // namespace
 
 const std::vector<history>& all_histories() {
@@ -263,6 +296,12 @@ const std::vector<history>& all_histories() {
       {"redelivery", "the application turns messages down at first", redelivery},
       {"outbox_pages", "an outbox is read back in pages", outbox_in_pages},
       {"inbox_pages", "so is an inbox", inbox_in_pages},
+      {"relay", "a handler answers each message, in one commit with its consumption", relay},
+      {"relay_slow", "the same on a store that takes its time", relay_on_a_slow_store},
+      {"relay_trouble", "the same, and first the handler fails and then its store",
+       relay_in_trouble},
+      {"relay_reader", "the reader of an inbox answers, and consumes when it is done",
+       relaying_reader},
   };
   return all;
 }

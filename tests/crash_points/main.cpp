@@ -19,7 +19,7 @@ using namespace crash_points;
 constexpr const char* usage = R"(usage: ilm_crash_points [OPTION]...
 Tells short histories of two peers, and crashes a, b or both at every point that the two pass:
 before and after each operation of a store, before and after a frame is sent, before it is received
-and after it was handled, before and after the application takes a message.
+and after it was handled, before, while and after the application takes a message.
 
   --pairs              also every second crash after every first one, each of the side whose point
                        it is
@@ -31,7 +31,7 @@ and after it was handled, before and after the application takes a message.
   --replay "NAME CRASH... [late] [untold]"
                        tell one run step by step; a CRASH is a:12, b:12 or ab:12
   --sabotage WHAT      plant a defect, and fail unless it is found:
-                       forgetful, repeating, dropping, lying
+                       forgetful, repeating, dropping, lying, apart
 )";
 
 struct arguments {
@@ -45,6 +45,7 @@ sabotage sabotage_of(const std::string& name) {
   if (name == "repeating") return sabotage::repeating;
   if (name == "dropping") return sabotage::dropping;
   if (name == "lying") return sabotage::lying;
+  if (name == "apart") return sabotage::apart;
   throw std::invalid_argument("\"" + name + "\" is no sabotage");
 }
 

@@ -27,7 +27,9 @@ struct sent {
   std::uint64_t sequence = 0;  ///< 0 while unknown
   bool abandoned = false;      ///< in a store that was lost, or later than its older copy
   unsigned consumed = 0;
-  unsigned repeated = 0;  ///< beyond the window of a crash
+  unsigned repeated = 0;         ///< beyond the window of a crash
+  std::optional<send_id> cause;  ///< the input that it answers
+  unsigned answers = 0;          ///< to this one, in the store of its receiver
 };
 struct place_in_inbox {
   send_id which = 0;
@@ -66,8 +68,9 @@ struct observations {
   void check_consumed_below(side sender, std::uint64_t first, const char* source);
 
   std::array<stream, 2> streams;
-  std::optional<side> replaced;  ///< the side that got another store
-  bool lost = false;             ///< which is empty
+  std::optional<side> replaced;   ///< the side that got another store
+  bool lost = false;              ///< which is empty
+  std::array<bool, 2> answers{};  ///< whether the application of a side answers each message
   std::size_t open_sends = 0;
   std::vector<std::string> failures;
 };

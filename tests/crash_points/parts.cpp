@@ -3,7 +3,9 @@
 #include "wire.hpp"
 
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -42,6 +44,63 @@ bool watched_network::hides(const event& e) {
   if (!silent_) return false;
   if (e.kind == event::type::up) return std::exchange(up_reported_, true);
   return e.kind == event::type::down;
+}
+
+void begin_taking(instance& l, const message& m) {
+  l.at(place::before_taking, std::string(m.text()));
+  if (!l.own.declines) return;
+  l.checks.handle_declined(l.self, m);
+  throw std::runtime_error("not now");
+}
+
+void answer(instance& l, const message& m, delivery_context& context) {
+  context.send_to(m.from, text_of(l.self, l.checks.handle_answer(l.self, m)));
+  l.at(place::at_work, std::string(m.text()));
+}
+
+void end_taking(instance& l, const message& m) {
+  bool first = std::exchange(l.first_message, false);
+  if (!first || l.defect != sabotage::dropping) l.checks.handle_consumed(l.self, m, l.own.store);
+  if (first && l.defect == sabotage::repeating) l.checks.handle_consumed(l.self, m, l.own.store);
+  ++l.own.consumed;
+}
+
+namespace {
+
+/// Answers with the messenger's own send, which is stored before the consumption.
+asio::awaitable<void> answer_apart(instance& l, received m) {
+  std::string text = text_of(l.self, l.checks.handle_answer(l.self, m));
+  co_await m.context.messenger().send_to(m.from, text);
+  l.at(place::at_work, std::string(m.text()));
+}
+
+asio::awaitable<void> work() {
+  ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, 700us);
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+}  // namespace
+
+asio::awaitable<void> read(std::shared_ptr<instance> l, inbox_type from) {
+  for (;;) {
+    received m = co_await from.receive();
+    begin_taking(*l, m);
+    co_await work();
+    if (l->defect == sabotage::apart) {
+      co_await answer_apart(*l, m);
+    } else {
+      answer(*l, m, m.context);
+    }
+    co_await work();
+    l->require();
+    end_taking(*l, m);
+    // Of two messages one is consumed by the question for the next.
+    if (m.index % 2 == 0) continue;
+    co_await from.consume();
+    l->require();
+    l->checks.handle_recorded(l->self, m, l->own.store);
+    l->at(place::after_taking, std::string(m.text()));
+  }
 }
 
 }  // namespace crash_points

@@ -9,6 +9,8 @@
 #include "world.hpp"
 
 #include <ilm/backend.hpp>
+#include <ilm/deliveries/inbox.hpp>
+#include <ilm/delivery_context.hpp>
 #include <ilm/network.hpp>
 #include <ilm/networks/memory.hpp>
 #include <ilm/testing/simulated_clock.hpp>
@@ -25,6 +27,9 @@ namespace crash_points {
 using simulated_clock = ilm::testing::simulated_clock;
 using fabric = ilm::memory_fabric<std::string, simulated_clock>;
 using message = ilm::message<std::string>;
+using delivery_context = ilm::delivery_context<std::string>;
+using received = ilm::received<std::string>;
+using inbox_type = ilm::inbox<std::string>;
 
 /// The state of a side that outlives its messengers, and the behaviour of its application.
 struct machine {
@@ -91,7 +96,7 @@ class disk_backend {
     }
     m.before_last_commit = m.store;
     m.store.apply(change);
-    l->checks.handle_commit(l->self, m.store);
+    l->checks.handle_commit(l->self, m.before_last_commit, change, m.store);
     l->at(place::after_commit);
   }
 
@@ -150,6 +155,13 @@ class watched_network {
   bool handling_ = false;
 };
 
+/// An application gets a message: throws if it declines.
+void begin_taking(instance& l, const message& m);
+/// It answers, and works on.
+void answer(instance& l, const message& m, delivery_context& context);
+/// It is done with the message.
+void end_taking(instance& l, const message& m);
+
 /// The delivery: an application that takes messages, or declines them.
 class consumer {
  public:
@@ -157,20 +169,33 @@ class consumer {
 
   void operator()(message m) {
     instance& l = *instance_;
-    l.at(place::before_taking, std::string(m.text()));
-    if (l.own.declines) {
-      l.checks.handle_declined(l.self, m);
-      throw std::runtime_error("not now");
-    }
-    bool first = std::exchange(l.first_message, false);
-    if (!first || l.defect != sabotage::dropping) l.checks.handle_consumed(l.self, m, l.own.store);
-    if (first && l.defect == sabotage::repeating) l.checks.handle_consumed(l.self, m, l.own.store);
-    ++l.own.consumed;
+    begin_taking(l, m);
+    end_taking(l, m);
     l.at(place::after_taking, std::string(m.text()));
   }
 
  private:
   std::shared_ptr<instance> instance_;
 };
+
+/// The same, and answers each.
+class answering_consumer {
+ public:
+  explicit answering_consumer(std::shared_ptr<instance> l) : instance_(std::move(l)) {}
+
+  void operator()(message m, delivery_context& context) {
+    instance& l = *instance_;
+    begin_taking(l, m);
+    answer(l, m, context);
+    end_taking(l, m);
+    l.at(place::after_taking, std::string(m.text()));
+  }
+
+ private:
+  std::shared_ptr<instance> instance_;
+};
+
+/// The application of a reader: ends when its messenger has crashed.
+asio::awaitable<void> read(std::shared_ptr<instance> l, inbox_type from);
 
 }  // namespace crash_points

@@ -17,7 +17,7 @@ namespace {
 
 /// The execution context of the messengers.
 using context_type = asio::io_context;
-using messenger = ilm::messenger<disk_backend, watched_network, consumer>;
+using messenger = ilm::messenger_handle<std::string>;
 
 constexpr auto patience = std::chrono::minutes(1);
 constexpr auto late_restart = 300ms;
@@ -31,7 +31,9 @@ struct node {
   machine own;
   ilm::options options;
   std::shared_ptr<instance> current;
-  std::unique_ptr<messenger> running;
+  std::shared_ptr<messenger> running;  ///< of any kind of application
+  role kind = role::plain;
+  std::optional<inbox_type> incoming;  ///< of a reader
   std::uint64_t starts = 0;
   bool wanted = false;
   simulated_clock::time_point restart_at{};
@@ -50,6 +52,7 @@ struct world::state {
     for (node& s : sides_) {
       if (s.current) s.current->alive = false;
       s.running.reset();
+      if (s.incoming) s.incoming->close();
     }
     simulated_clock::reset();
   }
@@ -118,6 +121,7 @@ struct world::state {
     one.receipts = 0;
     net.end(name_of(s));
     one.running.reset();
+    if (one.incoming) one.incoming->close();
     checks.handle_crash(s);
   }
 
@@ -136,12 +140,27 @@ struct world::state {
     one.options.seed = 1000 * (s + 1) + ++one.starts;
     one.options.checksum = defect != sabotage::lying;
     checks.handle_start(s, one.own.store);
-    watched_network joined(made, net.join(name_of(s)), planned.silent_network);
-    one.running = std::make_unique<messenger>(context, disk_backend(made), std::move(joined),
-                                              consumer(made), one.options);
+    make_messenger(one, made);
     // Several at once, so that no event waits for the previous one to be read.
     for (int i = 0; i < 3; ++i) read_event(s, made);
     calm();
+  }
+
+  void make_messenger(node& one, const std::shared_ptr<instance>& made) {
+    watched_network joined(made, net.join(name_of(made->self)), planned.silent_network);
+    auto make = [&]<class Delivery>(Delivery d) -> std::shared_ptr<messenger> {
+      return std::make_shared<ilm::messenger<disk_backend, watched_network, Delivery>>(
+          context, disk_backend(made), std::move(joined), std::move(d), one.options);
+    };
+    if (one.kind == role::plain) {
+      one.running = make(consumer(made));
+    } else if (one.kind == role::relay) {
+      one.running = make(answering_consumer(made));
+    } else {
+      one.incoming.emplace();
+      one.running = make(*one.incoming);
+      asio::co_spawn(context, read(made, *one.incoming), asio::detached);
+    }
   }
 
   void calm() {
@@ -217,6 +236,10 @@ ilm::options& world::options(side s) { return state_->at(s).options; }
 disk& world::store(side s) { return state_->at(s).own.store; }
 void world::slow_store(side s, std::chrono::nanoseconds time) {
   state_->at(s).own.store_time = time;
+}
+void world::play(side s, role r) {
+  state_->at(s).kind = r;
+  if (r != role::plain) state_->checks.expect_answers(s);
 }
 void world::let_frames_be_late() {
   ilm::faults way;

@@ -44,6 +44,8 @@ class world {
   disk& store(side s);
   /// The time until an operation of the store has its effect.
   void slow_store(side s, std::chrono::nanoseconds time);
+  /// The application of `s` is of this kind.
+  void play(side s, role r);
   /// Frames under way when a session ends arrive in the next one.
   void let_frames_be_late();
   /// Both sides have stored a stamp of each other: there is no first contact.
