@@ -234,6 +234,22 @@ TEST_CASE("a delivery whose sends find no room in an outbox fails, and goes thro
   CHECK(p.c.app().texts() == std::vector<std::string>{"0", "0", "1", "1", "2", "2"});
 }
 
+TEST_CASE("deliveries that waited for room go on when the store has what was sent before") {
+  ilm::options o;
+  o.uncommitted_messages = 1;
+  // No ping brings the relay to look again.
+  o.keepalive_interval = 0s;
+  chain p(pass_on, o);
+  p.a.crash();
+  p.a.start(o);
+  peer d = p.w.make("d");
+  d.start(o);
+  p.faults->commit_time = 1ms;
+  store_all(p.w, p.a, "b", numbered(50));
+  store_all(p.w, d, "b", numbered(50));
+  CHECK(p.w.until([&] { return p.c.app().consumed.size() == 100; }, 10s));
+}
+
 TEST_CASE("a handler answers before its messenger has a name, and one that needs it starts later") {
   world w;
   peer a = w.make("a");

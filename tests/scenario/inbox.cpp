@@ -178,6 +178,66 @@ TEST_CASE("a reader that is cancelled at work gives the message to the next") {
   CHECK(texts == numbered(2));
 }
 
+TEST_CASE("a message that is given back goes to a reader that waits") {
+  reading_pair p(numbered(1));
+  inbox second = p.b->incoming;
+  auto fail_later = [](inbox& from) -> asio::awaitable<void> {
+    message m = co_await from.receive();
+    ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, 1s);
+    co_await timer.async_wait(asio::use_awaitable);
+    throw std::runtime_error("no work today");
+  };
+  bool failed = false;
+  asio::co_spawn(p.w.context, fail_later(p.b->incoming),
+                 [&](std::exception_ptr e) { failed = e != nullptr; });
+  p.w.run_for(0s);
+  std::vector<std::string> texts;
+  p.w.run(read(second, 1, texts));
+  CHECK((failed && texts == numbered(1)));
+}
+
+TEST_CASE("a message promised to a reader whose context ends goes to another") {
+  reading_pair p({});
+  auto other = std::make_unique<asio::io_context>();
+  bool given = false;
+  p.b->incoming.receive(
+      asio::bind_executor(*other, [&](std::error_code, const message&) { given = true; }));
+  store_all(p.w, p.a, "b", numbered(1));
+  p.w.run_for(1s);
+  other.reset();
+  std::vector<std::string> texts;
+  p.w.run(read(p.b->incoming, 1, texts));
+  CHECK((!given && texts == numbered(1)));
+}
+
+TEST_CASE("a reader that gets its message after the messenger has ended cannot consume it") {
+  reading_pair p({});
+  inbox box = p.b->incoming;
+  asio::io_context other;
+  std::optional<message> given;
+  box.receive(asio::bind_executor(other, [&](std::error_code e, const message& m) {
+    if (!e) given = m;
+  }));
+  store_all(p.w, p.a, "b", numbered(1));
+  p.w.run_for(1s);
+  p.b.reset();
+  p.w.run_for(1s);
+  // The message is on its way to the reader.
+  other.run();
+  REQUIRE(given);
+  try {
+    p.w.run(consume(box));
+    FAIL("a message was consumed that comes again");
+  } catch (const std::system_error& e) {
+    CHECK(e.code() == ilm::error::message_returned);
+  }
+  p.w.run(consume(box));
+  p.b.emplace(p.w, "b", p.disk);
+  std::vector<std::string> texts;
+  p.w.run(read(p.b->incoming, 1, texts));
+  CHECK(texts == numbered(1));
+}
+
 TEST_CASE("a receive that is cancelled in the turn of its result has given nothing") {
   std::size_t given = 0, cancelled = 0;
   for (std::size_t turns = 0; turns < 60; ++turns) {

@@ -347,7 +347,9 @@ class inbox_state final : public lender,
       auto o = find(id);
       if (o == offers_.end() || o->reader != reader) continue;
       all.push_back(give(*o));
-      if (o->withdrawn) offers_.erase(o);
+      if (!o->withdrawn) continue;
+      deprived_.insert(reader);
+      offers_.erase(o);
     }
     return all;
   }
