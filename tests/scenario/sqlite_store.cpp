@@ -184,6 +184,27 @@ TEST_CASE("sqlite: a queue can be erased to any index, however far above, and go
   CHECK(outsider(place / "s.db", "SELECT count(*) FROM ilm_outbox") == "2");
 }
 
+TEST_CASE("sqlite: a queue may end at the largest index there is") {
+  temporary_directory place;
+  store_type s(place / "s.db");
+  s.open();
+  ilm::cursors other;
+  s.commit(append("other", other, {"not erased"}));
+  constexpr std::uint64_t most = ~std::uint64_t{0}, turn = std::uint64_t{1} << 40;
+  for (std::uint64_t first : {most - turn - 1, most - turn, most - turn + 1, most - 2}) {
+    std::string name = "to " + std::to_string(first);
+    ilm::cursors c;
+    s.commit(append(name, c, {"below"}));
+    c.outbox.first = c.outbox.next = first;
+    s.commit(append(name, c, {"one", "two"}));
+    CHECK(texts_of(s.read(ilm::queue::outbox, name, first)).front() == "one");
+    CHECK(texts_of(s.read(ilm::queue::outbox, name, first + 1)) == strings{"two"});
+    s.commit(erase(name, c, first + 2));
+    CHECK(s.read(ilm::queue::outbox, name, first).empty());
+  }
+  CHECK(outsider(place / "s.db", "SELECT count(*) FROM ilm_outbox") == "1");
+}
+
 TEST_CASE("sqlite: a store is open in one process at a time") {
   temporary_directory place;
   store_type first(place / "s.db"), second(place / "s.db");

@@ -236,15 +236,14 @@ class sqlite_store {
 
   void erase(queue which, std::uint64_t id, std::uint64_t from, std::uint64_t to) {
     sqlite_statement& s = statements_.erase[index_of(which)];
-    // A queue that goes on that far above is left empty.
-    if (to > from && to - from > row_index_mask) to = from + row_index_mask + 1;
-    while (from < to) {
-      // Up to where the keys begin anew, should that lie between.
-      std::uint64_t end = std::min(to, (from | row_index_mask) + 1);
-      s.bind(1, row_key(id, from)).bind(2, row_key(id, end - 1)).run();
-      from = end;
-      erased_ = true;
-    }
+    if (from >= to) return;
+    // The last one to erase; a queue that goes on that far above is left empty.
+    std::uint64_t last = from + std::min(to - 1 - from, row_index_mask);
+    // Up to where the keys begin anew, should that lie between, and from there on.
+    std::uint64_t turn = std::min(last, from | row_index_mask);
+    s.bind(1, row_key(id, from)).bind(2, row_key(id, turn)).run();
+    if (turn != last) s.bind(1, row_key(id, turn + 1)).bind(2, row_key(id, last)).run();
+    erased_ = true;
   }
 
   void undo() noexcept {
