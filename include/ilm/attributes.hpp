@@ -6,6 +6,7 @@
 #include <ilm/protocol/wire.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -100,17 +101,26 @@ class attributes {
   /// Whether the bytes are attributes, within the bounds: error::malformed_frame if they are not,
   /// unknown_attribute if there is one that this version would have to understand.
   static std::error_code check(std::span<const std::byte> encoded) noexcept {
+    if (encoded.empty()) return {};
     if (encoded.size() > protocol::maximum_attributes_size) return error::malformed_frame;
     protocol::wire_reader in(encoded);
+    std::array<std::string_view, protocol::maximum_attributes> keys;
+    std::size_t headers = 0;
+    bool timed = false;
     for (std::size_t count = 1; in.left() > 0; ++count) {
       auto type = static_cast<attribute_type>(in.number<std::uint8_t>());
       std::span<const std::byte> value = in.raw(in.varint());
       if (!in.ok() || count > protocol::maximum_attributes) return error::malformed_frame;
       if (type < attribute_type::skippable) return error::unknown_attribute;
-      if (type == attribute_type::header && !is_header(value)) return error::malformed_frame;
-      if (type == attribute_type::sent_at && value.size() != 8) return error::malformed_frame;
+      if (type == attribute_type::header) {
+        if (!is_header(value)) return error::malformed_frame;
+        keys[headers++] = key_of(value);
+      }
+      if (type == attribute_type::sent_at && (value.size() != 8 || std::exchange(timed, true))) {
+        return error::malformed_frame;
+      }
     }
-    return {};
+    return repeats(std::span(keys).first(headers)) ? error::malformed_frame : std::error_code();
   }
 
   friend bool operator==(const attributes&, const attributes&) = default;
@@ -121,14 +131,21 @@ class attributes {
     auto size = std::to_integer<std::size_t>(value[0]);
     return size >= 1 && size <= protocol::maximum_header_key_size && size < value.size();
   }
+  static std::string_view key_of(std::span<const std::byte> value) noexcept {
+    auto size = std::to_integer<std::size_t>(value[0]);
+    return {reinterpret_cast<const char*>(value.data()) + 1, size};
+  }
+  static bool repeats(std::span<std::string_view> keys) noexcept {
+    std::ranges::sort(keys);
+    return std::ranges::adjacent_find(keys) != keys.end();
+  }
   /// Calls `visit(std::string_view key, std::span<const std::byte> value)` for each.
   template <class Visitor>
   void for_each_header(Visitor&& visit) const {
     for_each([&](attribute_type type, std::span<const std::byte> value) {
       if (type != attribute_type::header) return;
-      auto size = std::to_integer<std::size_t>(value[0]);
-      visit(std::string_view(reinterpret_cast<const char*>(value.data()) + 1, size),
-            value.subspan(1 + size));
+      std::string_view key = key_of(value);
+      visit(key, value.subspan(1 + key.size()));
     });
   }
 
@@ -140,7 +157,8 @@ struct send_options {
   std::vector<ilm::header> headers = {};
   /// Shown to the receiver as what the sender claims; options::stamp_sent_at sets it for all.
   std::optional<attributes::time_point> sent_at = {};
-  /// Those of a message that is handed on: they go with it as they are, before those above.
+  /// Those of a message that is handed on: they go with it, before those above. A time of sending
+  /// among them gives way to one of this send.
   ilm::attributes forwarded = {};
 
   bool empty() const noexcept { return headers.empty() && !sent_at && forwarded.empty(); }
@@ -149,35 +167,31 @@ struct send_options {
   /// time of sending if `sent_at` is none.
   std::error_code encode(bytes& encoded,
                          std::optional<attributes::time_point> otherwise = {}) const {
-    std::span<const std::byte> first = forwarded.encoded().view();
-    std::vector<std::byte> out(first.begin(), first.end());
+    std::optional<attributes::time_point> at = sent_at ? sent_at : otherwise;
+    std::vector<std::byte> out;
     protocol::wire_writer writer(out);
+    forwarded.for_each([&](attribute_type type, std::span<const std::byte> value) {
+      if (type == attribute_type::sent_at && at) return;
+      writer.number(static_cast<std::uint8_t>(type));
+      writer.varint(value.size());
+      writer.raw(value);
+    });
     for (const header& h : headers) {
-      if (h.key.size() > protocol::maximum_header_key_size || forwarded.header(h.key)) {
-        return error::invalid_attributes;
-      }
+      if (h.key.size() > protocol::maximum_header_key_size) return error::invalid_attributes;
       writer.number(static_cast<std::uint8_t>(attribute_type::header));
       writer.varint(1 + h.key.size() + h.value.size());
       writer.number(static_cast<std::uint8_t>(h.key.size()));
       writer.raw(std::as_bytes(std::span(h.key)));
       writer.raw(h.value.view());
     }
-    if (auto at = sent_at ? sent_at : otherwise) {
+    if (at) {
       writer.number(static_cast<std::uint8_t>(attribute_type::sent_at));
       writer.varint(8);
       writer.number(static_cast<std::uint64_t>(at->time_since_epoch().count()));
     }
-    if (repeats_a_key() || attributes::check(out)) return error::invalid_attributes;
+    if (attributes::check(out)) return error::invalid_attributes;
     encoded = bytes(out);
     return {};
-  }
-
- private:
-  bool repeats_a_key() const {
-    std::vector<std::string_view> keys;
-    for (const header& h : headers) keys.push_back(h.key);
-    std::ranges::sort(keys);
-    return std::ranges::adjacent_find(keys) != keys.end();
   }
 };
 

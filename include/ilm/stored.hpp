@@ -231,9 +231,10 @@ struct cursors {
   }
 
   bool history_is_consistent() const noexcept {
-    return history.mark && 1 <= history.base && history.base <= history.mark.count &&
-           history.confirmed.count <= history.mark.count && outbox.stream &&
-           outbox.stream.count <= history.mark.count &&
+    return history.mark && history.mark.count <= protocol::maximum_count &&
+           history.seen.count <= protocol::maximum_count && 1 <= history.base &&
+           history.base <= history.mark.count && history.confirmed.count <= history.mark.count &&
+           outbox.stream && outbox.stream.count <= history.mark.count &&
            history.origin <= lineage_origin::rolled_back && met() == bool(inbox.stream);
   }
   bool outbox_is_consistent() const noexcept {

@@ -619,9 +619,6 @@ class run {
             "a queue ends before it begins");
     require(is.outbox.first <= was.outbox.next, "what is not stored yet is erased");
     require(is.consistent(), "the cursors contradict one another");
-    bool first_meeting = !was.met() && was.inbox.next == 1;
-    // A first meeting makes indices equal to sequences, which may begin anywhere.
-    if (first_meeting) next_index_ = std::max(next_index_, is.inbox.first);
     require(is.inbox.first <= next_index_, "a message that was not consumed is erased");
     if (is.inbox.stream == was.inbox.stream) {
       require(is.inbox.received() >= was.inbox.received() &&
@@ -643,7 +640,7 @@ class run {
               "a stamp is made before the last one is confirmed");
     }
     check_outbox(c, was);
-    check_inbox(c, was, first_meeting);
+    check_inbox(c, was);
   }
 
   void check_outbox(const store_change& c, const cursors& was) {
@@ -656,12 +653,12 @@ class run {
     }
   }
 
-  void check_inbox(const store_change& c, const cursors& was, bool first_meeting) {
+  void check_inbox(const store_change& c, const cursors& was) {
     if (c.inbox.empty()) {
-      require(c.next.inbox.next == was.inbox.next || first_meeting, "an index has no message");
+      require(c.next.inbox.next == was.inbox.next, "an index has no message");
       return;
     }
-    require(c.inbox.front().index == was.inbox.next || first_meeting, "an index is left out");
+    require(c.inbox.front().index == was.inbox.next, "an index is left out");
     require(c.inbox.back().index + 1 == c.next.inbox.next, "an index has no message");
     for (std::size_t i = 0; i < c.inbox.size(); ++i) {
       const stored_message& m = c.inbox[i];

@@ -33,8 +33,8 @@ void check_inside(view part, view whole) {
 }
 
 void check_claim(const claim& c, const credit& granted) {
-  require(c.mark && c.confirmed.count <= c.mark.count && c.mark.count <= maximum_sequence &&
-              c.seen.count <= maximum_sequence,
+  require(c.mark && c.confirmed.count <= c.mark.count && c.mark.count <= maximum_count &&
+              c.seen.count <= maximum_count,
           "a claim's stamps are out of bounds");
   require(c.delivered <= c.received && c.received <= maximum_sequence &&
               c.acknowledged <= maximum_sequence,

@@ -295,7 +295,7 @@ class Peer:
         compatible = self.is_compatible(hello)
         if compatible and not self.judge(hello):
             self.begin_handshake()
-            if self.is_behind(hello):  # our hello shows it so
+            if self.is_behind(hello) or self.is_implausible(hello.claim):  # our hello shows it so
                 self.handshake_due.append((self.own_candidate(), hello.nonce, False))
         elif hello.proven:
             self.ack_due = True
@@ -355,6 +355,9 @@ class Peer:
         """Whether the session may open."""
         s, theirs = self.state, hello.claim
         follows = hello.follows == s.out_stream
+        if self.is_implausible(theirs):
+            self.report("frame_rejected", error="cursor_out_of_range")
+            return False
         self.dirty = True
         if self.went_back(theirs, follows, hello.stream == s.in_stream):
             self.report("store_lost" if s.seen == NONE else "rolled_back")
@@ -364,7 +367,7 @@ class Peer:
             self.adopt(hello)
         elif self.is_behind(hello):
             return False
-        elif hello.base > s.seen[0]:
+        elif hello.base > s.seen[0] or theirs.mark[0] < s.seen[0]:
             self.report("peer_rolled_back" if hello.origin == 2 else "peer_reset")
             self.adopt(hello)
         if hello.stream == s.in_stream and hello.first > s.received + 1:
@@ -386,8 +389,12 @@ class Peer:
     def is_behind(self, hello):
         """Whether the peer's store went back, which it does not know yet."""
         seen, mark = self.state.seen, hello.claim.mark
-        older = mark[0] < seen[0] or (mark[0] == seen[0] and mark != seen)
+        older = mark[0] < seen[0] < wire.PLAUSIBLE_COUNT or (mark[0] == seen[0] and mark != seen)
         return hello.base <= seen[0] and older
+
+    def is_implausible(self, theirs):
+        """Whether the peer claims a stamp of ours to which no history comes."""
+        return theirs.seen[0] >= wire.PLAUSIBLE_COUNT and theirs.seen[0] > self.state.mark[0]
 
     def begin_lineage(self, theirs, follows):
         s = self.state
@@ -495,6 +502,9 @@ class Peer:
         if ack.echo > session.frames_sent or any(last >= s.next() for _, last in ack.ranges):
             self.begin_handshake()  # another life of this side sent that
             raise wire.Rejected("acknowledged_unsent")
+        if ack.credit.received_bytes > session.credit.bytes:
+            self.begin_handshake()
+            raise wire.Rejected("credit_out_of_range")
         unknown = s.hash_at(theirs.received) is None and theirs.received >= s.first - 1
         older = theirs.mark == s.seen and theirs.received < s.first - 1
         if unknown or older or self.went_back(theirs, True, True):

@@ -418,6 +418,127 @@ def test_messenger_put_back(world):
     equal(world.messenger.messages()[-1][2], contents_of(21), "the last message")
 
 
+# --- claims in error ------------------------------------------------------------------------------
+
+
+def comes_together(world, claimed, change, hellos=2):
+    """The peer's next hellos are changed; then it claims what is so."""
+    world.start()
+    world.exchange(3)
+    honest, left = world.peer.hello, [hellos]
+
+    def hello(*words):
+        told = honest(*words)
+        if left[0]:
+            left[0] -= 1
+            change(told)
+        return told
+
+    world.peer.hello = hello
+    world.peer.network.cut()
+    world.until(lambda: not left[0], "it claimed " + claimed)
+    world.exchange(2)
+    world.crash_peer()
+    world.messenger.kill()
+    world.start_messenger()
+    world.start_peer()
+    world.exchange(2)
+    require(world.peer.state.mark[0] < wire.PLAUSIBLE_COUNT + 100, "there is room for stamps")
+    require(world.peer.state.seen[0] < wire.PLAUSIBLE_COUNT + 100, "there is room for ours")
+
+
+def test_claimed_stamps_of_the_messenger(world):
+    def change(hello):
+        hello.claim.seen = (wire.COUNT_LIMIT, 5)
+
+    comes_together(world, "a stamp of the messenger that it cannot have made", change)
+
+
+def test_claimed_stamps_close_to_plausible(world):
+    def change(hello):
+        hello.claim.seen = (wire.PLAUSIBLE_COUNT - 1, 5)
+
+    comes_together(world, "a stamp of another history", change)
+
+
+def test_claimed_stamps_of_its_own(world):
+    def change(hello):
+        hello.claim.mark = (wire.COUNT_LIMIT, 5)
+
+    comes_together(world, "the last stamp that there can be", change)
+
+
+def test_claimed_history_of_its_own(world):
+    def change(hello):
+        hello.claim.mark = hello.stream = (wire.COUNT_LIMIT, 5)
+        hello.base, hello.origin = wire.COUNT_LIMIT, 1
+
+    comes_together(world, "a history that begins at the last stamp", change)
+
+
+def test_claimed_messages_to_the_end(world):
+    def change(hello):
+        hello.first = wire.SEQUENCE_LIMIT
+
+    comes_together(world, "to have erased nearly all numbers", change)
+
+
+def test_claimed_receipt_to_the_end(world):
+    def change(hello):
+        hello.claim.received = hello.claim.acknowledged = wire.SEQUENCE_LIMIT
+
+    comes_together(world, "to have received nearly all numbers", change)
+
+
+def test_claimed_stamp_in_an_ack(world):
+    world.start()
+    world.exchange(3)
+    ack = world.peer.ack()
+    ack.claim.mark = (wire.COUNT_LIMIT, 5)
+    world.peer.send_frame([ack])
+    world.exchange(2)
+    world.peer.network.cut()
+    world.exchange(2)
+    require(world.peer.state.mark[0] < 100, "the peer's stamps are as they were")
+
+
+def test_claimed_bytes_beyond_the_credit(world):
+    world.start()
+    world.exchange(3)
+    opened = world.peer.count("peer_connected")
+    ack = world.peer.ack()
+    ack.credit.received_bytes, ack.credit.bytes = 1 << 63, (1 << 63) + 1
+    world.peer.send_frame([ack])
+    world.until(lambda: world.peer.count("peer_connected") > opened, "another session")
+    require(rejected(world, "credit"), "the messenger says why")
+    world.exchange(2)
+
+
+def test_stranger_begins_at_the_last_numbers(world):
+    """Whatever a stranger's stream begins with, the others' go on, in the next life as well."""
+    world.start()
+    world.exchange(3)
+    stranger = Peer("mallory", world.other, str(world.folder / "mallory.json"))
+    state = stranger.state
+    state.first, state.first_hash = (1 << 64) - (1 << 40) + 5, (1, 2)
+    state.hashes = [state.first_hash]
+    state.commit()
+    stranger.network.dial(world.port())
+    stranger.send(b"one")
+
+    def heard():
+        stranger.step()
+        return state.first == state.next()
+
+    world.until(heard, "the stranger's message is consumed")
+    world.exchange(2)
+    stranger.crash()
+    world.messenger.kill()
+    world.start_messenger()
+    world.peer.network.dial(world.port())
+    world.exchange(2)
+
+
 # --- old frames -----------------------------------------------------------------------------------
 
 

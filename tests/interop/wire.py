@@ -6,6 +6,8 @@ MAGIC = 0x494C
 CHECKED = 0xA5
 MASK = (1 << 64) - 1
 SEQUENCE_LIMIT = (1 << 64) - (1 << 32) - 1
+COUNT_LIMIT = 1 << 62
+PLAUSIBLE_COUNT = 1 << 61
 NONE = (0, 0)  # no stamp
 
 HELLO, DATA, ACK, PING, BYE, VERSIONS, CHALLENGE = 1, 2, 3, 4, 5, 6, 7
@@ -161,7 +163,7 @@ def attribute(type_, value):
 def check_attributes(encoded):
     require(len(encoded) <= 4096)
     reader = Reader(encoded)
-    count = 0
+    count, keys, times = 0, set(), 0
     while reader.left():
         type_ = reader.number(1)
         value = reader.raw(reader.varint())
@@ -170,8 +172,12 @@ def check_attributes(encoded):
         require(type_ >= SKIPPABLE, "unknown_attribute")
         if type_ == HEADER_ATTRIBUTE:
             require(value and 1 <= value[0] <= 64 and value[0] < len(value))
+            key = value[1 : 1 + value[0]]
+            require(key not in keys)
+            keys.add(key)
         if type_ == SENT_AT_ATTRIBUTE:
-            require(len(value) == 8)
+            times += 1
+            require(len(value) == 8 and times == 1)
 
 
 @dataclass
@@ -199,7 +205,8 @@ class Claim:
             reader.number(8), reader.pair(), reader.number(8),
         )
         require(claim.mark[0] >= 1 and claim.confirmed[0] <= claim.mark[0])
-        require(max(claim.mark[0], claim.seen[0], claim.acknowledged) <= SEQUENCE_LIMIT)
+        require(max(claim.mark[0], claim.seen[0]) <= COUNT_LIMIT)
+        require(claim.acknowledged <= SEQUENCE_LIMIT)
         require(claim.delivered <= claim.received <= SEQUENCE_LIMIT)
         return claim
 
@@ -217,7 +224,7 @@ class Credit:
     def decode(reader, claim):
         credit = Credit(reader.number(8), reader.number(8), reader.number(8))
         require(credit.sequence <= claim.received + (1 << 30), "credit_out_of_range")
-        require(credit.bytes <= credit.received_bytes + (1 << 46), "credit_out_of_range")
+        require(0 <= credit.bytes - credit.received_bytes <= 1 << 46, "credit_out_of_range")
         return credit
 
 
@@ -432,6 +439,8 @@ def decode(data):
     frame = Frame([], version, reader.number(8))
     if version:
         frame.number = reader.number(8)
+    else:
+        require(frame.session == 0)
     while reader.left():
         type_ = reader.number(1)
         body = Reader(reader.raw(reader.varint()))

@@ -107,6 +107,20 @@ TEST_CASE("a key occurs once, in what is forwarded as well") {
   CHECK(encoded(next).headers() == std::vector<header>{{"k", "1"}, {"K", "2"}});
 }
 
+TEST_CASE("a time of sending takes the place of the one that is handed on") {
+  attributes::time_point early(std::chrono::microseconds(5)), late(std::chrono::microseconds(7));
+  send_options next;
+  next.forwarded = encoded({.headers = {{"k", "v"}}, .sent_at = early});
+  CHECK(encoded(next).sent_at() == early);
+  next.sent_at = late;
+  CHECK(encoded(next).sent_at() == late);
+  CHECK(encoded(next).header_text("k") == "v");
+  next.sent_at.reset();
+  bytes stamped;
+  REQUIRE_FALSE(next.encode(stamped, late));
+  CHECK(attributes(stamped).sent_at() == late);
+}
+
 TEST_CASE("an attribute of the future is kept and handed on") {
   std::string future("\x93\x03new", 5);
   attributes received{bytes(std::string_view(future))};

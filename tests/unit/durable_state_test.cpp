@@ -273,7 +273,7 @@ TEST_CASE("a stamp that was made for a change is the present one once that is st
     theirs.stream = {8, 88};
     theirs.first = 3;
     r.open(theirs);
-    r.r.adopt(3, {}, false);
+    r.r.adopt(3, {});
     r.d.complete_commit();
     CHECK(r.current().history.mark == stamp{11, 77});
     CHECK(r.current().history.mark_delivered == 2);  // of the new stream
@@ -335,7 +335,7 @@ TEST_CASE("a peer that no longer holds what is missing here is not stored before
     INFO(first);
     CHECK(r.d.peer_is_stored() == (first == 11));
     CHECK(r.d.identity_changed() == (first != 11));
-    r.r.adopt(first, {}, false);
+    r.r.adopt(first, {});
     if (first != 11) r.commit();
     CHECK(r.d.peer_is_stored());
     CHECK_FALSE(r.d.identity_changed());

@@ -59,7 +59,7 @@ hello_record some_hello() {
 ack_record some_ack() {
   ack_record a;
   a.claim = some_claim();
-  a.credit = {7, 6, 5};
+  a.credit = {5, 6, 7};
   a.echo = 4;
   a.ranges = {sequence_range{12, 13}, sequence_range{15, 15}};
   return a;
@@ -87,7 +87,7 @@ buffer written(const std::function<void(frame_writer&)>& records, bool checksum 
   buffer out;
   frame_header header;
   header.version = version;
-  header.session = 0x0102030405060708;
+  header.session = version == handshake_version ? 0 : 0x0102030405060708;
   header.number = 77;
   frame_writer writer(out, header, checksum, limit);
   records(writer);
@@ -169,7 +169,7 @@ TEST_CASE("a hello comes back as it was") {
   buffer bytes = hello_frame(some_hello(), checksum);
   frame f;
   REQUIRE_FALSE(read_frame(bytes, {}, f));
-  CHECK(f.header.session == 0x0102030405060708);
+  CHECK(f.header.session == 0);
   REQUIRE(f.hello);
   const hello_record h = *f.hello, e = some_hello();
   CHECK(h.support == e.support);
@@ -490,6 +490,17 @@ TEST_CASE("the records of the handshake stand in its frames, and others do not")
   CHECK(verdict_on(hello) == error::malformed_frame);
 }
 
+TEST_CASE("a frame of the handshake is of no session") {
+  frame_header header;
+  header.version = handshake_version;
+  header.session = 7;
+  buffer out;
+  frame_writer w(out, header, true, 4096);
+  w.challenge(5);
+  w.finish();
+  CHECK(verdict_on(out) == error::malformed_frame);
+}
+
 TEST_CASE("a range of versions begins at 1 and is not empty") {
   auto range = [](unsigned lowest, unsigned highest) {
     hello_record h = some_hello();
@@ -573,6 +584,14 @@ TEST_CASE("attributes that are none reject their frame") {
     }));
   };
   CHECK_FALSE(with("\x90\x01x"));
+  CHECK_FALSE(with("\x81\x03\x01kv\x81\x03\x01lv"));
+  CHECK(with("\x81\x03\x01kv\x81\x03\x01kw") == error::malformed_frame);
+  CHECK_FALSE(
+      with("\x82\x08"
+           "12345678"));
+  CHECK(with("\x82\x08"
+             "12345678\x82\x08"
+             "12345678") == error::malformed_frame);
   CHECK(with("\x90\x02x") == error::malformed_frame);
   CHECK(with("\x10\x01x") == error::unknown_attribute);
   CHECK(verdict_on(raw_record(2, [](wire_writer& w) {
@@ -733,6 +752,18 @@ TEST_CASE("a record that may stand once does not stand twice") {
               w.hello(h);
             },
             true, 4096, handshake_version)) == error::malformed_frame);
+  auto twice = [](std::uint8_t type, std::uint8_t version, std::size_t body) {
+    buffer fields(body, std::byte{1});
+    auto records = [&](wire_writer& w, int count) {
+      for (int i = 0; i < count; ++i) put_record(w, type, fields);
+    };
+    CHECK_FALSE(verdict_on(raw_frame([&](wire_writer& w) { records(w, 1); }, version)));
+    return verdict_on(raw_frame([&](wire_writer& w) { records(w, 2); }, version));
+  };
+  CHECK(twice(4, 1, 0) == error::malformed_frame);
+  CHECK(twice(5, 1, 0) == error::malformed_frame);
+  CHECK(twice(6, handshake_version, 2) == error::malformed_frame);
+  CHECK(twice(7, handshake_version, 8) == error::malformed_frame);
 }
 
 namespace {
@@ -812,12 +843,28 @@ TEST_CASE("the parts of a claim do not contradict one another, in a hello or an 
   CHECK_FALSE(changed_claim([](claim& c) { c.acknowledged = maximum_sequence; }));
   CHECK(changed_claim([](claim& c) { c.acknowledged = maximum_sequence + 1; }) ==
         error::cursor_out_of_range);
-  CHECK_FALSE(changed_claim([](claim& c) { c.mark.count = maximum_sequence; }));
-  CHECK(changed_claim([](claim& c) { c.mark.count = maximum_sequence + 1; }) ==
+  CHECK_FALSE(changed_claim([](claim& c) { c.mark.count = maximum_count; }));
+  CHECK(changed_claim([](claim& c) { c.mark.count = maximum_count + 1; }) ==
         error::cursor_out_of_range);
-  CHECK_FALSE(changed_claim([](claim& c) { c.seen.count = maximum_sequence; }));
-  CHECK(changed_claim([](claim& c) { c.seen.count = maximum_sequence + 1; }) ==
+  CHECK_FALSE(changed_claim([](claim& c) { c.seen.count = maximum_count; }));
+  CHECK(changed_claim([](claim& c) { c.seen.count = maximum_count + 1; }) ==
         error::cursor_out_of_range);
+}
+
+TEST_CASE("credit lies between what is received and its bound") {
+  auto with = [](std::uint64_t received_bytes, std::uint64_t bytes) {
+    return changed([&](hello_record& h) {
+      h.credit.received_bytes = received_bytes;
+      h.credit.bytes = bytes;
+    });
+  };
+  constexpr std::uint64_t most = ~std::uint64_t{0};
+  CHECK_FALSE(with(7, 7));
+  CHECK(with(7, 6) == error::credit_out_of_range);
+  CHECK_FALSE(with(7, 7 + maximum_credit_bytes));
+  CHECK(with(7, 8 + maximum_credit_bytes) == error::credit_out_of_range);
+  CHECK_FALSE(with(most - 5, most));
+  CHECK(with(most, 0) == error::credit_out_of_range);
 }
 
 TEST_CASE("a writer knows to the byte how much fits") {

@@ -65,9 +65,8 @@ struct rig {
     d.items.emplace_back(std::as_bytes(std::span(text)));
     return r.handle_data(d);
   }
-  void adopt(std::uint64_t first, const stream_hash& before, bool first_meeting,
-             const std::string& text) {
-    r.adopt(first, before, first_meeting);
+  void adopt(std::uint64_t first, const stream_hash& before, const std::string& text) {
+    r.adopt(first, before);
     start = first;
     start_hash = before;
     plan = always(text);
@@ -460,22 +459,22 @@ TEST_CASE("a page that begins elsewhere than asked delivers nothing") {
   CHECK(g.r.next_delivery() == nullptr);
 }
 
-TEST_CASE("at the first handshake indices are made equal to sequences") {
+TEST_CASE("indices begin at 1 wherever the peer's stream does") {
   rig g;
-  g.adopt(5, {7, 7}, true, "e");
-  CHECK(g.r.accepted() == 4);
+  g.adopt(maximum_sequence - 5, {7, 7}, "e");
+  CHECK(g.r.accepted() == maximum_sequence - 6);
   CHECK(g.r.unread() == 0);
   g.commit();
-  CHECK(g.stored.inbox.received() == 4);
-  CHECK(g.stored.inbox.delivered() == 4);
-  CHECK(g.stored.inbox.offset == 0);
+  CHECK(g.stored.inbox.next == 1);
+  CHECK(g.stored.inbox.received() == maximum_sequence - 6);
+  CHECK(g.stored.inbox.delivered() == maximum_sequence - 6);
   CHECK(g.stored.inbox.received_hash == stream_hash{7, 7});
   CHECK(g.stored.inbox.delivered_hash == stream_hash{7, 7});
-  CHECK_FALSE(g.feed(5));
+  CHECK_FALSE(g.feed(maximum_sequence - 5));
   auto batch = g.stage();
   REQUIRE(batch.size() == 1);
-  CHECK(batch[0].index == 5);
-  CHECK(batch[0].sequence == 5);
+  CHECK(batch[0].index == 1);
+  CHECK(batch[0].sequence == maximum_sequence - 5);
   CHECK(batch[0].hash == extend({7, 7}, batch[0]));
 }
 
@@ -552,7 +551,7 @@ TEST_CASE("a new stream comes after the messages of the old one, and starts anew
   g.commit();
   g.feed(5, "early");
   CHECK(g.take(1) == texts{"1old"});
-  g.adopt(1, {}, false, "new");
+  g.adopt(1, {}, "new");
   CHECK_FALSE(g.r.has_gap());
   CHECK(g.r.accepted() == 0);
   CHECK(g.r.unread() == 2);
@@ -575,7 +574,7 @@ TEST_CASE("a new stream may start above the old one's end") {
   rig g;
   g.plan = always("old");
   for (std::uint64_t s = 1; s <= 2; ++s) g.feed(s, "old");
-  g.adopt(100, {9, 9}, false, "new");
+  g.adopt(100, {9, 9}, "new");
   CHECK(g.r.accepted() == 99);
   CHECK(g.feed(99, "dup") == std::error_code());
   CHECK_FALSE(g.feed(100, "new"));
@@ -589,7 +588,7 @@ TEST_CASE("a restart between two streams keeps both") {
   rig before;
   before.plan = always("old");
   for (std::uint64_t s = 1; s <= 3; ++s) before.feed(s, "old");
-  before.adopt(1, {}, false, "new");
+  before.adopt(1, {}, "new");
   before.feed(1, "new");
   before.commit();
   rig g(small(), before);
@@ -607,7 +606,7 @@ TEST_CASE(
   g.plan = always("o");
   for (std::uint64_t s = 1; s <= 10; ++s) g.feed(s, "o");
   g.commit();
-  g.adopt(1, {}, false, "n");
+  g.adopt(1, {}, "n");
   CHECK(g.r.credit_sequence() == 0);
   CHECK(g.feed(1) == error::credit_exceeded);
   g.take(3);
@@ -621,7 +620,7 @@ TEST_CASE(
   rig before;
   before.plan = always("o");
   for (std::uint64_t s = 1; s <= 10; ++s) before.feed(s, "o");
-  before.adopt(1, {}, false, "n");
+  before.adopt(1, {}, "n");
   before.commit();
   options o = small();
   o.credit_messages = 3;
@@ -643,7 +642,7 @@ TEST_CASE("hashes of the last message received and delivered are those of the pr
   g.take(1);
   g.commit();
   CHECK(g.stored.inbox.delivered_hash == g.hash_at(1));
-  g.adopt(1, {20, 20}, false, "c");
+  g.adopt(1, {20, 20}, "c");
   g.take(1);  // the old stream's last
   g.commit();
   CHECK(g.stored.inbox.received_hash == stream_hash{20, 20});

@@ -361,6 +361,46 @@ TEST_CASE("a peer whose newest stamp is older than the one stored here went back
         }) == outcome::local_rolled_back);
 }
 
+TEST_CASE("a claim of more stamps of this side than any history makes is not believed") {
+  for (std::uint64_t count : {plausible_count, maximum_count}) {
+    for (const stamp& confirmed : {stamp{7, 70}, stamp{8, 80}}) {
+      meeting m;
+      m.c().seen = {count, 5};
+      m.c().confirmed = confirmed;
+      reconciliation r = m.judged();
+      CHECK(r.result == outcome::claim_implausible);
+      CHECK_FALSE(r.breaks());
+      CHECK_FALSE(r.opens_session());
+    }
+    meeting fresh = with_new_store();
+    fresh.c().seen = {count, 5};
+    CHECK(fresh.result() == outcome::claim_implausible);
+  }
+  CHECK(with([](meeting& m) {
+          m.c().seen = {plausible_count - 1, 5};
+        }) == outcome::local_rolled_back);
+  // A history that was brought so far by such claims goes on as any other.
+  CHECK(with([](meeting& m) {
+          m.own().mark.count = plausible_count + 5;
+          m.c().seen = m.own().mark;
+        }) == outcome::resume);
+}
+
+TEST_CASE("a stamp of the peer that no history comes to gives way to a lower one") {
+  auto stored = [](std::uint64_t count, const stamp& mark) {
+    return with([&](meeting& m) {
+      m.own().seen = {count, 5};
+      m.c().mark = mark;
+      m.theirs.origin = lineage_origin::rolled_back;
+    });
+  };
+  CHECK(stored(plausible_count - 1, {8, 80}) == outcome::peer_is_behind);
+  CHECK(stored(plausible_count, {8, 80}) == outcome::peer_rolled_back);
+  CHECK(stored(maximum_count, {8, 80}) == outcome::peer_rolled_back);
+  CHECK(stored(maximum_count, {maximum_count, 5}) == outcome::resume);
+  CHECK(stored(maximum_count, {maximum_count, 6}) == outcome::peer_is_behind);
+}
+
 TEST_CASE("a peer whose history began behind what is stored of it is adopted, by its origin") {
   auto began = [](std::uint64_t base, lineage_origin origin) {
     return with([&](meeting& m) {

@@ -990,11 +990,32 @@ TEST_CASE("the receiver's count grows without a message, and an old ack takes no
   REQUIRE(old.credit.received_bytes == 20);
   REQUIRE_FALSE(r.take(old));
   ack_record fresh = old;
-  fresh.credit.received_bytes = 40;
-  fresh.credit.bytes = 60;
+  fresh.credit.bytes = 28;
+  REQUIRE_FALSE(r.take(fresh));
+  fresh.credit.received_bytes = 28;
+  fresh.credit.bytes = 47;
   REQUIRE_FALSE(r.take(fresh));
   REQUIRE_FALSE(r.take(old));
-  CHECK(r.flush() == from_to(3, 4));
+  CHECK(r.flush() == from_to(3, 3));
+}
+
+TEST_CASE("an ack that counts more bytes than were granted is refused, and changes nothing") {
+  for (std::uint64_t counted : {std::uint64_t{51}, ~std::uint64_t{0}}) {
+    rig r;
+    session_terms t = terms_from(1);
+    t.granted.bytes = 50;
+    r.open(t);
+    r.commit(10, 10);
+    CHECK(r.flush() == from_to(1, 5));
+    ack_record a = r.ack(2);
+    a.credit.received_bytes = counted;
+    a.credit.bytes = counted;
+    CHECK(r.take(a) == error::credit_out_of_range);
+    a.credit.received_bytes = 20;
+    a.credit.bytes = 60;
+    REQUIRE_FALSE(r.take(a));
+    CHECK(r.flush() == from_to(6, 6));
+  }
 }
 
 TEST_CASE("under random acks and losses the sender sends all, in the window and within credit") {

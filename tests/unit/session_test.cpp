@@ -386,6 +386,19 @@ TEST_CASE("a conflict is reported again if it is another one, or a session opene
   CHECK_FALSE(r.s.repeats_conflict(e));
 }
 
+TEST_CASE("of conflicts that nothing proves, the first is reported until a session opens") {
+  rig r;
+  event_record one(event_kind::peer_incompatible, error::peer_version_too_new);
+  one.peer_versions = {2, 3};
+  event_record two = one;
+  two.peer_versions = {4, 5};
+  CHECK(r.s.handle_claimed_conflict(one));
+  for (const event_record& e : {two, one, two}) CHECK_FALSE(r.s.handle_claimed_conflict(e));
+  CHECK_FALSE(r.s.repeats_conflict(two));
+  r.establish();
+  CHECK(r.s.handle_claimed_conflict(two));
+}
+
 TEST_CASE("a frame of a version that is not spoken is answered once in a while") {
   rig r;
   r.s.handle_unspoken_version(5s);

@@ -778,3 +778,31 @@ TEST_CASE("no ack goes out before a range that was skipped is stored") {
   p.b.commit_time = 0s;
   p.go_on();
 }
+
+TEST_CASE("two sides come together again, whatever stamp one of them believed") {
+  for (std::uint64_t count : {std::uint64_t{100}, plausible_count - 1, plausible_count,
+                              maximum_count - 1, maximum_count}) {
+    for (bool of_own : {false, true}) {
+      INFO(count << ' ' << of_own);
+      pair_in_use p;
+      // What somebody said in the name of `b`, or what that led `a` to, was stored.
+      lineage& h = p.a.disk.where.history;
+      if (of_own) {
+        h.mark = stamp{std::min(count, plausible_count) + 1, 5};
+      } else {
+        h.seen = stamp{count, 5};
+      }
+      p.crash(p.a, true);
+      p.go_on();
+      CHECK(p.a->stored().history.seen == p.b->stored().history.mark);
+      CHECK(p.a->stored().history.mark.count <= plausible_count + 10);
+      CHECK(p.b->stored().history.mark.count <= plausible_count + 10);
+      for (core_side* s : {&p.b, &p.a}) {
+        s->lose_store();
+        s->consumed.clear();
+        p.crash(*s, true);
+        p.go_on();
+      }
+    }
+  }
+}

@@ -106,6 +106,8 @@ class association {
     } else if (session_.listens()) {
       handle_read_frame(now);
     }
+    // A frame of many small items takes far more memory than it had bytes.
+    scratch_ = frame();
     assert(invariants_hold());
   }
 
@@ -418,7 +420,7 @@ class association {
   /// The peer does not speak the version of a frame of ours, and says which ones it does.
   void handle_versions(const version_range& theirs) {
     std::optional<event_record> e = version_conflict(setup_.support, theirs.lowest, theirs.highest);
-    if (e && !session_.is_open() && !session_.repeats_conflict(*e)) report(*e);
+    if (e && !session_.is_open() && session_.handle_claimed_conflict(*e)) report(*e);
   }
 
   void handle_fresh_hello(hello_record theirs, timestamp now) {
@@ -432,7 +434,8 @@ class association {
     cursors ours = current();
     reconciliation r = reconcile(ours, theirs, sender_.hash_at(theirs.claim.received));
     if (r.breaks()) return handle_went_back(ours, theirs, r, now);
-    if (!r.opens_session()) return show_loss(theirs, now);
+    if (r.result == outcome::claim_implausible) reject(error::cursor_out_of_range);
+    if (!r.opens_session()) return show_ours(theirs, now);
     if (r.adopts() && r.lookup != 0) {
       // Both may have gone back. Which messages the peer has is to be known first.
       end_session();
@@ -443,8 +446,9 @@ class association {
     if (r.lookup == 0) handle_verified(now);
   }
 
-  /// The peer's store went back: a hello shows it so, and a handshake begins in which it tells.
-  void show_loss(const hello_record& theirs, timestamp now) {
+  /// A hello shows the peer that its store went back, or its claim was wrong, and a handshake
+  /// begins in which it tells.
+  void show_ours(const hello_record& theirs, timestamp now) {
     restart_session(now);
     session_.handle_challenge(theirs.nonce, now);
   }
@@ -452,18 +456,17 @@ class association {
   /// Receives from now on, and sends once the peer's last message is verified.
   void open_session(const cursors& ours, const hello_record& theirs, const reconciliation& r,
                     timestamp now) {
-    bool first_contact = !ours.met();
     if (r.adopts()) {
       if (std::optional<event_record> e = event_of_adoption(ours, theirs, r)) report(*e);
     }
     if (r.adopts() && r.restarts_stream) {
-      receiver_.adopt(theirs.first, theirs.erased_hash, first_contact);
+      receiver_.adopt(theirs.first, theirs.erased_hash);
     } else if (r.ground.follows_peers_stream && theirs.first > receiver_.accepted() + 1) {
       // A lost history of this side had confirmed what lies between.
       event_record e(event_kind::gap);
       e.inbound = sequence_range{receiver_.accepted() + 1, theirs.first - 1};
       report(e);
-      receiver_.adopt(theirs.first, theirs.erased_hash, false);
+      receiver_.adopt(theirs.first, theirs.erased_hash);
     }
     durable_.handle_session(theirs, r);
     receiver_.handle_session();

@@ -11,6 +11,12 @@ namespace ilm::inline v0::protocol {
 /// Sequences end here, far from where arithmetic on them could overflow.
 inline constexpr std::uint64_t maximum_sequence = ~std::uint64_t{0} - (std::uint64_t{1} << 32);
 
+/// Counts of stamps end here. A history gets nowhere near `plausible_count` by itself: a higher
+/// count of this side's stamps than that, and than its own, is not believed; and one of the peer's
+/// gives way to a lower one. So there is always room behind whatever a peer claims.
+inline constexpr std::uint64_t maximum_count = std::uint64_t{1} << 62;
+inline constexpr std::uint64_t plausible_count = maximum_count / 2;
+
 /// A peer may grant so much beyond its `received`. More is an error of its sender.
 inline constexpr std::uint64_t maximum_credit_messages = std::uint64_t{1} << 30;
 inline constexpr std::uint64_t maximum_credit_bytes = std::uint64_t{1} << 46;
@@ -39,11 +45,12 @@ inline constexpr std::size_t remembered_frames = 64;
 /// How often in a row the retransmission timeout doubles.
 inline constexpr unsigned maximum_timeout_doublings = 16;
 
-/// Whether credit is within the bounds, relative to `received`.
+/// Whether credit is within the bounds, relative to `received`. Nobody receives bytes that were not
+/// granted.
 constexpr bool credit_in_range(std::uint64_t credit_sequence, std::uint64_t received,
                                std::uint64_t credit_bytes, std::uint64_t received_bytes) noexcept {
-  return credit_sequence <= received + maximum_credit_messages &&
-         credit_bytes <= received_bytes + maximum_credit_bytes;
+  return credit_sequence <= received + maximum_credit_messages && credit_bytes >= received_bytes &&
+         credit_bytes - received_bytes <= maximum_credit_bytes;
 }
 
 }  // namespace ilm::inline v0::protocol

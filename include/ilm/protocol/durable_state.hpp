@@ -35,6 +35,7 @@ class durable_state {
   /// Whether the store has the peer's history and stream, from where the peer still holds it.
   bool peer_is_stored() const noexcept {
     return stored_.met() && stored_.history.seen.count >= peer_base_ &&
+           stored_.history.seen.count <= memory_.history.seen.count &&
            stored_.inbox.stream == memory_.inbox.stream &&
            stored_.inbox.received() + 1 >= peer_first_;
   }

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <span>
 #include <system_error>
+#include <utility>
 
 namespace ilm::inline v0::protocol {
 
@@ -67,8 +68,8 @@ inline claim read_claim(wire_reader& in) noexcept {
 inline std::error_code check(const claim& c, const credit& granted) noexcept {
   if (!c.mark || c.confirmed.count > c.mark.count) return error::malformed_frame;
   if (c.delivered > c.received || c.received > maximum_sequence ||
-      c.acknowledged > maximum_sequence || c.mark.count > maximum_sequence ||
-      c.seen.count > maximum_sequence) {
+      c.acknowledged > maximum_sequence || c.mark.count > maximum_count ||
+      c.seen.count > maximum_count) {
     return error::cursor_out_of_range;
   }
   bool in_range =
@@ -171,6 +172,7 @@ inline std::error_code read_ack(wire_reader& in, frame& out) {
 }
 
 inline std::error_code read_versions(wire_reader& in, frame& out) noexcept {
+  if (out.versions) return error::malformed_frame;
   version_range& v = out.versions.emplace();
   v.lowest = in.number<std::uint8_t>();
   v.highest = in.number<std::uint8_t>();
@@ -203,10 +205,10 @@ inline std::error_code read_record(std::uint8_t type, wire_reader& in, bool in_h
       failed = read_ack(in, out);
       break;
     case record_type::ping:
-      out.ping = true;
+      if (std::exchange(out.ping, true)) return error::malformed_frame;
       break;
     case record_type::bye:
-      out.bye = true;
+      if (std::exchange(out.bye, true)) return error::malformed_frame;
       break;
     default:
       return may_be_skipped(type) ? std::error_code() : error::unknown_record;
@@ -242,7 +244,7 @@ inline std::error_code read_frame(std::span<const std::byte> in, const protocol_
   if (!in_handshake && !here.speaks(out.header.version)) return error::unsupported_version;
   out.header.session = reader.number<std::uint64_t>();
   if (!in_handshake) out.header.number = reader.number<std::uint64_t>();
-  if (!reader.ok()) return error::malformed_frame;
+  if (!reader.ok() || (in_handshake && out.header.session != 0)) return error::malformed_frame;
   while (reader.left() > 0) {
     auto type = reader.number<std::uint8_t>();
     wire_reader body(reader.raw(reader.varint()));

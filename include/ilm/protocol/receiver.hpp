@@ -41,15 +41,11 @@ class receiver {
     delivered_hash_ = c.delivered_hash;
   }
 
-  /// Goes on with sequence `first` of a stream; `before` is its hash before that. On a first
-  /// meeting indices are made equal to sequences.
-  void adopt(std::uint64_t first, const stream_hash& before, bool first_meeting) {
-    assert(first != 0 && (!first_meeting || accepted_.next == 1));
+  /// Goes on with sequence `first` of a stream; `before` is its hash before that.
+  void adopt(std::uint64_t first, const stream_hash& before) {
+    assert(first != 0);
     reorder_buffer_.clear();
     reorder_bytes_ = 0;
-    if (first_meeting) {
-      consumed_next_ = accepted_.next = committed_.next = in_commit_.next = first;
-    }
     start_ = accepted_.next;
     offset_ = first - start_;
     accepted_.hash = delivered_hash_ = before;

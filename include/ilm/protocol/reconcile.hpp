@@ -16,6 +16,7 @@ namespace ilm::inline v0::protocol {
 
 /// A peer's claim means one of these: the first that applies.
 enum class outcome : std::uint8_t {
+  claim_implausible,  ///< the peer claims what no history of this side reaches: show it
   local_store_lost,   ///< the peer knows a history of this side, of which nothing is left here
   local_rolled_back,  ///< the peer knows more of this side than its store does
   first_contact,      ///< nothing of the peer is stored here: adopt it
@@ -86,10 +87,22 @@ inline bool went_back(const cursors& ours, const claim& c, const common_ground& 
 
 /// The peer told of a stamp of its that its store does not have any more. What it tells is stored,
 /// and a fresh hello is no older, so its store went back; a hello of this side will show it so.
+/// But what was implausible is not insisted on, as it may have been said in error.
 inline bool peer_is_behind(const cursors& ours, const hello_record& theirs) noexcept {
   const stamp &seen = ours.history.seen, &mark = theirs.claim.mark;
-  return theirs.base <= seen.count &&
-         (mark.count < seen.count || (mark.count == seen.count && mark != seen));
+  bool older = mark.count < seen.count && seen.count < plausible_count;
+  return theirs.base <= seen.count && (older || (mark.count == seen.count && mark != seen));
+}
+
+/// The peer's history is not the one that is known here.
+inline bool peer_began_anew(const cursors& ours, const hello_record& theirs) noexcept {
+  std::uint64_t seen = ours.history.seen.count;
+  return theirs.base > seen || theirs.claim.mark.count < seen;
+}
+
+/// The peer claims a stamp of this side that neither this history nor one before it can have made.
+inline bool is_implausible(const cursors& ours, const claim& c) noexcept {
+  return c.seen.count >= plausible_count && c.seen.count > ours.history.mark.count;
 }
 
 /// An outcome, and all that follows from it.
@@ -107,7 +120,9 @@ struct reconciliation {
   bool breaks() const noexcept {
     return result == outcome::local_store_lost || result == outcome::local_rolled_back;
   }
-  bool opens_session() const noexcept { return !breaks() && result != outcome::peer_is_behind; }
+  bool opens_session() const noexcept {
+    return !breaks() && result != outcome::claim_implausible && result != outcome::peer_is_behind;
+  }
   bool adopts() const noexcept { return opens_session() && result != outcome::resume; }
 };
 
@@ -126,13 +141,15 @@ inline reconciliation reconcile(const cursors& ours, const hello_record& theirs,
   r.send_from = held ? c.received + 1 : ours.outbox.first;
 
   bool other_message = held && hash && !r.intact;
-  if (went_back(ours, c, r.ground) || other_message) {
+  if (is_implausible(ours, c)) {
+    r.result = outcome::claim_implausible;
+  } else if (went_back(ours, c, r.ground) || other_message) {
     r.result = ours.met() ? outcome::local_rolled_back : outcome::local_store_lost;
   } else if (!ours.met()) {
     r.result = outcome::first_contact;
   } else if (peer_is_behind(ours, theirs)) {
     r.result = outcome::peer_is_behind;
-  } else if (theirs.base > ours.history.seen.count) {
+  } else if (peer_began_anew(ours, theirs)) {
     r.result = theirs.origin == lineage_origin::rolled_back ? outcome::peer_rolled_back
                                                             : outcome::peer_store_lost;
   }

@@ -193,7 +193,10 @@ class sender {
     for (const sequence_range& r : a.ranges) {
       if (r.last >= committed_next_) return error::acknowledged_unsent;
     }
-    return losses_.was_sent(a.echo) ? std::error_code() : error::acknowledged_unsent;
+    if (!losses_.was_sent(a.echo)) return error::acknowledged_unsent;
+    // The peer takes no more than it granted, and in this session nothing else went to it.
+    bool granted = a.credit.received_bytes <= granted_.granted.bytes;
+    return granted ? std::error_code() : error::credit_out_of_range;
   }
 
   /// Takes an acknowledgement. It may be late or repeated: cursors and credit only grow.
@@ -351,7 +354,9 @@ class sender {
     }
     // One message always may go, also one that was stored when windows were larger.
     if (in_flight_bytes_ != 0 && in_flight_bytes_ + size > options_.window_bytes) return false;
-    return granted_.granted.received_bytes + in_flight_bytes_ + size <= granted_.granted.bytes;
+    assert(granted_.granted.received_bytes <= granted_.granted.bytes);
+    std::uint64_t left = granted_.granted.bytes - granted_.granted.received_bytes;
+    return in_flight_bytes_ + size <= left;
   }
 
   void acknowledge(std::uint64_t to, std::uint64_t counted) {

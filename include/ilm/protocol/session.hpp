@@ -163,6 +163,10 @@ class session {
     conflict_ = e;
     return same;
   }
+  /// A conflict that nothing proves. True if none was reported since a session opened: report it.
+  bool handle_claimed_conflict(const event_record& e) noexcept {
+    return !conflict_ && !repeats_conflict(e);
+  }
   /// A frame of a version that this side does not speak: it is answered with those that it does,
   /// once in a while.
   void handle_unspoken_version(timestamp now) noexcept {
