@@ -297,10 +297,11 @@ class run {
     require(s.consumed.back() == all, "not exactly once and in order");
   }
 
-  /// Whether an event names the message as one that the peer's lost store may have had.
+  /// Whether an event names the message as one that the peer's lost store may have had. A late
+  /// frame of the lost life that is taken by the next one makes that look as if it had gone back.
   static bool named(const core_side& s, bool outbound, std::uint64_t sequence) {
     return std::any_of(s.events.begin(), s.events.end(), [&](const event_record& n) {
-      return n.kind == event_kind::peer_reset &&
+      return (n.kind == event_kind::peer_reset || n.kind == event_kind::peer_rolled_back) &&
              (outbound ? n.outbound : n.inbound).contains(sequence);
     });
   }
