@@ -1,4 +1,4 @@
-// expect: no operand of the disjunction|same_as<std::invoke_result_t|and .std::same_as<delivery_returns_t
+// expect: no operand of the disjunction|same_as<std::invoke_result_t|same_as<delivery_returns_t
 #include <ilm/delivery.hpp>
 
 #include <string>

@@ -295,7 +295,7 @@ class Peer:
         compatible = self.is_compatible(hello)
         if compatible and not self.judge(hello):
             self.begin_handshake()
-            if self.is_behind(hello) or self.is_implausible(hello.claim):  # our hello shows it so
+            if self.is_behind(hello):  # our hello shows it so
                 self.handshake_due.append((self.own_candidate(), hello.nonce, False))
         elif hello.proven:
             self.ack_due = True
@@ -355,6 +355,8 @@ class Peer:
         """Whether the session may open."""
         s, theirs = self.state, hello.claim
         follows = hello.follows == s.out_stream
+        if self.is_implausible(theirs) and theirs.mark[0] < s.seen[0] >= wire.PLAUSIBLE_COUNT:
+            theirs.seen = NONE
         if self.is_implausible(theirs):
             self.report("frame_rejected", error="cursor_out_of_range")
             return False

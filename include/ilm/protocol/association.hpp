@@ -432,10 +432,14 @@ class association {
       return;
     }
     cursors ours = current();
+    forget_implausible(ours, theirs);
     reconciliation r = reconcile(ours, theirs, sender_.hash_at(theirs.claim.received));
     if (r.breaks()) return handle_went_back(ours, theirs, r, now);
-    if (r.result == outcome::claim_implausible) reject(error::cursor_out_of_range);
-    if (!r.opens_session()) return show_ours(theirs, now);
+    if (r.result == outcome::claim_implausible) {
+      reject(error::cursor_out_of_range);
+      return restart_session(now);
+    }
+    if (!r.opens_session()) return show_loss(theirs, now);
     if (r.adopts() && r.lookup != 0) {
       // Both may have gone back. Which messages the peer has is to be known first.
       end_session();
@@ -446,9 +450,8 @@ class association {
     if (r.lookup == 0) handle_verified(now);
   }
 
-  /// A hello shows the peer that its store went back, or its claim was wrong, and a handshake
-  /// begins in which it tells.
-  void show_ours(const hello_record& theirs, timestamp now) {
+  /// The peer's store went back: a hello shows it so, and a handshake begins in which it tells.
+  void show_loss(const hello_record& theirs, timestamp now) {
     restart_session(now);
     session_.handle_challenge(theirs.nonce, now);
   }

@@ -16,7 +16,7 @@ namespace ilm::inline v0::protocol {
 
 /// A peer's claim means one of these: the first that applies.
 enum class outcome : std::uint8_t {
-  claim_implausible,  ///< the peer claims what no history of this side reaches: show it
+  claim_implausible,  ///< the peer claims what no history of this side reaches
   local_store_lost,   ///< the peer knows a history of this side, of which nothing is left here
   local_rolled_back,  ///< the peer knows more of this side than its store does
   first_contact,      ///< nothing of the peer is stored here: adopt it
@@ -103,6 +103,14 @@ inline bool peer_began_anew(const cursors& ours, const hello_record& theirs) noe
 /// The peer claims a stamp of this side that neither this history nor one before it can have made.
 inline bool is_implausible(const cursors& ours, const claim& c) noexcept {
   return c.seen.count >= plausible_count && c.seen.count > ours.history.mark.count;
+}
+
+/// Where this side believed as much of the peer, both were told in error: then what the peer claims
+/// counts for nothing, and its history is adopted.
+inline void forget_implausible(const cursors& ours, hello_record& theirs) noexcept {
+  bool both = is_implausible(ours, theirs.claim) && ours.history.seen.count >= plausible_count &&
+              theirs.claim.mark.count < ours.history.seen.count;
+  if (both) theirs.claim.seen = {};
 }
 
 /// An outcome, and all that follows from it.
