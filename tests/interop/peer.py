@@ -295,7 +295,7 @@ class Peer:
         compatible = self.is_compatible(hello)
         if compatible and not self.judge(hello):
             self.begin_handshake()
-            if self.is_behind(hello):  # our hello shows it so
+            if self.is_behind(hello) or self.is_implausible(hello.claim):  # our hello shows it so
                 self.handshake_due.append((self.own_candidate(), hello.nonce, False))
         elif hello.proven:
             self.ack_due = True

@@ -435,10 +435,7 @@ class association {
     forget_implausible(ours, theirs);
     reconciliation r = reconcile(ours, theirs, sender_.hash_at(theirs.claim.received));
     if (r.breaks()) return handle_went_back(ours, theirs, r, now);
-    if (r.result == outcome::claim_implausible) {
-      reject(error::cursor_out_of_range);
-      return restart_session(now);
-    }
+    if (r.result == outcome::claim_implausible) reject(error::cursor_out_of_range);
     if (!r.opens_session()) return show_loss(theirs, now);
     if (r.adopts() && r.lookup != 0) {
       // Both may have gone back. Which messages the peer has is to be known first.
@@ -450,7 +447,7 @@ class association {
     if (r.lookup == 0) handle_verified(now);
   }
 
-  /// The peer's store went back: a hello shows it so, and a handshake begins in which it tells.
+  /// The peer's store went back, or its claim is wrong: a hello shows it, and a handshake begins.
   void show_loss(const hello_record& theirs, timestamp now) {
     restart_session(now);
     session_.handle_challenge(theirs.nonce, now);
