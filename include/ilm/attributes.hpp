@@ -170,23 +170,24 @@ struct send_options {
     std::optional<attributes::time_point> at = sent_at ? sent_at : otherwise;
     std::vector<std::byte> out;
     protocol::wire_writer writer(out);
+    auto begin = [&writer](attribute_type type, std::size_t size) {
+      writer.number(static_cast<std::uint8_t>(type));
+      writer.varint(size);
+    };
     forwarded.for_each([&](attribute_type type, std::span<const std::byte> value) {
       if (type == attribute_type::sent_at && at) return;
-      writer.number(static_cast<std::uint8_t>(type));
-      writer.varint(value.size());
+      begin(type, value.size());
       writer.raw(value);
     });
     for (const header& h : headers) {
       if (h.key.size() > protocol::maximum_header_key_size) return error::invalid_attributes;
-      writer.number(static_cast<std::uint8_t>(attribute_type::header));
-      writer.varint(1 + h.key.size() + h.value.size());
+      begin(attribute_type::header, 1 + h.key.size() + h.value.size());
       writer.number(static_cast<std::uint8_t>(h.key.size()));
       writer.raw(std::as_bytes(std::span(h.key)));
       writer.raw(h.value.view());
     }
     if (at) {
-      writer.number(static_cast<std::uint8_t>(attribute_type::sent_at));
-      writer.varint(8);
+      begin(attribute_type::sent_at, 8);
       writer.number(static_cast<std::uint64_t>(at->time_since_epoch().count()));
     }
     if (attributes::check(out)) return error::invalid_attributes;

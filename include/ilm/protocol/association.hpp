@@ -98,16 +98,15 @@ class association {
   }
 
   void handle_frame(std::span<const std::byte> in, timestamp now) {
+    frame f;
     if (in.size() > setup_.frame_limit) {
       reject(error::frame_too_large);
-    } else if (std::error_code e = read_frame(in, setup_.support, scratch_)) {
+    } else if (std::error_code e = read_frame(in, setup_.support, f)) {
       if (e == error::unsupported_version) session_.handle_unspoken_version(now);
       reject(e);
     } else if (session_.listens()) {
-      handle_read_frame(now);
+      handle_read_frame(f, now);
     }
-    // A frame of many small items takes far more memory than it had bytes.
-    scratch_ = frame();
     assert(invariants_hold());
   }
 
@@ -396,25 +395,25 @@ class association {
     session_.start_handshake(now, true);
   }
 
-  void handle_read_frame(timestamp now) {
-    if (scratch_.versions) handle_versions(*scratch_.versions);
-    if (scratch_.challenge) session_.handle_challenge(*scratch_.challenge, now);
-    if (scratch_.hello) return handle_hello(now);
+  void handle_read_frame(const frame& f, timestamp now) {
+    if (f.versions) handle_versions(*f.versions);
+    if (f.challenge) session_.handle_challenge(*f.challenge, now);
+    if (f.hello) return handle_hello(f, now);
     // Versions, or what a later version adds to the handshake.
-    if (scratch_.header.version == handshake_version) return;
-    if (session_.owns(scratch_.header)) {
+    if (f.header.version == handshake_version) return;
+    if (session_.owns(f.header)) {
       session_.handle_heard(now);
-      if (session_.is_open()) handle_records(now);
-      if (scratch_.bye) end_session();
+      if (session_.is_open()) handle_records(f, now);
+      if (f.bye) end_session();
     } else {
       ++stale_frames_;
     }
   }
 
-  void handle_hello(timestamp now) {
-    if (std::error_code e = check_hello(scratch_, setup_)) return reject(e);
-    if (session_.contradicts(*scratch_.hello)) return restart_session(now);
-    if (session_.handle_hello(*scratch_.hello, now)) handle_fresh_hello(*scratch_.hello, now);
+  void handle_hello(const frame& f, timestamp now) {
+    if (std::error_code e = check_hello(f, setup_)) return reject(e);
+    if (session_.contradicts(*f.hello)) return restart_session(now);
+    if (session_.handle_hello(*f.hello, now)) handle_fresh_hello(*f.hello, now);
   }
 
   /// The peer does not speak the version of a frame of ours, and says which ones it does.
@@ -521,8 +520,7 @@ class association {
     schedule_cursor_commit(now);
   }
 
-  void handle_records(timestamp now) {
-    const frame& f = scratch_;
+  void handle_records(const frame& f, timestamp now) {
     if (f.ack && session_.state() == phase::verifying) {
       session_.handle_ignored_ack();
     } else if (f.ack) {
@@ -531,7 +529,7 @@ class association {
       handle_ack(*f.ack, now);
     }
     if (f.ping) session_.require_ack();
-    handle_data();
+    handle_data(f);
   }
 
   /// The peer says that it has what was never sent: to a life of this side that went on from the
@@ -558,8 +556,7 @@ class association {
     schedule_cursor_commit(now);
   }
 
-  void handle_data() {
-    const frame& f = scratch_;
+  void handle_data(const frame& f) {
     std::error_code refused;
     for (const data_record& d : f.data) {
       std::uint64_t before = receiver_.accepted();
@@ -623,7 +620,6 @@ class association {
   retry delivery_;
   std::uint64_t lookup_ = 0;  ///< the message whose hash is read from the store; 0: none
   std::deque<event_record> events_;
-  frame scratch_;
   std::uint64_t stale_frames_ = 0;
   std::uint64_t rejected_frames_ = 0;
 };

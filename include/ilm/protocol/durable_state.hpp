@@ -69,8 +69,10 @@ class durable_state {
   /// A hello opens a session.
   void handle_session(const hello_record& theirs, const reconciliation& r) noexcept {
     assert(r.opens_session());
-    if (r.adopts()) adopt_history(memory_, theirs, r);
-    if (r.adopts() && r.restarts_stream) ++streams_;
+    if (r.adopts()) {
+      adopt_history(memory_, theirs, r);
+      if (r.restarts_stream) stream_replaced_ = true;
+    }
     peer_base_ = theirs.base;
     peer_first_ = theirs.stream == memory_.inbox.stream ? theirs.first : 0;
   }
@@ -101,7 +103,7 @@ class durable_state {
     assert(!in_commit_ && next != stored_);
     news_ = news_ || next.outbox.next != stored_.outbox.next;
     in_commit_ = next;
-    streams_in_commit_ = streams_;
+    stream_replaced_ = false;
     cursor_commit_at_ = never;
   }
   completed complete_commit() noexcept {
@@ -160,7 +162,7 @@ class durable_state {
     if (stored.history.mark.count <= own.mark.count) return;
     own.mark = stored.history.mark;
     // The peer's stream may be another one by now, even one of the same name.
-    if (streams_in_commit_ != streams_) return;
+    if (stream_replaced_) return;
     own.mark_delivered = stored.history.mark_delivered;
     own.mark_hash = stored.history.mark_hash;
   }
@@ -171,12 +173,11 @@ class durable_state {
   std::optional<cursors> in_commit_;
   /// Of these, the streams move the cursors of the queues themselves.
   cursors memory_;
-  std::uint64_t streams_ = 0;            ///< how many streams of the peer began in this life
-  std::uint64_t streams_in_commit_ = 0;  ///< the same, when the commit began
   std::uint64_t peer_base_ = 0;   ///< the count of the stamp at which the peer's history began
   std::uint64_t peer_first_ = 0;  ///< the first sequence that the peer still holds
   timestamp cursor_commit_at_ = never;
-  bool news_ = true;  ///< messages may have been accepted since the last stamp
+  bool news_ = true;              ///< messages may have been accepted since the last stamp
+  bool stream_replaced_ = false;  ///< the peer's, since the last commit began
 };
 
 }  // namespace ilm::inline v0::protocol
