@@ -74,10 +74,7 @@ asio::awaitable<void> answer_apart(instance& l, received m) {
   l.at(place::at_work, std::string(m.text()));
 }
 
-asio::awaitable<void> work() {
-  ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, 700us);
-  co_await timer.async_wait(asio::use_awaitable);
-}
+constexpr auto work = 700us;
 
 }  // namespace
 
@@ -85,13 +82,13 @@ asio::awaitable<void> read(std::shared_ptr<instance> l, inbox_type from) {
   for (;;) {
     received m = co_await from.receive();
     begin_taking(*l, m);
-    co_await work();
+    co_await test::sleep_for(work);
     if (l->defect == sabotage::apart) {
       co_await answer_apart(*l, m);
     } else {
       answer(*l, m, m.context);
     }
-    co_await work();
+    co_await test::sleep_for(work);
     l->require();
     end_taking(*l, m);
     // Of two messages one is consumed by the question for the next.

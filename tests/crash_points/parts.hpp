@@ -6,6 +6,7 @@
 #include "checker.hpp"
 #include "crash_plan.hpp"
 #include "disk.hpp"
+#include "support/sleep.hpp"
 #include "world.hpp"
 
 #include <ilm/backend.hpp>
@@ -121,8 +122,7 @@ class disk_backend {
  private:
   static asio::awaitable<void> pause(const instance& l) {
     if (l.own.store_time == std::chrono::nanoseconds::zero()) co_return;
-    ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, l.own.store_time);
-    co_await timer.async_wait(asio::use_awaitable);
+    co_await test::sleep_for(l.own.store_time);
     l.require();
   }
 

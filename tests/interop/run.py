@@ -421,11 +421,11 @@ def test_messenger_put_back(world):
 # --- claims in error ------------------------------------------------------------------------------
 
 
-def comes_together(world, claimed, change, hellos=2):
-    """The peer's next hellos are changed; then it claims what is so."""
+def comes_together(world, claimed, change):
+    """The peer's next two hellos are changed; then it claims what is so."""
     world.start()
     world.exchange(3)
-    honest, left = world.peer.hello, [hellos]
+    honest, left = world.peer.hello, [2]
 
     def hello(*words):
         told = honest(*words)

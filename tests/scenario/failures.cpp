@@ -1,5 +1,6 @@
 #include "support/catch.hpp"
 #include "support/messenger.hpp"
+#include "support/sleep.hpp"
 #include "support/steps.hpp"
 
 #include <asio/steady_timer.hpp>
@@ -182,8 +183,7 @@ class scripted_network {
   asio::awaitable<network_event> receive() {
     std::shared_ptr<script> s = script_;
     if (!s->events.empty() || s->receive_failure) {
-      ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, s->pause);
-      co_await timer.async_wait(asio::use_awaitable);
+      co_await sleep_for(s->pause);
     }
     if (!s->events.empty()) {
       network_event next = std::move(s->events.front());

@@ -163,8 +163,7 @@ TEST_CASE("a reader that is cancelled at work gives the message to the next") {
   bool ended = false;
   auto work = [](inbox& from) -> asio::awaitable<void> {
     message m = co_await from.receive();
-    ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, 1h);
-    co_await timer.async_wait(asio::use_awaitable);
+    co_await sleep_for(1h);
     co_await from.consume();
   };
   asio::co_spawn(
@@ -183,8 +182,7 @@ TEST_CASE("a message that is given back goes to a reader that waits") {
   inbox second = p.b->incoming;
   auto fail_later = [](inbox& from) -> asio::awaitable<void> {
     message m = co_await from.receive();
-    ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, 1s);
-    co_await timer.async_wait(asio::use_awaitable);
+    co_await sleep_for(1s);
     throw std::runtime_error("no work today");
   };
   bool failed = false;

@@ -1,5 +1,6 @@
 #include "support/catch.hpp"
 #include "support/messenger.hpp"
+#include "support/sleep.hpp"
 
 #include <asio/steady_timer.hpp>
 
@@ -40,14 +41,14 @@ class scripted_network {
   asio::awaitable<void> send(std::string, std::vector<std::byte>) {
     std::shared_ptr<script> s = script_;
     bool fails = ++s->sent <= s->failing_sends;
-    co_await wait(s->send_time);
+    co_await sleep_for(s->send_time);
     if (fails) throw std::runtime_error("not sent");
   }
   asio::awaitable<network_event> receive() {
     std::shared_ptr<script> s = script_;
     ++s->received;
     if (!s->events.empty()) {
-      co_await wait(s->pause);
+      co_await sleep_for(s->pause);
       network_event next = std::move(s->events.front());
       s->events.pop_front();
       co_return next;
@@ -63,12 +64,6 @@ class scripted_network {
   }
 
  private:
-  static asio::awaitable<void> wait(std::chrono::nanoseconds time) {
-    if (time == 0ns) co_return;
-    ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, time);
-    co_await timer.async_wait(asio::use_awaitable);
-  }
-
   std::shared_ptr<script> script_;
 };
 

@@ -26,6 +26,13 @@ std::vector<std::byte> contents_of(std::size_t from, std::size_t to, std::size_t
   return out;
 }
 
+std::optional<std::size_t> number_in(std::span<const std::byte> contents) {
+  if (contents.size() < 8) return std::nullopt;
+  std::uint64_t key = 0;
+  for (std::size_t i = 0; i < 8; ++i) key |= std::to_integer<std::uint64_t>(contents[i]) << (i * 8);
+  return key < 64 ? std::nullopt : std::optional<std::size_t>(key / 64 - 1);
+}
+
 std::vector<std::byte> attributes_of(std::size_t number, std::size_t size) {
   std::vector<std::byte> out;
   if (number % 3 != 1 || size > 200) return out;

@@ -18,6 +18,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -36,6 +37,8 @@ std::uint64_t mixed(std::uint64_t z);
 /// The contents of the `number`th message from one peer to another, of `size` bytes.
 std::vector<std::byte> contents_of(std::size_t from, std::size_t to, std::size_t number,
                                    std::size_t size);
+/// The number of the message with these contents; none if they are too short to tell.
+std::optional<std::size_t> number_in(std::span<const std::byte> contents);
 
 /// Its attributes, in the form of the wire: of some messages a header, the time of sending, and one
 /// that nobody knows yet; of most none.

@@ -2,6 +2,8 @@
 
 #include "simulation/player.hpp"
 
+#include "support/sleep.hpp"
+
 #include <algorithm>
 #include <sstream>
 #include <stdexcept>
@@ -12,8 +14,7 @@ namespace {
 /// Commits after the caller was told that the commit had completed.
 asio::awaitable<void> commit_later(ilm::testing::simulated_store<peer_id>& store,
                                    ilm::batch<peer_id> change) {
-  ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, 20ms);
-  co_await timer.async_wait(asio::use_awaitable);
+  co_await test::sleep_for(20ms);
   co_await store.commit(change);
 }
 
@@ -62,14 +63,9 @@ asio::awaitable<void> peer_store::commit(const ilm::batch<peer_id>& change) {
 asio::awaitable<void> handler::operator()(ilm::message<peer_id> m) {
   std::shared_ptr<application> app = app_;
   process_pointer l = process_;
-  if (app->time > 0ns) {
-    ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, app->time);
-    co_await timer.async_wait(asio::use_awaitable);
-  }
+  co_await test::sleep_for(app->time);
   if (!l->alive) throw std::runtime_error("the process ended");
-  if (app->fails_every != 0 && ++app->offers % app->fails_every == 0) {
-    throw std::runtime_error("not now");
-  }
+  if (app->fails_now()) throw std::runtime_error("not now");
   app->consumed(m);
 }
 

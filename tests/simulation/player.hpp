@@ -44,6 +44,9 @@ struct application {
   bool interrupted = false;  ///< its readers are cancelled again and again
   std::uint64_t drawn = 0;   ///< choices so far
   std::function<void(const ilm::message<peer_id>&)> consumed;
+
+  /// Counts an offer: whether it fails.
+  bool fails_now() { return fails_every != 0 && ++offers % fails_every == 0; }
 };
 
 /// The store of a peer, with the defects that a test may plant.

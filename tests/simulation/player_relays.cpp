@@ -2,6 +2,7 @@
 // one file that instantiates messengers.
 
 #include "simulation/player.hpp"
+#include "support/sleep.hpp"
 
 #include <ilm/messenger.hpp>
 
@@ -16,11 +17,6 @@ namespace {
 constexpr unsigned deepest = 2;
 /// The bytes of attributes_of, at most.
 constexpr std::size_t most_attributes = 60;
-
-asio::awaitable<void> pause(nanoseconds time) {
-  ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, time);
-  co_await timer.async_wait(asio::use_awaitable);
-}
 
 /// Whether the coroutine may still begin an operation: one that was cancelled asks for nothing.
 asio::awaitable<void> require_not_cancelled() {
@@ -101,8 +97,7 @@ void task::send_some() {
 void task::finish() {
   if (!process_->alive) throw std::runtime_error("the process ended");
   while (sent_ < outputs_.size()) send_next();
-  application& app = *player_.actors_[at_]->app;
-  if (app.fails_every != 0 && ++app.offers % app.fails_every == 0) {
+  if (player_.actors_[at_]->app->fails_now()) {
     give_up();
     throw std::runtime_error("not now");
   }
@@ -130,8 +125,7 @@ asio::awaitable<void> relay::operator()(ilm::message<peer_id> m,
   player& p = *player_;
   task t(p, at_, process_, m, context);
   t.send_some();
-  nanoseconds time = p.actors_[at_]->app->time;
-  if (time > 0ns) co_await pause(time);
+  co_await test::sleep_for(p.actors_[at_]->app->time);
   t.finish();
   t.end();
 }
@@ -200,7 +194,7 @@ asio::awaitable<void> player::read(std::size_t a, process_pointer l, reader_poin
       failed = true;
     }
     co_await require_not_cancelled();
-    if (failed) co_await pause(1ms);
+    if (failed) co_await test::sleep_for(1ms);
   }
 }
 
@@ -219,8 +213,7 @@ asio::awaitable<void> player::read_some(std::size_t a, process_pointer l, inbox_
     if (how_.planted == sabotage::hasty_reader) co_await from.consume();
     for (task& t : tasks) {
       t.send_some();
-      nanoseconds time = actors_[a]->app->time;
-      if (time > 0ns) co_await pause(time);
+      co_await test::sleep_for(actors_[a]->app->time);
       t.finish();
     }
     co_await require_not_cancelled();

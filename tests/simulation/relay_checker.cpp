@@ -183,17 +183,14 @@ std::optional<std::size_t> relay_checker::take(std::size_t at, std::size_t to,
   return early;
 }
 
-/// Contents begin with their number, and no output is shorter than that.
+/// No output is too short to have its number.
 std::optional<std::size_t> relay_checker::output_named_in(std::size_t at, std::size_t to,
                                                           const ilm::stored_message& m) const {
-  auto bytes = m.contents.view();
-  if (bytes.size() < 8) return std::nullopt;
-  std::uint64_t key = 0;
-  for (std::size_t i = 0; i < 8; ++i) key |= std::to_integer<std::uint64_t>(bytes[i]) << (i * 8);
-  if (key < 64) return std::nullopt;
+  std::optional<std::size_t> number = number_in(m.contents.view());
+  if (!number) return std::nullopt;
   output o;
   o.to = to;
-  o.number = key / 64 - 1;
+  o.number = *number;
   const auto& messages = seen_.streams.at({at, to}).messages;
   if (o.number >= messages.size() || !messages[o.number].cause) return std::nullopt;
   return fits(at, o, m) ? std::optional(o.number) : std::nullopt;

@@ -2,6 +2,8 @@
 
 // A small world for scenario tests: peers with names, on one fabric, in simulated time.
 
+#include "support/sleep.hpp"
+
 #include <ilm/ilm.hpp>
 #include <ilm/testing/faulty_backend.hpp>
 #include <ilm/testing/simulated_clock.hpp>
@@ -61,10 +63,7 @@ class handler {
 
   asio::awaitable<void> operator()(message m) {
     std::shared_ptr<application> app = app_;
-    if (app->time > 0ns) {
-      ilm::testing::simulated_timer timer(co_await asio::this_coro::executor, app->time);
-      co_await timer.async_wait(asio::use_awaitable);
-    }
+    co_await sleep_for(app->time);
     if (app->check) app->check(m);
     app->consumed.push_back(std::move(m));
   }
