@@ -47,6 +47,8 @@ struct batch {
 
   /// Set in the first batch of a new store, and then only.
   std::optional<incarnation> new_incarnation;
+  /// The messenger's own id. Set beside `new_incarnation`, and then only.
+  std::optional<PeerId> new_local_id;
   /// At most one entry a peer.
   std::vector<peer_change<PeerId>> changes;
 };
@@ -58,6 +60,10 @@ struct store_state {
 
   /// None if the store is new. A store that exists and cannot be read is an error, never new.
   incarnation local;
+  /// The id that the first batch had: a messenger with another does not open the store
+  /// (error::store_of_another). None if the store is new. A backend may leave it out: no messenger
+  /// is refused then.
+  std::optional<PeerId> local_id;
   std::vector<std::pair<PeerId, cursors>> peers;
 };
 

@@ -46,6 +46,7 @@ enum class error {
   delivery_ended,
   shutdown_in_delivery,
   message_returned,
+  store_of_another,
 };
 
 namespace detail {
@@ -140,6 +141,9 @@ class error_category_impl final : public std::error_category {
       case error::message_returned:
         return "the message is not with this reader: it was consumed, or given back and will come "
                "again; receive it";
+      case error::store_of_another:
+        return "the store was made under another peer id; open it under that id, or give this "
+               "messenger a store of its own";
     }
     return "unknown ILM error " + std::to_string(value);
   }

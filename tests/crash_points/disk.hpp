@@ -19,6 +19,7 @@ using batch = ilm::batch<std::string>;
 /// The store of one side, which has one peer.
 struct disk {
   ilm::incarnation local;
+  std::optional<std::string> local_id;
   bool has_peer = false;
   ilm::cursors where;
   std::deque<ilm::stored_message> outbox;
@@ -29,7 +30,11 @@ struct disk {
   }
 
   void apply(const batch& change) {
+    if (change.new_incarnation.has_value() != change.new_local_id.has_value()) {
+      throw std::logic_error("a batch has an incarnation or a local id without the other");
+    }
     if (change.new_incarnation) local = *change.new_incarnation;
+    if (change.new_local_id) local_id = change.new_local_id;
     for (const ilm::peer_change<std::string>& c : change.changes) {
       has_peer = true;
       append(outbox, c.outbox);

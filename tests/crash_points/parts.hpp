@@ -80,6 +80,7 @@ class disk_backend {
     ilm::store_state<std::string> state;
     const disk& d = l->own.store;
     state.local = d.local;
+    state.local_id = d.local_id;
     if (d.has_peer) state.peers.emplace_back(name_of(other(l->self)), d.where);
     l->at(place::after_open);
     co_return state;

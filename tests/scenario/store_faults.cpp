@@ -142,7 +142,8 @@ TEST_CASE("a store that cannot be opened is reported, and tried again") {
 
 TEST_CASE("a store that another messenger has open is refused, with an event") {
   world w;
-  peer a = w.make("a"), second = w.make("second");
+  fabric elsewhere;
+  peer a = w.make("a"), second(w.context, elsewhere, "a");
   a.start();
   w.run_for(10ms);
   second.disk() = a.disk();

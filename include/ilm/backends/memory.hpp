@@ -53,6 +53,7 @@ class memory_backend {
     store_state<PeerId> state;
     detail::memory_store::contents all = store_->list();
     state.local = all.local;
+    if (all.local_id != nullptr) state.local_id = *static_cast<const PeerId*>(all.local_id);
     for (const auto& [peer, c] : all.peers) {
       state.peers.emplace_back(*static_cast<const PeerId*>(peer), c);
     }
@@ -62,6 +63,7 @@ class memory_backend {
   asio::awaitable<void> commit(const batch<PeerId>& change) {
     require_open();
     auto lock = store_->lock();
+    if (change.new_local_id) store_->set_local_id(&*change.new_local_id);
     if (change.new_incarnation) store_->set_incarnation(*change.new_incarnation);
     for (const peer_change<PeerId>& c : change.changes) {
       store_->apply(&c.peer, c.next, c.outbox, c.inbox);

@@ -34,6 +34,7 @@ class store_adapter final : public store_port {
     store_state<PeerId> state = co_await backend_.open();
     opened_store found;
     found.local = state.local;
+    if (state.local_id) found.owner = names_->mention(*state.local_id);
     for (const auto& [id, stored] : state.peers) {
       try {
         found.peers.emplace_back(&names_->add(id), stored);
@@ -50,10 +51,14 @@ class store_adapter final : public store_port {
     entry.outbox = std::move(outbox);
     entry.inbox = std::move(inbox);
   }
-  void append_incarnation(const incarnation& created) override { batch_.new_incarnation = created; }
+  void append_incarnation(const incarnation& created) override {
+    batch_.new_incarnation = created;
+    batch_.new_local_id = names_->local_id();
+  }
   asio::awaitable<void> commit() override { return backend_.commit(std::as_const(batch_)); }
   void clear() noexcept override {
     batch_.new_incarnation.reset();
+    batch_.new_local_id.reset();
     batch_.changes.clear();
   }
 

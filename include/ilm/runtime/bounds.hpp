@@ -30,6 +30,9 @@ inline constexpr std::chrono::milliseconds bye_grace{200};
 /// A deadline that has passed waits for a driver that is busy: look again that soon, do not spin.
 inline constexpr std::chrono::milliseconds timer_granularity{1};
 
+/// How much of a peer id an error text shows, in bytes: two fit into one.
+inline constexpr std::size_t maximum_shown_id = 128;
+
 /// How many points in time an outbox keeps to tell its oldest age.
 inline constexpr std::size_t most_age_marks = 256;
 

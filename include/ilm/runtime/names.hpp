@@ -2,12 +2,14 @@
 
 #include <ilm/codecs/bytes.hpp>
 #include <ilm/error.hpp>
+#include <ilm/event.hpp>
 #include <ilm/message.hpp>
 
 #include <cassert>
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -33,6 +35,9 @@ class peer_name : public std::enable_shared_from_this<peer_name> {
   /// Whether this id comes before `other`, a name of the same type.
   virtual bool precedes(const peer_name& other) const = 0;
 
+  /// The id for people to read. Throws the codec's exception.
+  virtual std::string readable() const = 0;
+
   /// The engine's state of the peer, once it has one.
   peer* state = nullptr;
 
@@ -53,6 +58,7 @@ class typed_name final : public peer_name {
   bool precedes(const peer_name& other) const override {
     return id < static_cast<const typed_name&>(other).id;
   }
+  std::string readable() const override { return detail::readable_id(id); }
 
   const PeerId id;
 };

@@ -26,6 +26,8 @@ struct opened_store {
   opened_store() = default;
 
   incarnation local;
+  /// The id that the store was made under; null if the store is new or does not know it.
+  std::shared_ptr<const peer_name> owner;
   std::vector<std::pair<peer_name*, cursors>> peers;
   /// One for each peer whose stored id has no name.
   std::vector<detail::failure> unusable;
@@ -43,7 +45,7 @@ class store_port {
   /// Adds to the batch. At most one entry a peer.
   virtual void append(const peer_name& peer, const cursors& next,
                       std::vector<stored_message> outbox, std::vector<stored_message> inbox) = 0;
-  /// Makes the batch the first one of a new store.
+  /// Makes the batch the first one of a new store, with the messenger's own id.
   virtual void append_incarnation(const incarnation& created) = 0;
   /// Makes the batch durable.
   virtual asio::awaitable<void> commit() = 0;

@@ -163,7 +163,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
         dispatcher_(context_, peers_, *parts.local),
         sends_(context_, peers_, dispatcher_, *parts.local,
                maximum_message(*parts.network, context_.settings)),
-        store_(context_, peers_, dispatcher_, sends_, std::move(parts.store),
+        store_(context_, peers_, dispatcher_, sends_, *parts.local, std::move(parts.store),
                [this] { handle_opened(); }),
         network_(context_, peers_, dispatcher_, *parts.local, std::move(parts.network)),
         delivery_(context_, peers_, dispatcher_, sends_, std::move(parts.delivery)),

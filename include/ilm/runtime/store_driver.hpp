@@ -1,6 +1,9 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/utf8.hpp>
+#include <ilm/event.hpp>
+#include <ilm/runtime/bounds.hpp>
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/dispatcher.hpp>
 #include <ilm/runtime/page_check.hpp>
@@ -16,6 +19,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -28,13 +32,14 @@ class store_driver {
  public:
   using owner = std::shared_ptr<const void>;
 
-  /// `opened` is called once the peers in the store are known.
-  store_driver(context& c, peers& all, dispatcher& d, send_driver& sends,
+  /// `local`: the messenger's own name. `opened` is called once the peers in the store are known.
+  store_driver(context& c, peers& all, dispatcher& d, send_driver& sends, const peer_name& local,
                std::unique_ptr<store_port> port, std::function<void()> opened)
       : context_(c),
         peers_(all),
         dispatcher_(d),
         sends_(sends),
+        local_(local),
         port_(std::move(port)),
         opened_(std::move(opened)) {
     assert(opened_);
@@ -118,14 +123,14 @@ class store_driver {
     }
   }
 
-  /// Checks the contents of an open store, and gives a new one its incarnation; closes it again if
-  /// that fails.
+  /// Checks the owner and the contents of an open store, and gives a new one its incarnation;
+  /// closes it again if that fails.
   asio::awaitable<std::exception_ptr> accept_or_close(opened_store& found) {
     part<store_port>::use store(port_);
-    std::exception_ptr failed;
-    if (contradicts_itself(found)) {
+    std::exception_ptr failed = check_owner(found);
+    if (!failed && contradicts_itself(found)) {
       failed = std::make_exception_ptr(std::system_error(error::store_corrupt));
-    } else if (!found.local) {
+    } else if (!failed && !found.local) {
       failed = co_await create_incarnation(found);
     }
     if (!failed) co_return failed;
@@ -135,6 +140,23 @@ class store_driver {
       // The caller has to hear of the failure to open, not of this one.
     }
     co_return failed;
+  }
+
+  /// The error of a store that was made under another id: its messages would go out in this name.
+  std::exception_ptr check_owner(const opened_store& found) const {
+    if (!found.owner || found.owner.get() == &local_) return {};
+    try {
+      std::string text = "the store is of " + quote(*found.owner) + ", the messenger is ";
+      throw std::system_error(error::store_of_another, text + quote(local_));
+    } catch (...) {
+      return std::current_exception();
+    }
+  }
+
+  /// The name for an error text, which has room for two.
+  static std::string quote(const peer_name& name) {
+    std::string id = detail::one_line(name.readable());
+    return '"' + detail::utf8_prefix(id, maximum_shown_id) + '"';
   }
 
   /// Whether a peer comes twice, or with cursors that cannot be its own, or a new store has peers.
@@ -341,6 +363,7 @@ class store_driver {
   peers& peers_;
   dispatcher& dispatcher_;
   send_driver& sends_;
+  const peer_name& local_;
   part<store_port> port_;
   std::function<void()> opened_;
   asio::cancellation_signal stop_opening_;

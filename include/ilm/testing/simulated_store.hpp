@@ -14,6 +14,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <tuple>
@@ -56,6 +57,7 @@ struct disk_image {
 
   void apply(const batch<PeerId>& change) {
     if (change.new_incarnation) local = *change.new_incarnation;
+    if (change.new_local_id) local_id = change.new_local_id;
     for (const peer_change<PeerId>& c : change.changes) {
       peer_record& s = peers[c.peer];
       s.outbox.insert(s.outbox.end(), c.outbox.begin(), c.outbox.end());
@@ -72,6 +74,7 @@ struct disk_image {
   }
 
   incarnation local;
+  std::optional<PeerId> local_id;
   std::map<PeerId, peer_record> peers;
 
  private:
@@ -209,6 +212,7 @@ class simulated_store {
     holder_ = ++c->holder;
     store_state<PeerId> state;
     state.local = c->live.local;
+    state.local_id = c->live.local_id;
     for (const auto& [peer, s] : c->live.peers) state.peers.emplace_back(peer, s.where);
     co_return state;
   }

@@ -32,6 +32,7 @@ class memory_records final : public memory_store {
     auto copied = std::make_shared<memory_records>(ids_);
     std::lock_guard lock(mutex_);
     copied->local_ = local_;
+    copied->local_id_ = local_id_;
     copied->records_ = records_;
     return copied;
   }
@@ -44,6 +45,7 @@ class memory_records final : public memory_store {
   contents list() const override {
     contents all;
     all.local = local_;
+    all.local_id = local_id_.get();
     for (const auto& [peer, r] : records_) all.peers.emplace_back(peer.get(), r.current);
     return all;
   }
@@ -55,6 +57,7 @@ class memory_records final : public memory_store {
   }
 
   void set_incarnation(const incarnation& local) override { local_ = local; }
+  void set_local_id(const void* id) override { local_id_ = ids_.copy(id); }
 
   void apply(const void* peer, const cursors& next, const std::vector<stored_message>& outbox,
              const std::vector<stored_message>& inbox) override {
@@ -95,6 +98,7 @@ class memory_records final : public memory_store {
   const id_type& ids_;
   mutable std::mutex mutex_;
   incarnation local_;
+  std::shared_ptr<const void> local_id_;
   id_map<memory_record> records_;
   bool in_use_ = false;
 };

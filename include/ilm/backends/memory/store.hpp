@@ -19,6 +19,7 @@ class memory_store {
  public:
   struct contents {
     incarnation local;
+    const void* local_id = nullptr;  ///< null if there is none
     std::vector<std::pair<const void*, cursors>> peers;
   };
 
@@ -36,10 +37,11 @@ class memory_store {
   virtual bool acquire() = 0;
   virtual void release() noexcept = 0;
 
-  /// The cursors of all peers, in the order of their ids. The ids are the store's.
+  /// The cursors of all peers, in the order of their ids. All ids are the store's.
   virtual contents list() const = 0;
   virtual std::size_t size(queue which) const = 0;
   virtual void set_incarnation(const incarnation& local) = 0;
+  virtual void set_local_id(const void* id) = 0;
   virtual void apply(const void* peer, const cursors& next,
                      const std::vector<stored_message>& outbox,
                      const std::vector<stored_message>& inbox) = 0;
