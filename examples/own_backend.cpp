@@ -15,6 +15,7 @@
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -121,6 +122,7 @@ class journal {
     replay();
     ilm::store_state<peer_id> state;
     state.local = local_;
+    state.local_id = local_id_;
     for (const auto& [peer, s] : peers_) state.peers.emplace_back(peer, s.where);
     co_return state;
   }
@@ -173,6 +175,7 @@ class journal {
     ilm::incarnation created = change.new_incarnation.value_or(ilm::incarnation());
     put(out, created.high);
     put(out, created.low);
+    if (created) put(out, change.new_local_id.value_or(peer_id()));
     for (const auto& c : change.changes) {
       put(out, c.peer);
       auto where = c.next.encode();
@@ -198,7 +201,10 @@ class journal {
     ilm::incarnation created;
     created.high = take_number(in);
     created.low = take_number(in);
-    if (created) local_ = created;
+    if (created) {
+      local_ = created;
+      local_id_ = peer_id(take_text(in));
+    }
     while (!in.empty()) {
       peer_record& s = peers_[peer_id(take_text(in))];
       auto where = std::as_bytes(std::span(take(in, ilm::cursors::encoded_size)));
@@ -234,6 +240,7 @@ class journal {
   /// so it is dropped. A complete record with a wrong checksum is an error, never "empty".
   void replay() {
     local_ = {};
+    local_id_.reset();
     peers_.clear();
     std::string all = file_.read();
     std::string_view left = all;
@@ -257,6 +264,7 @@ class journal {
   std::size_t size_ = 0;
   bool torn_ = false;
   ilm::incarnation local_;
+  std::optional<peer_id> local_id_;
   std::map<peer_id, peer_record> peers_;
 };
 static_assert(ilm::backend<journal, std::string>);

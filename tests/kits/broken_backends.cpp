@@ -54,6 +54,11 @@ const table of_erasure = {
     {flaw::beyond_not_erased, backend_clause::erase_all},
     {flaw::new_incarnation_not_kept, backend_clause::new_incarnation},
     {flaw::new_incarnation_cleared, backend_clause::new_incarnation},
+    {flaw::new_store_has_a_local_id, backend_clause::new_store},
+    {flaw::local_id_not_kept, backend_clause::local_id},
+    {flaw::local_id_cleared, backend_clause::local_id},
+    {flaw::local_id_of_32_bytes, backend_clause::local_id},
+    {flaw::local_id_is_a_peer, backend_clause::local_id},
     {flaw::cursors_partly_kept, backend_clause::cursors},
     {flaw::newest_cursor_lost, backend_clause::cursors},
     {flaw::cursors_with_messages_only, backend_clause::cursors},
@@ -101,13 +106,17 @@ const table of_failures = {
 struct kit_result {
   ilm::testing::kit_summary<backend_clause> summary;
   std::string findings;
+  std::vector<backend_clause> skipped;
 };
 
 kit_result try_flaw(flaw f) {
   asio::io_context context;
   flawed_stores factory(context, f);
   kit_result v;
-  auto listen = [&](const ilm::testing::kit_report<backend_clause>& r) { note(r, v.findings); };
+  auto listen = [&](const ilm::testing::kit_report<backend_clause>& r) {
+    note(r, v.findings);
+    if (r.outcome == ilm::testing::kit_outcome::skipped) v.skipped.push_back(r.clause);
+  };
   ilm::testing::kit_options o;
   o.limit = std::chrono::milliseconds(f == flaw::commit_never_completes ? 100 : 1000);
   v.summary = ilm::testing::try_backend(context, factory, listen, o);
@@ -121,6 +130,13 @@ TEST_CASE("a backend without a flaw has none that the kit finds") {
   INFO(v.findings);
   CHECK(v.summary);
   CHECK(v.summary.skipped == 0);
+}
+
+TEST_CASE("a backend may leave out the local id, and the kit says so") {
+  kit_result v = try_flaw(flaw::no_local_id);
+  INFO(v.findings);
+  CHECK(v.summary);
+  CHECK(v.skipped == std::vector<backend_clause>{backend_clause::local_id});
 }
 
 TEST_CASE("the kit's first finding names the flaw of a backend with messages") {

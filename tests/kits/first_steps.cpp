@@ -4,6 +4,7 @@
 
 #include <iostream>
 #include <map>
+#include <optional>
 
 // The store that include/ilm/backends/README.md shows, tried as that page says.
 
@@ -18,12 +19,14 @@ class simple_backend {
   asio::awaitable<ilm::store_state<PeerId>> open() {
     ilm::store_state<PeerId> state;
     state.local = local_;
+    state.local_id = local_id_;
     for (const auto& [peer, s] : peers_) state.peers.emplace_back(peer, s.where);
     co_return state;
   }
 
   asio::awaitable<void> commit(const ilm::batch<PeerId>& change) {
     if (change.new_incarnation) local_ = *change.new_incarnation;
+    if (change.new_local_id) local_id_ = change.new_local_id;
     for (const ilm::peer_change<PeerId>& c : change.changes) {
       peer_record& s = peers_[c.peer];
       for (const ilm::stored_message& m : c.outbox) s.outbox.emplace(m.index, m);
@@ -61,6 +64,7 @@ class simple_backend {
   };
 
   ilm::incarnation local_;
+  std::optional<PeerId> local_id_;
   std::map<PeerId, peer_record> peers_;
 };
 static_assert(ilm::backend<simple_backend<std::string>, std::string>);

@@ -62,6 +62,11 @@ asio::awaitable<ilm::store_state<std::string>> flawed_backend::open() {
   s.opened += 1;
   ilm::store_state<std::string> state;
   state.local = s.now.local;
+  state.local_id = s.now.local_id;
+  if (is(flaw::new_store_has_a_local_id) && !state.local) state.local_id = "nobody";
+  if (is(flaw::local_id_is_a_peer) && !s.now.peers.empty()) {
+    state.local_id = s.now.peers.begin()->first;
+  }
   if (is(flaw::new_store_has_an_identity) && !state.local) state.local = ilm::incarnation{1, 1};
   for (const auto& [id, peer_record] : s.now.peers) {
     ilm::cursors where = peer_record.where;
@@ -109,6 +114,7 @@ asio::awaitable<void> flawed_backend::commit(const batch_type& b) {
       for (int slow = 0; slow < 8; ++slow) co_await turn();
     }
     if (b.new_incarnation) s.now.local = *b.new_incarnation;
+    apply_local_id(s.now, b);
     co_return;
   }
   s.before = std::exchange(s.now, std::move(after));
@@ -170,6 +176,7 @@ void flawed_backend::apply(flawed_store::content& to, const batch_type& b) const
   if (is(flaw::new_incarnation_cleared)) to.local = {};
   if (b.new_incarnation && !(is(flaw::new_incarnation_not_kept) && !b.changes.empty()))
     to.local = *b.new_incarnation;
+  apply_local_id(to, b);
   for (const auto& c : b.changes) {
     flawed_store::peer_record& s = to.peers[key(c.peer)];
     if (is(flaw::second_commit_replaces) && !c.outbox.empty()) s.outbox.clear();
@@ -181,6 +188,13 @@ void flawed_backend::apply(flawed_store::content& to, const batch_type& b) const
     if (!cursors_only || !is(flaw::cursors_with_messages_only)) s.where = c.next;
     if (is(flaw::first_peer_only)) break;
   }
+}
+
+void flawed_backend::apply_local_id(flawed_store::content& to, const batch_type& b) const {
+  if (is(flaw::no_local_id)) return;
+  if (is(flaw::local_id_cleared)) to.local_id.reset();
+  if (!b.new_local_id || (is(flaw::local_id_not_kept) && !b.changes.empty())) return;
+  to.local_id = b.new_local_id->substr(0, is(flaw::local_id_of_32_bytes) ? 32 : std::string::npos);
 }
 
 void flawed_backend::append(flawed_store::peer_record& s, ilm::queue which, page messages) const {

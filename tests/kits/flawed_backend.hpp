@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -56,6 +57,12 @@ enum class flaw {
   beyond_not_erased,
   new_incarnation_not_kept,
   new_incarnation_cleared,
+  new_store_has_a_local_id,
+  local_id_not_kept,
+  local_id_cleared,
+  local_id_of_32_bytes,
+  local_id_is_a_peer,
+  no_local_id,  ///< which a backend may do
   cursors_partly_kept,
   newest_cursor_lost,
   cursors_with_messages_only,
@@ -102,6 +109,7 @@ struct flawed_store {
   };
   struct content {
     ilm::incarnation local;
+    std::optional<std::string> local_id;
     std::map<std::string, peer_record> peers;
   };
 
@@ -152,6 +160,7 @@ class flawed_backend {
   bool is(flaw f) const noexcept { return flaw_ == f; }
   std::string key(std::string id) const;
   void apply(flawed_store::content& to, const batch_type& b) const;
+  void apply_local_id(flawed_store::content& to, const batch_type& b) const;
   void append(flawed_store::peer_record& s, ilm::queue which, page messages) const;
   void erase(flawed_store::peer_record& s, const ilm::cursors& next) const;
   asio::awaitable<void> turn() { co_await asio::post(*context_, asio::use_awaitable); }

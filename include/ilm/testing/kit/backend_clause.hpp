@@ -30,6 +30,7 @@ enum class backend_clause : std::uint8_t {
   erase_with_append,
   erase_all,
   new_incarnation,
+  local_id,
   cursors,
   every_peer,
   reopened_messages,
@@ -59,7 +60,7 @@ enum class backend_clause : std::uint8_t {
 inline std::string_view text_of(backend_clause c) noexcept {
   switch (c) {
     case backend_clause::new_store:
-      return "open: a new store has no incarnation and no peers";
+      return "open: a new store has no incarnation, no local id and no peers";
     case backend_clause::completed_commit:
       return "commit, read: once its commit has completed, a message is there as it was appended: "
              "index, sequence, salt, hash, contents and attributes";
@@ -109,6 +110,9 @@ inline std::string_view text_of(backend_clause c) noexcept {
       return "commit: a queue may be erased to its end and beyond; it is appended to from there";
     case backend_clause::new_incarnation:
       return "open: `local` is the incarnation that the batch created, for good";
+    case backend_clause::local_id:
+      return "open: `local_id` is the id that came with the incarnation, for good. A backend may "
+             "leave it out, but then always";
     case backend_clause::cursors:
       return "commit, open: `next` replaces a peer's cursors wholly, all nineteen numbers";
     case backend_clause::every_peer:

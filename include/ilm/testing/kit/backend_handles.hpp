@@ -27,6 +27,7 @@ class backend_handles {
 
   void run() {
     fixture_.attempt(clause::new_incarnation, [&] { new_incarnation(); });
+    fixture_.attempt(clause::local_id, [&] { local_id(); });
     fixture_.attempt(clause::reopened_messages, [&] { reopened_messages(); });
     fixture_.attempt(clause::cursors, [&] { kept_cursors(); });
     fixture_.attempt(clause::every_peer, [&] { every_peer(); });
@@ -52,6 +53,33 @@ class backend_handles {
     with_the_rest.commit(
         with_the_rest.compose().create_incarnation().peer(a_).append(queue::inbox).done());
     with_the_rest.expect_state(with_the_rest.reopen());
+  }
+
+  void local_id() {
+    store alone(fixture_);
+    bool kept = local_id_is_kept(alone, alone.compose().create_incarnation());
+    for (const peer_id& id : fixture_.ids()) {
+      store s(fixture_);
+      auto first = s.compose(id);
+      first.create_incarnation().peer(a_).append(queue::outbox);
+      if (local_id_is_kept(s, first) != kept) {
+        throw found{clause::local_id, "open gives the local id of one store and not of another"};
+      }
+      s.commit(s.compose().peer(b_).append(queue::inbox).done());
+      s.expect_state(s.reopen());
+    }
+    if (kept) return;
+    throw cannot_try{
+        "not tried: the backend leaves it out. Nobody who opens a store under another "
+        "id is refused"};
+  }
+
+  bool local_id_is_kept(store& s, const composer<peer_id>& first) {
+    s.open_new();
+    s.commit(first.done());
+    auto state = s.reopen();
+    s.expect_state(state);
+    return state.local_id.has_value();
   }
 
   void reopened_messages() {

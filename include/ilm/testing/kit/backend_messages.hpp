@@ -46,6 +46,7 @@ class backend_messages {
     store s(fixture_);
     auto state = s.open();
     if (state.local) throw typename store::found{clause::new_store, "it has an incarnation"};
+    if (state.local_id) throw typename store::found{clause::new_store, "it has a local id"};
     if (!state.peers.empty()) throw typename store::found{clause::new_store, "it has peers"};
   }
 

@@ -50,10 +50,12 @@ struct peer_record {
 template <class PeerId>
 struct store_model {
   incarnation local;
+  std::optional<PeerId> local_id;
   std::map<PeerId, peer_record> peers;
 
   void apply(const batch<PeerId>& b) {
     if (b.new_incarnation) local = *b.new_incarnation;
+    if (b.new_local_id) local_id = b.new_local_id;
     for (const peer_change<PeerId>& c : b.changes) {
       peer_record& s = peers[c.peer];
       s.where = c.next;
@@ -76,7 +78,9 @@ struct store_model {
 template <class PeerId>
 class composer {
  public:
-  explicit composer(const store_model<PeerId>& from) : model_(&from) {}
+  /// `local_id`: the one that a new store gets.
+  composer(const store_model<PeerId>& from, PeerId local_id)
+      : model_(&from), local_id_(std::move(local_id)) {}
 
   /// The following calls add to this peer's change.
   composer& peer(const PeerId& id) {
@@ -125,6 +129,7 @@ class composer {
 
   composer& create_incarnation() {
     batch_.new_incarnation = incarnation{random().next(), random().next()};
+    batch_.new_local_id = local_id_;
     return *this;
   }
 
@@ -155,6 +160,7 @@ class composer {
   }
 
   const store_model<PeerId>* model_;
+  PeerId local_id_;
   batch<PeerId> batch_;
   std::size_t current_ = 0;
 };

@@ -41,7 +41,8 @@ class store_under_test {
   handle& own() noexcept { return handle_; }
   store_model<peer_id> model;
 
-  composer<peer_id> compose() const { return composer<peer_id>(model); }
+  composer<peer_id> compose() const { return compose(fixture_.ids()[2]); }
+  composer<peer_id> compose(const peer_id& local_id) const { return {model, local_id}; }
 
   // Operations on any handle; each gives the call as it ended.
 
@@ -129,6 +130,7 @@ class store_under_test {
                    "open gives another incarnation than the batch created" +
                        std::string(state.local ? "" : ": none")};
     }
+    if (difference d = compare_local_id(m, state)) return d;
     std::set<peer_id> seen;
     for (const auto& [id, where] : state.peers) {
       auto known = m.peers.find(id);
@@ -193,6 +195,20 @@ class store_under_test {
       throw found{clause::read_byte_limit,
                   "a page has " + std::to_string(size) + " bytes" + asked()};
     }
+  }
+
+  /// A backend may leave the local id out, but a store that has given it gives it for good.
+  difference compare_local_id(const store_model<peer_id>& m, const state_type& state) {
+    if (state.local_id && m.local_id && *state.local_id == *m.local_id) {
+      gave_local_id_ = true;
+    } else if (state.local_id) {
+      return found{clause::local_id, std::string("open gives ") +
+                                         (m.local_id ? "another local id than was committed"
+                                                     : "a local id that was never committed")};
+    } else if (gave_local_id_ && m.local_id) {
+      return found{clause::local_id, "open gives no local id any more"};
+    }
+    return {};
   }
 
   difference compare_queue(const store_model<peer_id>& m, const peer_id& id, const peer_record& s,
@@ -277,6 +293,7 @@ class store_under_test {
   Fixture& fixture_;
   unsigned number_;
   handle handle_;
+  bool gave_local_id_ = false;
 };
 
 }  // namespace ilm::inline v0::testing::kit
