@@ -134,7 +134,7 @@ template_files make_template() {
   for (int half = 0; half < 2; ++half) {
     std::unique_ptr<sqlite_store> s = open(file);
     s->load();
-    if (half == 0) s->change([&] { s->set_incarnation(identity); });
+    if (half == 0) s->change([&] { s->set_identity(identity, name_of(0)); });
     std::uint64_t from = half == 0 ? 1 : all_commits / 2 + 1;
     std::uint64_t to = half == 0 ? all_commits / 2 : all_commits;
     for (std::uint64_t n = from; n <= to; ++n) {
@@ -249,16 +249,17 @@ std::uint64_t commits_of(std::size_t peer, const cursors& c) {
   fuzz::fail("cursors were altered");
 }
 
-using state = std::pair<incarnation, std::vector<sqlite_store::named_cursors>>;
+using state = sqlite_store::state;
 
 bool load(sqlite_store& s, state& found) {
   return succeeds([&] { found = s.load(); });
 }
 
 void check_state(sqlite_store& s, const state& found) {
-  require(!found.first || found.first == identity, "an incarnation was altered");
+  require(!found.local || found.local == identity, "an incarnation was altered");
+  require(found.local_id.empty() || found.local_id.text() == peers[0], "a local id was altered");
   // Peers without an incarnation would be a new store that remembers.
-  for (const auto& [name, c] : found.second) {
+  for (const auto& [name, c] : found.peers) {
     std::size_t peer = peer_of(name);
     commits_of(peer, c);
     check_queue(s, peer, queue::outbox, c.outbox.first, c.outbox.next);
@@ -268,9 +269,9 @@ void check_state(sqlite_store& s, const state& found) {
 
 /// One more commit for the first peer, which must be there afterwards if it succeeds.
 void go_on(const fs::path& file, std::unique_ptr<sqlite_store> s, const state& found) {
-  if (found.second.empty()) return;
-  std::size_t peer = peer_of(found.second.front().first);
-  const cursors was = found.second.front().second;
+  if (found.peers.empty()) return;
+  std::size_t peer = peer_of(found.peers.front().first);
+  const cursors was = found.peers.front().second;
   std::uint64_t n = commits_of(peer, was);
   if (n > all_commits) return;
   cursors is = cursors_at(peer, n + 1);
@@ -280,7 +281,7 @@ void go_on(const fs::path& file, std::unique_ptr<sqlite_store> s, const state& f
   state then;
   if (!succeeds([&] { again = open(file); }) || !load(*again, then)) return;
   check_state(*again, then);
-  for (const auto& [name, c] : then.second) {
+  for (const auto& [name, c] : then.peers) {
     if (peer_of(name) == peer) return require(!stored || c == is, "a commit is gone");
   }
   require(!stored, "a peer is gone");
@@ -307,7 +308,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   fs::path file = where / "store";
   std::error_code ignored;
-  fs::remove(where / "store-shm", ignored);
+  // A new file, for what the last life knew of it is of no file that a disk damaged.
+  for (const char* part : {"store", "store-shm", "store-last"}) fs::remove(where / part, ignored);
   write_file(file, files.main);
   if (has_log) {
     write_file(where / "store-wal", files.log);

@@ -55,6 +55,7 @@ std::string meaning_of(const std::filesystem::path& file) {
   hand_driven<> store(file);
   hand_driven<>::state found = store.open();
   out << "incarnation " << found.local.high << '/' << found.local.low << '\n';
+  out << "local id " << found.local_id.value_or("none") << '\n';
   for (const auto& [peer, c] : found.peers) {
     out << "peer " << peer << '\n';
     describe(out, c);

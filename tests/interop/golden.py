@@ -110,9 +110,11 @@ def of_store(file):
     unsigned = lambda n: n & wire.MASK
     database = sqlite3.connect("file:%s?mode=ro&immutable=1" % file, uri=True)
     try:
-        (version, incarnation), = database.execute("SELECT version, incarnation FROM ilm_store")
+        (version, incarnation, local), = database.execute(
+            "SELECT version, incarnation, local FROM ilm_store")
         lines = ["schema %d" % version, "incarnation %s" % (
-            pair(wire.Reader(incarnation).pair()) if incarnation else "none")]
+            pair(wire.Reader(incarnation).pair()) if incarnation else "none"),
+                 "local id %s" % (text(local) if local else "none")]
         peers = database.execute("SELECT id, name, cursors FROM ilm_peer ORDER BY id").fetchall()
         for id_, name, cursors in peers:
             lines.append("peer %s" % text(name))

@@ -53,12 +53,15 @@ class sqlite_backend {
                                                             const cursors& c) {
       state.peers.emplace_back(codec<PeerId>::decode(peer), c);
     };
-    state.local = co_await store_->open(add_peer);
+    detail::encoded_owner owner = co_await store_->open(add_peer);
+    state.local = owner.local;
+    if (!owner.local_id.empty()) state.local_id = codec<PeerId>::decode(owner.local_id.view());
     co_return state;
   }
 
   asio::awaitable<void> commit(const batch<PeerId>& change) {
     detail::encoded_batch encoded(change.new_incarnation);
+    if (change.new_local_id) encoded.new_local_id = encode(*change.new_local_id);
     encoded.changes.reserve(change.changes.size());
     for (const peer_change<PeerId>& c : change.changes) {
       encoded.changes.emplace_back(encode(c.peer), c.next, c.outbox, c.inbox);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/backends/sqlite/error.hpp>
+#include <ilm/error.hpp>
 
 #include <sqlite3.h>
 
@@ -28,6 +29,10 @@ class sqlite_statement {
     int result =
         sqlite3_prepare_v3(database, sql.c_str(), -1, SQLITE_PREPARE_PERSISTENT, &made, nullptr);
     statement_.reset(made);
+    // Our SQL is right for tables that are as we made them.
+    if (result == SQLITE_ERROR) {
+      throw std::system_error(error::store_corrupt, sqlite3_errmsg(database));
+    }
     if (result != SQLITE_OK) {
       throw std::system_error(sqlite3_extended_errcode(database), sqlite_category());
     }
@@ -113,6 +118,8 @@ class sqlite_connection {
                                  vfs.empty() ? nullptr : vfs.c_str());
     database_.reset(made);
     if (made != nullptr) sqlite3_extended_result_codes(made, 1);
+    // Until it is known that all is well, the log is evidence.
+    keep_log_on_close(true);
     if (result != SQLITE_OK) {
       throw std::system_error(made == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(made),
                               sqlite_category());
@@ -130,6 +137,11 @@ class sqlite_connection {
   std::string text(const std::string& sql) const {
     sqlite_statement s = prepare(sql);
     return s.step() ? s.text(0) : std::string();
+  }
+  /// Leaves the write-ahead log as it is when the connection closes, which then takes no time.
+  void keep_log_on_close(bool keep) const noexcept {
+    if (!database_) return;
+    sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, nullptr);
   }
   bool in_transaction() const noexcept { return sqlite3_get_autocommit(database_.get()) == 0; }
 

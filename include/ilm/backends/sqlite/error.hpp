@@ -17,6 +17,9 @@ enum class sqlite_error {
   no_such_directory,
   too_many_peers,
   older_version,
+  file_moved,
+  taken_over,
+  several_names,
 };
 
 namespace detail {
@@ -44,17 +47,34 @@ class sqlite_category_impl final : public std::error_category {
       case sqlite_error::older_version:
         return "the store was written before the first release of ILM, in a form that is no longer "
                "read; deliver its messages with the program that wrote it, then begin a new store";
+      case sqlite_error::file_moved:
+        return "the file is no longer the one that the store opened under this name; put it back, "
+               "or "
+               "end this messenger and start a new one";
+      case sqlite_error::taken_over:
+        return "another messenger has taken the store since this one opened it; end one of the two";
+      case sqlite_error::several_names:
+        return "the file has a second name, under which another messenger could miss its log; "
+               "remove "
+               "the other hard link";
     }
     return advice(value) + " (SQLite: " + sqlite3_errstr(value) + ", code " +
            std::to_string(value) + ")";
   }
 
   std::error_condition default_error_condition(int value) const noexcept override {
+    if (value == static_cast<int>(sqlite_error::taken_over)) {
+      return std::errc::device_or_resource_busy;
+    }
+    // Our own are not SQLite's, whatever their last byte is.
+    if (value >= first_of_ours) return {value, *this};
     switch (value & 0xff) {
       case SQLITE_FULL:
         return std::errc::no_space_on_device;
       case SQLITE_READONLY:
         return std::errc::read_only_file_system;
+      case SQLITE_PERM:
+        return std::errc::permission_denied;
       case SQLITE_BUSY:
       case SQLITE_LOCKED:
         return std::errc::device_or_resource_busy;
@@ -68,19 +88,24 @@ class sqlite_category_impl final : public std::error_category {
   }
 
  private:
+  static constexpr int first_of_ours = static_cast<int>(sqlite_error::newer_version);
+
   static std::string advice(int value) {
     switch (value & 0xff) {
       case SQLITE_FULL:
         return "the disk is full; free some space, and sends work again";
       case SQLITE_READONLY:
         return "the store is read-only; make its file and its directory writable";
+      case SQLITE_PERM:
+        return "this user may not read and write here; change the owner or the mode";
       case SQLITE_CANTOPEN:
-        return "the store's files cannot be opened or made; check the path, and that its directory "
-               "is writable";
+        return "this cannot be opened or made; check the path, and what stands there";
       case SQLITE_NOTADB:
-        return "the file is no SQLite database; name another file, or restore this one";
+        return "the file is no SQLite database; name another file";
       case SQLITE_CORRUPT:
-        return "the database is damaged; restore it, or start with a new file";
+        return "the database is damaged; save what is whole (examples/repair), and start with a "
+               "new "
+               "file";
       case SQLITE_IOERR:
         return "the disk failed to read or write; check it, and the store goes on when it does";
       case SQLITE_BUSY:

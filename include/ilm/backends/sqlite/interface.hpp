@@ -38,7 +38,14 @@ struct encoded_batch {
   explicit encoded_batch(std::optional<incarnation> created) : new_incarnation(created) {}
 
   std::optional<incarnation> new_incarnation;
+  std::vector<std::byte> new_local_id;  ///< empty: none
   std::vector<encoded_change> changes;
+};
+
+/// Whose store it is.
+struct encoded_owner {
+  incarnation local;
+  bytes local_id;  ///< empty: none
 };
 
 /// See sqlite_backend.
@@ -48,7 +55,7 @@ class encoded_store {
   using peer_visitor = std::function<void(std::span<const std::byte> peer, const cursors&)>;
 
   virtual ~encoded_store() = default;
-  virtual asio::awaitable<incarnation> open(const peer_visitor& add_peer) = 0;
+  virtual asio::awaitable<encoded_owner> open(const peer_visitor& add_peer) = 0;
   virtual asio::awaitable<void> commit(encoded_batch change) = 0;
   virtual asio::awaitable<std::vector<stored_message>> read(queue which,
                                                             std::vector<std::byte> peer,

@@ -8,9 +8,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 // The rows of a sqlite_store: keys, checksums, encoded numbers. store.hpp has the schema.
 
@@ -35,12 +38,27 @@ inline std::uint64_t row_key(std::uint64_t id, std::uint64_t index) noexcept {
   return id << row_index_bits | (index & row_index_mask);
 }
 
-inline std::uint32_t peer_row_checksum(std::uint64_t id, std::span<const std::byte> name,
-                                       std::span<const std::byte> stored) noexcept {
-  return crc32c(stored, crc32c(name, crc32c(big_endian(id))));
+/// Begins every checksum of a store, so that a row of another one never passes.
+inline std::uint32_t checksum_seed(std::uint64_t seed) noexcept { return crc32c(big_endian(seed)); }
+
+inline std::uint32_t store_row_checksum(std::uint64_t version, std::uint64_t seed,
+                                        std::uint64_t holder, std::span<const std::byte> local,
+                                        std::span<const std::byte> name) noexcept {
+  std::uint32_t sum = checksum_seed(seed);
+  for (std::uint64_t value : {version, holder, std::uint64_t{local.size()}}) {
+    sum = crc32c(big_endian(value), sum);
+  }
+  return crc32c(name, crc32c(local, sum));
 }
 
-inline std::uint32_t message_row_checksum(queue which, std::uint64_t id, const stored_message& m,
+inline std::uint32_t peer_row_checksum(std::uint32_t seed, std::uint64_t id,
+                                       std::span<const std::byte> name,
+                                       std::span<const std::byte> stored) noexcept {
+  return crc32c(stored, crc32c(name, crc32c(big_endian(id), seed)));
+}
+
+inline std::uint32_t message_row_checksum(std::uint32_t seed, queue which, std::uint64_t id,
+                                          const stored_message& m,
                                           std::span<const std::byte> contents,
                                           std::span<const std::byte> attributes) noexcept {
   std::array<std::byte, 49> head{};
@@ -51,11 +69,58 @@ inline std::uint32_t message_row_checksum(queue which, std::uint64_t id, const s
     std::memcpy(head.data() + at, encoded.data(), encoded.size());
     at += encoded.size();
   }
-  std::uint32_t sum = crc32c(contents, crc32c(head));
+  std::uint32_t sum = crc32c(contents, crc32c(head, seed));
   // With their size, so that a byte cannot move from the contents to the attributes unnoticed.
   if (!attributes.empty()) sum = crc32c(attributes, crc32c(big_endian(attributes.size()), sum));
   return sum;
 }
+
+/// A row by which it is seen whether a commit is in the store: `id` of a peer, or 0 for the store's
+/// own row, and its checksum. Every commit changes one.
+struct row_mark {
+  row_mark() = default;
+  row_mark(std::uint64_t id_, std::uint64_t checksum_) noexcept : id(id_), checksum(checksum_) {}
+
+  std::uint64_t id = 0;
+  std::uint64_t checksum = 0;
+
+  friend bool operator==(const row_mark&, const row_mark&) = default;
+};
+
+/// The keys that a table of messages may have, by the cursors of its peers.
+class row_ranges {
+ public:
+  /// The messages from `first` up to `next` of a peer. In order of `id`.
+  void add(std::uint64_t id, std::uint64_t first, std::uint64_t next) {
+    if (first >= next) return;
+    if (next - first > row_index_mask) return add_keys(row_key(id, 0), row_key(id, row_index_mask));
+    std::uint64_t from = row_key(id, first), to = row_key(id, next - 1);
+    if (from <= to) return add_keys(from, to);
+    // The keys begin anew between them.
+    add_keys(row_key(id, 0), to);
+    add_keys(from, row_key(id, row_index_mask));
+  }
+
+  /// Calls `visit(first, last)` for the keys that none can have.
+  template <class Visit>
+  void for_each_gap(Visit visit) const {
+    using limits = std::numeric_limits<std::int64_t>;
+    std::int64_t from = limits::min();
+    for (const auto& [first, last] : ranges_) {
+      if (from < first) visit(from, first - 1);
+      if (last == limits::max()) return;
+      from = last + 1;
+    }
+    visit(from, limits::max());
+  }
+
+ private:
+  void add_keys(std::uint64_t first, std::uint64_t last) {
+    ranges_.emplace_back(static_cast<std::int64_t>(first), static_cast<std::int64_t>(last));
+  }
+
+  std::vector<std::pair<std::int64_t, std::int64_t>> ranges_;
+};
 
 /// An incarnation or a hash: two numbers.
 template <class Pair>

@@ -17,13 +17,12 @@
 
 namespace ilm::inline v0::detail {
 
-/// The tables of a sqlite_store in a database: makes them, and brings them to the present version.
+/// The tables of a sqlite_store in a database: finds or makes them.
 /// store.hpp describes them.
 class sqlite_schema {
  public:
-  static constexpr std::uint64_t version = 4;
-  /// Those before knew no hashes, from which histories are told apart now.
-  static constexpr std::uint64_t first_version = 4;
+  /// Those before, of the time before the first release, knew no hashes, or not whose they were.
+  static constexpr std::uint64_t version = 5;
   static constexpr std::uint64_t application_id = 0x494c4d31;
 
   /// `database` outlives the schema.
@@ -45,7 +44,7 @@ class sqlite_schema {
   /// Throws std::system_error unless the database is one for ILM, and can be written.
   void check_database() const {
     refuse_read_only_file();
-    refuse_foreign_file();
+    if (!find_tables()) refuse_used_file();
   }
 
   /// Takes the store until the result is destroyed, by an exclusive transaction on an empty
@@ -67,7 +66,7 @@ class sqlite_schema {
 
   void set_up(const sqlite_options& o, durability level) const {
     sqlite_check(sqlite3_busy_timeout(database_->get(), static_cast<int>(o.busy_timeout.count())));
-    if (!in_application_database_ && !has_tables()) {
+    if (!in_application_database_ && !find_tables()) {
       database_->execute("PRAGMA auto_vacuum=INCREMENTAL");
       database_->execute("PRAGMA application_id=" + std::to_string(application_id));
     }
@@ -85,26 +84,41 @@ class sqlite_schema {
     database_->execute("PRAGMA trusted_schema=OFF");
   }
 
-  /// Brings the tables to the present version, step by step; a new store has version 0.
-  void upgrade() const {
+  /// Makes the tables, if there are none. `seed`: of the new store's checksums.
+  void make_tables(std::uint64_t seed) const {
     database_->execute("BEGIN IMMEDIATE");
-    std::uint64_t found = 0;
-    if (has_tables()) {
-      sqlite_statement s = sql("SELECT version FROM $store");
-      if (!s.step()) throw std::system_error(error::store_corrupt);
-      found = s.number(0);
-    }
-    if (found > version) throw std::system_error(sqlite_error::newer_version);
-    if (found != 0 && found < first_version) throw std::system_error(sqlite_error::older_version);
-    if (found == 0) make_tables();
+    // Another connection may have made them meanwhile, where this one has no lock.
+    bool made = !find_tables();
+    if (made) add_tables(seed);
     database_->execute("COMMIT");
+    // From now on a file without tables is damaged, not one whose first start was cut short.
+    if (made && !in_application_database_) database_->execute("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 
  private:
-  bool has_tables() const {
-    sqlite_statement s = database_->prepare("SELECT count(*) FROM sqlite_schema WHERE name = '" +
-                                            prefix_ + "store'");
-    return s.step() && s.number(0) != 0;
+  bool has(const std::string& table) const {
+    return database_->number(
+               "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '" + prefix_ +
+               table + "'") != 0;
+  }
+
+  /// Whether the tables are there. Throws std::system_error if they are of another version, or not
+  /// all are there.
+  bool find_tables() const {
+    bool has_store = has("store");
+    if (has_store) refuse_other_version();
+    for (const char* other : {"peer", "outbox", "inbox"}) {
+      if (has(other) != has_store) throw std::system_error(error::store_corrupt);
+    }
+    return has_store;
+  }
+
+  void refuse_other_version() const {
+    sqlite_statement s = sql("SELECT version FROM $store");
+    if (!s.step()) throw std::system_error(error::store_corrupt);
+    std::uint64_t found = s.number(0);
+    if (found > version) throw std::system_error(sqlite_error::newer_version);
+    if (found < version) throw std::system_error(sqlite_error::older_version);
   }
 
   /// SQLite falls back to reading where it may not write.
@@ -114,20 +128,27 @@ class sqlite_schema {
     }
   }
 
-  void refuse_foreign_file() const {
-    if (in_application_database_ || has_tables()) return;
+  /// What is not empty, and not ours, is never new.
+  void refuse_used_file() const {
     std::uint64_t application = database_->number("PRAGMA application_id");
-    if ((application != 0 && application != application_id) ||
-        database_->number("SELECT count(*) FROM sqlite_schema") != 0) {
+    bool has_schema = database_->number("SELECT count(*) FROM sqlite_schema") != 0;
+    if (!in_application_database_ &&
+        (has_schema || (application != 0 && application != application_id))) {
       throw std::system_error(sqlite_error::foreign_database);
     }
+    // Pages that belong to nothing: the schema is damaged, and looks empty. A first start may have
+    // come as far as one page.
+    std::uint64_t used =
+        database_->number("PRAGMA page_count") - database_->number("PRAGMA freelist_count");
+    if (!has_schema && used > 2) throw std::system_error(error::store_corrupt);
   }
 
-  void make_tables() const {
+  void add_tables(std::uint64_t seed) const {
     sql("CREATE TABLE $store (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, "
-        "incarnation BLOB, checksum INTEGER, failures INTEGER NOT NULL)")
+        "seed INTEGER NOT NULL, holder INTEGER NOT NULL, incarnation BLOB NOT NULL, "
+        "local BLOB NOT NULL, checksum INTEGER NOT NULL, failures INTEGER NOT NULL)")
         .run();
-    sql("CREATE TABLE $peer (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, "
+    sql("CREATE TABLE $peer (id INTEGER PRIMARY KEY, name BLOB NOT NULL, "
         "cursors BLOB NOT NULL, checksum INTEGER NOT NULL)")
         .run();
     for (const char* table : {"$outbox", "$inbox"}) {
@@ -138,8 +159,9 @@ class sqlite_schema {
           "attributes BLOB)")
           .run();
     }
-    sql("INSERT INTO $store (id, version, failures) VALUES (1, " + std::to_string(version) + ", 0)")
-        .run();
+    sqlite_statement row = sql("INSERT INTO $store VALUES (1, ?1, ?2, 0, ?3, ?3, ?4, 0)");
+    row.bind(1, version).bind(2, seed).bind(3, std::span<const std::byte>());
+    row.bind(4, store_row_checksum(version, seed, 0, {}, {})).run();
   }
 
   const sqlite_connection* database_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/backend.hpp>
 #include <ilm/backends/sqlite/connection.hpp>
 #include <ilm/backends/sqlite/schema.hpp>
 
@@ -15,26 +16,29 @@ struct sqlite_statements {
       : begin(database.prepare("BEGIN IMMEDIATE")),
         commit(database.prepare("COMMIT")),
         roll_back(database.prepare("ROLLBACK")),
-        count_failure(schema.sql("UPDATE $store SET failures = failures + 1")),
-        set_incarnation(schema.sql("UPDATE $store SET incarnation = ?1, checksum = ?2")),
+        holder(schema.sql("SELECT holder FROM $store")),
+        count_failure(schema.sql("UPDATE $store SET failures = failures + 1 WHERE holder = ?1")),
+        set_store(schema.sql("UPDATE $store SET holder = ?1, incarnation = ?2, local = ?3, "
+                             "checksum = ?4")),
         add_peer(
             schema.sql("INSERT INTO $peer (id, cursors, checksum, name) VALUES (?1, ?2, ?3, ?4)")),
         set_peer(schema.sql("UPDATE $peer SET cursors = ?2, checksum = ?3 WHERE id = ?1")),
         free_pages(database.prepare("PRAGMA freelist_count")) {
-    const std::array<std::string, 2> tables{"$outbox", "$inbox"};
-    for (std::size_t queue = 0; queue < tables.size(); ++queue) {
-      const std::string& table = tables[queue];
-      insert[queue] =
-          schema.sql("INSERT INTO " + table + " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
-      erase[queue] = schema.sql("DELETE FROM " + table + " WHERE key BETWEEN ?1 AND ?2");
-      read[queue] =
+    for (queue which : {queue::outbox, queue::inbox}) {
+      auto at = static_cast<std::size_t>(which);
+      std::string table = table_of(which);
+      insert[at] = schema.sql("INSERT INTO " + table + " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+      erase[at] = schema.sql("DELETE FROM " + table + " WHERE key BETWEEN ?1 AND ?2");
+      read[at] =
           schema.sql("SELECT key, sequence, salt, hash, checksum, contents, attributes FROM " +
                      table + " WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3");
     }
   }
 
-  sqlite_statement begin, commit, roll_back, count_failure;
-  sqlite_statement set_incarnation, add_peer, set_peer, free_pages;
+  static std::string table_of(queue which) { return which == queue::outbox ? "$outbox" : "$inbox"; }
+
+  sqlite_statement begin, commit, roll_back, holder, count_failure;
+  sqlite_statement set_store, add_peer, set_peer, free_pages;
   std::array<sqlite_statement, 2> insert, erase, read;
 };
 

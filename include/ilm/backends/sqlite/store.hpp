@@ -6,6 +6,7 @@
 #include <ilm/backends/sqlite/rows.hpp>
 #include <ilm/backends/sqlite/schema.hpp>
 #include <ilm/backends/sqlite/statements.hpp>
+#include <ilm/backends/sqlite/store_guard.hpp>
 #include <ilm/error.hpp>
 
 #include <algorithm>
@@ -14,9 +15,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <span>
 #include <string>
 #include <system_error>
@@ -28,88 +31,75 @@ namespace ilm::inline v0::detail {
 /// The blocking part of a sqlite_backend: a database, for one thread at a time. Peers go by their
 /// encoded ids. The tables, each name with the prefix (`ilm_` in a file of ILM's own):
 ///
-/// | table    | columns                                                                   |
-/// |----------|---------------------------------------------------------------------------|
-/// | `store`  | `id` = 1, `version`, `incarnation` (16 bytes), `checksum`, `failures`     |
+/// | table    | columns                                                                     |
+/// |----------|-----------------------------------------------------------------------------|
+/// | `store`  | `id` = 1, `version`, `seed`, `holder`, `incarnation` (16 bytes), `local` (the
+///              encoded local id), `checksum`, `failures`                                   |
 /// | `peer`   | `id`, `name` (the encoded peer id), `cursors` (cursors::encode), `checksum` |
 /// | `outbox` | `key`, `sequence`, `salt`, `hash` (16 bytes), `time`, `checksum`, `contents`,
-/// `attributes` | | `inbox`  | the same |
+///              `attributes`                                                                |
+/// | `inbox`  | the same                                                                    |
+///
+/// `incarnation` and `local` are empty until the first messenger gives them. `seed` is a random
+/// number of the store, which begins each checksum: a row of another store never passes. `holder`
+/// is a random number of whoever opened the store last; each transaction looks whether it is still
+/// this one, so that of two messengers the earlier one stops, even where no lock told them.
 ///
 /// `key`: `peer.id` times 2^40 plus the message's index modulo 2^40: one integer, because SQLite
 /// appends to a table in order of an integer key twice as fast as to any other. A stream never has
 /// 2^40 messages in a queue at once, so the index is known from the cursors. 64-bit numbers are
 /// stored as the signed ones of the same bits, `time` is Unix time in milliseconds when the
 /// message was stored, `attributes` is null for a message without any, and the checksum is the
-/// CRC-32C of all else in the row, the queue and peer included. `application_id` of a file of ILM's
-/// own is "ILM1".
+/// CRC-32C of all else in the row (rows.hpp), the queue and peer included. `application_id` of a
+/// file of ILM's own is "ILM1".
 class sqlite_store {
  public:
   using named_cursors = std::pair<bytes, cursors>;
 
+  struct state {
+    incarnation local;  ///< none if the store is new
+    bytes local_id;     ///< encoded; empty if the store has none
+    std::vector<named_cursors> peers;
+  };
+
   sqlite_store(const std::string& file, const sqlite_options& o, durability level)
       : busy_timeout_(o.busy_timeout),
-        database_(file, o.vfs),
+        guard_(file, o, level),
+        database_(guard_.name(), o.vfs),
         schema_(database_, o.table_prefix),
         statements_(prepare(o, level)) {}
   sqlite_store(const sqlite_store&) = delete;
   sqlite_store& operator=(const sqlite_store&) = delete;
+  ~sqlite_store() { guard_.handle_closing(); }
 
-  /// All that is stored besides messages. Throws error::store_corrupt where a check fails.
-  std::pair<incarnation, std::vector<named_cursors>> load() {
-    std::pair<incarnation, std::vector<named_cursors>> found;
-    sqlite_statement store = schema_.sql("SELECT incarnation, checksum FROM $store");
-    if (!store.step()) throw std::system_error(error::store_corrupt);
-    if (!store.is_null(0)) {
-      std::span<const std::byte> local = store.blob(0);
-      if (store.number(1) != crc32c(local)) throw std::system_error(error::store_corrupt);
-      found.first = decode_pair<incarnation>(local);
-    }
-    sqlite_statement peers =
-        schema_.sql("SELECT id, name, cursors, checksum FROM $peer ORDER BY id");
-    while (peers.step()) {
-      std::uint64_t id = peers.number(0);
-      std::span<const std::byte> name = peers.blob(1);
-      std::span<const std::byte> stored = peers.blob(2);
-      if (stored.size() != cursors::encoded_size ||
-          peers.number(3) != peer_row_checksum(id, name, stored)) {
-        throw std::system_error(error::store_corrupt);
-      }
-      cursors c = cursors::decode(stored.first<cursors::encoded_size>());
-      found.second.emplace_back(bytes(name), c);
-      peers_[text_of_name(name)] = peer_record(id, c);
-      next_id_ = std::max(next_id_, id + 1);
-    }
+  /// All that is stored besides messages; and takes the store, from which on `change` and `read`
+  /// can be called. Throws error::store_corrupt where a check fails, and leaves the store as it is.
+  state load() {
+    state found = read_store_row();
+    read_peers(found);
+    guard_.require_last_commit([this](std::uint64_t id) { return checksum_of(id); });
+    guard_.handle_opened(database_, row_mark(0, store_.checksum));
+    std::uint64_t holder = random_number();
+    transact([&] { set_store(holder, store_.local, store_.name); });
+    database_.keep_log_on_close(false);
     return found;
   }
 
-  /// Runs `work`, which calls `set_incarnation` and `put`, as one durable change: all of it or
-  /// none.
+  /// Runs `work`, which calls `set_identity` and `put`, as one durable change: all of it or none.
+  /// Throws sqlite_error::taken_over if another messenger has the store now, and
+  /// sqlite_error::file_moved if its files are no longer under their names.
   template <class Work>
   void change(Work work) {
-    statements_.begin.run();
-    changed_.clear();
-    try {
+    transact([&] {
+      require_hold();
       work();
-    } catch (...) {
-      undo();
-      throw;
-    }
-    try {
-      statements_.commit.run();
-    } catch (...) {
-      undo();
-      overwrite_failed_commit();
-      throw;
-    }
-    for (auto& [name, s] : changed_) {
-      next_id_ = std::max(next_id_, s.id + 1);
-      peers_[std::move(name)] = s;
-    }
+    });
   }
 
-  void set_incarnation(const incarnation& i) {
+  /// `name`: the encoded local id; may be empty.
+  void set_identity(const incarnation& i, std::span<const std::byte> name) {
     std::array<std::byte, 16> encoded = encode_pair(i);
-    statements_.set_incarnation.bind(1, encoded).bind(2, crc32c(encoded)).run();
+    set_store(store_.holder, bytes(encoded), bytes(name));
   }
 
   void put(std::span<const std::byte> name, const cursors& next,
@@ -126,10 +116,12 @@ class sqlite_store {
     append(queue::inbox, before.id, next.inbox.first, inbox, now);
     cursors::encoded encoded = next.encode();
     sqlite_statement& store = known != peers_.end() ? statements_.set_peer : statements_.add_peer;
-    store.bind(1, before.id).bind(2, encoded).bind(3, peer_row_checksum(before.id, name, encoded));
+    std::uint32_t checksum = peer_row_checksum(seed_, before.id, name, encoded);
+    store.bind(1, before.id).bind(2, encoded).bind(3, checksum);
     if (known == peers_.end()) store.bind(4, name);
     store.run();
     changed_.emplace_back(text_of_name(name), peer_record(before.id, next));
+    mark_ = row_mark(before.id, checksum);
   }
 
   /// See the concept ilm::backend. Whatever stops a page short stops it before the message that is
@@ -141,6 +133,7 @@ class sqlite_store {
     if (known == peers_.end()) return page;
     const peer_record& where = known->second;
     if (from < (which == queue::outbox ? where.outbox_first : where.inbox_first)) return page;
+    require_hold();
     std::uint64_t id = where.id;
     sqlite_statement& s = statements_.read[index_of(which)];
     sqlite_reset reset(s);
@@ -151,7 +144,7 @@ class sqlite_store {
       if (s.number(0) != row_key(id, index)) break;
       std::span<const std::byte> contents = s.blob(5), attributes = s.blob(6);
       stored_message m(index, s.number(1), s.number(2), hash_in(s), bytes());
-      if (s.number(4) != message_row_checksum(which, id, m, contents, attributes)) {
+      if (s.number(4) != message_row_checksum(seed_, which, id, m, contents, attributes)) {
         if (page.empty()) throw std::system_error(error::store_corrupt);
         break;
       }
@@ -179,9 +172,7 @@ class sqlite_store {
   }
 
   /// Leaves the write-ahead log as it is when the connection closes, which then takes no time.
-  void skip_checkpoint_on_close() noexcept {
-    sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  }
+  void skip_checkpoint_on_close() noexcept { database_.keep_log_on_close(true); }
 
  private:
   /// How many pages of erased space are kept, and how many are given back at a time.
@@ -199,12 +190,156 @@ class sqlite_store {
     std::uint64_t inbox_first = 1;
   };
 
+  struct store_row {
+    std::uint64_t holder = 0;
+    bytes local;
+    bytes name;
+    std::uint64_t checksum = 0;
+  };
+
   sqlite_statements prepare(const sqlite_options& o, durability level) {
     schema_.check_database();
-    lock_ = schema_.lock(o.vfs);
+    guard_.take(schema_, o);
     schema_.set_up(o, level);
-    schema_.upgrade();
+    schema_.make_tables(random_number());
     return {database_, schema_};
+  }
+
+  static std::uint64_t random_number() {
+    std::random_device device;
+    return std::uint64_t{device()} << 32 | device();
+  }
+
+  state read_store_row() {
+    sqlite_statement s = schema_.sql(
+        "SELECT version, seed, holder, incarnation, local, checksum FROM $store WHERE id = 1");
+    if (!s.step()) throw std::system_error(error::store_corrupt);
+    std::uint64_t seed = s.number(1);
+    store_.holder = s.number(2);
+    store_.local = bytes(s.blob(3));
+    store_.name = bytes(s.blob(4));
+    store_.checksum = s.number(5);
+    seed_ = checksum_seed(seed);
+    if (store_.checksum != store_row_checksum(s.number(0), seed, store_.holder, store_.local.view(),
+                                              store_.name.view())) {
+      throw std::system_error(error::store_corrupt);
+    }
+    seed_number_ = seed;
+    state found;
+    if (!store_.local.empty()) found.local = decode_pair<incarnation>(store_.local.view());
+    found.local_id = store_.name;
+    return found;
+  }
+
+  /// The row of the store that a mark is about; none if it is not there.
+  std::optional<std::uint64_t> checksum_of(std::uint64_t id) const {
+    if (id == 0) return store_.checksum;
+    sqlite_statement s = schema_.sql("SELECT checksum FROM $peer WHERE id = ?1");
+    if (!s.bind(1, id).step()) return std::nullopt;
+    return s.number(0);
+  }
+
+  /// Messages where cursors leave room for none would fail every commit that puts one there.
+  void check_keys(queue which, const row_ranges& known) const {
+    sqlite_statement s = schema_.sql("SELECT 1 FROM " + sqlite_statements::table_of(which) +
+                                     " WHERE key BETWEEN ?1 AND ?2 LIMIT 1");
+    known.for_each_gap([&s](std::int64_t first, std::int64_t last) {
+      s.bind(1, static_cast<std::uint64_t>(first)).bind(2, static_cast<std::uint64_t>(last));
+      if (s.step()) {
+        throw std::system_error(error::store_corrupt, "a message is stored where none can be");
+      }
+    });
+  }
+
+  void read_peers(state& found) {
+    std::array<row_ranges, 2> known;
+    sqlite_statement peers =
+        schema_.sql("SELECT id, name, cursors, checksum FROM $peer ORDER BY id");
+    while (peers.step()) {
+      std::uint64_t id = peers.number(0);
+      std::span<const std::byte> name = peers.blob(1);
+      std::span<const std::byte> stored = peers.blob(2);
+      bool whole = id != 0 && id <= maximum_peer_row && stored.size() == cursors::encoded_size &&
+                   peers.number(3) == peer_row_checksum(seed_, id, name, stored);
+      if (!whole) throw std::system_error(error::store_corrupt);
+      cursors c = cursors::decode(stored.first<cursors::encoded_size>());
+      found.peers.emplace_back(bytes(name), c);
+      known[0].add(id, c.outbox.first, c.outbox.next);
+      known[1].add(id, c.inbox.first, c.inbox.next);
+      if (!peers_.emplace(text_of_name(name), peer_record(id, c)).second) {
+        throw std::system_error(error::store_corrupt);
+      }
+      next_id_ = std::max(next_id_, id + 1);
+    }
+    check_keys(queue::outbox, known[0]);
+    check_keys(queue::inbox, known[1]);
+  }
+
+  void set_store(std::uint64_t holder, bytes local, bytes name) {
+    store_row next{holder, std::move(local), std::move(name), 0};
+    next.checksum = store_row_checksum(sqlite_schema::version, seed_number_, next.holder,
+                                       next.local.view(), next.name.view());
+    statements_.set_store.bind(1, next.holder).bind(2, next.local.view()).bind(3, next.name.view());
+    statements_.set_store.bind(4, next.checksum).run();
+    mark_ = row_mark(0, next.checksum);
+    changed_store_ = std::move(next);
+  }
+
+  /// Another messenger that opened the store is its holder now.
+  void require_hold() {
+    sqlite_statement& s = statements_.holder;
+    sqlite_reset reset(s);
+    if (!s.step()) throw std::system_error(error::store_corrupt);
+    if (s.number(0) != store_.holder) throw std::system_error(sqlite_error::taken_over);
+  }
+
+  template <class Work>
+  void transact(Work work) {
+    if (lost_) std::rethrow_exception(lost_);
+    statements_.begin.run();
+    forget_changes();
+    try {
+      work();
+      guard_.check();
+      if (mark_) guard_.begin_commit(*mark_);
+    } catch (...) {
+      undo();
+      throw;
+    }
+    try {
+      statements_.commit.run();
+    } catch (...) {
+      undo();
+      overwrite_failed_commit();
+      throw;
+    }
+    if (mark_) guard_.complete_commit(*mark_);
+    accept_changes();
+    require_files();
+  }
+
+  /// After a commit: if a file went meanwhile, nobody knows whether the commit is in it.
+  void require_files() {
+    try {
+      guard_.check();
+    } catch (...) {
+      lost_ = std::current_exception();
+      throw;
+    }
+  }
+
+  void forget_changes() noexcept {
+    changed_.clear();
+    changed_store_.reset();
+    mark_.reset();
+  }
+  void accept_changes() {
+    for (auto& [name, s] : changed_) {
+      next_id_ = std::max(next_id_, s.id + 1);
+      peers_[std::move(name)] = s;
+    }
+    if (changed_store_) store_ = *std::move(changed_store_);
+    forget_changes();
   }
 
   /// A damaged one is found by the checksum.
@@ -227,7 +362,7 @@ class sqlite_store {
       std::span<const std::byte> contents = m.contents.view(), attributes = m.attributes.view();
       std::array<std::byte, 16> hash = encode_pair(m.hash);
       s.bind(1, row_key(id, m.index)).bind(2, m.sequence).bind(3, m.salt).bind(4, hash);
-      s.bind(5, now).bind(6, message_row_checksum(which, id, m, contents, attributes));
+      s.bind(5, now).bind(6, message_row_checksum(seed_, which, id, m, contents, attributes));
       s.bind(7, contents);
       attributes.empty() ? s.bind_null(8) : s.bind(8, attributes);
       s.run();
@@ -247,7 +382,7 @@ class sqlite_store {
   }
 
   void undo() noexcept {
-    changed_.clear();
+    forget_changes();
     if (!database_.in_transaction()) return;
     try {
       statements_.roll_back.run();
@@ -258,10 +393,12 @@ class sqlite_store {
 
   /// A commit that failed while the log was synced is undone, but its records are still at the end
   /// of the log, where SQLite would find them after a crash. Another commit takes their place: one
-  /// that counts the failure, for SQLite writes nothing where nothing changes.
+  /// that counts the failure, for SQLite writes nothing where nothing changes. What is left of them
+  /// behind it would look as damage does, so the log is emptied, too.
   void overwrite_failed_commit() noexcept {
     try {
-      statements_.count_failure.run();
+      statements_.count_failure.bind(1, store_.holder).run();
+      shrink();
     } catch (...) {
       // Then the next one that succeeds does it.
     }
@@ -286,13 +423,21 @@ class sqlite_store {
   }
 
   std::chrono::milliseconds busy_timeout_;
-  std::unique_ptr<sqlite_connection> lock_;  ///< goes after the database is closed
+  store_guard guard_;  ///< goes after the database is closed
   sqlite_connection database_;
   sqlite_schema schema_;
   sqlite_statements statements_;
 
   std::map<std::string, peer_record, std::less<>> peers_;
+  store_row store_;
+  std::uint64_t seed_number_ = 0;
+  std::uint32_t seed_ = 0;
+  /// By the transaction under way.
   std::vector<std::pair<std::string, peer_record>> changed_;
+  std::optional<store_row> changed_store_;
+  std::optional<row_mark> mark_;
+  /// Why nothing can be stored any more.
+  std::exception_ptr lost_;
   std::uint64_t next_id_ = 1;
   bool erased_ = false;
   bool vacuumed_ = false;

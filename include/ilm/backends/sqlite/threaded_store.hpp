@@ -12,7 +12,9 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -38,11 +40,11 @@ class threaded_sqlite_store final : public encoded_store {
     if (store_) store_->skip_checkpoint_on_close();
   }
 
-  asio::awaitable<incarnation> open(const peer_visitor& add_peer) override {
+  asio::awaitable<encoded_owner> open(const peer_visitor& add_peer) override {
     asio::any_io_executor executor = co_await asio::this_coro::executor;
     if (!thread_) start(executor);
     const peer_visitor* visitor = &add_peer;
-    auto work = [this, visitor] { return open_store(*visitor); };
+    auto work = [this, visitor] { return named([&] { return open_store(*visitor); }); };
     co_return co_await thread_->run(executor, work);
   }
 
@@ -50,7 +52,7 @@ class threaded_sqlite_store final : public encoded_store {
     asio::any_io_executor executor = co_await asio::this_coro::executor;
     require_thread();
     const encoded_batch* batch = &change;
-    auto work = [this, batch] { commit_batch(*batch); };
+    auto work = [this, batch] { named([&] { commit_batch(*batch); }); };
     co_await thread_->run(executor, work);
   }
 
@@ -60,7 +62,7 @@ class threaded_sqlite_store final : public encoded_store {
     require_thread();
     const std::vector<std::byte>* name = &peer;
     auto work = [this, which, name, from, limit] {
-      return opened().read(which, *name, from, limit);
+      return named([&] { return opened().read(which, *name, from, limit); });
     };
     co_return co_await thread_->run(executor, work);
   }
@@ -85,24 +87,50 @@ class threaded_sqlite_store final : public encoded_store {
 
   // On the thread.
 
-  incarnation open_store(const peer_visitor& add_peer) {
+  encoded_owner open_store(const peer_visitor& add_peer) {
     store_.reset();
     if (options_.vfs.empty()) check_path();
-    std::u8string path = file_.u8string();
-    auto made =
-        std::make_unique<sqlite_store>(std::string(path.begin(), path.end()), options_, level_);
-    auto [local, peers] = made->load();
-    for (const auto& [name, where] : peers) add_peer(name.view(), where);
+    auto made = std::make_unique<sqlite_store>(name_of_file(), options_, level_);
+    sqlite_store::state found = made->load();
+    for (const auto& [name, where] : found.peers) add_peer(name.view(), where);
     store_ = std::move(made);
-    return local;
+    return {found.local, std::move(found.local_id)};
   }
 
   void commit_batch(const encoded_batch& batch) {
     sqlite_store& s = opened();
     s.change([&] {
-      if (batch.new_incarnation) s.set_incarnation(*batch.new_incarnation);
+      if (batch.new_incarnation) s.set_identity(*batch.new_incarnation, batch.new_local_id);
       for (const encoded_change& c : batch.changes) s.put(c.peer, *c.next, c.outbox, c.inbox);
     });
+  }
+
+  std::string name_of_file() const {
+    std::u8string path = file_.u8string();
+    return {path.begin(), path.end()};
+  }
+
+  /// Runs `work`; names the file in a failure that does not.
+  template <class Work>
+  auto named(Work work) const -> std::invoke_result_t<Work&> {
+    try {
+      return work();
+    } catch (const std::system_error& e) {
+      std::string name = name_of_file();
+      if (e.code().category() == sqlite_category()) name = failed_file(name, e.code().value());
+      bool has_name = std::string_view(e.what()).find(name) != std::string_view::npos;
+      if (has_name) throw;
+      throw_about(name + without_message(e), e.code());
+    }
+  }
+
+  /// What the exception says besides its error's message.
+  static std::string without_message(const std::system_error& e) {
+    std::string_view what = e.what();
+    std::string message = ": " + e.code().message();
+    if (!what.ends_with(message)) return {};
+    what.remove_suffix(message.size());
+    return ": " + std::string(what);
   }
 
   sqlite_store& opened() const {

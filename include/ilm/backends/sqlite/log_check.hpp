@@ -1,0 +1,153 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace ilm::inline v0::detail {
+
+/// Looks for damage in a write-ahead log that SQLite would take for the log's end. SQLite reads
+/// frames up to the first one whose checksum fails, which is right after a crash: behind that may
+/// be the rest of one transaction that was never finished. So where two transactions or more were
+/// finished at or behind that frame, it was damaged, and so was what the log begins with if there
+/// are frames behind it. Damage to the last transaction alone cannot be told from a crash.
+///
+/// The format is in SQLite's documentation (https://www.sqlite.org/fileformat2.html#walformat).
+/// `Log` has `size()` and `read(at, span)`, which returns how many bytes were read.
+template <class Log>
+class log_check {
+ public:
+  explicit log_check(const Log& log) : log_(log), size_(log.size()) {}
+
+  /// Where the damage begins, in bytes; none if there is none.
+  std::optional<std::uint64_t> find_damage() {
+    if (size_ <= header_size) return std::nullopt;
+    if (!read_header())
+      return has_contents(header_size) ? std::optional<std::uint64_t>(0) : std::nullopt;
+    std::uint64_t end = end_of_whole_frames();
+    if (size_ - end < frame_header_size || count_commits(end) < 2) return std::nullopt;
+    // One that was begun anew meanwhile, by another connection, is read from its beginning.
+    header now{};
+    if (!read_exactly(0, now) || now != header_) return find_damage_anew();
+    return end;
+  }
+
+ private:
+  static constexpr std::size_t header_size = 32;
+  static constexpr std::size_t frame_header_size = 24;
+  static constexpr std::size_t salt_size = 8;
+  static constexpr unsigned maximum_attempts = 10;
+  using header = std::array<std::byte, header_size>;
+  using salts = std::array<std::byte, salt_size>;
+
+  struct checksum {
+    std::uint32_t first = 0;
+    std::uint32_t second = 0;
+
+    friend bool operator==(const checksum&, const checksum&) = default;
+  };
+
+  std::optional<std::uint64_t> find_damage_anew() {
+    if (++attempts_ == maximum_attempts) return std::nullopt;
+    size_ = log_.size();
+    return find_damage();
+  }
+
+  bool read_exactly(std::uint64_t at, std::span<std::byte> to) const {
+    return log_.read(at, to) == to.size();
+  }
+
+  static std::uint32_t big_endian_at(std::span<const std::byte> from, std::size_t at) {
+    std::uint32_t value = 0;
+    for (std::size_t i = at; i < at + 4; ++i) {
+      value = value << 8 | std::to_integer<std::uint32_t>(from[i]);
+    }
+    return value;
+  }
+  std::uint32_t word_at(std::span<const std::byte> from, std::size_t at) const {
+    std::uint32_t value = big_endian_at(from, at);
+    if (big_endian_words_) return value;
+    return value >> 24 | (value >> 8 & 0xff00) | (value << 8 & 0xff0000) | value << 24;
+  }
+
+  checksum sum(std::span<const std::byte> data, checksum s) const {
+    for (std::size_t at = 0; at + 8 <= data.size(); at += 8) {
+      s.first += word_at(data, at) + s.second;
+      s.second += word_at(data, at + 4) + s.first;
+    }
+    return s;
+  }
+  static checksum stored_sum(std::span<const std::byte> from, std::size_t at) {
+    return {big_endian_at(from, at), big_endian_at(from, at + 4)};
+  }
+
+  bool read_header() {
+    if (!read_exactly(0, header_)) return false;
+    std::uint32_t magic = big_endian_at(header_, 0);
+    big_endian_words_ = (magic & 1) != 0;
+    page_size_ = big_endian_at(header_, 8);
+    bool power_of_two = (page_size_ & (page_size_ - 1)) == 0;
+    if ((magic | 1) != 0x377f0683 || page_size_ < 512 || page_size_ > 65536 || !power_of_two) {
+      return false;
+    }
+    std::memcpy(salts_.data(), header_.data() + 16, salt_size);
+    sum_ = sum(std::span(header_).first(24), {});
+    return sum_ == stored_sum(header_, 24);
+  }
+
+  bool has_contents(std::uint64_t from) const {
+    std::vector<std::byte> part(65536);
+    for (std::size_t got = 0; (got = log_.read(from, part)) != 0; from += got) {
+      for (std::size_t at = 0; at < got; ++at) {
+        if (part[at] != std::byte{0}) return true;
+      }
+    }
+    return false;
+  }
+
+  std::uint64_t end_of_whole_frames() {
+    std::vector<std::byte> frame(frame_header_size + page_size_);
+    std::uint64_t at = header_size;
+    for (; read_exactly(at, frame); at += frame.size()) {
+      std::span<const std::byte> all(frame);
+      if (std::memcmp(frame.data() + 8, salts_.data(), salt_size) != 0) break;
+      checksum next = sum(all.subspan(frame_header_size), sum(all.first(8), sum_));
+      if (next != stored_sum(all, 16)) break;
+      sum_ = next;
+    }
+    return at;
+  }
+
+  /// How many frames that end a transaction of this log lie at `from` or behind, wherever they
+  /// begin. A frame is known by the log's 64 random bits; before them are the number of its page,
+  /// and, if it ends a transaction, the size of the database.
+  unsigned count_commits(std::uint64_t from) const {
+    unsigned found = 0;
+    std::vector<std::byte> part(65536);
+    for (;; from += part.size() - 15) {
+      part.resize(log_.read(from, part));
+      if (part.size() < 16) return found;
+      for (std::size_t at = 8; at + salt_size <= part.size(); ++at) {
+        if (part[at] != salts_[0]) continue;
+        if (std::memcmp(part.data() + at, salts_.data(), salt_size) != 0) continue;
+        if (big_endian_at(part, at - 8) != 0 && big_endian_at(part, at - 4) != 0) ++found;
+      }
+      if (part.size() < 65536) return found;
+    }
+  }
+
+  const Log& log_;
+  std::uint64_t size_;
+  header header_{};
+  salts salts_{};
+  std::uint32_t page_size_ = 0;
+  bool big_endian_words_ = false;
+  checksum sum_;
+  unsigned attempts_ = 0;
+};
+
+}  // namespace ilm::inline v0::detail
