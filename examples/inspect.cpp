@@ -95,6 +95,7 @@ struct peer_view {
 struct store_view {
   std::string file;
   std::uint64_t version = 0;
+  std::string local_id;     ///< empty as the next one
   std::string incarnation;  ///< in hexadecimal; empty before the first messenger has created one
   std::uintmax_t file_bytes = 0, log_bytes = 0;
   std::uint64_t page_bytes = 0, pages = 0, free_pages = 0;
@@ -119,7 +120,7 @@ std::string readable(const std::string& name) {
 }
 
 /// The version of the schema that is read here.
-constexpr std::uint64_t known_version = 4;
+constexpr std::uint64_t known_version = 5;
 
 class reader {
  public:
@@ -138,10 +139,11 @@ class reader {
   store_view read() const {
     store_view store;
     store.file = asked_.file;
-    statement s = prepare("SELECT version, incarnation FROM " + asked_.prefix + "store");
+    statement s = prepare("SELECT version, incarnation, local FROM " + asked_.prefix + "store");
     if (!row(s)) throw std::runtime_error("its table " + asked_.prefix + "store is empty");
     store.version = number(s, 0);
     store.incarnation = hex(blob(s, 1));
+    store.local_id = readable(blob(s, 2));
     store.file_bytes = std::filesystem::file_size(asked_.file);
     std::error_code no_log;
     std::uintmax_t log = std::filesystem::file_size(asked_.file + "-wal", no_log);
@@ -273,6 +275,7 @@ json json_of(const store_view& store) {
   return json{{"file", store.file},
               {"version", store.version},
               {"incarnation", store.incarnation},
+              {"local_id", store.local_id},
               {"file_bytes", store.file_bytes},
               {"log_bytes", store.log_bytes},
               {"page_bytes", store.page_bytes},
@@ -304,7 +307,8 @@ class table {
   explicit table(std::size_t width) : width_(static_cast<int>(width)) {}
 
   void print(const store_view& store, std::ostream& out) const {
-    out << store.file << ": version " << store.version << ", incarnation "
+    out << store.file << ": of " << (store.local_id.empty() ? "nobody yet" : store.local_id)
+        << ", version " << store.version << ", incarnation "
         << (store.incarnation.empty() ? "none yet" : store.incarnation) << '\n'
         << size_text(store.file_bytes) << " and a log of " << size_text(store.log_bytes) << "; "
         << store.free_pages << " of " << store.pages << " pages are free\n\n";

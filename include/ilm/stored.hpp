@@ -154,7 +154,7 @@ struct inbox_cursors {
 };
 
 /// Where this side stands with one peer: all that a store keeps for the peer besides messages.
-/// A backend stores it as it is (see `encode` and `decode`) and reads nothing in it but
+/// A backend stores it as it is (see `encode` and `decode`) and need read nothing in it but
 /// `outbox.first` and `inbox.first`, below which it erases.
 struct cursors {
   lineage history;

@@ -5,6 +5,7 @@
 #include <ilm/testing/backend_kit.hpp>
 #include <ilm/testing/faulty_backend.hpp>
 #include <ilm/testing/simulated_clock.hpp>
+#include <ilm/testing/simulated_store.hpp>
 
 #include <array>
 #include <chrono>
@@ -70,6 +71,22 @@ TEST_CASE("memory_backend keeps its contract with any type of peer id") {
 TEST_CASE("faulty_backend keeps the contract of a backend while it fails") {
   asio::io_context context;
   faulty_stores<std::chrono::steady_clock> factory;
+  CHECK(try_backend(context, factory, fail_if_broken<backend_clause>));
+}
+
+TEST_CASE("simulated_store keeps its contract, also in a crash") {
+  struct disks {
+    ilm::testing::simulated_store<std::string> operator()(unsigned n) {
+      return ilm::testing::simulated_store<std::string>(all[n]);
+    }
+    void crash(unsigned n) { all[n].crash(); }
+    void damage(unsigned n, ilm::queue which, const std::string& peer, std::uint64_t index) {
+      all[n].flip(which, peer, index);
+    }
+    std::map<unsigned, ilm::testing::simulated_disk<std::string>> all;
+  };
+  asio::io_context context;
+  disks factory;
   CHECK(try_backend(context, factory, fail_if_broken<backend_clause>));
 }
 

@@ -106,7 +106,8 @@ TEST_CASE("inspect: the content of a store is shown while it is in use and after
 
     json store = json::parse(inspect.of(file, {"--json"}));
     INFO(store.dump(2));
-    CHECK(store["version"] == 4);
+    CHECK(store["version"] == 5);
+    CHECK(store["local_id"] == "alice");
     CHECK(store["incarnation"].get<std::string>().size() == 32);
     json bob = store["peers"][0];
     CHECK(bob["peer"] == "bob");

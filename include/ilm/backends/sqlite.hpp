@@ -26,15 +26,17 @@ namespace ilm::inline v0 {
 /// commit); `os`, the end of the process, kill -9 included, but perhaps not a power cut, after
 /// which the store may be an older one, and ILM tells both sides so.
 ///
-/// Beside `file` lie SQLite's `-wal` and `-shm`, and `-lock`, an empty file by which one backend at
-/// a time has the store. Other connections may read it meanwhile. A file that does not exist, or is
-/// empty, becomes a new store. Erased space is given back while there is nothing else to do, but
-/// for some 4 MiB; not so in a database of the application's, whose space is its own business.
+/// Beside `file` lie SQLite's `-wal` and `-shm`, and `-last`, a record of the newest commit; all
+/// are made with mode 0600. One backend at a time has the store, whatever name it opens it by.
+/// Other connections may read it meanwhile. A file that does not exist, or is empty, becomes a new
+/// store. Erased space is given back while there is nothing else to do, but for some 4 MiB; not so
+/// in a database of the application's, whose space is its own business.
 ///
 /// Errors are of sqlite_category(), with SQLite's extended result codes or sqlite_error, or
-/// error::store_in_use and error::store_corrupt. A commit that fails changes nothing; if it fails
-/// because the disk could not be synced, and the process ends before the store works again, it may
-/// turn out to be stored nevertheless. Sizes: a message up to 1 GB less 1 KB, 8,388,607 peers.
+/// error::store_in_use and error::store_corrupt; their texts name the file. A commit that fails
+/// changes nothing; if it fails because the disk could not be synced or a file went away meanwhile,
+/// and the process ends before the store works again, it may turn out to be stored nevertheless.
+/// Sizes: a message up to 1 GB less 1 KB, 8,388,607 peers.
 template <class PeerId = std::string, durability Level = durability::media>
 class sqlite_backend {
   static_assert(Level != durability::process, "a file outlives the process: say os or media");

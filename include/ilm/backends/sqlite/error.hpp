@@ -99,7 +99,7 @@ class sqlite_category_impl final : public std::error_category {
       case SQLITE_PERM:
         return "this user may not read and write here; change the owner or the mode";
       case SQLITE_CANTOPEN:
-        return "this cannot be opened or made; check the path, and what stands there";
+        return "this cannot be opened or made; check the path, its owner and its mode";
       case SQLITE_NOTADB:
         return "the file is no SQLite database; name another file";
       case SQLITE_CORRUPT:

@@ -2,7 +2,6 @@
 
 #include <ilm/backends/sqlite/error.hpp>
 #include <ilm/error.hpp>
-#include <ilm/protocol/crc32c.hpp>
 
 #include <sqlite3.h>
 

@@ -3,7 +3,6 @@
 #include <ilm/backend.hpp>
 #include <ilm/backends/sqlite/files.hpp>
 #include <ilm/backends/sqlite/rows.hpp>
-#include <ilm/protocol/crc32c.hpp>
 
 #include <array>
 #include <cstddef>
@@ -16,7 +15,7 @@ namespace ilm::inline v0::detail {
 
 #ifdef __linux__
 
-/// The newest commit, in a small file beside the store. It is written around each commit and never
+/// The newest commit, in a small file beside the store. It is written around each commit, and never
 /// synced, so it outlives the process, but says nothing after the machine went down (it has the
 /// boot's number), nor about another file (it has the file's identity). So a store that went back
 /// without a crash of the machine, because its log was damaged, cut or removed, is found when it is

@@ -13,8 +13,9 @@ namespace ilm::inline v0::detail {
 /// Looks for damage in a write-ahead log that SQLite would take for the log's end. SQLite reads
 /// frames up to the first one whose checksum fails, which is right after a crash: behind that may
 /// be the rest of one transaction that was never finished. So where two transactions or more were
-/// finished at or behind that frame, it was damaged, and so was what the log begins with if there
-/// are frames behind it. Damage to the last transaction alone cannot be told from a crash.
+/// finished at or behind that frame, it was damaged; and so was the log's header, if it is not
+/// valid and anything is behind it. Damage to the last transaction alone cannot be told from a
+/// crash.
 ///
 /// The format is in SQLite's documentation (https://www.sqlite.org/fileformat2.html#walformat).
 /// `Log` has `size()` and `read(at, span)`, which returns how many bytes were read.

@@ -128,7 +128,7 @@ class sqlite_schema {
     }
   }
 
-  /// What is not empty, and not ours, is never new.
+  /// A file that is not empty, and not ours, is never new.
   void refuse_used_file() const {
     std::uint64_t application = database_->number("PRAGMA application_id");
     bool has_schema = database_->number("SELECT count(*) FROM sqlite_schema") != 0;

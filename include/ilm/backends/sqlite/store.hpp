@@ -393,7 +393,7 @@ class sqlite_store {
 
   /// A commit that failed while the log was synced is undone, but its records are still at the end
   /// of the log, where SQLite would find them after a crash. Another commit takes their place: one
-  /// that counts the failure, for SQLite writes nothing where nothing changes. What is left of them
+  /// that counts the failure, for SQLite writes nothing where nothing changes. Their rest
   /// behind it would look as damage does, so the log is emptied, too.
   void overwrite_failed_commit() noexcept {
     try {

@@ -6,7 +6,6 @@
 #include <ilm/backends/sqlite/last_commit.hpp>
 #include <ilm/backends/sqlite/log_check.hpp>
 #include <ilm/error.hpp>
-#include <ilm/protocol/crc32c.hpp>
 
 #include <algorithm>
 #include <array>

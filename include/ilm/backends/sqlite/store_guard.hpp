@@ -19,7 +19,7 @@
 namespace ilm::inline v0::detail {
 
 /// Keeps a store for one messenger, and knows whether it is still the store that it was: by its
-/// files (store_files) where they can be looked at, and otherwise by what SQLite can tell.
+/// files (store_files) where they can be looked at, and otherwise by SQLite's own means.
 class store_guard {
  public:
   store_guard(const std::string& file, const sqlite_options& o, [[maybe_unused]] durability level)

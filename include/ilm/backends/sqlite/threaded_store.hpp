@@ -124,7 +124,7 @@ class threaded_sqlite_store final : public encoded_store {
     }
   }
 
-  /// What the exception says besides its error's message.
+  /// The text of the exception besides its error's message.
   static std::string without_message(const std::system_error& e) {
     std::string_view what = e.what();
     std::string message = ": " + e.code().message();

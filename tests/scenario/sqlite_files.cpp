@@ -1,0 +1,536 @@
+// A SQLite store whose files are damaged, taken away or opened by others: it is noticed, and named.
+
+#include "support/catch.hpp"
+#include "support/fault_vfs.hpp"
+#include "support/sqlite.hpp"
+
+#include <array>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <spawn.h>
+#include <string>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+using namespace test;
+namespace fs = std::filesystem;
+
+namespace {
+
+using store_type = hand_driven<>;
+using strings = std::vector<std::string>;
+
+fs::path part_of(const fs::path& file, const std::string& part) { return file.string() + part; }
+
+std::string content_of(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+/// In place: the file stays the same one.
+void overwrite(const fs::path& file, const std::string& content) {
+  std::ofstream(file, std::ios::binary) << content;
+}
+void flip(const fs::path& file, std::size_t at) {
+  std::fstream f(file, std::ios::binary | std::ios::in | std::ios::out);
+  f.seekg(static_cast<std::streamoff>(at));
+  char c = static_cast<char>(f.get() ^ 4);
+  f.seekp(static_cast<std::streamoff>(at));
+  f.put(c);
+}
+
+std::string text_of(const std::function<void()>& operation) {
+  try {
+    operation();
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+  return {};
+}
+
+/// Runs SQL on a file, in a process of its own, whose end is then like any other process's.
+void outsider_process(const fs::path& file, const std::string& sql) {
+  setenv("ILM_TEST_FILE", file.c_str(), 1);
+  setenv("ILM_TEST_SQL", sql.c_str(), 1);
+  std::string program = fs::read_symlink("/proc/self/exe").string();
+  std::string name = "an outsider in a process of its own";
+  std::array<char*, 3> words{program.data(), name.data(), nullptr};
+  pid_t child = 0;
+  REQUIRE(posix_spawn(&child, program.c_str(), nullptr, nullptr, words.data(), environ) == 0);
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+}
+
+/// A store of ten commits, of which the log has all, as the end of a process leaves it.
+void make_crashed_store(const fs::path& file, ilm::cursors& c, const ilm::sqlite_options& o = {}) {
+  store_type s(file, o);
+  s.open();
+  ilm::batch<std::string> first = append("bob", c, {"message 1"});
+  first.new_incarnation = ilm::incarnation{1, 2};
+  first.new_local_id = "alice";
+  s.commit(first);
+  for (int i = 2; i <= 10; ++i) s.commit(append("bob", c, {"message " + std::to_string(i)}));
+  s.crash();
+}
+
+strings ten_messages() {
+  strings all;
+  for (int i = 1; i <= 10; ++i) all.push_back("message " + std::to_string(i));
+  return all;
+}
+
+/// Files with this user's rights, not with those of root, which may do all.
+class as_nobody {
+ public:
+  as_nobody() { works_ = geteuid() == 0 && seteuid(65534) == 0; }
+  as_nobody(const as_nobody&) = delete;
+  as_nobody& operator=(const as_nobody&) = delete;
+  ~as_nobody() {
+    if (works_) static_cast<void>(seteuid(0));
+  }
+
+ private:
+  bool works_ = false;
+};
+
+mode_t mode_of(const fs::path& file) {
+  struct stat s {};
+  REQUIRE(stat(file.c_str(), &s) == 0);
+  return s.st_mode & 0777;
+}
+
+}  // namespace
+
+TEST_CASE("an outsider in a process of its own", "[.]") {
+  const char* file = std::getenv("ILM_TEST_FILE");
+  const char* sql = std::getenv("ILM_TEST_SQL");
+  REQUIRE((file != nullptr && sql != nullptr));
+  outsider(file, sql);
+}
+
+TEST_CASE("sqlite: a file that goes from under its name fails the next commit, which names it") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  store_type s(file);
+  s.open();
+  s.commit(append("bob", c, {"before"}));
+  std::string part = GENERATE("", "-wal", "-shm");
+  fs::path named = part_of(file, part), elsewhere = place / "elsewhere";
+  int how = GENERATE(0, 1, 2, 3);
+  CAPTURE(part, how);
+  if (how == 0) fs::remove(named);
+  if (how != 0) fs::rename(named, elsewhere);
+  if (how == 2) fs::copy_file(elsewhere, named);
+  if (how == 3) std::ofstream(named) << "something else";
+  ilm::cursors then = c;
+  ilm::batch<std::string> b = append("bob", then, {"after"});
+  std::string why = text_of([&] { s.commit(b); });
+  CHECK_THAT(why, ContainsSubstring(named.string()));
+  CHECK(s.commit_error(b) == ilm::sqlite_error::file_moved);
+  if (how == 0) return;
+  // Where it comes back, the store goes on.
+  fs::rename(elsewhere, named);
+  CHECK_FALSE(s.commit_error(b));
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == strings{"before", "after"});
+}
+
+TEST_CASE("sqlite: a directory that is moved fails the next commit") {
+  temporary_directory place;
+  fs::create_directory(place / "here");
+  ilm::cursors c;
+  store_type s(place / "here" / "s.db");
+  s.open();
+  fs::rename(place / "here", place / "there");
+  CHECK(s.commit_error(append("bob", c, {"x"})) == ilm::sqlite_error::file_moved);
+}
+
+TEST_CASE("sqlite: with a VFS of one's own, a file that goes is found by what SQLite knows") {
+  fault_disk disk;
+  temporary_directory place;
+  ilm::cursors c;
+  ilm::sqlite_options o;
+  o.vfs = fault_disk::name;
+  store_type s(place / "s.db", o);
+  s.open();
+  fs::rename(place / "s.db", place / "t.db");
+  CHECK(s.commit_error(append("bob", c, {"x"})) == ilm::sqlite_error::file_moved);
+}
+
+TEST_CASE("sqlite: reading the files of a store in its process does not give it free") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  store_type first(file), second(file);
+  first.open();
+  first.commit(append("bob", c, {"1"}));
+  for (const char* part : {"", "-wal", "-shm", "-last"}) content_of(part_of(file, part));
+  CHECK(second.open_error() == ilm::error::store_in_use);
+  // Nor does another connection find itself alone, and take the log away.
+  outsider_process(file, "SELECT count(*) FROM ilm_outbox");
+  CHECK(fs::exists(part_of(file, "-wal")));
+  first.commit(append("bob", c, {"2"}));
+  outsider_process(file, "PRAGMA wal_checkpoint(TRUNCATE)");
+  first.commit(append("bob", c, {"3"}));
+  first.crash();
+  CHECK_FALSE(second.open_error());
+  CHECK(texts_of(second.read(ilm::queue::outbox, "bob", 1)) == strings{"1", "2", "3"});
+}
+
+TEST_CASE("sqlite: the end of a store leaves the locks of other connections of the process alone") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  outsider(file, "PRAGMA journal_mode = WAL; CREATE TABLE own (x)");
+  ilm::sqlite_options o;
+  o.table_prefix = "ilm_";
+  sqlite3* own = nullptr;
+  REQUIRE(sqlite3_open(file.string().c_str(), &own) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(own, "BEGIN; SELECT * FROM own", nullptr, nullptr, nullptr) == SQLITE_OK);
+  {
+    store_type s(file, o);
+    s.open();
+    s.close();
+  }
+  // Another process would remove the log if it found no lock.
+  outsider_process(file, "SELECT * FROM own");
+  CHECK(fs::exists(part_of(file, "-wal")));
+  sqlite3_close(own);
+}
+
+TEST_CASE("sqlite: of two messengers on a store the earlier one stops, even where no lock works") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  store_type s(file);
+  s.open();
+  s.commit(append("bob", c, {"1"}));
+  // As another one does when it opens the store.
+  outsider(file, "UPDATE ilm_store SET holder = 7");
+  ilm::batch<std::string> b = append("bob", c, {"2"});
+  std::error_code why = s.commit_error(b);
+  CHECK(why == ilm::sqlite_error::taken_over);
+  CHECK(why == std::errc::device_or_resource_busy);
+  CHECK(store_type::error_of([&] { s.read(ilm::queue::outbox, "bob", 1); }) == why);
+  CHECK(outsider(file, "SELECT count(*) FROM ilm_outbox") == "1");
+}
+
+TEST_CASE("sqlite: a file with two names is refused, and had by one of them") {
+  temporary_directory place;
+  fs::path file = place / "s.db", other = place / "other.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  fs::create_hard_link(file, other);
+  for (const fs::path& name : {file, other}) {
+    CHECK(store_type(name).open_error() == ilm::sqlite_error::several_names);
+  }
+  fs::remove(other);
+  store_type s(file);
+  CHECK_FALSE(s.open_error());
+  fs::create_hard_link(file, other);
+  CHECK(store_type(other).open_error());
+  CHECK_FALSE(s.commit_error(append("bob", c, {"11"})));
+}
+
+TEST_CASE("sqlite: one flipped bit anywhere in the log is refused, and never puts the store back") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  const std::string log = content_of(part_of(file, "-wal"));
+  REQUIRE(log.size() > 20 * 4096);
+  std::size_t refused = 0, tried = 0;
+  for (std::size_t at = 0; at < log.size(); at += at < 2000 ? 13 : 1777) {
+    overwrite(part_of(file, "-wal"), log);
+    flip(part_of(file, "-wal"), at);
+    store_type s(file);
+    std::error_code why = s.open_error();
+    ++tried;
+    if (why) {
+      ++refused;
+      CHECK(why == ilm::error::store_corrupt);
+      continue;
+    }
+    // Nothing depends on the bit.
+    CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == ten_messages());
+    s.crash();
+    overwrite(part_of(file, "-last"), "");  // this life changed the log
+  }
+  CHECK(refused > tried * 9 / 10);
+}
+
+TEST_CASE("sqlite: a log that was damaged before whole commits is found in a copy, too") {
+  temporary_directory place;
+  fs::path file = place / "s.db", copy = place / "copy.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  const std::string log = content_of(part_of(file, "-wal"));
+  fs::copy_file(file, copy);
+  std::size_t frame = 24 + 4096, frames = (log.size() - 32) / frame;
+  for (std::size_t n = 0; n < frames / 2; ++n) {
+    overwrite(part_of(copy, "-wal"), log);
+    flip(part_of(copy, "-wal"), 32 + n * frame + 24 + 77);
+    std::string why = text_of([&] { store_type(copy).open(); });
+    CHECK_THAT(
+        why, ContainsSubstring("copy.db-wal is damaged at byte " + std::to_string(32 + n * frame)));
+    CHECK(store_type(copy).open_error() == ilm::error::store_corrupt);
+  }
+  SECTION("also where bytes were put between") {
+    overwrite(part_of(copy, "-wal"), log.substr(0, 5000) + "xyz" + log.substr(5000));
+    CHECK(store_type(copy).open_error() == ilm::error::store_corrupt);
+  }
+  SECTION("also its beginning") {
+    overwrite(part_of(copy, "-wal"), std::string(32, '\0') + log.substr(32));
+    CHECK(store_type(copy).open_error() == ilm::error::store_corrupt);
+  }
+}
+
+TEST_CASE("sqlite: a transaction that a crash cut short is no damage") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  // The record of the newest commit would tell a cut from a crash, in the machine's same life.
+  fs::remove(part_of(file, "-last"));
+  const std::string log = content_of(part_of(file, "-wal"));
+  std::size_t cut = GENERATE(1U, 4096U, 4097U, 4119U, 4120U);
+  SECTION("at any byte") { overwrite(part_of(file, "-wal"), log.substr(0, log.size() - cut)); }
+  SECTION("with parts written that came later") {
+    overwrite(part_of(file, "-wal"), log);
+    flip(part_of(file, "-wal"), log.size() - 4120 - cut / 2);
+  }
+  store_type s(file);
+  s.open();
+  strings expected = ten_messages();
+  expected.pop_back();
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == expected);
+}
+
+TEST_CASE(
+    "sqlite: a store that lacks its newest commits is refused while the machine knows better") {
+  temporary_directory place;
+  fs::path file = place / "s.db", log = part_of(file, "-wal");
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  const std::string all = content_of(log);
+  const std::string text = GENERATE("removed", "emptied", "cut", "garbage", "zeroes", "older");
+  if (text == "removed") fs::remove(log);
+  if (text == "emptied") overwrite(log, "");
+  if (text == "cut") overwrite(log, all.substr(0, all.size() / 2));
+  if (text == "garbage") overwrite(log, std::string(all.size(), 'x'));
+  if (text == "zeroes") overwrite(log, std::string(all.size(), '\0'));
+  if (text == "older") {
+    outsider(file, "VACUUM INTO '" + (place / "older.db").string() + "'");
+    store_type s(file);
+    s.open();
+    s.commit(append("bob", c, {"11"}));
+    s.close();
+    overwrite(file, content_of(place / "older.db"));
+  }
+  CAPTURE(text);
+  CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
+  std::string why = text_of([&] { store_type(file).open(); });
+  CHECK_THAT(why, ContainsSubstring(file.string()));
+  CHECK_THAT(why, ContainsSubstring("-last") || ContainsSubstring("damaged at byte"));
+}
+
+TEST_CASE("sqlite: what others may do to a store that nobody has is no damage") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  std::string what = GENERATE("SELECT count(*) FROM ilm_outbox", "PRAGMA wal_checkpoint(TRUNCATE)",
+                              "VACUUM", "PRAGMA integrity_check");
+  outsider(file, what);
+  SECTION("under its name") {}
+  SECTION("and moved") {
+    fs::create_directory(place / "new");
+    for (const char* part : {"", "-wal", "-last"}) {
+      std::error_code none;
+      fs::rename(part_of(file, part), place / "new" / ("s.db" + std::string(part)), none);
+    }
+    file = place / "new" / "s.db";
+  }
+  store_type s(file);
+  s.open();
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == ten_messages());
+}
+
+TEST_CASE("sqlite: a file that was emptied, or is missing beside its log, is never new") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  std::string log = content_of(part_of(file, "-wal"));
+  bool closed = GENERATE(false, true);
+  if (closed) {
+    store_type s(file);
+    s.open();
+    s.close();
+    REQUIRE_FALSE(fs::exists(part_of(file, "-wal")));
+  }
+  SECTION("emptied") {
+    overwrite(file, "");
+    CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
+    CHECK(fs::file_size(file) == 0);
+  }
+  SECTION("missing") {
+    fs::remove(file);
+    // Without its log it is as the loss of the disk, which the peers tell.
+    CHECK(store_type(file).open_error() ==
+          (closed ? std::error_code() : ilm::error::store_corrupt));
+    CHECK(fs::exists(file) == closed);
+  }
+  if (!closed) CHECK(content_of(part_of(file, "-wal")) == log);
+}
+
+TEST_CASE("sqlite: a schema that looks empty in a file with pages is damage") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  outsider(file, "PRAGMA wal_checkpoint(TRUNCATE)");
+  fs::remove(part_of(file, "-last"));
+  std::string whole = content_of(file);
+  SECTION("no table") { whole[103] = whole[104] = '\0'; }
+  SECTION("fewer tables") { whole[104] = char(whole[104] - 1); }
+  SECTION("no table, and nobody's file") {
+    whole[103] = whole[104] = whole[68] = whole[69] = whole[70] = whole[71] = '\0';
+  }
+  overwrite(file, whole);
+  std::error_code why = store_type(file).open_error();
+  CHECK((why == ilm::error::store_corrupt ||
+         why == std::error_code(SQLITE_CORRUPT, ilm::sqlite_category())));
+  CHECK(content_of(file) == whole);
+}
+
+TEST_CASE("sqlite: a message where none can be is found at opening, not by each later commit") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  std::string table = GENERATE("ilm_outbox", "ilm_inbox");
+  std::string key =
+      GENERATE("-5", "3", "(1 << 40)", "(1 << 40) + 11", "(2 << 40) + 1", "9223372036854775807");
+  outsider(file, "INSERT INTO " + table + " SELECT " + key +
+                     ", sequence, salt, hash, time, checksum, contents, "
+                     "attributes FROM ilm_outbox WHERE sequence = 10");
+  CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
+}
+
+TEST_CASE("sqlite: rows of another store do not pass") {
+  temporary_directory place;
+  fs::path file = place / "s.db", other = place / "other.db";
+  ilm::cursors c, d;
+  make_crashed_store(file, c);
+  make_crashed_store(other, d);
+  std::string attach = "ATTACH '" + other.string() + "' AS other; ";
+  SECTION("a message") {
+    outsider(file, attach +
+                       "DELETE FROM ilm_outbox WHERE sequence = 1; INSERT INTO ilm_outbox "
+                       "SELECT * FROM other.ilm_outbox WHERE sequence = 1");
+    store_type s(file);
+    s.open();
+    CHECK(store_type::error_of([&] { s.read(ilm::queue::outbox, "bob", 1); }) ==
+          ilm::error::store_corrupt);
+  }
+  SECTION("cursors") {
+    outsider(file,
+             attach + "DELETE FROM ilm_peer; INSERT INTO ilm_peer SELECT * FROM other.ilm_peer");
+    CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
+  }
+}
+
+TEST_CASE("sqlite: a store keeps whose it is") {
+  temporary_directory place;
+  ilm::cursors c;
+  make_crashed_store(place / "s.db", c);
+  store_type s(place / "s.db");
+  CHECK(s.open().local_id == "alice");
+  s.close();
+  outsider(place / "s.db", "UPDATE ilm_store SET local = CAST('zoe' AS BLOB)");
+  CHECK(store_type(place / "s.db").open_error() == ilm::error::store_corrupt);
+}
+
+TEST_CASE("sqlite: the files of a store are its owner's alone") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  mode_t before = umask(022);
+  ilm::cursors c;
+  store_type s(file);
+  s.open();
+  s.commit(append("bob", c, {"x"}));
+  umask(before);
+  for (const char* part : {"", "-wal", "-shm", "-last"}) {
+    CAPTURE(part);
+    CHECK(mode_of(part_of(file, part)) == 0600);
+  }
+}
+
+TEST_CASE("sqlite: a file of the store that is something else is named") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  std::string part = GENERATE("", "-wal", "-shm", "-last");
+  fs::path named = part_of(file, part);
+  fs::remove(named);
+  fs::create_directory(named);
+  CAPTURE(part);
+  std::string why = text_of([&] { store_type(file).open(); });
+  CHECK_THAT(why, ContainsSubstring(named.string()));
+}
+
+TEST_CASE("sqlite: files that this user may not use are named") {
+  if (geteuid() != 0) return;  // only root can leave such files
+  temporary_directory place;
+  fs::create_directory(place / "d");
+  fs::path file = place / "d" / "s.db";
+  fs::permissions(place / "", fs::perms::all);
+  fs::permissions(place / "d", fs::perms::all);
+  ilm::cursors c;
+  {
+    as_nobody lower;
+    make_crashed_store(file, c);
+  }
+  std::string part = GENERATE("", "-wal", "-shm", "-last");
+  fs::path named = part_of(file, part);
+  REQUIRE(chown(named.c_str(), 0, 0) == 0);
+  as_nobody lower;
+  CAPTURE(part);
+  std::string why = text_of([&] { store_type(file).open(); });
+  CHECK_THAT(why, ContainsSubstring(named.string() + ":"));
+  CHECK_THAT(why, ContainsSubstring("owner"));
+}
+
+TEST_CASE("sqlite: a directory in which no files can be made is named") {
+  if (geteuid() != 0) return;
+  temporary_directory place;
+  fs::create_directory(place / "d");
+  fs::permissions(place / "", fs::perms::all);
+  as_nobody lower;
+  std::string why = text_of([&] { store_type(place / "d" / "s.db").open(); });
+  CHECK_THAT(why, ContainsSubstring((place / "d").string()));
+}
+
+TEST_CASE("sqlite: a commit that fails names the file that could not be written") {
+  fault_disk disk;
+  temporary_directory place;
+  ilm::sqlite_options o;
+  o.vfs = fault_disk::name;
+  ilm::cursors c;
+  store_type s(place / "s.db", o);
+  s.open();
+  int code = GENERATE(SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC);
+  disk.result_of = [code](fault_disk::operation op) {
+    bool write = op == fault_disk::operation::write || op == fault_disk::operation::sync;
+    return write ? code : SQLITE_OK;
+  };
+  std::string why = text_of([&] { s.commit(append("bob", c, {"x"})); });
+  disk.result_of = {};
+  CHECK_THAT(why, ContainsSubstring((place / "s.db-wal").string() + ":"));
+}
