@@ -1,4 +1,4 @@
-// expect: no ilm::delivery: it cannot be called with an ilm::message<PeerId>
+// expect: no ilm::delivery: it can be called neither with an ilm::message<PeerId> nor
 // lines: 25
 #include <ilm/ilm.hpp>
 

@@ -11,7 +11,7 @@
 // expect: backend: it lacks `asio::awaitable<std::vector<ilm::stored_message>> read
 // expect: backend: it lacks `asio::awaitable<void> close
 // expect: delivery: it cannot be moved
-// expect: delivery: it cannot be called with an ilm::message<PeerId>
+// expect: delivery: it can be called neither with an ilm::message<PeerId> nor
 // expect: delivery: it returns neither void nor asio::awaitable<void>
 // expect: the peer id type must have a default constructor
 // expect: the peer id type lacks operator==

@@ -347,6 +347,22 @@ TEST_CASE("receive_some gives what waits of several peers, to be consumed togeth
   CHECK((empty(a) && empty(c)));
 }
 
+TEST_CASE("receive_some of none at most waits for one") {
+  world w;
+  peer a = w.make("a");
+  store disk;
+  a.start();
+  reader b(w, "b", disk);
+  store_all(w, a, "b", {"a0", "a1"});
+  auto none = [](inbox& from, std::size_t& got) -> asio::awaitable<void> {
+    auto all = co_await from.receive_some(0);
+    got = all.size();
+  };
+  std::size_t got = 0;
+  w.run(none(b.incoming, got));
+  CHECK(got == 1);
+}
+
 TEST_CASE("a worker that asks for the next does not speak for another's message") {
   world w;
   peer a = w.make("a"), c = w.make("c");

@@ -121,3 +121,12 @@ TEST_CASE("a failure is made of an error without a word") {
   CHECK(of_code.code == disk_full);
   CHECK(of_code.text.empty());
 }
+
+TEST_CASE("an error code, a string or a text that is thrown by itself is kept") {
+  CHECK(failure_after(disk_full).code == disk_full);
+  CHECK(failure_after(std::error_code()).code == error::exception_without_code);
+  CHECK(failure_after(std::string("closed")).text == "closed");
+  failure f = failure_after(static_cast<const char*>("closed"));
+  CHECK(f.code == error::exception_without_code);
+  CHECK(f.text == "closed");
+}

@@ -173,3 +173,15 @@ TEST_CASE("a messenger that is destroyed after its shutdown keeps the reason of 
   l.handle_stopped(aborted);
   CHECK(l.refusal() == error::shut_down);
 }
+
+TEST_CASE("a shutdown begins no commit after its deadline but the last one") {
+  lifecycle l = opened();
+  CHECK(l.begins_commits(100s));
+  l.handle_shutdown(10s);
+  CHECK(l.begins_commits(9s));
+  CHECK_FALSE(l.begins_commits(10s));
+  lifecycle::activity committing;
+  committing.committing = true;
+  CHECK(l.next(committing, 10s) == step::wait);
+  CHECK(l.current() == state::stopping_commits);
+}

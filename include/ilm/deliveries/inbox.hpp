@@ -10,6 +10,7 @@
 
 #include <asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -101,12 +102,13 @@ class inbox {
 
   /// As `receive`, for several messages at once: at most one of each peer.
   ///
-  /// Completes with: one message at least, and `most` at most, which is 1 or more.
+  /// Completes with: one message at least, and `most` at most; 0 counts as 1.
   template <class Token = asio::use_awaitable_t<>>
   auto receive_some(std::size_t most, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, std::vector<received_type>)>(
         [s = state_, reader = reader_](auto&& handler, std::size_t limit) {
-          s->receive(reader, limit, std::forward<decltype(handler)>(handler),
+          s->receive(reader, std::max<std::size_t>(limit, 1),
+                     std::forward<decltype(handler)>(handler),
                      [](auto&& h, std::error_code failed, batch given) {
                        std::move(h)(failed, std::move(given));
                      });

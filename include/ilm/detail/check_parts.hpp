@@ -88,9 +88,10 @@ inline constexpr bool returns_nothing<D, PeerId> = delivery_result<D, PeerId>;
 template <class D, class PeerId>
 struct assert_delivery {
   static_assert(moves<D>, "this is no ilm::delivery: it cannot be moved");
-  static_assert(takes_a_message<D, PeerId>,
-                "this is no ilm::delivery: it cannot be called with an ilm::message<PeerId>, where "
-                "PeerId is the network's");
+  static_assert(
+      takes_a_message<D, PeerId>,
+      "this is no ilm::delivery: it can be called neither with an ilm::message<PeerId> nor "
+      "with one and an ilm::delivery_context<PeerId>&, where PeerId is the network's");
   static_assert(returns_nothing<D, PeerId>,
                 "this is no ilm::delivery: it returns neither void nor asio::awaitable<void>");
 };

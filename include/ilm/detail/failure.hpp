@@ -65,6 +65,13 @@ inline failure failure_of(const std::exception_ptr& thrown) noexcept {
     return std::make_error_code(std::errc::not_enough_memory);
   } catch (const std::exception& e) {
     return describe_failure(unknown, "", e.what());
+  } catch (const std::error_code& e) {
+    if (e) return e;
+    return describe_failure(unknown, "", "a std::error_code that is 0");
+  } catch (const std::string& text) {
+    return describe_failure(unknown, "", text.c_str());
+  } catch (const char* text) {
+    return describe_failure(unknown, "", text);
   } catch (...) {
     return describe_failure(unknown, "", "an exception that is no std::exception");
   }

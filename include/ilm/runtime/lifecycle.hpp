@@ -123,6 +123,10 @@ class lifecycle {
   }
   bool delivers() const noexcept { return state_ <= state::draining; }
   bool commits() const noexcept { return state_ == state::running || state_ == state::draining; }
+  /// A shutdown waits for the commit under way; it is not to wait for another after its deadline.
+  bool begins_commits(protocol::timestamp now) const noexcept {
+    return commits() && now < deadline_;
+  }
   bool shutting_down() const noexcept {
     return state_ != state::opening && state_ != state::running && state_ != state::ended;
   }

@@ -249,8 +249,8 @@ class store_driver {
   commit_scheduler::step next_step() {
     using step = commit_scheduler::step;
     if (context_.life.current() == lifecycle::state::last_commit) return step::commit;
-    if (!context_.life.commits()) return step::wait;
     protocol::timestamp now = context_.now();
+    if (!context_.life.begins_commits(now)) return step::wait;
     const std::vector<peer*>& changed = peers_.changed();
     bool due = std::any_of(changed.begin(), changed.end(),
                            [now](const peer* p) { return p->core.has_due_change(now); });
