@@ -28,6 +28,10 @@ class delivery_executor {
     static_cast<void>(e);
     return nullptr;
 #else
+    // A strand that a handler makes over its executor is inside its call, too.
+    if (e.target_type() == typeid(strand)) {
+      return owner_of(e.target<strand>()->get_inner_executor());
+    }
     if (e.target_type() != typeid(delivery_executor)) return nullptr;
     return e.target<delivery_executor>()->engine_;
 #endif
