@@ -895,6 +895,20 @@ TEST_CASE("delivered only grows and keeps the hash of its message") {
   CHECK(r.s.hash_at(5) == stream_hash{5, 50});
 }
 
+TEST_CASE("a hash of `delivered` that is not the stream's counts for nothing where that is known") {
+  rig r;
+  r.open();
+  r.commit(6);
+  r.flush();
+  ack_record lie = r.ack(6, 6);
+  lie.claim.delivered_hash = {6, 66};
+  REQUIRE_FALSE(r.take(lie));
+  outbox_cursors c;
+  r.s.write(c);
+  CHECK(c.first == 7);
+  CHECK(c.erased_hash == r.hash_at(6));
+}
+
 TEST_CASE("an ack whose `delivered` does not count confirms what is received, and no more") {
   rig r;
   r.open();

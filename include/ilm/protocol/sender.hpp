@@ -120,12 +120,14 @@ class sender {
     stage_ = stage::sending;
   }
 
-  /// The peer's application has everything up to `sequence`, where the stream has this hash.
-  void handle_delivered(std::uint64_t sequence, const stream_hash& hash) noexcept {
+  /// The peer's application has everything up to `sequence`, where the stream has the hash
+  /// `claimed` as the peer says. Where it is known here, that counts: a false one would part the
+  /// two for good.
+  void handle_delivered(std::uint64_t sequence, const stream_hash& claimed) noexcept {
     if (sequence <= delivered_) return;
     assert(sequence <= acknowledged_);
+    delivered_hash_ = hash_at(sequence).value_or(claimed);
     delivered_ = sequence;
-    delivered_hash_ = hash;
   }
 
   void handle_session_end() noexcept {
