@@ -36,14 +36,21 @@ class store_files {
   store_files(const std::string& file, std::string_view prefix, durability level)
       : main_(open_or_make(file)), name_(std::filesystem::canonical(file).string()) {
     refuse_strange_file();
-    std::int64_t byte = first_lock_byte + crc32c(std::as_bytes(std::span(prefix)));
-    if (!main_.lock(F_WRLCK, byte, 1)) throw_about(name_, error::store_in_use);
+    if (!main_.lock(F_WRLCK, lock_byte(prefix), 1)) throw_about(name_, error::store_in_use);
     std::optional<file_identity> identity = file_identity::of(main_.get());
     if (!identity) throw_about(name_, SQLITE_IOERR_FSTAT);
     std::string suffix = prefix.empty() ? "-last" : "-" + std::string(prefix) + "last";
     newest_ = last_commit(name_ + suffix, *identity, level);
     refuse_damage();
   }
+
+  /// The byte of the file whose lock has the store.
+  static std::int64_t lock_byte(std::string_view prefix) noexcept {
+    return first_lock_byte + crc32c(std::as_bytes(std::span(prefix)));
+  }
+  /// The bytes of a database that SQLite locks for sharing it (os.h).
+  static constexpr std::int64_t shared_first = 0x40000002;
+  static constexpr std::int64_t shared_size = 510;
 
   /// By which SQLite is to open it.
   const std::string& name() const noexcept { return name_; }
@@ -86,10 +93,7 @@ class store_files {
  private:
   /// Far behind what a database can have.
   static constexpr std::int64_t first_lock_byte = std::int64_t{1} << 62;
-  /// The bytes that SQLite locks: of a database, for sharing it (os.h), and of the shared memory,
-  /// while it is in use (os_unix.c).
-  static constexpr std::int64_t shared_first = 0x40000002;
-  static constexpr std::int64_t shared_size = 510;
+  /// The byte that SQLite locks of the shared memory while it is in use (os_unix.c).
   static constexpr std::int64_t shared_memory_in_use = 128;
 
   /// SQLite would make a new database where only the log is left, and remove that.
