@@ -136,16 +136,19 @@ class damaged_tables {
     return found;
   }
 
-  /// The checksum in a row, as store::row_mark has it.
-  std::optional<std::uint64_t> checksum_of(std::uint64_t id) const {
-    std::optional<std::uint64_t> found;
+  /// By the rows that can be read.
+  store::store_mark mark() const {
+    store::store_mark m;
     guarded([&] {
-      store::sqlite_statement s = schema_.sql(id == 0 ? "SELECT checksum FROM $store"
-                                                      : "SELECT checksum FROM $peer WHERE id = ?1");
-      if (id != 0) s.bind(1, id);
-      if (s.step()) found = s.number(0);
+      store::sqlite_statement s = schema_.sql("SELECT checksum FROM $store");
+      if (s.step()) m = store::mark_of_row(s.number(0));
     });
-    return found;
+    each_peer([&](std::uint64_t, auto, std::span<const std::byte> stored, std::uint64_t checksum) {
+      if (stored.size() != ilm::cursors::encoded_size) return;
+      auto where = ilm::cursors::decode(stored.first<ilm::cursors::encoded_size>());
+      m = m + store::mark_of_row(checksum, where);
+    });
+    return m;
   }
 
   /// Calls `visit(id, name, cursors, checksum)` for each row that can be read.

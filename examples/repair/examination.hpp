@@ -122,14 +122,15 @@ class examination {
       tables_are_there_ = false;
       // In an application's database this is how a first start finds it.
       if (prefix_.empty()) damage.add(paths_.main.filename().string() + ": tables are missing");
-      if (newest_knows_more()) add_missing_commits();
+      if (newest_ && newest_->knows_store()) add_missing_commits();
       return;
     }
     row_ = seen_->store_row();
     seed_ = row_ ? std::optional(row_->seed) : guess_seed();
     if (!row_) damage.add_row("the store's own row fails its checksum");
-    if (newest_knows_more()) add_missing_commits();
     look_at_peers();
+    // Of damaged rows the marks say nothing.
+    if (damage.empty() && newest_knows_more()) add_missing_commits();
     for (ilm::queue which : both_queues) look_at_messages(which);
   }
 
@@ -141,7 +142,7 @@ class examination {
 
   bool newest_knows_more() const {
 #ifdef __linux__
-    return newest_ && !newest_->is_in([&](std::uint64_t id) { return seen_->checksum_of(id); });
+    return newest_ && !newest_->is_in(seen_->mark());
 #else
     return false;
 #endif

@@ -5,15 +5,18 @@
 #include "support/sqlite.hpp"
 
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <fcntl.h>
 #include <fstream>
 #include <iterator>
-#include <set>
+#include <map>
+#include <span>
 #include <spawn.h>
 #include <string>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -242,7 +245,7 @@ TEST_CASE("sqlite: one flipped bit anywhere in the log is refused, and never put
   ilm::cursors c;
   make_crashed_store(file, c);
   const std::string log = content_of(part_of(file, "-wal"));
-  REQUIRE(log.size() > 20 * 4096);
+  REQUIRE(log.size() > 15 * 4096);
   std::size_t refused = 0, tried = 0;
   for (std::size_t at = 0; at < log.size(); at += at < 2000 ? 13 : 1777) {
     overwrite(part_of(file, "-wal"), log);
@@ -533,4 +536,201 @@ TEST_CASE("sqlite: a commit that fails names the file that could not be written"
   std::string why = text_of([&] { s.commit(append("bob", c, {"x"})); });
   disk.result_of = {};
   CHECK_THAT(why, ContainsSubstring((place / "s.db-wal").string() + ":"));
+}
+
+TEST_CASE("sqlite: no transaction is broken into though this process reads the store's files") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  store_type s(file);
+  s.open();
+  std::atomic<bool> done = false;
+  std::thread reader([&] {
+    while (!done) {
+      for (const char* part : {"", "-wal", "-shm"}) content_of(part_of(file, part));
+    }
+  });
+  std::uint64_t sent = 0;
+  for (int turn = 0; turn < 8; ++turn) {
+    std::thread other([&] { outsider_process(file, "PRAGMA wal_checkpoint(TRUNCATE)"); });
+    for (int i = 0; i < 100; ++i) {
+      if (!s.commit_error(append("bob", c, {std::to_string(++sent)}))) continue;
+      --sent;
+      --c.outbox.next;
+    }
+    other.join();
+  }
+  done = true;
+  reader.join();
+  s.crash();
+  CHECK(outsider(file, "PRAGMA integrity_check") == "ok");
+  store_type again(file);
+  again.open();
+  CHECK(again.read(ilm::queue::outbox, "bob", 1).size() == sent);
+}
+
+TEST_CASE("sqlite: an older log of the same store is refused") {
+  temporary_directory place;
+  fs::path file = place / "s.db", log = part_of(file, "-wal");
+  store_type s(file);
+  s.open();
+  std::map<std::string, ilm::cursors> peers;
+  for (int i = 0; i < 60; ++i) {
+    std::string name = "peer " + std::to_string(i);
+    s.commit(append(name, peers[name], {"1"}));
+  }
+  const std::string older = content_of(log);
+  s.commit(append("peer 1", peers["peer 1"], {"2"}));
+  s.commit(append("peer 2", peers["peer 2"], {"2"}));
+  s.crash();
+  overwrite(log, older);
+  CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
+}
+
+TEST_CASE(
+    "sqlite: a log that belongs to another store is refused, and both are left as they were") {
+  temporary_directory place;
+  fs::path file = place / "s.db", other = place / "other.db";
+  ilm::cursors c, d;
+  make_crashed_store(file, c);
+  make_crashed_store(other, d);
+  for (const fs::path& part : {part_of(file, "-last"), part_of(file, "-shm")}) fs::remove(part);
+  fs::copy_file(part_of(other, "-wal"), part_of(file, "-wal"),
+                fs::copy_options::overwrite_existing);
+  std::string before = content_of(file);
+  CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
+  CHECK(content_of(file) == before);
+}
+
+TEST_CASE("sqlite: opening a store changes nothing in it") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  std::string main = content_of(file), log = content_of(part_of(file, "-wal"));
+  store_type s(file);
+  s.open();
+  s.crash();
+  CHECK(content_of(file) == main);
+  CHECK(content_of(part_of(file, "-wal")) == log);
+}
+
+TEST_CASE("sqlite: a store without its log is its own older self, never a new one") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  for (const char* part : {"-wal", "-last"}) fs::remove(part_of(file, part));
+  store_type::state found = store_type(file).open();
+  CHECK(found.local == ilm::incarnation{1, 2});
+  CHECK(found.local_id == "alice");
+}
+
+TEST_CASE("sqlite: after a restart of the machine a synced store that went back is refused") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  bool media = GENERATE(true, false);
+  using at_os = ilm::sqlite_backend<std::string, ilm::durability::os>;
+  if (media) make_crashed_store(file, c);
+  if (!media) {
+    hand_driven<at_os> s(file);
+    s.open();
+    for (int i = 0; i < 10; ++i) s.commit(append("bob", c, {"x"}));
+    s.crash();
+  }
+  // As of another boot: its number, and the checksum of that.
+  std::string last = content_of(part_of(file, "-last"));
+  last[10] = last[10] == '0' ? '1' : '0';
+  std::uint64_t sum = ilm::crc32c(std::as_bytes(std::span(last)).first(112));
+  for (std::size_t i = 0; i < 8; ++i) last[112 + i] = static_cast<char>(sum >> (56 - 8 * i));
+  overwrite(part_of(file, "-last"), last);
+  SECTION("whole") { CHECK_FALSE(store_type(file).open_error()); }
+  SECTION("without its log") {
+    fs::remove(part_of(file, "-wal"));
+    std::error_code expected;
+    if (media) expected = ilm::error::store_corrupt;
+    CHECK(store_type(file).open_error() == expected);
+  }
+}
+
+TEST_CASE("sqlite: a file that is cut under a running messenger fails the next commit") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  store_type s(file);
+  s.open();
+  s.commit(append("bob", c, {"1"}));
+  std::string part = GENERATE("", "-wal");
+  overwrite(part_of(file, part), "");
+  CAPTURE(part);
+  ilm::batch<std::string> b = append("bob", c, {"2"});
+  CHECK_THAT(text_of([&] { s.commit(b); }), ContainsSubstring("s.db" + part + " was cut"));
+}
+
+TEST_CASE("sqlite: a record of the newest commit that goes away is made again") {
+  temporary_directory place;
+  fs::path file = place / "s.db", last = part_of(file, "-last");
+  ilm::cursors c;
+  store_type s(file);
+  s.open();
+  s.commit(append("bob", c, {"1"}));
+  std::string old = content_of(last);
+  fs::remove(last);
+  if (GENERATE(false, true)) overwrite(last, old);
+  s.commit(append("bob", c, {"2"}));
+  s.crash();
+  CHECK_FALSE(store_type(file).open_error());
+  fs::remove(part_of(file, "-wal"));
+  CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
+}
+
+TEST_CASE("sqlite: commits that could not be synced leave nothing behind that looks as damage") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  bool heals = GENERATE(true, false);
+  {
+    fault_disk disk;
+    ilm::sqlite_options o;
+    o.vfs = fault_disk::name;
+    ilm::cursors c;
+    store_type s(file, o);
+    s.open();
+    s.commit(append("bob", c, {"1"}));
+    disk.result_of = [](fault_disk::operation op) {
+      return op == fault_disk::operation::sync ? SQLITE_IOERR_FSYNC : SQLITE_OK;
+    };
+    for (std::size_t size : {60000U, 40000U, 20000U, 5000U, 10U}) {
+      ilm::cursors then = c;
+      CHECK(s.commit_error(append("bob", then, {std::string(size, 'x')})));
+    }
+    disk.result_of = {};
+    if (heals) s.commit(append("bob", c, {"2"}));
+    s.crash();
+  }
+  CHECK_FALSE(store_type(file).open_error());
+}
+
+TEST_CASE("sqlite: what is no file beside the store is refused at once") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  std::string part = GENERATE("-wal", "-shm", "-journal");
+  fs::path named = part_of(file, part);
+  fs::rename(part_of(file, "-wal"), place / "log");
+  fs::remove(named);
+  SECTION("a pipe") { REQUIRE(mkfifo(named.c_str(), 0600) == 0); }
+  SECTION("a link") { fs::create_symlink(place / "log", named); }
+  CHECK_THAT(text_of([&] { store_type(file).open(); }), ContainsSubstring(named.string()));
+}
+
+TEST_CASE("sqlite: a store of ILM's own is not opened with a table prefix") {
+  temporary_directory place;
+  ilm::cursors c;
+  make_crashed_store(place / "s.db", c);
+  ilm::sqlite_options o;
+  o.table_prefix = "ilm_";
+  CHECK(store_type(place / "s.db", o).open_error() == ilm::error::invalid_options);
+  CHECK_FALSE(store_type(place / "s.db").open_error());
 }

@@ -19,6 +19,7 @@
 
 #ifdef __linux__
 #include <cerrno>
+#include <cstdarg>
 #include <cstdlib>
 #include <fcntl.h>
 #include <mutex>
@@ -80,9 +81,13 @@ struct file_identity {
   }
 
  private:
+  friend class file_status;
   static std::optional<file_identity> of(int directory, const char* path, int flags) noexcept {
     struct statx s {};
     if (statx(directory, path, flags, STATX_INO | STATX_BTIME, &s) != 0) return std::nullopt;
+    return of(s);
+  }
+  static file_identity of(const struct statx& s) noexcept {
     file_identity found;
     found.device = std::uint64_t{s.stx_dev_major} << 32 | s.stx_dev_minor;
     found.number = s.stx_ino;
@@ -92,6 +97,32 @@ struct file_identity {
     }
     return found;
   }
+};
+
+/// More of a file under a name.
+class file_status {
+ public:
+  /// None if there is no such file. Does not follow a link.
+  static std::optional<file_status> of(const std::string& path) noexcept {
+    file_status found;
+    constexpr unsigned wanted = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
+    if (statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, wanted, &found.s_) != 0) {
+      return std::nullopt;
+    }
+    return found;
+  }
+
+  file_identity identity() const noexcept { return file_identity::of(s_); }
+  bool is_regular() const noexcept { return S_ISREG(s_.stx_mode); }
+  std::uint64_t size() const noexcept { return s_.stx_size; }
+  std::uint64_t names() const noexcept { return s_.stx_nlink; }
+  /// Which mount it is in; 0 where the kernel does not tell.
+  std::uint64_t mount() const noexcept {
+    return (s_.stx_mask & STATX_MNT_ID) != 0 ? s_.stx_mnt_id : 0;
+  }
+
+ private:
+  struct statx s_ {};
 };
 
 /// A descriptor of a file that SQLite may have open in this process, too. When a process closes any
@@ -106,7 +137,7 @@ class shared_descriptor {
     shared_descriptor d;
     if (std::optional<file_identity> known = file_identity::of(path)) d.value_ = take(*known);
     if (d.value_ < 0) {
-      d.value_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0), 0600);
+      d.value_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | (make ? O_CREAT : 0), 0600);
     }
     if (d.value_ < 0) throw_about(path, sqlite_code_of(errno));
     return d;
@@ -186,12 +217,66 @@ class shared_descriptor {
   int value_ = -1;
 };
 
+/// Lets SQLite's locks of the shared memory of write-ahead logs belong to its descriptor, in this
+/// process and from now on: those of a process (POSIX) go when any descriptor of the file is closed
+/// in it, by a backup for instance, and another process then writes into a transaction. SQLite has
+/// one descriptor of such a file in a process, for all of its connections.
+class shared_memory_locks {
+ public:
+  static void belong_to_descriptor() { static_cast<void>(installed()); }
+
+ private:
+  using call = int (*)(int, int, ...);
+  /// SQLite's locks of the shared memory (os_unix.c).
+  static constexpr std::int64_t first = 120;
+  static constexpr std::int64_t last = 128;
+
+  static bool installed() {
+    static const bool done = install();
+    return done;
+  }
+  static call& system_call() {
+    static call found = nullptr;
+    return found;
+  }
+
+  static bool install() {
+    sqlite3_vfs* vfs = sqlite3_vfs_find("unix");
+    if (vfs == nullptr || vfs->iVersion < 3) return false;
+    system_call() = reinterpret_cast<call>(vfs->xGetSystemCall(vfs, "fcntl"));
+    auto ours = reinterpret_cast<sqlite3_syscall_ptr>(&lock_by_descriptor);
+    return system_call() != nullptr && vfs->xSetSystemCall(vfs, "fcntl", ours) == SQLITE_OK;
+  }
+
+  /// Instead of fcntl.
+  static int lock_by_descriptor(int descriptor, int command, ...) {
+    va_list rest;
+    va_start(rest, command);
+    void* argument = va_arg(rest, void*);
+    va_end(rest);
+    auto* lock = static_cast<struct flock*>(argument);
+    bool ours = (command == F_SETLK || command == F_GETLK) && lock->l_whence == SEEK_SET &&
+                lock->l_start >= first && lock->l_start + lock->l_len <= last + 1;
+    if (!ours) return system_call()(descriptor, command, argument);
+    struct flock by_descriptor = *lock;
+    by_descriptor.l_pid = 0;
+    int result =
+        system_call()(descriptor, command == F_SETLK ? F_OFD_SETLK : F_OFD_GETLK, &by_descriptor);
+    bool unknown = result != 0 && errno == EINVAL;
+    // A connection that is older than this may have one of the process.
+    bool also = command == F_SETLK && lock->l_type == F_UNLCK;
+    if (unknown || also) return system_call()(descriptor, command, argument);
+    if (result == 0) *lock = by_descriptor;
+    return result;
+  }
+};
+
 /// A descriptor of a file that is nobody's but ours.
 class own_descriptor {
  public:
   own_descriptor() = default;
   own_descriptor(const std::string& path, int flags)
-      : value_(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0600)) {}
+      : value_(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600)) {}
   own_descriptor(own_descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
   own_descriptor& operator=(own_descriptor&& other) noexcept {
     std::swap(value_, other.value_);

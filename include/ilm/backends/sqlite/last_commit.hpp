@@ -16,10 +16,10 @@ namespace ilm::inline v0::detail {
 #ifdef __linux__
 
 /// The newest commit, in a small file beside the store. It is written around each commit, and never
-/// synced, so it outlives the process, but says nothing after the machine went down (it has the
-/// boot's number), nor about another file (it has the file's identity). So a store that went back
-/// without a crash of the machine, because its log was damaged, cut or removed, is found when it is
-/// opened.
+/// synced. So a store that went back because its log was damaged, cut or removed, or another one
+/// was put there, is found when it is opened: exactly, as long as the machine does not go down (the
+/// file has the boot's number), and after that, where commits were synced, by its cursors alone. It
+/// says nothing about another file (it has the identity of the store's).
 ///
 /// | bytes | contents |
 /// |---|---|
@@ -27,64 +27,84 @@ namespace ilm::inline v0::detail {
 /// | 40    | the boot: the kernel's random number for it, as text, and zeros |
 /// | 16    | the store's file: number, time of birth |
 /// | 8     | the durability of the store: 1 `os`, 2 `media` |
-/// | 32    | the row after the last commit; and after the one under way, or the same |
-/// | 8     | CRC-32C of these |
+/// | 8     | 1 if a commit failed and may turn out to be stored, else 0 |
+/// | 32    | the mark of the store after the last commit; and after the one under way, or the same
+/// | | 8     | CRC-32C of these |
 class last_commit {
  public:
   last_commit() = default;
   /// Opens the file, or makes it, and reads it. Throws std::system_error with the file's name.
   last_commit(const std::string& path, const file_identity& store, durability level)
-      : path_(path), file_(path, O_RDWR | O_CREAT), store_(store), level_(level) {
-    if (!file_) throw_about(path, sqlite_code_of(errno));
+      : path_(path), store_(store), level_(level) {
+    open();
     boot_ = boot_of_machine();
     found_ = read();
   }
 
-  /// Whether the file knows the store.
-  bool knows_store() const noexcept { return bool(found_); }
-  /// Whether a crash of the machine may have left any part of what was written last.
+  /// Whether the file knows a store, of whatever name it was.
+  bool knows_any_store() const noexcept { return bool(found_); }
+  /// Whether it knows this one.
+  bool knows_store() const noexcept {
+    return found_ && found_->number == store_.number && found_->born == store_.born &&
+           store_.born != 0;
+  }
+  /// Whether a crash of the machine may have left any part of the last writes.
   bool may_have_lost_any() const noexcept {
-    return found_ && found_->boot != boot_ && found_->level == number_of(durability::os);
+    return knows_store() && !same_boot() && found_->level == number_of(durability::os);
   }
 
-  /// Whether a store with these rows has the last commit. `checksum_of(id)` is none if there is no
-  /// such row.
-  template <class ChecksumOf>
-  bool is_in(const ChecksumOf& checksum_of) const {
-    if (!found_ || found_->boot != boot_ || boot_ == boot_number{}) return true;
-    auto has = [&](const row_mark& m) { return checksum_of(m.id) == m.checksum; };
-    return has(found_->now) || has(found_->next);
+  /// Whether a store with this mark may have the last commit.
+  bool is_in(const store_mark& m) const noexcept {
+    if (!knows_store() || may_have_lost_any()) return true;
+    bool reaches = m.progress >= found_->now.progress;
+    if (!same_boot() || found_->in_doubt) return reaches;
+    return m == found_->now || m == found_->next;
+  }
+
+  /// Its owner is that of another file.
+  void own_as(int other) const noexcept {
+    struct stat s {};
+    if (geteuid() != 0 || fstat(other, &s) != 0) return;
+    // As SQLite does for its files. If it fails, root's next program can use it still.
+    static_cast<void>(fchown(file_.get(), s.st_uid, s.st_gid) == 0);
   }
 
   /// The store is known to be so.
-  void start_from(const row_mark& m) noexcept { now_ = m; }
+  void start_from(const store_mark& m) noexcept { now_ = m; }
   /// Before a commit. Throws std::system_error with the file's name.
-  void begin(const row_mark& next) {
-    if (!write(now_.value_or(next), next)) throw_about(path_, sqlite_code_of(errno));
+  void begin(const store_mark& next) {
+    if (file_identity::of(path_) != self_) open();
+    if (!write(now_, next)) throw_about(path_, sqlite_code_of(errno));
   }
   /// After it.
-  void complete(const row_mark& next) noexcept {
+  void complete(const store_mark& next) noexcept {
     now_ = next;
     // If this fails, the store may be as it was before or after the commit.
     write(next, next);
   }
+  /// A commit failed, and may turn out to be stored; or no more.
+  void set_doubt(bool in_doubt) noexcept { in_doubt_ = in_doubt; }
 
  private:
   using boot_number = std::array<std::byte, 40>;
-  static constexpr std::size_t encoded_size = 112;
+  static constexpr std::size_t encoded_size = 120;
   using encoded = std::array<std::byte, encoded_size>;
   static constexpr std::uint64_t magic = 0x494c4d6c61737431;
 
   struct record {
     boot_number boot{};
+    std::uint64_t number = 0;
+    std::uint64_t born = 0;
     std::uint64_t level = 0;
-    row_mark now;
-    row_mark next;
+    bool in_doubt = false;
+    store_mark now;
+    store_mark next;
   };
 
   static std::uint64_t number_of(durability level) noexcept {
     return static_cast<std::uint64_t>(level);
   }
+  bool same_boot() const noexcept { return found_->boot == boot_ && boot_ != boot_number{}; }
 
   static boot_number boot_of_machine() {
     boot_number boot{};
@@ -93,29 +113,43 @@ class last_commit {
     return boot;
   }
 
+  void open() {
+    file_ = own_descriptor(path_, O_RDWR | O_CREAT);
+    if (!file_) throw_about(path_, sqlite_code_of(errno));
+    self_ = file_identity::of(file_.get());
+  }
+
+  static std::uint64_t number_at(std::span<const std::byte> from, std::size_t at) noexcept {
+    std::uint64_t value = 0;
+    for (std::size_t i = at; i < at + 8; ++i) {
+      value = value << 8 | std::to_integer<std::uint64_t>(from[i]);
+    }
+    return value;
+  }
+  static store_mark mark_at(std::span<const std::byte> from, std::size_t at) noexcept {
+    store_mark m;
+    m.rows = number_at(from, at);
+    m.progress = number_at(from, at + 8);
+    return m;
+  }
+
   std::optional<record> read() const {
     encoded all{};
-    if (file_.read(0, all) != all.size()) return std::nullopt;
-    auto number = [&](std::size_t at) {
-      std::uint64_t value = 0;
-      for (std::size_t i = at; i < at + 8; ++i) {
-        value = value << 8 | std::to_integer<std::uint64_t>(all[i]);
-      }
-      return value;
-    };
-    bool ours = number(0) == magic && number(48) == store_.number && number(56) == store_.born &&
-                store_.born != 0;
-    if (!ours || number(104) != crc32c(std::span<const std::byte>(all).first(104)))
-      return std::nullopt;
+    bool whole = file_.read(0, all) == all.size() && number_at(all, 0) == magic &&
+                 number_at(all, 112) == crc32c(std::span<const std::byte>(all).first(112));
+    if (!whole) return std::nullopt;
     record r;
     std::copy_n(all.begin() + 8, r.boot.size(), r.boot.begin());
-    r.level = number(64);
-    r.now = {number(72), number(80)};
-    r.next = {number(88), number(96)};
+    r.number = number_at(all, 48);
+    r.born = number_at(all, 56);
+    r.level = number_at(all, 64);
+    r.in_doubt = number_at(all, 72) != 0;
+    r.now = mark_at(all, 80);
+    r.next = mark_at(all, 96);
     return r;
   }
 
-  bool write(const row_mark& now, const row_mark& next) const noexcept {
+  bool write(const store_mark& now, const store_mark& next) const noexcept {
     encoded all{};
     auto put = [&](std::size_t at, std::uint64_t value) {
       std::array<std::byte, 8> number = big_endian(value);
@@ -126,21 +160,24 @@ class last_commit {
     put(48, store_.number);
     put(56, store_.born);
     put(64, number_of(level_));
-    put(72, now.id);
-    put(80, now.checksum);
-    put(88, next.id);
-    put(96, next.checksum);
-    put(104, crc32c(std::span<const std::byte>(all).first(104)));
+    put(72, in_doubt_ ? 1 : 0);
+    put(80, now.rows);
+    put(88, now.progress);
+    put(96, next.rows);
+    put(104, next.progress);
+    put(112, crc32c(std::span<const std::byte>(all).first(112)));
     return file_.write(0, all);
   }
 
   std::string path_;
   own_descriptor file_;
+  std::optional<file_identity> self_;
   file_identity store_;
   durability level_ = durability::os;
   boot_number boot_{};
   std::optional<record> found_;
-  std::optional<row_mark> now_;
+  store_mark now_;
+  bool in_doubt_ = false;
 };
 
 #endif

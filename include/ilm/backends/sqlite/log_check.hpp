@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -12,10 +13,10 @@ namespace ilm::inline v0::detail {
 
 /// Looks for damage in a write-ahead log that SQLite would take for the log's end. SQLite reads
 /// frames up to the first one whose checksum fails, which is right after a crash: behind that may
-/// be the rest of one transaction that was never finished. So where two transactions or more were
-/// finished at or behind that frame, it was damaged; and so was the log's header, if it is not
-/// valid and anything is behind it. Damage to the last transaction alone cannot be told from a
-/// crash.
+/// be the rest of transactions that were never finished, each of which began there. So where two
+/// transactions were finished one after the other at or behind that frame, it was damaged; and so
+/// was the log's header, if it is not valid and anything is behind it. Damage to the last
+/// transaction alone cannot be told from a crash.
 ///
 /// The format is in SQLite's documentation (https://www.sqlite.org/fileformat2.html#walformat).
 /// `Log` has `size()` and `read(at, span)`, which returns how many bytes were read.
@@ -30,7 +31,7 @@ class log_check {
     if (!read_header())
       return has_contents(header_size) ? std::optional<std::uint64_t>(0) : std::nullopt;
     std::uint64_t end = end_of_whole_frames();
-    if (size_ - end < frame_header_size || count_commits(end) < 2) return std::nullopt;
+    if (!has_commits_in_a_row(end)) return std::nullopt;
     // One that was begun anew meanwhile, by another connection, is read from its beginning.
     header now{};
     if (!read_exactly(0, now) || now != header_) return find_damage_anew();
@@ -59,7 +60,8 @@ class log_check {
   }
 
   bool read_exactly(std::uint64_t at, std::span<std::byte> to) const {
-    return log_.read(at, to) == to.size();
+    // What comes while this reads is of others.
+    return at <= size_ && to.size() <= size_ - at && log_.read(at, to) == to.size();
   }
 
   static std::uint32_t big_endian_at(std::span<const std::byte> from, std::size_t at) {
@@ -110,35 +112,57 @@ class log_check {
     return false;
   }
 
+  bool is_of_this_log(std::span<const std::byte> frame) const {
+    return std::memcmp(frame.data() + 8, salts_.data(), salt_size) == 0;
+  }
+  /// The checksum up to a frame that follows one with the checksum `before`.
+  checksum sum_of(std::span<const std::byte> frame, const checksum& before) const {
+    return sum(frame.subspan(frame_header_size), sum(frame.first(8), before));
+  }
+
   std::uint64_t end_of_whole_frames() {
     std::vector<std::byte> frame(frame_header_size + page_size_);
     std::uint64_t at = header_size;
-    for (; read_exactly(at, frame); at += frame.size()) {
-      std::span<const std::byte> all(frame);
-      if (std::memcmp(frame.data() + 8, salts_.data(), salt_size) != 0) break;
-      checksum next = sum(all.subspan(frame_header_size), sum(all.first(8), sum_));
-      if (next != stored_sum(all, 16)) break;
+    for (; read_exactly(at, frame) && is_of_this_log(frame); at += frame.size()) {
+      checksum next = sum_of(frame, sum_);
+      if (next != stored_sum(frame, 16)) break;
       sum_ = next;
     }
     return at;
   }
 
-  /// How many frames that end a transaction of this log lie at `from` or behind, wherever they
-  /// begin. A frame is known by the log's 64 random bits; before them are the number of its page,
-  /// and, if it ends a transaction, the size of the database.
-  unsigned count_commits(std::uint64_t from) const {
-    unsigned found = 0;
-    std::vector<std::byte> part(65536);
-    for (;; from += part.size() - 15) {
-      part.resize(log_.read(from, part));
-      if (part.size() < 16) return found;
-      for (std::size_t at = 8; at + salt_size <= part.size(); ++at) {
-        if (part[at] != salts_[0]) continue;
-        if (std::memcmp(part.data() + at, salts_.data(), salt_size) != 0) continue;
-        if (big_endian_at(part, at - 8) != 0 && big_endian_at(part, at - 4) != 0) ++found;
-      }
-      if (part.size() < 65536) return found;
+  /// Whether two frames that end a transaction of this log lie at `from` or behind, wherever they
+  /// begin, in a row of frames that follow one another by their checksums.
+  bool has_commits_in_a_row(std::uint64_t from) const {
+    std::vector<std::byte> frame(frame_header_size + page_size_);
+    std::uint64_t next = 0;
+    checksum before;
+    unsigned commits = 0;
+    for (std::uint64_t at = from; find_frame(at); ++at) {
+      if (!read_exactly(at, frame)) return false;
+      if (at != next || sum_of(frame, before) != stored_sum(frame, 16)) commits = 0;
+      if (big_endian_at(frame, 4) != 0 && ++commits == 2) return true;
+      before = stored_sum(frame, 16);
+      next = at + frame.size();
     }
+    return false;
+  }
+
+  /// Moves `at` to the next frame of this log. It is known by the log's 64 random bits; before them
+  /// are the number of its page, and, if it ends a transaction, the size of the database.
+  bool find_frame(std::uint64_t& at) const {
+    std::vector<std::byte> part(65536);
+    while (at + frame_header_size <= size_) {
+      part.resize(static_cast<std::size_t>(std::min<std::uint64_t>(part.capacity(), size_ - at)));
+      if (!read_exactly(at, part)) return false;
+      auto found = std::search(part.begin() + 8, part.end(), salts_.begin(), salts_.end());
+      if (found != part.end()) {
+        at += static_cast<std::uint64_t>(found - part.begin()) - 8;
+        return true;
+      }
+      at += part.size() - (8 + salt_size - 1);
+    }
+    return false;
   }
 
   const Log& log_;

@@ -75,17 +75,33 @@ inline std::uint32_t message_row_checksum(std::uint32_t seed, queue which, std::
   return sum;
 }
 
-/// A row by which it is seen whether a commit is in the store: `id` of a peer, or 0 for the store's
-/// own row, and its checksum. Every commit changes one.
-struct row_mark {
-  row_mark() = default;
-  row_mark(std::uint64_t id_, std::uint64_t checksum_) noexcept : id(id_), checksum(checksum_) {}
+/// The state of a store in two numbers, by which it is seen whether it is a later one's.
+struct store_mark {
+  std::uint64_t rows = 0;      ///< the sum of the checksums of the store's own row and each peer's
+  std::uint64_t progress = 0;  ///< the sum of cursors that only grow
 
-  std::uint64_t id = 0;
-  std::uint64_t checksum = 0;
-
-  friend bool operator==(const row_mark&, const row_mark&) = default;
+  friend bool operator==(const store_mark&, const store_mark&) = default;
+  friend store_mark operator+(store_mark a, const store_mark& b) noexcept {
+    a.rows += b.rows;
+    a.progress += b.progress;
+    return a;
+  }
+  friend store_mark operator-(store_mark a, const store_mark& b) noexcept {
+    a.rows -= b.rows;
+    a.progress -= b.progress;
+    return a;
+  }
 };
+inline store_mark mark_of_row(std::uint64_t checksum) noexcept {
+  store_mark m;
+  m.rows = checksum;
+  return m;
+}
+inline store_mark mark_of_row(std::uint64_t checksum, const cursors& c) noexcept {
+  store_mark m = mark_of_row(checksum);
+  m.progress = c.outbox.first + c.outbox.next + c.inbox.first + c.inbox.next;
+  return m;
+}
 
 /// The keys that a table of messages may have, by the cursors of its peers.
 class row_ranges {

@@ -31,6 +31,9 @@ class sqlite_schema {
         in_application_database_(!table_prefix.empty()),
         prefix_(in_application_database_ ? table_prefix : "ilm_") {}
 
+  /// Throws std::system_error if the tables are of another version, or not all are there.
+  bool has_tables() const { return find_tables(); }
+
   bool in_application_database() const noexcept { return in_application_database_; }
 
   /// Prepares SQL in which $name stands for a table of ours.
@@ -44,7 +47,12 @@ class sqlite_schema {
   /// Throws std::system_error unless the database is one for ILM, and can be written.
   void check_database() const {
     refuse_read_only_file();
-    if (!find_tables()) refuse_used_file();
+    std::uint64_t application = database_->number("PRAGMA application_id");
+    if (in_application_database_ && application == application_id) {
+      throw std::system_error(make_error_code(error::invalid_options),
+                              "table_prefix: the file is a store of ILM's own; leave it out");
+    }
+    if (!find_tables()) refuse_used_file(application);
   }
 
   /// Takes the store until the result is destroyed, by an exclusive transaction on an empty
@@ -82,6 +90,11 @@ class sqlite_schema {
     database_->execute("PRAGMA journal_size_limit=" + std::to_string(4096ULL * o.checkpoint_pages));
     database_->execute("PRAGMA cache_size=-" + std::to_string(o.cache_kibibytes));
     database_->execute("PRAGMA trusted_schema=OFF");
+  }
+
+  /// The bits of a seed that are in the header of a file of ILM's own; not 0.
+  static std::uint32_t header_bits_of(std::uint64_t seed) noexcept {
+    return static_cast<std::uint32_t>(seed & 0x7ffffffe) | 1;
   }
 
   /// Makes the tables, if there are none. `seed`: of the new store's checksums.
@@ -129,8 +142,7 @@ class sqlite_schema {
   }
 
   /// A file that is not empty, and not ours, is never new.
-  void refuse_used_file() const {
-    std::uint64_t application = database_->number("PRAGMA application_id");
+  void refuse_used_file(std::uint64_t application) const {
     bool has_schema = database_->number("SELECT count(*) FROM sqlite_schema") != 0;
     if (!in_application_database_ &&
         (has_schema || (application != 0 && application != application_id))) {
@@ -162,6 +174,9 @@ class sqlite_schema {
     sqlite_statement row = sql("INSERT INTO $store VALUES (1, ?1, ?2, 0, ?3, ?3, ?4, 0)");
     row.bind(1, version).bind(2, seed).bind(3, std::span<const std::byte>());
     row.bind(4, store_row_checksum(version, seed, 0, {}, {})).run();
+    if (in_application_database_) return;
+    // In the file's header, by which a log that belongs to another file is known.
+    database_->execute("PRAGMA user_version=" + std::to_string(header_bits_of(seed)));
   }
 
   const sqlite_connection* database_;

@@ -42,16 +42,16 @@ namespace ilm::inline v0::detail {
 ///
 /// `incarnation` and `local` are empty until the first messenger gives them. `seed` is a random
 /// number of the store, which begins each checksum: a row of another store never passes. `holder`
-/// is a random number of whoever opened the store last; each transaction looks whether it is still
-/// this one, so that of two messengers the earlier one stops, even where no lock told them.
+/// is a random number of whoever wrote to the store last; each transaction looks whether it is
+/// still this one, so that of two messengers the earlier one stops, even where no lock told them.
 ///
 /// `key`: `peer.id` times 2^40 plus the message's index modulo 2^40: one integer, because SQLite
 /// appends to a table in order of an integer key twice as fast as to any other. A stream never has
 /// 2^40 messages in a queue at once, so the index is known from the cursors. 64-bit numbers are
 /// stored as the signed ones of the same bits, `time` is Unix time in milliseconds when the
 /// message was stored, `attributes` is null for a message without any, and the checksum is the
-/// CRC-32C of all else in the row (rows.hpp), the queue and peer included. `application_id` of a
-/// file of ILM's own is "ILM1".
+/// CRC-32C of all else in the row but the time (rows.hpp), the queue and peer included.
+/// `application_id` of a file of ILM's own is "ILM1".
 class sqlite_store {
  public:
   using named_cursors = std::pair<bytes, cursors>;
@@ -72,15 +72,16 @@ class sqlite_store {
   sqlite_store& operator=(const sqlite_store&) = delete;
   ~sqlite_store() { guard_.handle_closing(); }
 
-  /// All that is stored besides messages; and takes the store, from which on `change` and `read`
-  /// can be called. Throws error::store_corrupt where a check fails, and leaves the store as it is.
+  /// All that is stored besides messages. Throws error::store_corrupt where a check fails. Changes
+  /// nothing: the first `change` takes the store from its last holder.
   state load() {
     state found = read_store_row();
     read_peers(found);
-    guard_.require_last_commit([this](std::uint64_t id) { return checksum_of(id); });
-    guard_.handle_opened(database_, row_mark(0, store_.checksum));
-    std::uint64_t holder = random_number();
-    transact([&] { set_store(holder, store_.local, store_.name); });
+    if (!schema_.in_application_database()) {
+      guard_.require_own_log(sqlite_schema::header_bits_of(seed_number_));
+    }
+    guard_.require_newest(mark_);
+    guard_.handle_opened(database_, mark_);
     database_.keep_log_on_close(false);
     return found;
   }
@@ -92,21 +93,25 @@ class sqlite_store {
   void change(Work work) {
     transact([&] {
       require_hold();
+      if (!holds_) set_store(random_number(), store_.local, store_.name);
       work();
     });
+    holds_ = true;
+    if (std::exchange(has_new_identity_, false)) empty_log();
   }
 
   /// `name`: the encoded local id; may be empty.
   void set_identity(const incarnation& i, std::span<const std::byte> name) {
     std::array<std::byte, 16> encoded = encode_pair(i);
-    set_store(store_.holder, bytes(encoded), bytes(name));
+    set_store(next_store().holder, bytes(encoded), bytes(name));
+    has_new_identity_ = true;
   }
 
   void put(std::span<const std::byte> name, const cursors& next,
            std::span<const stored_message> outbox, std::span<const stored_message> inbox) {
     auto known = peers_.find(text_of_name(name));
     peer_record before =
-        known != peers_.end() ? known->second : peer_record(next_id_ + changed_.size(), next);
+        known != peers_.end() ? known->second : peer_record(next_id_ + changed_.size(), next, {});
     if (before.id > maximum_peer_row) throw std::system_error(sqlite_error::too_many_peers);
     std::uint64_t now = unix_milliseconds();
     // Erase first: an appended message may take the key of an erased one, 2^40 below.
@@ -120,8 +125,11 @@ class sqlite_store {
     store.bind(1, before.id).bind(2, encoded).bind(3, checksum);
     if (known == peers_.end()) store.bind(4, name);
     store.run();
-    changed_.emplace_back(text_of_name(name), peer_record(before.id, next));
-    mark_ = row_mark(before.id, checksum);
+    if (sqlite3_changes(database_.get()) != 1) throw std::system_error(error::store_corrupt);
+    peer_record after(before.id, next, mark_of_row(checksum, next));
+    if (known != peers_.end()) next_mark_ = next_mark_ - before.mark;
+    next_mark_ = next_mark_ + after.mark;
+    changed_.emplace_back(text_of_name(name), after);
   }
 
   /// See the concept ilm::backend. Whatever stops a page short stops it before the message that is
@@ -164,7 +172,7 @@ class sqlite_store {
     std::uint64_t free = statements_.free_pages.number(0);
     statements_.free_pages.reset();
     if (free <= spare_pages) {
-      if (std::exchange(vacuumed_, false)) shrink();
+      if (std::exchange(vacuumed_, false)) empty_log();
       return erased_ = false;
     }
     database_.execute("PRAGMA incremental_vacuum(" + std::to_string(vacuum_step) + ")");
@@ -182,12 +190,13 @@ class sqlite_store {
 
   struct peer_record {
     peer_record() = default;
-    peer_record(std::uint64_t number, const cursors& c)
-        : id(number), outbox_first(c.outbox.first), inbox_first(c.inbox.first) {}
+    peer_record(std::uint64_t number, const cursors& c, const store_mark& m)
+        : id(number), outbox_first(c.outbox.first), inbox_first(c.inbox.first), mark(m) {}
 
     std::uint64_t id = 0;
     std::uint64_t outbox_first = 1;
     std::uint64_t inbox_first = 1;
+    store_mark mark;
   };
 
   struct store_row {
@@ -200,6 +209,9 @@ class sqlite_store {
   sqlite_statements prepare(const sqlite_options& o, durability level) {
     schema_.check_database();
     guard_.take(schema_, o);
+    if (!schema_.has_tables() && guard_.knows_store()) {
+      throw std::system_error(error::store_corrupt, guard_.name() + " has lost its tables");
+    }
     schema_.set_up(o, level);
     schema_.make_tables(random_number());
     return {database_, schema_};
@@ -225,18 +237,11 @@ class sqlite_store {
       throw std::system_error(error::store_corrupt);
     }
     seed_number_ = seed;
+    mark_ = mark_of_row(store_.checksum);
     state found;
     if (!store_.local.empty()) found.local = decode_pair<incarnation>(store_.local.view());
     found.local_id = store_.name;
     return found;
-  }
-
-  /// The row of the store that a mark is about; none if it is not there.
-  std::optional<std::uint64_t> checksum_of(std::uint64_t id) const {
-    if (id == 0) return store_.checksum;
-    sqlite_statement s = schema_.sql("SELECT checksum FROM $peer WHERE id = ?1");
-    if (!s.bind(1, id).step()) return std::nullopt;
-    return s.number(0);
   }
 
   /// Messages where cursors leave room for none would fail every commit that puts one there.
@@ -266,7 +271,9 @@ class sqlite_store {
       found.peers.emplace_back(bytes(name), c);
       known[0].add(id, c.outbox.first, c.outbox.next);
       known[1].add(id, c.inbox.first, c.inbox.next);
-      if (!peers_.emplace(text_of_name(name), peer_record(id, c)).second) {
+      peer_record found_record(id, c, mark_of_row(peers.number(3), c));
+      mark_ = mark_ + found_record.mark;
+      if (!peers_.emplace(text_of_name(name), found_record).second) {
         throw std::system_error(error::store_corrupt);
       }
       next_id_ = std::max(next_id_, id + 1);
@@ -281,9 +288,12 @@ class sqlite_store {
                                        next.local.view(), next.name.view());
     statements_.set_store.bind(1, next.holder).bind(2, next.local.view()).bind(3, next.name.view());
     statements_.set_store.bind(4, next.checksum).run();
-    mark_ = row_mark(0, next.checksum);
+    next_mark_ = next_mark_ - mark_of_row(next_store().checksum) + mark_of_row(next.checksum);
     changed_store_ = std::move(next);
   }
+
+  /// As the transaction under way leaves it.
+  const store_row& next_store() const { return changed_store_ ? *changed_store_ : store_; }
 
   /// Another messenger that opened the store is its holder now.
   void require_hold() {
@@ -301,7 +311,7 @@ class sqlite_store {
     try {
       work();
       guard_.check();
-      if (mark_) guard_.begin_commit(*mark_);
+      guard_.begin_commit(next_mark_);
     } catch (...) {
       undo();
       throw;
@@ -313,9 +323,10 @@ class sqlite_store {
       overwrite_failed_commit();
       throw;
     }
-    if (mark_) guard_.complete_commit(*mark_);
+    guard_.complete_commit(next_mark_);
     accept_changes();
     require_files();
+    if (in_doubt_) settle_doubt();
   }
 
   /// After a commit: if a file went meanwhile, nobody knows whether the commit is in it.
@@ -331,7 +342,7 @@ class sqlite_store {
   void forget_changes() noexcept {
     changed_.clear();
     changed_store_.reset();
-    mark_.reset();
+    next_mark_ = mark_;
   }
   void accept_changes() {
     for (auto& [name, s] : changed_) {
@@ -339,6 +350,7 @@ class sqlite_store {
       peers_[std::move(name)] = s;
     }
     if (changed_store_) store_ = *std::move(changed_store_);
+    mark_ = next_mark_;
     forget_changes();
   }
 
@@ -393,22 +405,40 @@ class sqlite_store {
 
   /// A commit that failed while the log was synced is undone, but its records are still at the end
   /// of the log, where SQLite would find them after a crash. Another commit takes their place: one
-  /// that counts the failure, for SQLite writes nothing where nothing changes. Their rest
-  /// behind it would look as damage does, so the log is emptied, too.
+  /// that counts the failure, for SQLite writes nothing where nothing changes.
   void overwrite_failed_commit() noexcept {
+    in_doubt_ = true;
+    guard_.set_doubt(true);
     try {
       statements_.count_failure.bind(1, store_.holder).run();
-      shrink();
+      settle_doubt();
     } catch (...) {
       // Then the next one that succeeds does it.
     }
   }
 
-  /// Works the log into the file and empties it, unless somebody reads just now.
-  void shrink() const {
+  /// A commit succeeded. Once the log is emptied nothing is left of those that failed.
+  void settle_doubt() noexcept {
+    try {
+      if (!empty_log()) return;
+      in_doubt_ = false;
+      guard_.set_doubt(false);
+    } catch (...) {
+      // Next time.
+    }
+  }
+
+  /// Works the log into the file and empties it; false if somebody reads just now.
+  bool empty_log() const {
     sqlite3_busy_timeout(database_.get(), 0);
-    database_.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+    bool busy = true;
+    try {
+      busy = database_.number("PRAGMA wal_checkpoint(TRUNCATE)") != 0;
+    } catch (const std::system_error&) {
+      // The log is as it was, and the next attempt may succeed.
+    }
     sqlite3_busy_timeout(database_.get(), static_cast<int>(busy_timeout_.count()));
+    return !busy;
   }
 
   /// As step, but damage to the database ends a page that has messages instead of failing it.
@@ -432,10 +462,14 @@ class sqlite_store {
   store_row store_;
   std::uint64_t seed_number_ = 0;
   std::uint32_t seed_ = 0;
+  store_mark mark_;
   /// By the transaction under way.
   std::vector<std::pair<std::string, peer_record>> changed_;
   std::optional<store_row> changed_store_;
-  std::optional<row_mark> mark_;
+  store_mark next_mark_;
+  bool holds_ = false;
+  bool has_new_identity_ = false;
+  bool in_doubt_ = false;  ///< a commit failed, and may turn out to be stored
   /// Why nothing can be stored any more.
   std::exception_ptr lost_;
   std::uint64_t next_id_ = 1;

@@ -9,7 +9,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -34,14 +36,18 @@ class store_files {
   /// Makes the file where there is none, with mode 0600, which SQLite gives its own files, too.
   /// `prefix`: of the tables. Throws std::system_error with the name of the file that it is about.
   store_files(const std::string& file, std::string_view prefix, durability level)
-      : main_(open_or_make(file)), name_(std::filesystem::canonical(file).string()) {
-    refuse_strange_file();
+      : made_(!file_identity::of(file)),
+        main_(open_or_make(file)),
+        name_(std::filesystem::canonical(file).string()) {
+    refuse_strange_files();
     if (!main_.lock(F_WRLCK, lock_byte(prefix), 1)) throw_about(name_, error::store_in_use);
     std::optional<file_identity> identity = file_identity::of(main_.get());
     if (!identity) throw_about(name_, SQLITE_IOERR_FSTAT);
     std::string suffix = prefix.empty() ? "-last" : "-" + std::string(prefix) + "last";
     newest_ = last_commit(name_ + suffix, *identity, level);
+    newest_.own_as(main_.get());
     refuse_damage();
+    shared_memory_locks::belong_to_descriptor();
   }
 
   /// The byte of the file whose lock has the store.
@@ -59,19 +65,14 @@ class store_files {
   const last_commit& newest() const noexcept { return newest_; }
 
   /// SQLite has its files open now. They stay while the store is open: no other connection, in
-  /// whatever process, finds itself the last one and removes them, though SQLite's own locks are
-  /// gone as soon as this process closes any descriptor of theirs.
+  /// whatever process, finds itself the last one and removes them, though SQLite's own locks of a
+  /// database are gone as soon as this process closes any descriptor of it.
   void handle_opened() {
-    for (const char* part : {"", "-wal", "-shm"}) {
-      std::optional<file_identity> found = file_identity::of(name_ + part);
-      if (!found) throw_about(name_ + part, make_error_code(sqlite_error::file_moved));
-      watched_.emplace_back(name_ + part, *found);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      watched_[i] = status_of(i).identity();
     }
-    if (watched_[0].second != file_identity::of(main_.get())) {
-      throw_about(name_, make_error_code(sqlite_error::file_moved));
-    }
+    if (watched_[0] != file_identity::of(main_.get())) throw_moved(0);
     index_ = shared_descriptor::open(name_ + "-shm", false);
-    index_.lock(F_RDLCK, shared_memory_in_use, 1);
     main_.lock(F_RDLCK, shared_first, shared_size);
   }
 
@@ -81,20 +82,66 @@ class store_files {
     index_ = {};
   }
 
-  /// Throws sqlite_error::file_moved unless each file is still under its name.
+  /// Within a transaction, or after it. Throws sqlite_error::file_moved unless each file is still
+  /// under its name, and error::store_corrupt if one was cut.
   void check() const {
-    for (const auto& [path, identity] : watched_) {
-      if (file_identity::of(path) != identity) {
-        throw_about(path, make_error_code(sqlite_error::file_moved));
-      }
+    std::array<std::uint64_t, parts.size()> sizes{};
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      file_status now = status_of(i);
+      if (now.identity() != watched_[i]) throw_moved(i);
+      sizes[i] = now.size();
+    }
+    // The sizes were read first: who empties the log empties its index before.
+    for (std::size_t i : {0U, 1U}) {
+      if (sizes[i] >= (i == 0 ? 1 : size_of_log())) continue;
+      throw std::system_error(error::store_corrupt, name_ + parts[i] + " was cut while in use");
+    }
+  }
+
+  /// Throws error::store_corrupt if a store with this seed is not the file's own: then its log is
+  /// that of another one. Only the file of a store of ILM's own says so (sqlite_schema).
+  void require_seed(std::uint32_t low_bits) const {
+    std::array<std::byte, 4> stored{};
+    if (pread(main_.get(), stored.data(), 4, user_version_at) != 4)
+      throw_about(name_, SQLITE_IOERR_READ);
+    std::uint32_t found = 0;
+    for (std::byte b : stored) found = found << 8 | std::to_integer<std::uint32_t>(b);
+    // 0: a first start that has not come so far.
+    if (found != 0 && found != low_bits) {
+      throw std::system_error(error::store_corrupt, name_ + "-wal belongs to another file");
     }
   }
 
  private:
+  /// Of a file's name.
+  static constexpr std::array<const char*, 3> parts{"", "-wal", "-shm"};
   /// Far behind what a database can have.
   static constexpr std::int64_t first_lock_byte = std::int64_t{1} << 62;
-  /// The byte that SQLite locks of the shared memory while it is in use (os_unix.c).
-  static constexpr std::int64_t shared_memory_in_use = 128;
+  /// In the header of a database.
+  static constexpr std::int64_t user_version_at = 60;
+
+  file_status status_of(std::size_t part) const {
+    std::optional<file_status> found = file_status::of(name_ + parts[part]);
+    if (!found) throw_moved(part);
+    return *found;
+  }
+  [[noreturn]] void throw_moved(std::size_t part) const {
+    throw_about(name_ + parts[part], make_error_code(sqlite_error::file_moved));
+  }
+
+  /// How long the log has to be by its index (https://www.sqlite.org/walformat.html).
+  std::uint64_t size_of_log() const {
+    std::array<std::byte, 20> header{};
+    if (pread(index_.get(), header.data(), header.size(), 0) != ssize_t{header.size()}) {
+      throw_about(name_ + "-shm", SQLITE_IOERR_READ);
+    }
+    std::uint16_t page = 0;
+    std::uint32_t frames = 0;
+    std::memcpy(&page, header.data() + 14, sizeof page);
+    std::memcpy(&frames, header.data() + 16, sizeof frames);
+    std::uint64_t page_size = page == 1 ? 65536 : page;
+    return frames == 0 ? 0 : 32 + frames * (24 + page_size);
+  }
 
   /// SQLite would make a new database where only the log is left, and remove that.
   static shared_descriptor open_or_make(const std::string& file) {
@@ -107,23 +154,30 @@ class store_files {
     return shared_descriptor::open(file, true);
   }
 
-  void refuse_strange_file() const {
-    struct stat s {};
-    if (fstat(main_.get(), &s) != 0) throw_about(name_, SQLITE_IOERR_FSTAT);
-    if (!S_ISREG(s.st_mode)) throw_about(name_, SQLITE_CANTOPEN);
-    if (s.st_nlink > 1) throw_about(name_, make_error_code(sqlite_error::several_names));
+  /// SQLite waits for a pipe's other end, and follows no link beside the file. A file with a second
+  /// name, or that is a mount of its own, has another log under each name.
+  void refuse_strange_files() const {
+    for (const char* part : {"", "-wal", "-shm", "-journal"}) {
+      std::optional<file_status> found = file_status::of(name_ + part);
+      if (found && !found->is_regular()) throw_about(name_ + part, SQLITE_CANTOPEN);
+    }
+    std::optional<file_status> file = file_status::of(name_);
+    std::optional<file_status> directory =
+        file_status::of(std::filesystem::path(name_).parent_path().string());
+    if (!file || !directory) throw_moved(0);
+    if (file->names() > 1 || file->mount() != directory->mount()) {
+      throw_about(name_, make_error_code(sqlite_error::several_names));
+    }
   }
 
   /// SQLite takes an empty file for a new database, and removes the log beside it.
   void refuse_damage() const {
     own_descriptor log(name_ + "-wal", O_RDONLY);
     std::uint64_t size = log ? log.size() : 0;
-    struct stat s {};
-    bool empty = fstat(main_.get(), &s) == 0 && s.st_size == 0;
-    if (empty && (size != 0 || newest_.knows_store())) {
-      throw std::system_error(
-          error::store_corrupt,
-          name_ + " was emptied; to start anew, remove it with its -wal and -last");
+    bool empty = status_of(0).size() == 0;
+    if (empty && (size != 0 || (!made_ && newest_.knows_any_store()))) {
+      throw std::system_error(error::store_corrupt,
+                              name_ + " was emptied; to start anew, remove it, its -wal and -last");
     }
     if (size == 0 || newest_.may_have_lost_any()) return;
     if (std::optional<std::uint64_t> at = log_check(log).find_damage()) {
@@ -133,11 +187,12 @@ class store_files {
     }
   }
 
+  bool made_;  ///< the file was not there
   shared_descriptor main_;
   std::string name_;
   last_commit newest_;
   shared_descriptor index_;
-  std::vector<std::pair<std::string, file_identity>> watched_;
+  std::array<file_identity, parts.size()> watched_;
 };
 
 #endif

@@ -5,12 +5,14 @@
 #include <ilm/backends/sqlite/error.hpp>
 #include <ilm/backends/sqlite/last_commit.hpp>
 #include <ilm/backends/sqlite/options.hpp>
+#include <ilm/backends/sqlite/rows.hpp>
 #include <ilm/backends/sqlite/schema.hpp>
 #include <ilm/backends/sqlite/store_files.hpp>
 #include <ilm/error.hpp>
 
 #include <sqlite3.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,12 +44,19 @@ class store_guard {
     lock_ = schema.lock(o.vfs);
   }
 
-  /// Throws error::store_corrupt if the newest commit is known not to be in the store.
-  /// `checksum_of(id)`: of a row, as row_mark has it.
-  template <class ChecksumOf>
-  void require_last_commit([[maybe_unused]] const ChecksumOf& checksum_of) const {
+  /// Whether there was a store here before, as far as is known.
+  bool knows_store() const noexcept {
 #ifdef __linux__
-    if (!files_ || files_->newest().is_in(checksum_of)) return;
+    return files_ && files_->newest().knows_store();
+#else
+    return false;
+#endif
+  }
+
+  /// Throws error::store_corrupt if a store with this mark is known not to be the newest one.
+  void require_newest([[maybe_unused]] const store_mark& m) const {
+#ifdef __linux__
+    if (!files_ || files_->newest().is_in(m)) return;
     throw std::system_error(error::store_corrupt,
                             name_ +
                                 " lacks its newest commits: its -wal was damaged or removed, or "
@@ -55,8 +64,15 @@ class store_guard {
 #endif
   }
 
+  /// Throws error::store_corrupt if a log of a store with another seed is beside the file.
+  void require_own_log([[maybe_unused]] std::uint32_t low_bits_of_seed) const {
+#ifdef __linux__
+    if (files_) files_->require_seed(low_bits_of_seed);
+#endif
+  }
+
   /// SQLite has its files open, and the store is as `m` says.
-  void handle_opened(const sqlite_connection& database, [[maybe_unused]] const row_mark& m) {
+  void handle_opened(const sqlite_connection& database, [[maybe_unused]] const store_mark& m) {
     database_ = database.get();
 #ifdef __linux__
     if (!files_) return;
@@ -70,7 +86,15 @@ class store_guard {
 #endif
   }
 
-  /// Throws sqlite_error::file_moved unless the store's files are still under their names.
+  /// A commit failed, and may turn out to be stored; or no more.
+  void set_doubt([[maybe_unused]] bool in_doubt) noexcept {
+#ifdef __linux__
+    if (files_) files_->newest().set_doubt(in_doubt);
+#endif
+  }
+
+  /// Throws sqlite_error::file_moved unless the store's files are still under their names, and
+  /// error::store_corrupt if one was cut.
   void check() const {
 #ifdef __linux__
     if (files_) return files_->check();
@@ -81,12 +105,12 @@ class store_guard {
   }
 
   /// A commit begins after which the store is as `m` says. Throws std::system_error.
-  void begin_commit([[maybe_unused]] const row_mark& m) {
+  void begin_commit([[maybe_unused]] const store_mark& m) {
 #ifdef __linux__
     if (files_) files_->newest().begin(m);
 #endif
   }
-  void complete_commit([[maybe_unused]] const row_mark& m) noexcept {
+  void complete_commit([[maybe_unused]] const store_mark& m) noexcept {
 #ifdef __linux__
     if (files_) files_->newest().complete(m);
 #endif
