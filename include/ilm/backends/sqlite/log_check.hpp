@@ -30,12 +30,13 @@ class log_check {
     if (size_ <= header_size) return std::nullopt;
     if (!read_header())
       return has_contents(header_size) ? std::optional<std::uint64_t>(0) : std::nullopt;
-    std::uint64_t end = end_of_whole_frames();
-    if (!has_commits_in_a_row(end)) return std::nullopt;
-    // One that was begun anew meanwhile, by another connection, is read from its beginning.
-    header now{};
-    if (!read_exactly(0, now) || now != header_) return find_damage_anew();
-    return end;
+    std::uint64_t end = end_of_whole_frames(header_size);
+    while (has_commits_in_a_row(end)) {
+      std::uint64_t further = end_of_whole_frames(end);
+      if (further == end) return header_is_the_same() ? std::optional(end) : find_damage_anew();
+      end = further;  // another connection was at work while this read
+    }
+    return std::nullopt;
   }
 
  private:
@@ -53,6 +54,12 @@ class log_check {
     friend bool operator==(const checksum&, const checksum&) = default;
   };
 
+  bool header_is_the_same() const {
+    header now{};
+    return read_exactly(0, now) && now == header_;
+  }
+
+  /// Another connection has begun the log anew meanwhile.
   std::optional<std::uint64_t> find_damage_anew() {
     if (++attempts_ == maximum_attempts) return std::nullopt;
     size_ = log_.size();
@@ -120,9 +127,9 @@ class log_check {
     return sum(frame.subspan(frame_header_size), sum(frame.first(8), before));
   }
 
-  std::uint64_t end_of_whole_frames() {
+  /// From `at` on, up to which all are whole.
+  std::uint64_t end_of_whole_frames(std::uint64_t at) {
     std::vector<std::byte> frame(frame_header_size + page_size_);
-    std::uint64_t at = header_size;
     for (; read_exactly(at, frame) && is_of_this_log(frame); at += frame.size()) {
       checksum next = sum_of(frame, sum_);
       if (next != stored_sum(frame, 16)) break;
