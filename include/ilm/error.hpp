@@ -81,7 +81,8 @@ class error_category_impl final : public std::error_category {
       case error::store_closed:
         return "the store is closed; open it before using it";
       case error::store_corrupt:
-        return "the store is damaged; save what is whole (examples/repair), and start with a new one";
+        return "the store is damaged; save what is whole (examples/repair), and start with a new "
+               "one";
       case error::network_ended:
         return "the network has ended; make a new messenger with a working network";
       case error::inbox_closed:

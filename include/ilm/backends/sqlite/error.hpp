@@ -54,9 +54,8 @@ class sqlite_category_impl final : public std::error_category {
       case sqlite_error::taken_over:
         return "another messenger has taken the store since this one opened it; end one of the two";
       case sqlite_error::several_names:
-        return "the file has a second name, under which another messenger could miss its log; "
-               "remove "
-               "the other hard link";
+        return "the file has a second name, under which another messenger would miss its log; "
+               "remove the other hard link, or mount the directory, not the file";
     }
     return advice(value) + " (SQLite: " + sqlite3_errstr(value) + ", code " +
            std::to_string(value) + ")";
