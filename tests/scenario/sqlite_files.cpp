@@ -14,6 +14,7 @@
 #include <span>
 #include <spawn.h>
 #include <string>
+#include <string_view>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
@@ -62,8 +63,13 @@ void outsider_process(const fs::path& file, const std::string& sql) {
   std::string program = fs::read_symlink("/proc/self/exe").string();
   std::string name = "an outsider in a process of its own";
   std::array<char*, 3> words{program.data(), name.data(), nullptr};
+  posix_spawn_file_actions_t quietly;
+  posix_spawn_file_actions_init(&quietly);
+  posix_spawn_file_actions_addopen(&quietly, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   pid_t child = 0;
-  REQUIRE(posix_spawn(&child, program.c_str(), nullptr, nullptr, words.data(), environ) == 0);
+  int failed = posix_spawn(&child, program.c_str(), &quietly, nullptr, words.data(), environ);
+  posix_spawn_file_actions_destroy(&quietly);
+  REQUIRE(failed == 0);
   int status = -1;
   REQUIRE(waitpid(child, &status, 0) == child);
   REQUIRE(status == 0);
@@ -85,6 +91,15 @@ strings ten_messages() {
   strings all;
   for (int i = 1; i <= 10; ++i) all.push_back("message " + std::to_string(i));
   return all;
+}
+
+/// As a messenger that finds no lock.
+void third_opens_and_stores(const fs::path& file, const ilm::sqlite_options& o) {
+  fs::remove(part_of(file, "-lock"));
+  store_type s(file, o);
+  ilm::cursors c = s.open().peers.at(0).second;
+  s.commit(append("bob", c, {"of the third"}));
+  s.crash();
 }
 
 /// Files with this user's rights, not with those of root, which may do all.
@@ -222,6 +237,30 @@ TEST_CASE("sqlite: of two messengers on a store the earlier one stops, even wher
   CHECK(outsider(file, "SELECT count(*) FROM ilm_outbox") == "1");
 }
 
+TEST_CASE("sqlite: of two messengers that both found no lock the later one has the store") {
+  fault_disk disk;
+  temporary_directory place;
+  ilm::sqlite_options o;
+  o.vfs = fault_disk::name;
+  ilm::cursors c, d;
+  store_type first(place / "s.db", o), second(place / "s.db", o);
+  first.open();
+  first.commit(append("bob", c, {"1"}));
+  // With such a VFS the lock is on a file of its own.
+  fs::remove(place / "s.db-lock");
+  d = second.open().peers.at(0).second;
+  SECTION("and says so") {
+    second.commit(append("bob", d, {"2"}));
+    CHECK(first.commit_error(append("bob", c, {"other"})) == ilm::sqlite_error::taken_over);
+  }
+  SECTION("or not, if the first has stored something since") {
+    first.commit(append("bob", c, {"2"}));
+    third_opens_and_stores(place / "s.db", o);
+    CHECK(first.commit_error(append("bob", c, {"3"})) == ilm::sqlite_error::taken_over);
+    CHECK(second.commit_error(append("bob", d, {"other"})) == ilm::sqlite_error::taken_over);
+  }
+}
+
 TEST_CASE("sqlite: a file with two names is refused, and had by one of them") {
   temporary_directory place;
   fs::path file = place / "s.db", other = place / "other.db";
@@ -273,8 +312,14 @@ TEST_CASE("sqlite: a log that was damaged before whole commits is found in a cop
   make_crashed_store(file, c);
   const std::string log = content_of(part_of(file, "-wal"));
   fs::copy_file(file, copy);
-  std::size_t frame = 24 + 4096, frames = (log.size() - 32) / frame;
-  for (std::size_t n = 0; n < frames / 2; ++n) {
+  // Up to the last frame of the transaction before the last one.
+  std::size_t frame = 24 + 4096, frames = (log.size() - 32) / frame, commits = 0, last = frames;
+  while (commits < 2) {
+    std::string_view size = std::string_view(log).substr(32 + --last * frame + 4, 4);
+    if (size != std::string_view("\0\0\0\0", 4)) ++commits;
+  }
+  REQUIRE(last > frames / 2);
+  for (std::size_t n = 0; n <= last; ++n) {
     overwrite(part_of(copy, "-wal"), log);
     flip(part_of(copy, "-wal"), 32 + n * frame + 24 + 77);
     std::string why = text_of([&] { store_type(copy).open(); });
@@ -380,6 +425,15 @@ TEST_CASE("sqlite: a file that was emptied, or is missing beside its log, is nev
     overwrite(file, "");
     CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
     CHECK(fs::file_size(file) == 0);
+  }
+  SECTION("emptied after it was copied with its files") {
+    fs::path copy = place / "copy.db";
+    for (const char* part : {"", "-wal", "-last"}) {
+      std::error_code none;
+      fs::copy_file(part_of(file, part), part_of(copy, part), none);
+    }
+    overwrite(copy, "");
+    CHECK(store_type(copy).open_error() == ilm::error::store_corrupt);
   }
   SECTION("missing") {
     fs::remove(file);
@@ -569,7 +623,7 @@ TEST_CASE("sqlite: no transaction is broken into though this process reads the s
   CHECK(again.read(ilm::queue::outbox, "bob", 1).size() == sent);
 }
 
-TEST_CASE("sqlite: an older log of the same store is refused") {
+TEST_CASE("sqlite: an older log of the same store is refused, whichever peers it puts back") {
   temporary_directory place;
   fs::path file = place / "s.db", log = part_of(file, "-wal");
   store_type s(file);
@@ -579,10 +633,15 @@ TEST_CASE("sqlite: an older log of the same store is refused") {
     std::string name = "peer " + std::to_string(i);
     s.commit(append(name, peers[name], {"1"}));
   }
-  const std::string older = content_of(log);
+  outsider_process(file, "PRAGMA wal_checkpoint(TRUNCATE)");
   s.commit(append("peer 1", peers["peer 1"], {"2"}));
-  s.commit(append("peer 2", peers["peer 2"], {"2"}));
+  const std::string older = content_of(log);
+  s.commit(append("peer 1", peers["peer 1"], {"3"}));
+  // Its row is in another page, which the older log does not have.
+  s.commit(append("peer 59", peers["peer 59"], {"2"}));
+  outsider_process(file, "PRAGMA wal_checkpoint(TRUNCATE)");
   s.crash();
+  CHECK_FALSE(store_type(file).open_error());
   overwrite(log, older);
   CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
 }
@@ -733,4 +792,14 @@ TEST_CASE("sqlite: a store of ILM's own is not opened with a table prefix") {
   o.table_prefix = "ilm_";
   CHECK(store_type(place / "s.db", o).open_error() == ilm::error::invalid_options);
   CHECK_FALSE(store_type(place / "s.db").open_error());
+}
+
+TEST_CASE("sqlite: an error of ILM's own is none of SQLite's") {
+  using ilm::sqlite_error;
+  for (int value = static_cast<int>(sqlite_error::newer_version);
+       value < static_cast<int>(sqlite_error::taken_over); ++value) {
+    std::error_code e = static_cast<sqlite_error>(value);
+    CAPTURE(e.message());
+    CHECK(e.default_error_condition() == std::error_condition(value, ilm::sqlite_category()));
+  }
 }

@@ -17,8 +17,7 @@
 
 namespace ilm::inline v0::detail {
 
-/// The tables of a sqlite_store in a database: finds or makes them.
-/// store.hpp describes them.
+/// The tables of a sqlite_store in a database: finds or makes them. See store.hpp.
 class sqlite_schema {
  public:
   /// Those before, of the time before the first release, knew no hashes, or not whose they were.
@@ -30,9 +29,6 @@ class sqlite_schema {
       : database_(&database),
         in_application_database_(!table_prefix.empty()),
         prefix_(in_application_database_ ? table_prefix : "ilm_") {}
-
-  /// Throws std::system_error if the tables are of another version, or not all are there.
-  bool has_tables() const { return find_tables(); }
 
   bool in_application_database() const noexcept { return in_application_database_; }
 
@@ -52,7 +48,18 @@ class sqlite_schema {
       throw std::system_error(make_error_code(error::invalid_options),
                               "table_prefix: the file is a store of ILM's own; leave it out");
     }
-    if (!find_tables()) refuse_used_file(application);
+    if (!has_tables()) refuse_used_file(application);
+  }
+
+  /// Whether the tables are there. Throws std::system_error if they are of another version, or not
+  /// all are there.
+  bool has_tables() const {
+    bool has_store = has("store");
+    if (has_store) refuse_other_version();
+    for (const char* other : {"peer", "outbox", "inbox"}) {
+      if (has(other) != has_store) throw std::system_error(error::store_corrupt);
+    }
+    return has_store;
   }
 
   /// Takes the store until the result is destroyed, by an exclusive transaction on an empty
@@ -74,7 +81,7 @@ class sqlite_schema {
 
   void set_up(const sqlite_options& o, durability level) const {
     sqlite_check(sqlite3_busy_timeout(database_->get(), static_cast<int>(o.busy_timeout.count())));
-    if (!in_application_database_ && !find_tables()) {
+    if (!in_application_database_ && !has_tables()) {
       database_->execute("PRAGMA auto_vacuum=INCREMENTAL");
       database_->execute("PRAGMA application_id=" + std::to_string(application_id));
     }
@@ -101,7 +108,7 @@ class sqlite_schema {
   void make_tables(std::uint64_t seed) const {
     database_->execute("BEGIN IMMEDIATE");
     // Another connection may have made them meanwhile, where this one has no lock.
-    bool made = !find_tables();
+    bool made = !has_tables();
     if (made) add_tables(seed);
     database_->execute("COMMIT");
     // From now on a file without tables is damaged, not one whose first start was cut short.
@@ -113,17 +120,6 @@ class sqlite_schema {
     return database_->number(
                "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '" + prefix_ +
                table + "'") != 0;
-  }
-
-  /// Whether the tables are there. Throws std::system_error if they are of another version, or not
-  /// all are there.
-  bool find_tables() const {
-    bool has_store = has("store");
-    if (has_store) refuse_other_version();
-    for (const char* other : {"peer", "outbox", "inbox"}) {
-      if (has(other) != has_store) throw std::system_error(error::store_corrupt);
-    }
-    return has_store;
   }
 
   void refuse_other_version() const {
