@@ -433,6 +433,7 @@ TEST_CASE("sqlite: a file that was emptied, or is missing beside its log, is nev
       fs::copy_file(part_of(file, part), part_of(copy, part), none);
     }
     overwrite(copy, "");
+    if (GENERATE(false, true)) overwrite(part_of(copy, "-last"), "");
     CHECK(store_type(copy).open_error() == ilm::error::store_corrupt);
   }
   SECTION("missing") {

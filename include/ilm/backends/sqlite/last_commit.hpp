@@ -33,16 +33,16 @@ namespace ilm::inline v0::detail {
 class last_commit {
  public:
   last_commit() = default;
-  /// Opens the file, or makes it, and reads it. Throws std::system_error with the file's name.
+  /// Reads the file, if it is there. Throws std::system_error with the file's name.
   last_commit(const std::string& path, const file_identity& store, durability level)
       : path_(path), store_(store), level_(level) {
-    open();
+    open(O_RDWR);
     boot_ = boot_of_machine();
     found_ = read();
   }
 
-  /// Whether the file knows a store, of whatever name it was.
-  bool knows_any_store() const noexcept { return bool(found_); }
+  /// Whether the file is there: then there was a store beside it.
+  bool exists() const noexcept { return bool(file_); }
   /// Whether it knows this one.
   bool knows_store() const noexcept {
     return found_ && found_->number == store_.number && found_->born == store_.born &&
@@ -61,19 +61,14 @@ class last_commit {
     return m == found_->now || m == found_->next;
   }
 
-  /// Its owner is that of another file.
-  void own_as(int other) const noexcept {
-    struct stat s {};
-    if (geteuid() != 0 || fstat(other, &s) != 0) return;
-    // As SQLite does for its files. If it fails, root's next program can use it still.
-    static_cast<void>(fchown(file_.get(), s.st_uid, s.st_gid) == 0);
-  }
+  /// Where it is made, its owner is that of another file, as SQLite does for its files.
+  void own_as(int other) noexcept { owned_as_ = other; }
 
   /// The store is known to be so.
   void start_from(const store_mark& m) noexcept { now_ = m; }
   /// Before a commit. Throws std::system_error with the file's name.
   void begin(const store_mark& next) {
-    if (file_identity::of(path_) != self_) open();
+    if (!file_ || file_identity::of(path_) != self_) make();
     if (!write(now_, next)) throw_about(path_, sqlite_code_of(errno));
   }
   /// After it.
@@ -113,10 +108,18 @@ class last_commit {
     return boot;
   }
 
-  void open() {
-    file_ = own_descriptor(path_, O_RDWR | O_CREAT);
-    if (!file_) throw_about(path_, sqlite_code_of(errno));
-    self_ = file_identity::of(file_.get());
+  void open(int flags) {
+    file_ = own_descriptor(path_, flags);
+    if (!file_ && errno != ENOENT) throw_about(path_, sqlite_code_of(errno));
+    if (file_) self_ = file_identity::of(file_.get());
+  }
+  void make() {
+    open(O_RDWR | O_CREAT);
+    if (!file_) throw_about(path_, SQLITE_CANTOPEN);
+    struct stat s {};
+    if (geteuid() != 0 || fstat(owned_as_, &s) != 0) return;
+    // If it fails, root's next program can use it still.
+    static_cast<void>(fchown(file_.get(), s.st_uid, s.st_gid) == 0);
   }
 
   static std::uint64_t number_at(std::span<const std::byte> from, std::size_t at) noexcept {
@@ -135,7 +138,7 @@ class last_commit {
 
   std::optional<record> read() const {
     encoded all{};
-    bool whole = file_.read(0, all) == all.size() && number_at(all, 0) == magic &&
+    bool whole = file_ && file_.read(0, all) == all.size() && number_at(all, 0) == magic &&
                  number_at(all, 112) == crc32c(std::span<const std::byte>(all).first(112));
     if (!whole) return std::nullopt;
     record r;
@@ -173,6 +176,7 @@ class last_commit {
   own_descriptor file_;
   std::optional<file_identity> self_;
   file_identity store_;
+  int owned_as_ = -1;
   durability level_ = durability::os;
   boot_number boot_{};
   std::optional<record> found_;

@@ -175,7 +175,7 @@ class store_files {
     own_descriptor log(name_ + "-wal", O_RDONLY);
     std::uint64_t size = log ? log.size() : 0;
     bool empty = status_of(0).size() == 0;
-    if (empty && (size != 0 || (!made_ && newest_.knows_any_store()))) {
+    if (empty && (size != 0 || (!made_ && newest_.exists()))) {
       throw std::system_error(error::store_corrupt,
                               name_ + " was emptied; to start anew, remove it, its -wal and -last");
     }
