@@ -466,6 +466,16 @@ TEST_CASE("sqlite: a schema that looks empty in a file with pages is damage") {
   CHECK(content_of(file) == whole);
 }
 
+TEST_CASE("sqlite: a version that is damaged is no older or newer one") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  std::string version = GENERATE("0", "-1", "4", "123456789");
+  outsider(file, "UPDATE ilm_store SET version = " + version);
+  CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
+}
+
 TEST_CASE("sqlite: a message where none can be is found at opening, not by each later commit") {
   temporary_directory place;
   fs::path file = place / "s.db";

@@ -116,6 +116,8 @@ class sqlite_schema {
   }
 
  private:
+  static constexpr std::uint64_t plausible_version = 1000;
+
   bool has(const std::string& table) const {
     return database_->number(
                "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '" + prefix_ +
@@ -126,8 +128,15 @@ class sqlite_schema {
     sqlite_statement s = sql("SELECT version FROM $store");
     if (!s.step()) throw std::system_error(error::store_corrupt);
     std::uint64_t found = s.number(0);
-    if (found > version) throw std::system_error(sqlite_error::newer_version);
-    if (found < version) throw std::system_error(sqlite_error::older_version);
+    if (found == version) return;
+    // A number that no version had or will have, or tables of this one, are damage.
+    bool has_seed = database_->number("SELECT count(*) FROM pragma_table_info('" + prefix_ +
+                                      "store') WHERE name = 'seed'") != 0;
+    if (found == 0 || found > plausible_version || (found < version && has_seed)) {
+      throw std::system_error(error::store_corrupt);
+    }
+    throw std::system_error(found > version ? sqlite_error::newer_version
+                                            : sqlite_error::older_version);
   }
 
   /// SQLite falls back to reading where it may not write.
