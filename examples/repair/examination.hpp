@@ -86,7 +86,7 @@ class examination {
     if (identity && fs::exists(paths_.last)) {
       newest_ = store::last_commit(paths_.last.string(), *identity, ilm::durability::os);
       knows_store = newest_->knows_store();
-      may_have_lost_any = newest_->may_have_lost_any();
+      may_have_lost_any = newest_->may_have_lost_any(!prefix_.empty());
     }
 #endif
     if (exists && size_of(paths_.main) == 0 && (has_log || knows_store)) {

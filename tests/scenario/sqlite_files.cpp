@@ -814,3 +814,73 @@ TEST_CASE("sqlite: an error of ILM's own is none of SQLite's") {
     CHECK(e.default_error_condition() == std::error_condition(value, ilm::sqlite_category()));
   }
 }
+
+TEST_CASE("sqlite: commits of others are no sign that a file was cut") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  outsider(file, "PRAGMA journal_mode = WAL; CREATE TABLE own (x)");
+  ilm::sqlite_options first, second;
+  first.table_prefix = "a_";
+  second.table_prefix = "B_";
+  ilm::cursors c, d;
+  store_type one(file, first), two(file, second);
+  one.open();
+  two.open();
+  std::thread other([&] {
+    for (int i = 0; i < 400; ++i) two.commit(append("bob", d, {"x"}));
+  });
+  std::size_t failed = 0;
+  for (int i = 0; i < 400; ++i) {
+    if (one.commit_error(append("bob", c, {"x"}))) ++failed;
+  }
+  other.join();
+  CHECK(failed == 0);
+}
+
+TEST_CASE("sqlite: a prefix is the same in small and large letters") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  outsider(file, "PRAGMA journal_mode = WAL; CREATE TABLE own (x)");
+  ilm::sqlite_options large, small;
+  large.table_prefix = "Foo_";
+  small.table_prefix = "foo_";
+  ilm::cursors c;
+  store_type first(file, large), second(file, small);
+  first.open();
+  first.commit(append("bob", c, {"1"}));
+  CHECK(second.open_error() == ilm::error::store_in_use);
+  first.close();
+  second.open();
+  CHECK(texts_of(second.read(ilm::queue::outbox, "bob", 1)) == strings{"1"});
+}
+
+TEST_CASE("sqlite: a record that is left of a store that is gone is in nobody's way") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  for (const char* part : {"", "-wal", "-shm"}) fs::remove(part_of(file, part));
+  store_type(file).open();
+  CHECK_FALSE(fs::exists(part_of(file, "-last")));
+  // As a start leaves it that is cut short before the first page is written.
+  for (const char* part : {"", "-wal", "-shm"}) fs::remove(part_of(file, part));
+  overwrite(file, "");
+  CHECK_FALSE(store_type(file).open_error());
+}
+
+TEST_CASE("sqlite: an opening waits for another connection's transaction") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+  make_crashed_store(file, c);
+  sqlite3* own = nullptr;
+  REQUIRE(sqlite3_open(file.string().c_str(), &own) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(own, "PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT", nullptr,
+                       nullptr, nullptr) == SQLITE_OK);
+  std::thread ends([own] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    sqlite3_close(own);
+  });
+  CHECK_FALSE(store_type(file).open_error());
+  ends.join();
+}

@@ -39,6 +39,7 @@ class last_commit {
     open(O_RDWR);
     boot_ = boot_of_machine();
     found_ = read();
+    level_in_store_ = knows_store() ? found_->level : number_of(level);
   }
 
   /// Whether the file is there: then there was a store beside it.
@@ -48,14 +49,17 @@ class last_commit {
     return found_ && found_->number == store_.number && found_->born == store_.born &&
            store_.born != 0;
   }
-  /// Whether a crash of the machine may have left any part of the last writes.
-  bool may_have_lost_any() const noexcept {
-    return knows_store() && !same_boot() && found_->level == number_of(durability::os);
+  /// Whether a crash of the machine may have left any part of the last writes to the log. `shared`:
+  /// others write to it, too.
+  bool may_have_lost_any(bool shared) const noexcept {
+    if (knows_store()) return !same_boot() && (shared || is_at_os());
+    // The crash may have taken the record as well.
+    return shared || (exists() && !found_ && level_ == durability::os);
   }
 
   /// Whether a store with this mark may have the last commit.
   bool is_in(const store_mark& m) const noexcept {
-    if (!knows_store() || may_have_lost_any()) return true;
+    if (!knows_store() || (!same_boot() && is_at_os())) return true;
     bool reaches = m.progress >= found_->now.progress;
     if (!same_boot() || found_->in_doubt) return reaches;
     return m == found_->now || m == found_->next;
@@ -68,12 +72,17 @@ class last_commit {
   void start_from(const store_mark& m) noexcept { now_ = m; }
   /// Before a commit. Throws std::system_error with the file's name.
   void begin(const store_mark& next) {
-    if (!file_ || file_identity::of(path_) != self_) make();
+    bool made = !file_ || file_identity::of(path_) != self_;
+    if (made) make();
     if (!write(now_, next)) throw_about(path_, sqlite_code_of(errno));
+    // Once, so that a crash of the machine leaves it, if an older one.
+    if (made) static_cast<void>(fsync(file_.get()));
   }
   /// After it.
   void complete(const store_mark& next) noexcept {
     now_ = next;
+    // Only now is all that came before as durable as this level says.
+    level_in_store_ = number_of(level_);
     // If this fails, the store may be as it was before or after the commit.
     write(next, next);
   }
@@ -99,6 +108,7 @@ class last_commit {
   static std::uint64_t number_of(durability level) noexcept {
     return static_cast<std::uint64_t>(level);
   }
+  bool is_at_os() const noexcept { return found_->level == number_of(durability::os); }
   bool same_boot() const noexcept { return found_->boot == boot_ && boot_ != boot_number{}; }
 
   static boot_number boot_of_machine() {
@@ -162,7 +172,7 @@ class last_commit {
     std::copy(boot_.begin(), boot_.end(), all.begin() + 8);
     put(48, store_.number);
     put(56, store_.born);
-    put(64, number_of(level_));
+    put(64, level_in_store_);
     put(72, in_doubt_ ? 1 : 0);
     put(80, now.rows);
     put(88, now.progress);
@@ -181,6 +191,7 @@ class last_commit {
   boot_number boot_{};
   std::optional<record> found_;
   store_mark now_;
+  std::uint64_t level_in_store_ = 0;
   bool in_doubt_ = false;
 };
 

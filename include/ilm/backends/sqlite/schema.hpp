@@ -80,7 +80,6 @@ class sqlite_schema {
   }
 
   void set_up(const sqlite_options& o, durability level) const {
-    sqlite_check(sqlite3_busy_timeout(database_->get(), static_cast<int>(o.busy_timeout.count())));
     if (!in_application_database_ && !has_tables()) {
       database_->execute("PRAGMA auto_vacuum=INCREMENTAL");
       database_->execute("PRAGMA application_id=" + std::to_string(application_id));
@@ -121,7 +120,7 @@ class sqlite_schema {
   bool has(const std::string& table) const {
     return database_->number(
                "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '" + prefix_ +
-               table + "'") != 0;
+               table + "' COLLATE NOCASE") != 0;
   }
 
   void refuse_other_version() const {

@@ -207,6 +207,7 @@ class sqlite_store {
   };
 
   sqlite_statements prepare(const sqlite_options& o, durability level) {
+    sqlite_check(sqlite3_busy_timeout(database_.get(), static_cast<int>(busy_timeout_.count())));
     schema_.check_database();
     guard_.take(schema_, o);
     if (!schema_.has_tables() && guard_.knows_store()) {
@@ -332,7 +333,7 @@ class sqlite_store {
   /// After a commit: if a file went meanwhile, nobody knows whether the commit is in it.
   void require_files() {
     try {
-      guard_.check();
+      guard_.check_names();
     } catch (...) {
       lost_ = std::current_exception();
       throw;

@@ -32,21 +32,22 @@ namespace ilm::inline v0::detail {
 /// it is opened by, the file is the same, and no other descriptor's end ends it. A file system
 /// without such locks is left to the holder's number in the store (sqlite_store).
 class store_files {
+  /// Of a file's name.
+  static constexpr std::array<const char*, 3> parts{"", "-wal", "-shm"};
+
  public:
   /// Makes the file where there is none, with mode 0600, which SQLite gives its own files, too.
   /// `prefix`: of the tables. Throws std::system_error with the name of the file that it is about.
   store_files(const std::string& file, std::string_view prefix, durability level)
-      : made_(!file_identity::of(file)),
-        main_(open_or_make(file)),
+      : main_(open_or_make(file, suffix_of_record(prefix))),
         name_(std::filesystem::canonical(file).string()) {
     refuse_strange_files();
     if (!main_.lock(F_WRLCK, lock_byte(prefix), 1)) throw_about(name_, error::store_in_use);
     std::optional<file_identity> identity = file_identity::of(main_.get());
     if (!identity) throw_about(name_, SQLITE_IOERR_FSTAT);
-    std::string suffix = prefix.empty() ? "-last" : "-" + std::string(prefix) + "last";
-    newest_ = last_commit(name_ + suffix, *identity, level);
+    newest_ = last_commit(name_ + suffix_of_record(prefix), *identity, level);
     newest_.own_as(main_.get());
-    refuse_damage();
+    refuse_damage(!prefix.empty());
     shared_memory_locks::belong_to_descriptor();
   }
 
@@ -82,16 +83,13 @@ class store_files {
     index_ = {};
   }
 
-  /// Within a transaction, or after it. Throws sqlite_error::file_moved unless each file is still
-  /// under its name, and error::store_corrupt if one was cut.
+  /// Throws sqlite_error::file_moved unless each file is still under its name.
+  void check_names() const { sizes_of_watched(); }
+
+  /// The same within a transaction, in which no other connection changes the log. Throws
+  /// error::store_corrupt if a file was cut.
   void check() const {
-    std::array<std::uint64_t, parts.size()> sizes{};
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      file_status now = status_of(i);
-      if (now.identity() != watched_[i]) throw_moved(i);
-      sizes[i] = now.size();
-    }
-    // The sizes were read first: who empties the log empties its index before.
+    std::array<std::uint64_t, parts.size()> sizes = sizes_of_watched();
     for (std::size_t i : {0U, 1U}) {
       if (sizes[i] >= (i == 0 ? 1 : size_of_log())) continue;
       throw std::system_error(error::store_corrupt, name_ + parts[i] + " was cut while in use");
@@ -113,12 +111,20 @@ class store_files {
   }
 
  private:
-  /// Of a file's name.
-  static constexpr std::array<const char*, 3> parts{"", "-wal", "-shm"};
   /// Far behind what a database can have.
   static constexpr std::int64_t first_lock_byte = std::int64_t{1} << 62;
   /// In the header of a database.
   static constexpr std::int64_t user_version_at = 60;
+
+  std::array<std::uint64_t, parts.size()> sizes_of_watched() const {
+    std::array<std::uint64_t, parts.size()> sizes{};
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      file_status now = status_of(i);
+      if (now.identity() != watched_[i]) throw_moved(i);
+      sizes[i] = now.size();
+    }
+    return sizes;
+  }
 
   file_status status_of(std::size_t part) const {
     std::optional<file_status> found = file_status::of(name_ + parts[part]);
@@ -144,14 +150,20 @@ class store_files {
   }
 
   /// SQLite would make a new database where only the log is left, and remove that.
-  static shared_descriptor open_or_make(const std::string& file) {
+  static shared_descriptor open_or_make(const std::string& file, const std::string& record) {
     std::error_code none;
-    if (!file_identity::of(file) && std::filesystem::file_size(file + "-wal", none) != 0 && !none) {
+    if (file_identity::of(file)) return shared_descriptor::open(file, false);
+    if (std::filesystem::file_size(file + "-wal", none) != 0 && !none) {
       throw std::system_error(error::store_corrupt, file +
                                                         " is missing beside its -wal; to start "
                                                         "anew, remove its -wal and -last, too");
     }
+    // The record is that of a file that is gone.
+    std::filesystem::remove(file + record, none);
     return shared_descriptor::open(file, true);
+  }
+  static std::string suffix_of_record(std::string_view prefix) {
+    return prefix.empty() ? "-last" : "-" + std::string(prefix) + "last";
   }
 
   /// SQLite waits for a pipe's other end, and follows no link beside the file. A file with a second
@@ -171,15 +183,16 @@ class store_files {
   }
 
   /// SQLite takes an empty file for a new database, and removes the log beside it.
-  void refuse_damage() const {
+  /// `shared`: an application writes to the database, too, perhaps with less durability.
+  void refuse_damage(bool shared) const {
     own_descriptor log(name_ + "-wal", O_RDONLY);
     std::uint64_t size = log ? log.size() : 0;
     bool empty = status_of(0).size() == 0;
-    if (empty && (size != 0 || (!made_ && newest_.exists()))) {
+    if (empty && (size != 0 || newest_.exists())) {
       throw std::system_error(error::store_corrupt,
                               name_ + " was emptied; to start anew, remove it, its -wal and -last");
     }
-    if (size == 0 || newest_.may_have_lost_any()) return;
+    if (size == 0 || newest_.may_have_lost_any(shared)) return;
     if (std::optional<std::uint64_t> at = log_check(log).find_damage()) {
       throw std::system_error(
           error::store_corrupt,
@@ -187,7 +200,6 @@ class store_files {
     }
   }
 
-  bool made_;  ///< the file was not there
   shared_descriptor main_;
   std::string name_;
   last_commit newest_;

@@ -93,15 +93,22 @@ class store_guard {
 #endif
   }
 
-  /// Throws sqlite_error::file_moved unless the store's files are still under their names, and
-  /// error::store_corrupt if one was cut.
-  void check() const {
+  /// Throws sqlite_error::file_moved unless the store's files are still under their names.
+  void check_names() const {
 #ifdef __linux__
-    if (files_) return files_->check();
+    if (files_) return files_->check_names();
 #endif
     int moved = 0;
     int result = sqlite3_file_control(database_, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
     if (result == SQLITE_OK && moved != 0) throw std::system_error(sqlite_error::file_moved, name_);
+  }
+
+  /// The same within a transaction. Throws error::store_corrupt if a file was cut.
+  void check() const {
+#ifdef __linux__
+    if (files_) return files_->check();
+#endif
+    check_names();
   }
 
   /// A commit begins after which the store is as `m` says. Throws std::system_error.

@@ -25,7 +25,7 @@ namespace ilm::inline v0::detail {
 class threaded_sqlite_store final : public encoded_store {
  public:
   threaded_sqlite_store(std::filesystem::path file, sqlite_options o, durability level)
-      : file_(std::move(file)), options_(std::move(o)), level_(level) {
+      : file_(std::move(file)), options_(in_lower_case(std::move(o))), level_(level) {
     std::string wrong = validation_error(options_);
     if (wrong.empty() && (file_.empty() || file_ == ":memory:")) {
       wrong = "a sqlite_backend needs the name of a file";
@@ -75,6 +75,14 @@ class threaded_sqlite_store final : public encoded_store {
   }
 
  private:
+  /// SQLite takes names that differ in case for the same.
+  static sqlite_options in_lower_case(sqlite_options o) {
+    for (char& c : o.table_prefix) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return o;
+  }
+
   void start(const asio::any_io_executor& executor) {
     assert(!store_);
     auto idle = [this] { return reclaim_space(); };
