@@ -80,16 +80,15 @@ class examination {
     bool exists = fs::exists(paths_.main), has_log = size_of(paths_.log) != 0;
     if (!exists && !has_log) throw std::runtime_error("there is no such file");
     if (!exists) damage.add(main + " is missing beside its -wal");
-    bool knows_store = false, may_have_lost_any = false;
+    bool may_have_lost_any = false, has_record = fs::exists(paths_.last);
 #ifdef __linux__
     std::optional<store::file_identity> identity = store::file_identity::of(paths_.main.string());
-    if (identity && fs::exists(paths_.last)) {
+    if (identity && has_record) {
       newest_ = store::last_commit(paths_.last.string(), *identity, ilm::durability::os);
-      knows_store = newest_->knows_store();
       may_have_lost_any = newest_->may_have_lost_any(!prefix_.empty());
     }
 #endif
-    if (exists && size_of(paths_.main) == 0 && (has_log || knows_store)) {
+    if (exists && size_of(paths_.main) == 0 && (has_log || has_record)) {
       damage.add(main + " was emptied");
     }
     if (!has_log) return;
@@ -122,7 +121,7 @@ class examination {
       tables_are_there_ = false;
       // In an application's database this is how a first start finds it.
       if (prefix_.empty()) damage.add(paths_.main.filename().string() + ": tables are missing");
-      if (newest_ && newest_->knows_store()) add_missing_commits();
+      if (newest_knows_store()) add_missing_commits();
       return;
     }
     row_ = seen_->store_row();
@@ -140,6 +139,13 @@ class examination {
         "older copy");
   }
 
+  bool newest_knows_store() const {
+#ifdef __linux__
+    return newest_ && newest_->knows_store();
+#else
+    return false;
+#endif
+  }
   bool newest_knows_more() const {
 #ifdef __linux__
     return newest_ && !newest_->is_in(seen_->mark());

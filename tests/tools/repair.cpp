@@ -289,6 +289,14 @@ TEST_CASE("repair: files that are missing or empty are told, and their log is re
     CHECK(f.save() == 0);
     CHECK(f.saved_of("outbox").size() == sent);
   }
+  SECTION("the file was emptied, with its record and without its log") {
+    f.checkpoint();
+    for (const char* part : {"", "-last"}) fs::resize_file(f.file.string() + part, 0);
+    fs::remove(f.file.string() + "-wal");
+    CHECK(f.look() == 1);
+    CHECK_THAT(f.output, test::ContainsSubstring("alice.db was emptied"));
+    CHECK(f.save() == 0);
+  }
   SECTION("the file is garbage") {
     f.checkpoint();
     std::ofstream(f.file) << std::string(20000, 'x');
