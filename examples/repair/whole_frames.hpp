@@ -2,6 +2,8 @@
 
 #include "files.hpp"
 
+#include <ilm/backends/sqlite/rows.hpp>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -12,9 +14,7 @@
 #include <vector>
 
 inline std::uint32_t number_at(std::span<const std::byte> from, std::size_t at) {
-  std::uint32_t value = 0;
-  for (std::byte b : from.subspan(at, 4)) value = value << 8 | std::to_integer<std::uint32_t>(b);
-  return value;
+  return static_cast<std::uint32_t>(store::from_big_endian(from.subspan(at, 4)));
 }
 
 inline void put_number(std::span<std::byte> to, std::size_t at, std::uint32_t value) {

@@ -133,11 +133,7 @@ class last_commit {
   }
 
   static std::uint64_t number_at(std::span<const std::byte> from, std::size_t at) noexcept {
-    std::uint64_t value = 0;
-    for (std::size_t i = at; i < at + 8; ++i) {
-      value = value << 8 | std::to_integer<std::uint64_t>(from[i]);
-    }
-    return value;
+    return from_big_endian(from.subspan(at, 8));
   }
   static store_mark mark_at(std::span<const std::byte> from, std::size_t at) noexcept {
     store_mark m;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ilm/backends/sqlite/rows.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -72,11 +74,7 @@ class log_check {
   }
 
   static std::uint32_t big_endian_at(std::span<const std::byte> from, std::size_t at) {
-    std::uint32_t value = 0;
-    for (std::size_t i = at; i < at + 4; ++i) {
-      value = value << 8 | std::to_integer<std::uint32_t>(from[i]);
-    }
-    return value;
+    return static_cast<std::uint32_t>(from_big_endian(from.subspan(at, 4)));
   }
   std::uint32_t word_at(std::span<const std::byte> from, std::size_t at) const {
     std::uint32_t value = big_endian_at(from, at);

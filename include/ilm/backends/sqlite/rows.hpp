@@ -30,6 +30,13 @@ inline std::array<std::byte, 8> big_endian(std::uint64_t value) noexcept {
   return out;
 }
 
+/// Of up to 8 bytes.
+inline std::uint64_t from_big_endian(std::span<const std::byte> in) noexcept {
+  std::uint64_t value = 0;
+  for (std::byte b : in) value = value << 8 | std::to_integer<std::uint64_t>(b);
+  return value;
+}
+
 inline std::string text_of_name(std::span<const std::byte> name) {
   return {reinterpret_cast<const char*>(name.data()), name.size()};
 }
@@ -152,10 +159,8 @@ template <class Pair>
 Pair decode_pair(std::span<const std::byte> stored) {
   if (stored.size() != 16) throw std::system_error(error::store_corrupt);
   Pair p;
-  for (std::size_t at = 0; at < 8; ++at) {
-    p.high = p.high << 8 | std::to_integer<std::uint64_t>(stored[at]);
-    p.low = p.low << 8 | std::to_integer<std::uint64_t>(stored[at + 8]);
-  }
+  p.high = from_big_endian(stored.first(8));
+  p.low = from_big_endian(stored.last(8));
   return p;
 }
 

@@ -5,6 +5,7 @@
 #include <ilm/backends/sqlite/files.hpp>
 #include <ilm/backends/sqlite/last_commit.hpp>
 #include <ilm/backends/sqlite/log_check.hpp>
+#include <ilm/backends/sqlite/rows.hpp>
 #include <ilm/error.hpp>
 
 #include <algorithm>
@@ -102,8 +103,7 @@ class store_files {
     std::array<std::byte, 4> stored{};
     if (pread(main_.get(), stored.data(), 4, user_version_at) != 4)
       throw_about(name_, SQLITE_IOERR_READ);
-    std::uint32_t found = 0;
-    for (std::byte b : stored) found = found << 8 | std::to_integer<std::uint32_t>(b);
+    std::uint64_t found = from_big_endian(stored);
     // 0: a first start that has not come so far.
     if (found != 0 && found != low_bits) {
       throw std::system_error(error::store_corrupt, name_ + "-wal belongs to another file");
