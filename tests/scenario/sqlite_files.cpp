@@ -87,6 +87,14 @@ void make_crashed_store(const fs::path& file, ilm::cursors& c, const ilm::sqlite
   s.crash();
 }
 
+struct crashed_store {
+  crashed_store() { make_crashed_store(file, c); }
+
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  ilm::cursors c;
+};
+
 strings ten_messages() {
   strings all;
   for (int i = 1; i <= 10; ++i) all.push_back("message " + std::to_string(i));
@@ -278,11 +286,9 @@ TEST_CASE("sqlite: a file with two names is refused, and had by one of them") {
   CHECK_FALSE(s.commit_error(append("bob", c, {"11"})));
 }
 
-TEST_CASE("sqlite: one flipped bit anywhere in the log is refused, and never puts the store back") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(
+    crashed_store,
+    "sqlite: one flipped bit anywhere in the log is refused, and never puts the store back") {
   const std::string log = content_of(part_of(file, "-wal"));
   REQUIRE(log.size() > 15 * 4096);
   std::size_t refused = 0, tried = 0;
@@ -337,11 +343,7 @@ TEST_CASE("sqlite: a log that was damaged before whole commits is found in a cop
   }
 }
 
-TEST_CASE("sqlite: a transaction that a crash cut short is no damage") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(crashed_store, "sqlite: a transaction that a crash cut short is no damage") {
   // The record of the newest commit would tell a cut from a crash, in the machine's same life.
   fs::remove(part_of(file, "-last"));
   const std::string log = content_of(part_of(file, "-wal"));
@@ -386,11 +388,8 @@ TEST_CASE(
   CHECK_THAT(why, ContainsSubstring("-last") || ContainsSubstring("damaged at byte"));
 }
 
-TEST_CASE("sqlite: what others may do to a store that nobody has is no damage") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(crashed_store,
+                 "sqlite: what others may do to a store that nobody has is no damage") {
   std::string what = GENERATE("SELECT count(*) FROM ilm_outbox", "PRAGMA wal_checkpoint(TRUNCATE)",
                               "VACUUM", "PRAGMA integrity_check");
   outsider(file, what);
@@ -408,11 +407,8 @@ TEST_CASE("sqlite: what others may do to a store that nobody has is no damage") 
   CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == ten_messages());
 }
 
-TEST_CASE("sqlite: a file that was emptied, or is missing beside its log, is never new") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(crashed_store,
+                 "sqlite: a file that was emptied, or is missing beside its log, is never new") {
   std::string log = content_of(part_of(file, "-wal"));
   bool closed = GENERATE(false, true);
   if (closed) {
@@ -446,11 +442,8 @@ TEST_CASE("sqlite: a file that was emptied, or is missing beside its log, is nev
   if (!closed) CHECK(content_of(part_of(file, "-wal")) == log);
 }
 
-TEST_CASE("sqlite: a schema that looks empty in a file with pages is damage") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(crashed_store,
+                 "sqlite: a schema that looks empty in a file with pages is damage") {
   outsider(file, "PRAGMA wal_checkpoint(TRUNCATE)");
   fs::remove(part_of(file, "-last"));
   std::string whole = content_of(file);
@@ -466,21 +459,15 @@ TEST_CASE("sqlite: a schema that looks empty in a file with pages is damage") {
   CHECK(content_of(file) == whole);
 }
 
-TEST_CASE("sqlite: a version that is damaged is no older or newer one") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(crashed_store, "sqlite: a version that is damaged is no older or newer one") {
   std::string version = GENERATE("0", "-1", "4", "123456789");
   outsider(file, "UPDATE ilm_store SET version = " + version);
   CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
 }
 
-TEST_CASE("sqlite: a message where none can be is found at opening, not by each later commit") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(
+    crashed_store,
+    "sqlite: a message where none can be is found at opening, not by each later commit") {
   std::string table = GENERATE("ilm_outbox", "ilm_inbox");
   std::string key =
       GENERATE("-5", "3", "(1 << 40)", "(1 << 40) + 11", "(2 << 40) + 1", "9223372036854775807");
@@ -539,11 +526,7 @@ TEST_CASE("sqlite: the files of a store are its owner's alone") {
   }
 }
 
-TEST_CASE("sqlite: a file of the store that is something else is named") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(crashed_store, "sqlite: a file of the store that is something else is named") {
   std::string part = GENERATE("", "-wal", "-shm", "-last");
   fs::path named = part_of(file, part);
   fs::remove(named);
@@ -672,11 +655,7 @@ TEST_CASE(
   CHECK(content_of(file) == before);
 }
 
-TEST_CASE("sqlite: opening a store changes nothing in it") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(crashed_store, "sqlite: opening a store changes nothing in it") {
   std::string main = content_of(file), log = content_of(part_of(file, "-wal"));
   store_type s(file);
   s.open();
@@ -685,11 +664,8 @@ TEST_CASE("sqlite: opening a store changes nothing in it") {
   CHECK(content_of(part_of(file, "-wal")) == log);
 }
 
-TEST_CASE("sqlite: a store without its log is its own older self, never a new one") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(crashed_store,
+                 "sqlite: a store without its log is its own older self, never a new one") {
   for (const char* part : {"-wal", "-last"}) fs::remove(part_of(file, part));
   store_type::state found = store_type(file).open();
   CHECK(found.local == ilm::incarnation{1, 2});
@@ -781,11 +757,7 @@ TEST_CASE("sqlite: commits that could not be synced leave nothing behind that lo
   CHECK_FALSE(store_type(file).open_error());
 }
 
-TEST_CASE("sqlite: what is no file beside the store is refused at once") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(crashed_store, "sqlite: what is no file beside the store is refused at once") {
   std::string part = GENERATE("-wal", "-shm", "-journal");
   fs::path named = part_of(file, part);
   fs::rename(part_of(file, "-wal"), place / "log");
@@ -854,11 +826,8 @@ TEST_CASE("sqlite: a prefix is the same in small and large letters") {
   CHECK(texts_of(second.read(ilm::queue::outbox, "bob", 1)) == strings{"1"});
 }
 
-TEST_CASE("sqlite: a record that is left of a store that is gone is in nobody's way") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(crashed_store,
+                 "sqlite: a record that is left of a store that is gone is in nobody's way") {
   for (const char* part : {"", "-wal", "-shm"}) fs::remove(part_of(file, part));
   store_type(file).open();
   CHECK_FALSE(fs::exists(part_of(file, "-last")));
@@ -868,11 +837,7 @@ TEST_CASE("sqlite: a record that is left of a store that is gone is in nobody's 
   CHECK_FALSE(store_type(file).open_error());
 }
 
-TEST_CASE("sqlite: an opening waits for another connection's transaction") {
-  temporary_directory place;
-  fs::path file = place / "s.db";
-  ilm::cursors c;
-  make_crashed_store(file, c);
+TEST_CASE_METHOD(crashed_store, "sqlite: an opening waits for another connection's transaction") {
   sqlite3* own = nullptr;
   REQUIRE(sqlite3_open(file.string().c_str(), &own) == SQLITE_OK);
   REQUIRE(sqlite3_exec(own, "PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT", nullptr,
