@@ -264,7 +264,7 @@ class examination {
     std::array<std::byte, 4> application{};
     file_reader(paths_.main).read(68, application);
     bool was_store = anything_whole || row_ || fs::exists(paths_.last) ||
-                     number_at(application, 0) == store::sqlite_schema::application_id ||
+                     store::log_number(application, 0) == store::sqlite_schema::application_id ||
                      (seen_ && tables_are_there_);
     if (!was_store) {
       throw std::runtime_error("nothing in it shows that it was a store of ILM's; " + answer_text_);
@@ -315,7 +315,7 @@ class examination {
       file_reader(sample).read(0, std::span(page).first(front));
     }
     put_number(page, 28, static_cast<std::uint32_t>(fs::file_size(copy) / page_size));
-    put_number(page, 92, number_at(page, 24));
+    put_number(page, 92, store::log_number(page, 24));
     std::fstream out(copy, std::ios::binary | std::ios::in | std::ios::out);
     out.write(reinterpret_cast<const char*>(page.data()), page_size);
   }

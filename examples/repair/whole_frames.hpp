@@ -2,7 +2,7 @@
 
 #include "files.hpp"
 
-#include <ilm/backends/sqlite/rows.hpp>
+#include <ilm/backends/sqlite/log_check.hpp>
 
 #include <array>
 #include <cstddef>
@@ -12,10 +12,6 @@
 #include <span>
 #include <utility>
 #include <vector>
-
-inline std::uint32_t number_at(std::span<const std::byte> from, std::size_t at) {
-  return static_cast<std::uint32_t>(store::from_big_endian(from.subspan(at, 4)));
-}
 
 inline void put_number(std::span<std::byte> to, std::size_t at, std::uint32_t value) {
   for (std::size_t i = 0; i < 4; ++i) to[at + i] = static_cast<std::byte>(value >> (24 - 8 * i));
@@ -27,11 +23,11 @@ inline bool is_page_size(std::uint32_t size) {
 
 inline std::uint32_t page_size_of(const file_reader& main, const file_reader& log) {
   std::array<std::byte, 32> head{};
-  if (log.read(0, head) == head.size() && is_page_size(number_at(head, 8))) {
-    return number_at(head, 8);
+  if (log.read(0, head) == head.size() && is_page_size(store::log_number(head, 8))) {
+    return store::log_number(head, 8);
   }
   if (main.read(0, head) == head.size()) {
-    std::uint32_t size = number_at(head, 14) & 0xffff;
+    std::uint32_t size = store::log_number(head, 14) & 0xffff;
     if (size == 1) size = 65536;
     if (is_page_size(size)) return size;
   }
@@ -48,20 +44,21 @@ class whole_frames {
     if (log.read(0, header) != header.size() || log.read(header_size, frame) != frame.size()) {
       return;
     }
-    big_endian_ = number_at(header, 0) == 0x377f0683;
+    big_endian_ = store::log_number(header, 0) == 0x377f0683;
     // The same in every frame, so that a damaged header does not matter.
     std::array<std::byte, 8> salts{};
-    bool trusted = sum(std::span(header).first(24), {}) == stored_sum(header, 24);
+    bool trusted = store::log_checksum().over(std::span(header).first(24), big_endian_) ==
+                   store::log_checksum::stored_at(header, 24);
     std::memcpy(salts.data(), trusted ? header.data() + 16 : frame.data() + 8, salts.size());
-    sums before = stored_sum(header, 24);
+    auto before = store::log_checksum::stored_at(header, 24);
     for (std::uint64_t at = header_size; log.read(at, frame) == frame.size(); at += frame.size()) {
       std::span<const std::byte> all(frame);
-      sums expected = sum(all.subspan(frame_header_size), sum(all.first(8), before));
-      before = stored_sum(all, 16);
+      store::log_checksum expected = before.over_frame(all, big_endian_);
+      before = store::log_checksum::stored_at(all, 16);
       if (expected != before || std::memcmp(&frame[8], salts.data(), salts.size()) != 0) continue;
-      places_.emplace_back(number_at(all, 0), at + frame_header_size);
+      places_.emplace_back(store::log_number(all, 0), at + frame_header_size);
       // A transaction behind the last commit was never finished.
-      if (number_at(all, 4) != 0) committed_ = places_.size();
+      if (store::log_number(all, 4) != 0) committed_ = places_.size();
     }
     places_.resize(committed_);
   }
@@ -79,23 +76,7 @@ class whole_frames {
 
  private:
   static constexpr std::size_t header_size = 32;
-  static constexpr std::size_t frame_header_size = 24;
-  using sums = std::pair<std::uint32_t, std::uint32_t>;
-
-  static sums stored_sum(std::span<const std::byte> from, std::size_t at) {
-    return {number_at(from, at), number_at(from, at + 4)};
-  }
-  std::uint32_t word(std::span<const std::byte> from, std::size_t at) const {
-    std::uint32_t v = number_at(from, at);
-    return big_endian_ ? v : v >> 24 | (v >> 8 & 0xff00) | (v << 8 & 0xff0000) | v << 24;
-  }
-  sums sum(std::span<const std::byte> data, sums s) const {
-    for (std::size_t at = 0; at + 8 <= data.size(); at += 8) {
-      s.first += word(data, at) + s.second;
-      s.second += word(data, at + 4) + s.first;
-    }
-    return s;
-  }
+  static constexpr std::size_t frame_header_size = store::log_checksum::frame_header_size;
 
   std::uint32_t page_size_;
   bool big_endian_ = false;

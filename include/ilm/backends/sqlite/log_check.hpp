@@ -13,6 +13,45 @@
 
 namespace ilm::inline v0::detail {
 
+/// In a write-ahead log, where numbers are big-endian.
+inline std::uint32_t log_number(std::span<const std::byte> from, std::size_t at) noexcept {
+  return static_cast<std::uint32_t>(from_big_endian(from.subspan(at, 4)));
+}
+
+/// The running checksum of a write-ahead log.
+struct log_checksum {
+  static constexpr std::size_t frame_header_size = 24;
+
+  std::uint32_t first = 0;
+  std::uint32_t second = 0;
+
+  friend bool operator==(const log_checksum&, const log_checksum&) = default;
+
+  static log_checksum stored_at(std::span<const std::byte> from, std::size_t at) noexcept {
+    log_checksum found;
+    found.first = log_number(from, at);
+    found.second = log_number(from, at + 4);
+    return found;
+  }
+
+  /// Extended by `data`, whose words are of the byte order that the log's header says.
+  log_checksum over(std::span<const std::byte> data, bool big_endian) const noexcept {
+    auto word_at = [&](std::size_t at) {
+      std::uint32_t v = log_number(data, at);
+      return big_endian ? v : v >> 24 | (v >> 8 & 0xff00) | (v << 8 & 0xff0000) | v << 24;
+    };
+    log_checksum s = *this;
+    for (std::size_t at = 0; at + 8 <= data.size(); at += 8) {
+      s.first += word_at(at) + s.second;
+      s.second += word_at(at + 4) + s.first;
+    }
+    return s;
+  }
+  log_checksum over_frame(std::span<const std::byte> frame, bool big_endian) const noexcept {
+    return over(frame.first(8), big_endian).over(frame.subspan(frame_header_size), big_endian);
+  }
+};
+
 /// Looks for damage in a write-ahead log that SQLite would take for the log's end. SQLite reads
 /// frames up to the first one whose checksum fails, which is right after a crash: behind that may
 /// be the rest of transactions that were never finished, each of which began there. So where two
@@ -43,18 +82,11 @@ class log_check {
 
  private:
   static constexpr std::size_t header_size = 32;
-  static constexpr std::size_t frame_header_size = 24;
+  static constexpr std::size_t frame_header_size = log_checksum::frame_header_size;
   static constexpr std::size_t salt_size = 8;
   static constexpr unsigned maximum_attempts = 10;
   using header = std::array<std::byte, header_size>;
   using salts = std::array<std::byte, salt_size>;
-
-  struct checksum {
-    std::uint32_t first = 0;
-    std::uint32_t second = 0;
-
-    friend bool operator==(const checksum&, const checksum&) = default;
-  };
 
   bool header_is_the_same() const {
     header now{};
@@ -73,38 +105,18 @@ class log_check {
     return at <= size_ && to.size() <= size_ - at && log_.read(at, to) == to.size();
   }
 
-  static std::uint32_t big_endian_at(std::span<const std::byte> from, std::size_t at) {
-    return static_cast<std::uint32_t>(from_big_endian(from.subspan(at, 4)));
-  }
-  std::uint32_t word_at(std::span<const std::byte> from, std::size_t at) const {
-    std::uint32_t value = big_endian_at(from, at);
-    if (big_endian_words_) return value;
-    return value >> 24 | (value >> 8 & 0xff00) | (value << 8 & 0xff0000) | value << 24;
-  }
-
-  checksum sum(std::span<const std::byte> data, checksum s) const {
-    for (std::size_t at = 0; at + 8 <= data.size(); at += 8) {
-      s.first += word_at(data, at) + s.second;
-      s.second += word_at(data, at + 4) + s.first;
-    }
-    return s;
-  }
-  static checksum stored_sum(std::span<const std::byte> from, std::size_t at) {
-    return {big_endian_at(from, at), big_endian_at(from, at + 4)};
-  }
-
   bool read_header() {
     if (!read_exactly(0, header_)) return false;
-    std::uint32_t magic = big_endian_at(header_, 0);
+    std::uint32_t magic = log_number(header_, 0);
     big_endian_words_ = (magic & 1) != 0;
-    page_size_ = big_endian_at(header_, 8);
+    page_size_ = log_number(header_, 8);
     bool power_of_two = (page_size_ & (page_size_ - 1)) == 0;
     if ((magic | 1) != 0x377f0683 || page_size_ < 512 || page_size_ > 65536 || !power_of_two) {
       return false;
     }
     std::memcpy(salts_.data(), header_.data() + 16, salt_size);
-    sum_ = sum(std::span(header_).first(24), {});
-    return sum_ == stored_sum(header_, 24);
+    sum_ = log_checksum().over(std::span(header_).first(24), big_endian_words_);
+    return sum_ == log_checksum::stored_at(header_, 24);
   }
 
   bool has_contents(std::uint64_t from) const {
@@ -120,17 +132,12 @@ class log_check {
   bool is_of_this_log(std::span<const std::byte> frame) const {
     return std::memcmp(frame.data() + 8, salts_.data(), salt_size) == 0;
   }
-  /// The checksum up to a frame that follows one with the checksum `before`.
-  checksum sum_of(std::span<const std::byte> frame, const checksum& before) const {
-    return sum(frame.subspan(frame_header_size), sum(frame.first(8), before));
-  }
-
   /// From `at` on, up to which all are whole.
   std::uint64_t end_of_whole_frames(std::uint64_t at) {
     std::vector<std::byte> frame(frame_header_size + page_size_);
     for (; read_exactly(at, frame) && is_of_this_log(frame); at += frame.size()) {
-      checksum next = sum_of(frame, sum_);
-      if (next != stored_sum(frame, 16)) break;
+      log_checksum next = sum_.over_frame(frame, big_endian_words_);
+      if (next != log_checksum::stored_at(frame, 16)) break;
       sum_ = next;
     }
     return at;
@@ -141,13 +148,15 @@ class log_check {
   bool has_commits_in_a_row(std::uint64_t from) const {
     std::vector<std::byte> frame(frame_header_size + page_size_);
     std::uint64_t next = 0;
-    checksum before;
+    log_checksum before;
     unsigned commits = 0;
     for (std::uint64_t at = from; find_frame(at); ++at) {
       if (!read_exactly(at, frame)) return false;
-      if (at != next || sum_of(frame, before) != stored_sum(frame, 16)) commits = 0;
-      if (big_endian_at(frame, 4) != 0 && ++commits == 2) return true;
-      before = stored_sum(frame, 16);
+      log_checksum stored = log_checksum::stored_at(frame, 16);
+      bool follows = at == next && before.over_frame(frame, big_endian_words_) == stored;
+      if (!follows) commits = 0;
+      if (log_number(frame, 4) != 0 && ++commits == 2) return true;
+      before = stored;
       next = at + frame.size();
     }
     return false;
@@ -176,7 +185,7 @@ class log_check {
   salts salts_{};
   std::uint32_t page_size_ = 0;
   bool big_endian_words_ = false;
-  checksum sum_;
+  log_checksum sum_;
   unsigned attempts_ = 0;
 };
 
