@@ -2,6 +2,7 @@
 
 #include <ilm/detail/failure.hpp>
 #include <ilm/message.hpp>
+#include <ilm/printable.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -122,8 +123,8 @@ struct event_record {
   event_kind kind{};
   std::error_code error;
   /// The text of the exception that a handler, a store, a network or a codec threw, or that a
-  /// network gave with a problem: UTF-8, at most 512 bytes. Empty where there was none, or where it
-  /// says no more than `error.message()`.
+  /// network gave with a problem: as `printable` shows it, at most 512 bytes. Empty where there was
+  /// none, or where it says no more than `error.message()`.
   std::string text;
   sequence_range outbound;
   sequence_range inbound;
@@ -141,19 +142,6 @@ struct event : event_record {
   /// The peer concerned; none if it concerns the store or the network as a whole.
   std::optional<PeerId> peer;
 };
-
-namespace detail {
-
-/// A line for a log: with a space for each control character, a line break among them.
-inline std::string one_line(std::string text) {
-  for (char& c : text) {
-    auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) c = ' ';
-  }
-  return text;
-}
-
-}  // namespace detail
 
 /// One line of English about an event, for logs. It ends with the text of the event, or with the
 /// message of its error if there is no text.
@@ -182,16 +170,16 @@ inline std::string describe(const event_record& e) {
   } else if (e.error) {
     text += ": " + e.error.message();
   }
-  return detail::one_line(std::move(text));
+  return printable(text);
 }
 
-namespace detail {
-
-/// A peer's name in a log: text and numbers as they are, other ids as the digits of their bytes.
+/// A peer's id for people: text as `printable` shows it, with each backslash twice, so that no two
+/// ids look alike; numbers as they are; other ids as the digits of their bytes. Throws the codec's
+/// exception.
 template <class PeerId>
-std::string readable_id(const PeerId& id) {
+std::string printable_id(const PeerId& id) {
   if constexpr (std::is_convertible_v<const PeerId&, std::string_view>) {
-    return std::string(std::string_view(id));
+    return detail::printable_prefix(std::string_view(id), std::string::npos, true);
   } else if constexpr (std::is_integral_v<PeerId>) {
     return std::to_string(id);
   } else {
@@ -206,13 +194,11 @@ std::string readable_id(const PeerId& id) {
   }
 }
 
-}  // namespace detail
-
 /// The same, beginning with the peer if the event concerns one.
 template <class PeerId>
 std::string describe(const event<PeerId>& e) {
   std::string text = describe(static_cast<const event_record&>(e));
-  return e.peer ? detail::one_line(detail::readable_id(*e.peer)) + ": " + text : text;
+  return e.peer ? printable_id(*e.peer) + ": " + text : text;
 }
 
 }  // namespace ilm::inline v0

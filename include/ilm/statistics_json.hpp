@@ -1,20 +1,54 @@
 #pragma once
 
 #include <ilm/event.hpp>
+#include <ilm/printable.hpp>
 #include <ilm/statistics.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 // JSON forms of a messenger's statistics and events, for logs and dashboards. Times are in
-// nanoseconds. The peer id type must convert to JSON.
+// nanoseconds. All text is as `printable` shows it, so that `dump()` does not throw: ids and texts
+// come from strangers. An id that is no text keeps its own JSON form, if it has one, and is
+// otherwise as `printable_id` shows it.
 
 namespace ilm::inline v0 {
 
+namespace detail {
+
+/// Each text inside, keys included, as `printable` shows it.
+inline nlohmann::json printable_json(const nlohmann::json& in) {
+  if (in.is_string()) return printable(in.get_ref<const std::string&>());
+  if (!in.is_structured()) return in;
+  nlohmann::json out = in.is_array() ? nlohmann::json::array() : nlohmann::json::object();
+  for (auto at = in.begin(); at != in.end(); ++at) {
+    if (in.is_array()) {
+      out.push_back(printable_json(*at));
+    } else {
+      out[printable(at.key())] = printable_json(*at);
+    }
+  }
+  return out;
+}
+
+template <class PeerId>
+nlohmann::json json_of_id(const PeerId& id) {
+  constexpr bool is_text = std::is_convertible_v<const PeerId&, std::string_view>;
+  if constexpr (!is_text && std::is_constructible_v<nlohmann::json, const PeerId&>) {
+    return printable_json(nlohmann::json(id));
+  } else {
+    return printable_id(id);
+  }
+}
+
+}  // namespace detail
+
 template <class PeerId>
 void to_json(nlohmann::json& out, const peer_statistics<PeerId>& s) {
-  out = nlohmann::json{{"peer", s.peer},
+  out = nlohmann::json{{"peer", detail::json_of_id(s.peer)},
                        {"connected", s.connected},
                        {"outbox_depth", s.outbox_depth},
                        {"inbox_depth", s.inbox_depth},
@@ -50,9 +84,9 @@ inline void to_json(nlohmann::json& out, const sequence_range& r) {
 template <class PeerId>
 void to_json(nlohmann::json& out, const event<PeerId>& e) {
   out = nlohmann::json{{"kind", std::string(name_of(e.kind))}};
-  if (e.peer) out["peer"] = *e.peer;
-  if (e.error) out["error"] = e.error.message();
-  if (!e.text.empty()) out["text"] = e.text;
+  if (e.peer) out["peer"] = detail::json_of_id(*e.peer);
+  if (e.error) out["error"] = printable(e.error.message());
+  if (!e.text.empty()) out["text"] = printable(e.text);
   if (!e.outbound.empty()) out["outbound"] = e.outbound;
   if (!e.inbound.empty()) out["inbound"] = e.inbound;
   if (e.peer_versions.highest != 0) {

@@ -23,7 +23,7 @@ endmacro()
 
 # The headers that a folder may include, or may never include. Regular expressions.
 set(standard "[a-z_0-9]+") # <vector>
-set(vocabulary "ilm/(attributes|bytes|message|stored|event|error|options|detail/(compiled|failure|language))\\.hpp")
+set(vocabulary "ilm/(attributes|bytes|message|stored|event|error|options|printable|detail/(compiled|failure|language))\\.hpp")
 set(foreign "[^i].*|i[^l].*|il[^m].*|ilm[^/].*") # anything that is not <ilm/...>
 set(detail "ilm/detail/.+")
 set(shell "ilm/(ilm|messenger)\\.hpp|ilm/runtime/.+")

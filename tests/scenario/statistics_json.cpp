@@ -3,6 +3,11 @@
 
 #include <ilm/statistics_json.hpp>
 
+#include <array>
+#include <cstddef>
+#include <string>
+#include <vector>
+
 using namespace test;
 
 TEST_CASE("statistics have a JSON form") {
@@ -44,6 +49,57 @@ TEST_CASE("the JSON form of an event has the text that was thrown, and can be du
   ilm::event_record n(ilm::event_kind::delivery_failed, ilm::detail::failure_of(thrown));
   nlohmann::json j = event("b", n);
   CHECK(j.at("error") == std::error_code(ilm::error::exception_without_code).message());
-  CHECK(j.at("text").get<std::string>().starts_with("Gr??, \"two\"\nlines??"));
+  CHECK(j.at("text").get<std::string>().starts_with(R"(Gr\xfc\xdf, "two"\nlines\xc3\xc3)"));
   CHECK(j.dump().find('\n') == std::string::npos);
+}
+
+TEST_CASE("a peer id that is no UTF-8 has a JSON form that can be dumped") {
+  ilm::event<std::string> e("b\xff\n\\", ilm::event_record(ilm::event_kind::peer_connected));
+  CHECK(nlohmann::json(e).dump() == R"({"kind":"peer_connected","peer":"b\\xff\\n\\\\"})");
+  ilm::messenger_statistics<std::string> s;
+  s.peers.emplace_back("b\xff", ilm::peer_figures());
+  nlohmann::json j = s;
+  CHECK(j.at("peers")[0].at("peer") == R"(b\xff)");
+  CHECK_NOTHROW(j.dump());
+}
+
+TEST_CASE("a text that a program put into an event is printable in its JSON form") {
+  ilm::event_record r(ilm::event_kind::network_problem);
+  r.text = "\xc3\x1b[2J";
+  CHECK(nlohmann::json(event("b", r)).at("text") == R"(\xc3\x1b[2J)");
+}
+
+namespace {
+
+struct place {
+  std::string city;
+  int number = 0;
+};
+void to_json(nlohmann::json& out, const place& p) {
+  out = nlohmann::json{{"city", p.city}, {"numbers", {p.number}}};
+}
+
+struct token {
+  std::array<unsigned char, 2> bytes{};
+};
+
+}  // namespace
+
+template <>
+struct ilm::codec<token> {
+  static void encode(const token& t, std::vector<std::byte>& out) {
+    for (unsigned char b : t.bytes) out.push_back(std::byte{b});
+  }
+};
+
+TEST_CASE("an id that is no text keeps its own JSON form, with printable texts inside") {
+  ilm::event_record r(ilm::event_kind::gap);
+  nlohmann::json j = ilm::event<place>(place{"K\xf6ln", 7}, r);
+  CHECK(j.at("peer").dump() == R"({"city":"K\\xf6ln","numbers":[7]})");
+  CHECK(nlohmann::json(ilm::event<int>(7, r)).at("peer") == 7);
+}
+
+TEST_CASE("an id without a JSON form has the digits of its bytes") {
+  nlohmann::json j = ilm::event<token>(token{{0x1f, 0xff}}, {});
+  CHECK(j.at("peer") == "1fff");
 }

@@ -60,9 +60,8 @@ TEST_CASE("a description ends with the text of the event, in place of the error'
 TEST_CASE("a description is one line, whatever was thrown and however the peer is called") {
   event_record r(event_kind::store_failed, detail::failure(error::exception_without_code,
                                                            "first\r\nsecond\tthird\x1b[31m\x7f"));
-  CHECK(r.text.find('\n') != std::string::npos);
-  CHECK(describe(r) == "store_failed: first  second third [31m ");
-  CHECK(describe(event<std::string>("bob\n", r)).find('\n') == std::string::npos);
+  CHECK(describe(r) == R"(store_failed: first\r\nsecond\tthird\x1b[31m\x7f)");
+  CHECK(describe(event<std::string>("bob\n\\", r)).starts_with(R"(bob\n\\: store_failed)"));
   r.text = "gr\xc3\xbc\xc3\x9f";
   CHECK(describe(r) == "store_failed: gr\xc3\xbc\xc3\x9f");
 }

@@ -96,22 +96,8 @@ TEST_CASE("a text is cut between characters, never within one") {
   }
 }
 
-TEST_CASE("a byte of a text that is no UTF-8 becomes a question mark") {
-  auto text_of = [](const char* thrown) { return failure_after(odd_exception(thrown)).text; };
-  CHECK(text_of("Gr\xfc\xdf"
-                "e") == "Gr??e");
-  CHECK(text_of("\xc3") == "?");
-  CHECK(text_of("\xe2\x82") == "??");
-  CHECK(text_of("\xe2\x82x") == "??x");
-  CHECK(text_of("\xf0\x9f\x98x") == "???x");
-  CHECK(text_of("\xc0\xaf") == "??");            // longer than need be
-  CHECK(text_of("\xe0\x80\xaf") == "???");       // likewise
-  CHECK(text_of("\xf0\x80\x80\xaf") == "????");  // likewise
-  CHECK(text_of("\xed\xa0\x80") == "???");       // half of a UTF-16 pair
-  CHECK(text_of("\xf4\x90\x80\x80") == "????");  // beyond the last character
-  CHECK(text_of("\xf5\x80\x80\x80\xff") == "?????");
-  CHECK(text_of("\xed\x9f\xbf\xf4\x8f\xbf\xbf\xe0\xa0\x80\xf0\x90\x80\x80") ==
-        "\xed\x9f\xbf\xf4\x8f\xbf\xbf\xe0\xa0\x80\xf0\x90\x80\x80");
+TEST_CASE("the text of an exception is printable") {
+  CHECK(failure_after(odd_exception("Gr\xfc\n")).text == R"(Gr\xfc\n)");
 }
 
 TEST_CASE("a failure is made of an error without a word") {

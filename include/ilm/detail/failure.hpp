@@ -1,7 +1,7 @@
 #pragma once
 
-#include <ilm/detail/utf8.hpp>
 #include <ilm/error.hpp>
+#include <ilm/printable.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -43,7 +43,7 @@ inline failure describe_failure(std::error_code code, const char* prefix,
     if (text == nullptr || *text == '\0') text = "an exception without a text";
     std::string whole = prefix;
     whole += text;
-    if (whole != code.message()) f.text = utf8_prefix(whole, maximum_failure_text);
+    if (whole != code.message()) f.text = printable_prefix(whole, maximum_failure_text);
   } catch (...) {
     // The code alone has to do.
   }

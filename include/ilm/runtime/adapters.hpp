@@ -5,6 +5,7 @@
 #include <ilm/delivery_context.hpp>
 #include <ilm/detail/failure.hpp>
 #include <ilm/network.hpp>
+#include <ilm/printable.hpp>
 #include <ilm/runtime/names.hpp>
 #include <ilm/runtime/ports.hpp>
 #include <ilm/runtime/staged_sends.hpp>
@@ -104,7 +105,7 @@ class network_adapter final : public network_port {
     if (e.kind == type::problem) {
       std::shared_ptr<peer_name> name;
       if (e.named) name = names_->mention(e.peer);
-      detail::failure why(e.error, detail::utf8_prefix(e.text, detail::maximum_failure_text));
+      detail::failure why(e.error, detail::printable_prefix(e.text, detail::maximum_failure_text));
       return sink.handle_report(network_report(report::problem, name.get(), {}, std::move(why)));
     }
     peer_name* name = nullptr;

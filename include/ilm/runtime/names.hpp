@@ -58,7 +58,7 @@ class typed_name final : public peer_name {
   bool precedes(const peer_name& other) const override {
     return id < static_cast<const typed_name&>(other).id;
   }
-  std::string readable() const override { return detail::readable_id(id); }
+  std::string readable() const override { return printable_id(id); }
 
   const PeerId id;
 };

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
-#include <ilm/detail/utf8.hpp>
 #include <ilm/event.hpp>
+#include <ilm/printable.hpp>
 #include <ilm/runtime/bounds.hpp>
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/dispatcher.hpp>
@@ -155,8 +155,7 @@ class store_driver {
 
   /// The name for an error text, which has room for two.
   static std::string quote(const peer_name& name) {
-    std::string id = detail::one_line(name.readable());
-    return '"' + detail::utf8_prefix(id, maximum_shown_id) + '"';
+    return '"' + detail::printable_prefix(name.readable(), maximum_shown_id) + '"';
   }
 
   /// Whether a peer comes twice, or with cursors that cannot be its own, or a new store has peers.
