@@ -4,6 +4,7 @@
 #include <ilm/message.hpp>
 #include <ilm/printable.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -63,9 +64,13 @@ enum class event_kind : std::uint8_t {
   network_problem,
   /// The network ended with `error` and `text`; nothing will be sent or received any more.
   network_ended,
-  /// Events were dropped because nobody read them; outbound.last tells how many.
+  /// Events were dropped because nobody read them; `lost` tells how many, by kind, and
+  /// outbound.last how many in all.
   events_lost,
 };
+
+/// How many kinds there are.
+inline constexpr std::size_t event_kinds = static_cast<std::size_t>(event_kind::events_lost) + 1;
 
 /// The name of an event as in the source.
 inline std::string_view name_of(event_kind kind) noexcept {
@@ -106,12 +111,31 @@ inline std::string_view name_of(event_kind kind) noexcept {
   return "unknown";
 }
 
+namespace detail {
+
+/// The smallest range that has both.
+inline sequence_range cover(const sequence_range& a, const sequence_range& b) noexcept {
+  if (a.empty()) return b;
+  if (b.empty()) return a;
+  return {std::min(a.first, b.first), std::max(a.last, b.last)};
+}
+
+}  // namespace detail
+
 /// An inclusive range of versions of the protocol; 0 and 0 for none.
 struct version_range {
   std::uint8_t lowest = 0;
   std::uint8_t highest = 0;
 
   friend bool operator==(const version_range&, const version_range&) = default;
+};
+
+/// How many events of a kind.
+struct event_count {
+  event_kind kind{};
+  std::uint64_t count = 0;
+
+  friend bool operator==(const event_count&, const event_count&) = default;
 };
 
 /// An event without the peer's name, as the protocol reports it.
@@ -130,6 +154,21 @@ struct event_record {
   sequence_range inbound;
   version_range peer_versions;
   std::uint64_t features = 0;  ///< a bit for each
+  /// How many events this one stands for. What repeats for one peer, kind and error is told once,
+  /// and then summed up at intervals that grow from 10 s to an hour: the ranges cover those of all.
+  std::uint64_t count = 1;
+  std::vector<event_count> lost;  ///< of events_lost
+
+  /// Makes this the sum of itself and a later event of the same kind.
+  void merge(const event_record& later) {
+    count += later.count;
+    error = later.error;
+    text = later.text;
+    outbound = detail::cover(outbound, later.outbound);
+    inbound = detail::cover(inbound, later.inbound);
+    peer_versions = later.peer_versions;
+    features = later.features;
+  }
 };
 
 /// An event of a messenger; see event_kind for the meaning of the fields.
@@ -153,7 +192,7 @@ inline std::string describe(const event_record& e) {
     text += std::string(" ") + name + " " + std::to_string(r.first) + "..";
     if (r.last < unbounded) text += std::to_string(r.last);
   };
-  range("outbound", e.outbound);
+  if (e.lost.empty()) range("outbound", e.outbound);
   range("inbound", e.inbound);
   if (e.peer_versions.highest != 0) {
     text += " peer_versions " + std::to_string(e.peer_versions.lowest) + ".." +
@@ -165,6 +204,12 @@ inline std::string describe(const event_record& e) {
     text += separator + std::to_string(bit);
     separator = ", ";
   }
+  separator = " ";
+  for (const event_count& l : e.lost) {
+    text += separator + std::to_string(l.count) + " " + std::string(name_of(l.kind));
+    separator = ", ";
+  }
+  if (e.count > 1) text += " (" + std::to_string(e.count) + " times)";
   if (!e.text.empty()) {
     text += ": " + e.text;
   } else if (e.error) {

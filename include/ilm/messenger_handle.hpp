@@ -14,6 +14,7 @@
 #include <chrono>
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -106,7 +107,8 @@ class messenger_handle {
   /// Completes with: nothing.
   /// Completes when: the application of `peer` has consumed every message up to `sequence`. The
   ///   sequence may come from an earlier messenger on this store.
-  /// Errors: unknown_sequence if no such message was sent to the peer, shut_down.
+  /// Errors: unknown_sequence if no such message was sent to the peer, shut_down, or the store's
+  ///   error while it cannot be opened.
   /// Cancelling: ends the wait and nothing else.
   template <class Token = default_token>
   auto wait_delivered(const peer_id& peer, std::uint64_t sequence, Token&& token = Token()) {
@@ -128,16 +130,17 @@ class messenger_handle {
   ///   the range is empty; its `last` is all the same the last sequence accepted for the peer, 0 if
   ///   there is none. A message that is being stored right now is not in it.
   /// Completes when: the store is open.
-  /// Errors: shut_down.
-  /// Cancelling: has no effect.
+  /// Errors: shut_down, or the store's error while it cannot be opened.
+  /// Cancelling: ends the wait for the store and nothing else.
   template <class Token = default_token>
   auto undelivered(const peer_id& peer, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, sequence_range)>(
         [weak = engine_, names = names_.get()](auto&& handler, peer_id to) {
           engine_pointer engine = weak.lock();
           if (!engine) return refuse<sequence_range>(std::forward<decltype(handler)>(handler));
+          std::uint64_t id = connect_cancellation(engine, handler);
           engine->undelivered(std::make_unique<request<runtime::undelivered_request>>(
-              *names, std::move(to),
+              *names, std::move(to), id,
               completion<sequence_range>(std::forward<decltype(handler)>(handler),
                                          engine->executor())));
         },
@@ -148,7 +151,8 @@ class messenger_handle {
   ///
   /// Completes with: nothing.
   /// Completes when: a session with `peer` is open; at once if one is.
-  /// Errors: send_to_self and invalid_peer_id for an id that no peer has, shut_down.
+  /// Errors: send_to_self and invalid_peer_id for an id that no peer has, shut_down, or the store's
+  ///   error while it cannot be opened.
   /// Cancelling: ends the wait and nothing else.
   template <class Token = default_token>
   auto connected(const peer_id& peer, Token&& token = Token()) {
@@ -164,7 +168,8 @@ class messenger_handle {
         token, peer);
   }
 
-  /// Waits for the next event. Events that nobody reads are kept up to options::event_limit.
+  /// Waits for the next event. Events that nobody reads are kept up to options::event_limit; those
+  /// that matter more come first.
   ///
   /// Completes with: the event.
   /// Completes when: there is one.
@@ -182,6 +187,19 @@ class messenger_handle {
                                                   std::forward<decltype(handler)>(handler)));
         },
         token);
+  }
+
+  /// Calls `log(event)` with each event as it happens, in place of a loop around `next_event`: on
+  /// the messenger's strand, so it must not block. Its exceptions are dropped. Events from before
+  /// the call are not among them: construct the messenger with `start_later` to miss none. From now
+  /// on events are kept for `next_event` only once that was called. Another call replaces the
+  /// function, and null removes it; the end of the messenger does so, too.
+  void on_event(std::function<void(const event_type&)> log) {
+    engine_pointer engine = engine_.lock();
+    if (!engine) return;
+    std::function<void(const runtime::named_event&)> watcher;
+    if (log) watcher = [f = std::move(log)](const runtime::named_event& e) { f(typed(e)); };
+    engine->watch_events(std::move(watcher));
   }
 
   /// Stops accepting sends, drains the outboxes within `timeout`, says bye and closes the

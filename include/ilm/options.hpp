@@ -72,7 +72,8 @@ struct options {
   duration minimum_store_retry = std::chrono::milliseconds(20);
   duration maximum_store_retry = std::chrono::seconds(2);
 
-  /// How many events wait to be read, over all peers; beyond it the oldest are dropped and counted.
+  /// How many events wait to be read, over all peers; beyond it the least important are dropped and
+  /// counted. Those that tell of lost messages or a broken store have places beside it.
   std::size_t event_limit = 1024;
 
   /// The versions and features of the protocol that peers are told of: all that this build knows.

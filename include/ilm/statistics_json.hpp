@@ -80,7 +80,8 @@ inline void to_json(nlohmann::json& out, const sequence_range& r) {
   out = nlohmann::json{{"first", r.first}, {"last", r.last}};
 }
 
-/// Empty ranges, and whatever the event does not name, are left out. `features` is a bit set.
+/// Empty ranges, a count of 1, and whatever the event does not name, are left out. `features` is a
+/// bit set; `lost` has a member for each kind.
 template <class PeerId>
 void to_json(nlohmann::json& out, const event<PeerId>& e) {
   out = nlohmann::json{{"kind", std::string(name_of(e.kind))}};
@@ -94,6 +95,8 @@ void to_json(nlohmann::json& out, const event<PeerId>& e) {
                             {"highest", e.peer_versions.highest}};
   }
   if (e.features != 0) out["features"] = e.features;
+  if (e.count > 1) out["count"] = e.count;
+  for (const event_count& l : e.lost) out["lost"][std::string(name_of(l.kind))] = l.count;
 }
 
 }  // namespace ilm::inline v0

@@ -4,6 +4,8 @@
 
 #include <ilm/protocol/crc32c.hpp>
 
+#include <set>
+
 using namespace test;
 using ilm::protocol::hello_record;
 
@@ -21,16 +23,19 @@ struct scene {
     REQUIRE(x->open());
   }
 
-  /// Sends the frame; expects one event with the error, and that traffic with all goes on.
+  /// Sends the frame; expects that it is counted, that the first one with this error is told, and
+  /// that traffic with all goes on.
   void refuses(bytes_vector frame, ilm::error why) {
     a.events().clear();
     std::uint64_t before = a.statistics_of("x").frames_rejected;
     x->put(std::move(frame));
     w.run_for(50ms);
-    REQUIRE(a.count(ilm::event_kind::frame_rejected) == 1);
-    CHECK(a.find(ilm::event_kind::frame_rejected)->error == why);
-    CHECK(a.find(ilm::event_kind::frame_rejected)->peer == "x");
     CHECK(a.statistics_of("x").frames_rejected == before + 1);
+    if (told.insert(why).second) {
+      REQUIRE(a.count(ilm::event_kind::frame_rejected) == 1);
+      CHECK(a.find(ilm::event_kind::frame_rejected)->error == why);
+      CHECK(a.find(ilm::event_kind::frame_rejected)->peer == "x");
+    }
     goes_on();
   }
 
@@ -56,6 +61,7 @@ struct scene {
     CHECK(a.count(ilm::event_kind::peer_disconnected) == 0);
   }
 
+  std::set<ilm::error> told;
   world w;
   peer a, b;
   std::optional<raw_peer> x;

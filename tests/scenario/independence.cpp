@@ -26,6 +26,7 @@ TEST_CASE("a failing handler holds the stream, and nothing overtakes") {
   REQUIRE(w.until([&] { return empty(a) && empty(b); }));
   CHECK(b.app().texts() == numbered(4));
   CHECK(attempts == 6);
+  w.run_for(10s);
   REQUIRE(b.count(ilm::event_kind::delivery_failed) == 5);
   CHECK(b.find(ilm::event_kind::delivery_failed)->inbound == ilm::sequence_range{2, 2});
   CHECK(b.find(ilm::event_kind::delivery_failed)->peer == "a");

@@ -140,7 +140,7 @@ TEST_CASE("corrupted frames are dropped, and their messages retransmitted") {
   store_all(w, a, "b", numbered(500));
   REQUIRE(w.until([&] { return empty(a); }));
   CHECK(b.app().texts() == numbered(500));
-  CHECK(b.count(ilm::event_kind::frame_rejected) > 10);
+  CHECK(b.statistics_of("a").frames_rejected > 10);
 }
 
 TEST_CASE("a bound on frames holds for every message: no peer pings for ever") {

@@ -250,20 +250,96 @@ TEST_CASE("the age of the oldest message counts from this messenger's start at t
   CHECK(a.statistics_of("b").outbox_depth == 1);
 }
 
-TEST_CASE("a wait for a receipt can be cancelled before the store is open") {
+TEST_CASE("each wait can be cancelled before the store is open, and ends no other") {
   world w;
-  peer a = w.make("a");
-  a.store_faults().open_error = ilm::error::store_in_use;
+  peer a = w.make("a"), b = w.make("b");
+  a.store_faults().open_time = 1h;
   a.start();
-  asio::cancellation_signal signal;
-  std::optional<std::error_code> ended;
-  auto keep = [&ended](std::error_code failed) { ended = failed; };
-  (*a).wait_delivered("b", 1, asio::bind_cancellation_slot(signal.slot(), keep));
+  using cancelled = std::optional<std::error_code>;
+  asio::cancellation_signal receipt, range, session, event_signal, send;
+  cancelled receipt_ended, range_ended, session_ended, event_ended, send_ended, other, other_range;
+  auto keep = [](cancelled& to) {
+    return [&to](std::error_code failed, auto&&...) { to = failed; };
+  };
+  auto bound = [&](asio::cancellation_signal& signal, cancelled& to) {
+    return asio::bind_cancellation_slot(signal.slot(), keep(to));
+  };
+  (*a).wait_delivered("b", 1, bound(receipt, receipt_ended));
+  (*a).wait_delivered("b", 1, keep(other));
+  (*a).undelivered("b", bound(range, range_ended));
+  (*a).undelivered("b", keep(other_range));
+  (*a).connected("b", bound(session, session_ended));
+  (*a).next_event(bound(event_signal, event_ended));
+  (*a).send_to("b", "no", bound(send, send_ended));
   w.run_for(1s);
-  CHECK_FALSE(ended);
+  std::error_code aborted = asio::error::operation_aborted;
+  for (auto [signal, ended] : {std::pair(&receipt, &receipt_ended),
+                               {&range, &range_ended},
+                               {&session, &session_ended},
+                               {&event_signal, &event_ended},
+                               {&send, &send_ended}}) {
+    CHECK_FALSE(*ended);
+    signal->emit(asio::cancellation_type::terminal);
+    w.run_for(0s);
+    CHECK(*ended == aborted);
+  }
+  CHECK_FALSE(other);
+  CHECK_FALSE(other_range);
+  b.start();
+  w.run_for(2h);
+  CHECK(other == std::error_code(ilm::error::unknown_sequence));
+  CHECK(other_range == std::error_code());
+}
+
+TEST_CASE("a store that cannot be opened ends every wait that cannot be answered") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  std::error_code denied = std::make_error_code(std::errc::permission_denied);
+  a.store_faults().open_error = denied;
+  a.store_faults().open_time = 1s;
+  a.start();
+  using ended = std::optional<std::error_code>;
+  auto ask = [&a](ended& receipt, ended& range, ended& session) {
+    (*a).wait_delivered("b", 1, [&](std::error_code e) { receipt = e; });
+    (*a).undelivered("b", [&](std::error_code e, ilm::sequence_range) { range = e; });
+    (*a).connected("b", [&](std::error_code e) { session = e; });
+  };
+  ended early[3], late[3], open[3];
+  ask(early[0], early[1], early[2]);
+  w.run_for(500ms);
+  for (const ended& e : early) CHECK_FALSE(e);
+  w.run_for(1s);
+  for (const ended& e : early) CHECK(e == denied);
+  ask(late[0], late[1], late[2]);
+  w.run_for(0s);
+  for (const ended& e : late) CHECK(e == denied);
+  a.store_faults().open_error = {};
+  w.run_for(10s);
+  ask(open[0], open[1], open[2]);
+  b.start();
+  w.run_for(1s);
+  CHECK(open[0] == std::error_code(ilm::error::unknown_sequence));
+  CHECK(open[1] == std::error_code());
+  CHECK(open[2] == std::error_code());
+}
+
+TEST_CASE("a receipt that comes in the same turn as a cancellation is there for the next wait") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  REQUIRE(all_stored(store_all(w, a, "b", numbered(1))));
+  asio::cancellation_signal signal;
+  std::optional<std::error_code> first, second;
+  (*a).wait_delivered(
+      "b", 1, asio::bind_cancellation_slot(signal.slot(), [&](std::error_code e) { first = e; }));
+  REQUIRE(w.until([&] { return a.statistics_of("b").delivered == 1; }));
   signal.emit(asio::cancellation_type::terminal);
   w.run_for(0s);
-  CHECK(ended == std::error_code(asio::error::operation_aborted));
+  REQUIRE(first);
+  (*a).wait_delivered("b", 1, [&](std::error_code e) { second = e; });
+  w.run_for(0s);
+  CHECK(second == std::error_code());
 }
 
 TEST_CASE("statistics and the report of a shutdown count from this messenger's start") {

@@ -78,7 +78,7 @@ void peer::watch() {
 
 std::size_t peer::count(ilm::event_kind kind) const {
   std::size_t n = 0;
-  for (const event& e : *events_) n += e.kind == kind ? 1 : 0;
+  for (const event& e : *events_) n += e.kind == kind ? e.count : 0;
   return n;
 }
 

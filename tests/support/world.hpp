@@ -123,6 +123,7 @@ class peer {
   /// Keeps every event of the messenger that runs now in `events`.
   void watch();
   std::vector<event>& events() { return *events_; }
+  /// Those that were summed up, too.
   std::size_t count(ilm::event_kind kind) const;
   const event* find(ilm::event_kind kind) const;
 

@@ -36,4 +36,20 @@ inline constexpr std::size_t maximum_shown_id = 128;
 /// How many points in time an outbox keeps to tell its oldest age.
 inline constexpr std::size_t most_age_marks = 256;
 
+/// At which intervals events that repeat are summed up: each is twice the one before it.
+inline constexpr std::chrono::nanoseconds shortest_repeat_interval = std::chrono::seconds(10);
+inline constexpr std::chrono::nanoseconds longest_repeat_interval = std::chrono::hours(1);
+
+/// How many kinds of repeating events are told apart, over all peers; further ones share a sum for
+/// each kind of event. And how many of peers that the engine has no state of.
+inline constexpr std::size_t most_repeating_events = 4096;
+inline constexpr std::size_t most_repeating_strangers = 64;
+
+/// How many unread events of a peer that tell of messages lost or repeated stay apart.
+inline constexpr std::size_t vital_events_per_peer = 8;
+
+/// How long after the report of events that were lost the next such report comes, unless all
+/// events were read meanwhile.
+inline constexpr std::chrono::nanoseconds lost_events_interval = std::chrono::seconds(10);
+
 }  // namespace ilm::inline v0::runtime

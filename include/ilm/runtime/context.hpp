@@ -43,7 +43,11 @@ struct context {
   void report(event_kind kind, detail::failure why = {}, const peer_name* of = nullptr) {
     std::shared_ptr<const peer_name> name;
     if (of != nullptr) name = of->shared_from_this();
-    events.put(named_event(std::move(name), event_record(kind, std::move(why))));
+    report(named_event(std::move(name), event_record(kind, std::move(why))));
+  }
+  void report(named_event e) {
+    events.put(std::move(e), now());
+    wake_by(events.deadline());
   }
 
   /// Has the clock's wait end by `at`.

@@ -73,7 +73,7 @@ class dispatcher {
 
   void report_events(peer& p) {
     while (std::optional<event_record> e = p.core.poll_event()) {
-      context_.events.put(named_event(p.name, std::move(*e)));
+      context_.report(named_event(p.name, std::move(*e)));
     }
   }
 
@@ -140,6 +140,9 @@ class dispatcher {
       for (auto& [sequence, r] : std::exchange(p->receipts, {})) r->done(reason);
       for (auto& [index, done] : std::exchange(p->consumptions, {})) done(reason);
     }
+    fail_connecting(reason);
+  }
+  void fail_connecting(std::error_code reason) {
     for (auto& [name, r] : std::exchange(connecting_, {})) r->done(reason);
   }
   /// Destroys the callers that wait.

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <system_error>
 
@@ -46,6 +47,8 @@ class engine {
   virtual void connected(std::unique_ptr<connected_request> request) = 0;
   virtual void next_event(std::uint64_t operation,
                           detail::completion<std::error_code, named_event> done) = 0;
+  /// Calls `w` on the strand with each event from then on; null for none.
+  virtual void watch_events(std::function<void(const named_event&)> w) = 0;
   /// Puts back an event that was read and that nobody has.
   virtual void return_event(named_event e) = 0;
   virtual void shutdown(std::chrono::nanoseconds timeout,

@@ -3,6 +3,10 @@
 #include <ilm/detail/completion.hpp>
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
+#include <ilm/protocol/time.hpp>
+#include <ilm/runtime/bounds.hpp>
+#include <ilm/runtime/event_backlog.hpp>
+#include <ilm/runtime/event_repeats.hpp>
 #include <ilm/runtime/named.hpp>
 
 #include <algorithm>
@@ -10,44 +14,44 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 namespace ilm::inline v0::runtime {
 
-/// Events that are not read yet, or readers that wait for the next event. When it is full the
-/// oldest event goes, and the reader is told how many went.
+/// Tells events: to a watcher as they happen, and to readers one by one. What repeats is summed up;
+/// what nobody reads is kept within bounds, and the reader is told how many events went.
 class event_queue {
  public:
   using handler = detail::completion<std::error_code, named_event>;
+  using watcher = std::function<void(const named_event&)>;
 
-  explicit event_queue(std::size_t limit) : limit_(limit) { assert(limit_ > 0); }
+  explicit event_queue(std::size_t limit) : backlog_(limit) {}
 
-  void put(named_event e) {
-    if (!readers_.empty()) {
-      handler reader = std::move(readers_.front().second);
-      readers_.pop_front();
-      reader({}, std::move(e));
-      return;
-    }
-    if (events_.size() >= limit_) {
-      make_room();
-      ++lost_unread_;
-      ++lost_;
-    }
-    events_.push_back(std::move(e));
+  void put(named_event e, protocol::timestamp now) {
+    if (repeats_.handle_event(e, now)) tell(std::move(e));
     assert(invariants_hold());
   }
 
-  void read(std::uint64_t id, handler reader) {
+  /// Tells the sums whose time has come.
+  void handle_time(protocol::timestamp now) {
+    while (std::optional<named_event> sum = repeats_.poll(now)) tell(std::move(*sum));
+  }
+  protocol::timestamp deadline() const noexcept { return repeats_.deadline(); }
+
+  /// `w` gets each event from now on. With it, events are kept for readers once there was one.
+  void watch(watcher w) { watcher_ = std::move(w); }
+
+  void read(std::uint64_t id, handler reader, protocol::timestamp now) {
     assert(reader);
-    if (lost_unread_ > 0) {
-      event_record r(event_kind::events_lost);
-      r.outbound.last = std::exchange(lost_unread_, 0);
-      reader({}, named_event(nullptr, r));
-    } else if (!events_.empty()) {
-      reader({}, std::move(events_.front()));
-      events_.pop_front();
+    was_read_ = true;
+    if (dropped_ > 0 && (backlog_.empty() || now >= next_report_)) {
+      next_report_ = protocol::after(now, lost_events_interval);
+      reader({}, take_report());
+    } else if (!backlog_.empty()) {
+      reader({}, backlog_.pop());
     } else if (closed_) {
       reader(error::shut_down, {});
     } else {
@@ -56,10 +60,14 @@ class event_queue {
     assert(invariants_hold());
   }
 
-  /// An event that was read and that nobody has is the next one again, beyond the limit if need be.
+  /// An event that was read and that nobody has is the next one of its rank again, beyond the limit
+  /// if need be.
   void put_back(named_event e) {
-    if (!readers_.empty()) return put(std::move(e));
-    events_.push_front(std::move(e));
+    if (!readers_.empty()) {
+      give(std::move(e));
+    } else {
+      backlog_.put_back(std::move(e));
+    }
   }
 
   bool cancel(std::uint64_t id, std::error_code reason) {
@@ -74,38 +82,63 @@ class event_queue {
 
   /// The events in the queue can still be read; then reading fails.
   void close(std::error_code reason) {
+    while (std::optional<named_event> sum = repeats_.poll_last()) tell(std::move(*sum));
     closed_ = true;
+    watcher_ = nullptr;
     for (auto& [id, reader] : std::exchange(readers_, {})) reader(reason, {});
     assert(invariants_hold());
   }
 
-  /// Destroys the readers.
-  void abandon() { std::exchange(readers_, {}).clear(); }
+  /// Destroys the readers, and the watcher.
+  void abandon() {
+    std::exchange(readers_, {}).clear();
+    watcher_ = nullptr;
+  }
 
   std::uint64_t lost() const noexcept { return lost_; }
 
  private:
-  /// An event that a hostile peer or a failing handler can repeat at will goes before one that
-  /// comes once.
-  void make_room() {
-    auto cheap = std::find_if(events_.begin(), events_.end(), [](const named_event& e) {
-      return e.record.kind == event_kind::frame_rejected ||
-             e.record.kind == event_kind::delivery_failed ||
-             e.record.kind == event_kind::network_problem;
-    });
-    events_.erase(cheap != events_.end() ? cheap : events_.begin());
+  void tell(named_event e) {
+    if (watcher_) {
+      try {
+        watcher_(e);
+      } catch (...) {
+        // A log that fails has nobody to tell; the messenger goes on.
+      }
+      if (!was_read_) return;
+    }
+    if (!readers_.empty()) return give(std::move(e));
+    std::uint64_t dropped = backlog_.push(std::move(e));
+    dropped_ += dropped;
+    lost_ += dropped;
+  }
+
+  void give(named_event e) {
+    handler reader = std::move(readers_.front().second);
+    readers_.pop_front();
+    reader({}, std::move(e));
+  }
+
+  named_event take_report() {
+    event_record r(event_kind::events_lost);
+    r.outbound.last = std::exchange(dropped_, 0);
+    r.lost = backlog_.take_dropped();
+    return {nullptr, std::move(r)};
   }
 
   bool invariants_hold() const noexcept {
-    return (events_.empty() || readers_.empty()) && (lost_unread_ == 0 || readers_.empty()) &&
-           lost_unread_ <= lost_ && (!closed_ || readers_.empty());
+    return (backlog_.empty() || readers_.empty()) && (dropped_ == 0 || readers_.empty()) &&
+           dropped_ <= lost_ && (!closed_ || readers_.empty());
   }
 
-  std::size_t limit_;
-  std::deque<named_event> events_;
+  event_repeats repeats_;
+  event_backlog backlog_;
+  watcher watcher_;
   std::deque<std::pair<std::uint64_t, handler>> readers_;
-  std::uint64_t lost_unread_ = 0;
+  protocol::timestamp next_report_ = protocol::timestamp::min();
+  std::uint64_t dropped_ = 0;  ///< since the last report
   std::uint64_t lost_ = 0;
+  bool was_read_ = false;
   bool closed_ = false;
 };
 

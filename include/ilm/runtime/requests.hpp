@@ -75,8 +75,9 @@ struct delivered_request : peer_request {
 struct undelivered_request : peer_request {
   using handler = detail::completion<std::error_code, sequence_range>;
 
-  explicit undelivered_request(handler h) : done(std::move(h)) {}
+  undelivered_request(std::uint64_t operation, handler h) : id(operation), done(std::move(h)) {}
 
+  std::uint64_t id;
   handler done;
 };
 

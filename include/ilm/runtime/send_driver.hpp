@@ -87,8 +87,10 @@ class send_driver {
   /// Whether a core has a send whose end is open.
   bool idle() const noexcept { return table_.empty(); }
 
+  /// Ends the sends that no core has.
+  void fail_waiting(std::error_code reason) { context_.sends.fail_all(reason); }
   void fail_all(std::error_code reason) {
-    context_.sends.fail_all(reason);
+    fail_waiting(reason);
     table_.fail_all(reason);
   }
   /// Destroys the callers that wait.

@@ -10,6 +10,7 @@
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/delivery_driver.hpp>
 #include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/early_requests.hpp>
 #include <ilm/runtime/engine.hpp>
 #include <ilm/runtime/network_driver.hpp>
 #include <ilm/runtime/peers.hpp>
@@ -75,7 +76,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
 
   void connected(std::unique_ptr<connected_request> request) override {
     asio::post(context_.strand, [self = shared_from_this(), r = std::move(request)]() mutable {
-      if (self->context_.life.ended()) return r->done(error::shut_down);
+      if (std::error_code refused = self->refusal()) return r->done(refused);
       self->dispatcher_.wait_connected(std::move(r));
     });
   }
@@ -83,8 +84,15 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   void next_event(std::uint64_t operation, event_queue::handler done) override {
     asio::post(context_.strand,
                [self = shared_from_this(), operation, d = std::move(done)]() mutable {
-                 self->context_.events.read(operation, std::move(d));
+                 context& c = self->context_;
+                 c.events.read(operation, std::move(d), c.now());
                });
+  }
+
+  void watch_events(event_queue::watcher w) override {
+    asio::dispatch(context_.strand, [self = shared_from_this(), watcher = std::move(w)]() mutable {
+      if (!self->context_.life.ended()) self->context_.events.watch(std::move(watcher));
+    });
   }
 
   void return_event(named_event e) override {
@@ -106,7 +114,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
       std::error_code aborted = asio::error::operation_aborted;
       context& c = self->context_;
       if (c.sends.cancel(operation, aborted) || c.events.cancel(operation, aborted)) return;
-      if (self->cancel_early(operation, aborted)) return;
+      if (self->early_.cancel(operation, aborted)) return;
       self->dispatcher_.cancel(operation, aborted);
     });
   }
@@ -163,8 +171,10 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
         dispatcher_(context_, peers_, *parts.local),
         sends_(context_, peers_, dispatcher_, *parts.local,
                maximum_message(*parts.network, context_.settings)),
-        store_(context_, peers_, dispatcher_, sends_, *parts.local, std::move(parts.store),
-               [this] { handle_opened(); }),
+        store_(
+            context_, peers_, dispatcher_, sends_, *parts.local, std::move(parts.store),
+            [this] { handle_opened(); },
+            [this](std::error_code reason) { handle_open_failed(reason); }),
         network_(context_, peers_, dispatcher_, *parts.local, std::move(parts.network)),
         delivery_(context_, peers_, dispatcher_, sends_, std::move(parts.delivery)),
         shutdown_(context_, peers_, dispatcher_, sends_, store_, network_, delivery_,
@@ -204,34 +214,36 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   void handle_opened() {
     network_.start(shared_from_this());
     for (const auto& [name, p] : peers_) dispatcher_.service(*p);
-    for (auto& r : std::exchange(delivered_before_open_, {})) answer(std::move(r));
-    for (auto& r : std::exchange(undelivered_before_open_, {})) answer(std::move(r));
+    early_.drain([this](auto r) { answer(std::move(r)); });
     sends_.admit_waiting();
     context_.progress.notify();
   }
 
-  /// Ends a wait for a receipt that waits for the store to open.
-  bool cancel_early(std::uint64_t operation, std::error_code reason) {
-    auto at = std::find_if(delivered_before_open_.begin(), delivered_before_open_.end(),
-                           [operation](const auto& r) { return r->id == operation; });
-    if (at == delivered_before_open_.end()) return false;
-    std::unique_ptr<delivered_request> r = std::move(*at);
-    delivered_before_open_.erase(at);
-    r->done(reason);
-    return true;
+  /// While the store cannot be opened, nothing can be answered that needs it.
+  void handle_open_failed(std::error_code reason) {
+    sends_.fail_waiting(reason);
+    early_.fail_all(reason);
+    dispatcher_.fail_connecting(reason);
+    context_.progress.notify();
+  }
+
+  /// Why a request is refused now.
+  std::error_code refusal() const noexcept {
+    if (context_.life.ended()) return error::shut_down;
+    return context_.life.open_error();
   }
 
   // The answers to these two are in the store.
 
   void answer(std::unique_ptr<delivered_request> r) {
-    if (context_.life.ended()) return r->done(error::shut_down);
-    if (context_.life.opening()) return delivered_before_open_.push_back(std::move(r));
+    if (std::error_code refused = refusal()) return r->done(refused);
+    if (context_.life.opening()) return early_.add(std::move(r));
     dispatcher_.wait_delivered(std::move(r));
   }
 
   void answer(std::unique_ptr<undelivered_request> r) {
-    if (context_.life.ended()) return r->done(error::shut_down, {});
-    if (context_.life.opening()) return undelivered_before_open_.push_back(std::move(r));
+    if (std::error_code refused = refusal()) return r->done(refused, {});
+    if (context_.life.opening()) return early_.add(std::move(r));
     peer_name* name = r->find_name();
     if (name == nullptr || name->state == nullptr) return r->done({}, {});
     const protocol::association& core = name->state->core;
@@ -241,14 +253,15 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   asio::awaitable<void> timer_loop(std::shared_ptr<const void>) {
     lookout here(*this);
     while (!context_.life.ended()) {
-      context_.timer_at =
-          std::min({peers_.timers().earliest(), store_.deadline(), context_.life.deadline()});
+      context_.timer_at = std::min({peers_.timers().earliest(), store_.deadline(),
+                                    context_.life.deadline(), context_.events.deadline()});
       co_await context_.clock->wait_until(context_.timer_at);
       if (context_.life.ended()) break;
       protocol::timestamp now = context_.now();
       dispatcher_.handle_time(now);
       store_.handle_time(now);
       shutdown_.handle_time(now);
+      context_.events.handle_time(now);
     }
   }
 
@@ -257,8 +270,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     context_.life.handle_stopped(reason);
     sends_.fail_all(reason);
     dispatcher_.fail_all(reason);
-    for (auto& r : std::exchange(delivered_before_open_, {})) r->done(reason);
-    for (auto& r : std::exchange(undelivered_before_open_, {})) r->done(reason, {});
+    early_.fail_all(reason);
     shutdown_.fail_all(reason);
     context_.events.close(reason);
     context_.board.handle_end();
@@ -279,8 +291,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     context_.page_wake.abandon();
     context_.progress.abandon();
     delivery_.abandon();
-    std::exchange(delivered_before_open_, {}).clear();
-    std::exchange(undelivered_before_open_, {}).clear();
+    early_.abandon();
     shutdown_.abandon();
     context_.events.abandon();
     sends_.abandon();
@@ -299,8 +310,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   network_driver network_;
   delivery_driver delivery_;
   shutdown_driver shutdown_;
-  std::vector<std::unique_ptr<delivered_request>> delivered_before_open_;
-  std::vector<std::unique_ptr<undelivered_request>> undelivered_before_open_;
+  early_requests early_;
   std::atomic<std::uint64_t> operations_{0};
   bool opening_ = false;  ///< whether the store was asked to open
 };

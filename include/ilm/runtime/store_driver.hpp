@@ -32,17 +32,20 @@ class store_driver {
  public:
   using owner = std::shared_ptr<const void>;
 
-  /// `local`: the messenger's own name. `opened` is called once the peers in the store are known.
+  /// `local`: the messenger's own name. `opened` is called once the peers in the store are known,
+  /// `open_failed` each time that it could not be opened.
   store_driver(context& c, peers& all, dispatcher& d, send_driver& sends, const peer_name& local,
-               std::unique_ptr<store_port> port, std::function<void()> opened)
+               std::unique_ptr<store_port> port, std::function<void()> opened,
+               std::function<void(std::error_code)> open_failed)
       : context_(c),
         peers_(all),
         dispatcher_(d),
         sends_(sends),
         local_(local),
         port_(std::move(port)),
-        opened_(std::move(opened)) {
-    assert(opened_);
+        opened_(std::move(opened)),
+        open_failed_(std::move(open_failed)) {
+    assert(opened_ && open_failed_);
   }
 
   void start(owner keep) {
@@ -207,8 +210,7 @@ class store_driver {
     if (context_.life.handle_open_failed(reason)) {
       context_.report(event_kind::store_failed, std::move(why), of);
     }
-    context_.sends.fail_all(reason);
-    context_.progress.notify();
+    open_failed_(reason);
   }
 
   asio::awaitable<void> commit_loop(owner keep) {
@@ -365,6 +367,7 @@ class store_driver {
   const peer_name& local_;
   part<store_port> port_;
   std::function<void()> opened_;
+  std::function<void(std::error_code)> open_failed_;
   asio::cancellation_signal stop_opening_;
   std::vector<peer*> in_commit_;
   protocol::timestamp retry_at_ = protocol::never;  ///< of opening

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <ilm/codecs/bytes.hpp>
+#include <ilm/runtime/names.hpp>
+
+#include <memory>
+#include <string>
+
+namespace test {
+
+/// A table of names without a messenger.
+using name_table = ilm::runtime::name_table<std::string>;
+
+/// Stands for the engine's state of a peer, which only has to be there.
+inline std::shared_ptr<const ilm::runtime::peer_name> met(name_table& names,
+                                                          const std::string& id) {
+  static char state = 0;
+  ilm::runtime::peer_name& name = names.add(id);
+  name.state = reinterpret_cast<ilm::runtime::peer*>(&state);
+  return name.shared_from_this();
+}
+
+}  // namespace test
