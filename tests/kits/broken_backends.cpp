@@ -41,6 +41,8 @@ const table of_messages = {
     {flaw::no_byte_limit, backend_clause::read_byte_limit},
     {flaw::large_message_unread, backend_clause::read_at_least_one},
     {flaw::short_pages, backend_clause::read_whole_page},
+    {flaw::pages_of_64, backend_clause::read_whole_page},
+    {flaw::attributes_not_counted, backend_clause::read_byte_limit},
     {flaw::throws_beyond_the_end, backend_clause::read_nothing},
     {flaw::throws_for_unknown_peer, backend_clause::read_nothing},
 };
@@ -65,10 +67,12 @@ const table of_erasure = {
     {flaw::peer_twice, backend_clause::every_peer},
     {flaw::ids_end_at_zero, backend_clause::every_peer},
     {flaw::ids_without_case, backend_clause::every_peer},
+    {flaw::a_hundred_peers, backend_clause::every_peer},
 };
 
 const table of_handles = {
     {flaw::memory_only, backend_clause::reopened_messages},
+    {flaw::empty_last_message_lost, backend_clause::reopened_messages},
     {flaw::erased_come_back, backend_clause::reopened_erasure},
     {flaw::no_lock, backend_clause::store_in_use},
     {flaw::lock_of_another_name, backend_clause::store_in_use},
@@ -130,6 +134,22 @@ TEST_CASE("a backend without a flaw has none that the kit finds") {
   INFO(v.findings);
   CHECK(v.summary);
   CHECK(v.summary.skipped == 0);
+}
+
+TEST_CASE("the kit says of a store that was not new that it was not") {
+  asio::io_context context;
+  flawed_stores factory(context, flaw::none);
+  // The second is the first that the kit would fill.
+  flawed_store::content left;
+  left.local = {5, 5};
+  left.peers["somebody"];
+  factory.of(2)->now = left;
+  std::string findings;
+  auto listen = [&](const ilm::testing::kit_report<backend_clause>& r) { note(r, findings); };
+  auto summary = ilm::testing::try_backend(context, factory, listen);
+  INFO(findings);
+  CHECK(summary.broken == std::vector<backend_clause>{backend_clause::new_store});
+  CHECK(findings.find("store 2 was not new") != std::string::npos);
 }
 
 TEST_CASE("a backend may leave out the local id, and the kit says so") {

@@ -48,6 +48,9 @@ const table of_frames = {
 const table of_reliability = {
     {bad_line::loses_one_in_fifty, network_clause::no_loss},
     {bad_line::loses_one_in_three_thousand, network_clause::no_loss},
+    {bad_line::loses_half_the_sizes, network_clause::frame_sizes},
+    {bad_line::wrong_from_in_a_thousand, network_clause::from},
+    {bad_line::small_overtake_large, network_clause::order},
     {bad_line::swaps_neighbours, network_clause::order},
     {bad_line::repeats_one_in_fifty, network_clause::no_repetition},
     {bad_line::loses_beyond_a_thousand, network_clause::many_frames},
@@ -82,6 +85,7 @@ const table of_sessions = {
     {bad_line::old_frames, network_clause::no_old_frames},
     {bad_line::moved_from_leaves, network_clause::moved_handle},
     {bad_line::no_second_session, network_clause::next_session},
+    {bad_line::repeats_the_last_after_up, network_clause::no_old_frames},
     {bad_line::end_hangs, network_clause::ended_network},
     {bad_line::end_throws_once, network_clause::ended_network},
 };

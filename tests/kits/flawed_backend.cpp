@@ -2,6 +2,8 @@
 
 #include <asio/steady_timer.hpp>
 
+#include <iterator>
+
 namespace test {
 
 namespace {
@@ -68,7 +70,12 @@ asio::awaitable<ilm::store_state<std::string>> flawed_backend::open() {
     state.local_id = s.now.peers.begin()->first;
   }
   if (is(flaw::new_store_has_an_identity) && !state.local) state.local = ilm::incarnation{1, 1};
-  for (const auto& [id, peer_record] : s.now.peers) {
+  for (auto& [id, peer_record] : s.now.peers) {
+    if (is(flaw::a_hundred_peers) && state.peers.size() == 100) break;
+    for (auto* all : {&peer_record.outbox, &peer_record.inbox}) {
+      if (!is(flaw::empty_last_message_lost) || all->empty()) continue;
+      if (all->rbegin()->second.contents.empty()) all->erase(std::prev(all->end()));
+    }
     ilm::cursors where = peer_record.where;
     if (is(flaw::cursors_partly_kept)) where.history.parted = {};
     if (is(flaw::newest_cursor_lost)) where.inbox.delivered_hash = {};
@@ -152,6 +159,7 @@ asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::queue which,
     throw std::out_of_range("no such index");
   std::size_t most = limit.messages + (is(flaw::one_too_many) ? 1 : 0);
   if (is(flaw::short_pages) && most > 1) --most;
+  if (is(flaw::pages_of_64)) most = std::min<std::size_t>(most, 64);
   std::size_t size = 0;
   for (; next != all.end() && found.size() < most; ++next) {
     ilm::stored_message m = next->second;
@@ -164,7 +172,7 @@ asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::queue which,
       }
       m.contents = ilm::bytes("?");
     }
-    size += m.size();
+    size += is(flaw::attributes_not_counted) ? m.contents.size() : m.size();
     bool none = found.empty() && !is(flaw::large_message_unread);
     if (size > limit.bytes && !none && !is(flaw::no_byte_limit)) break;
     found.push_back(std::move(m));

@@ -47,6 +47,14 @@ asio::awaitable<void> pause_uncancellable(asio::io_context& context) {
   co_await wait.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
+/// Sends a frame that others may overtake.
+asio::awaitable<void> send_late(std::shared_ptr<flawed_network::hub> hub,
+                                std::weak_ptr<flawed_network::inner> net, std::string to,
+                                std::vector<std::byte> frame) {
+  co_await pause(*hub->context);
+  if (auto alive = net.lock()) co_await alive->send(to, std::move(frame));
+}
+
 asio::awaitable<void> tick(std::weak_ptr<flawed_network::hub> hub, std::string name) {
   for (;;) {
     asio::io_context* context = nullptr;
@@ -59,7 +67,7 @@ asio::awaitable<void> tick(std::weak_ptr<flawed_network::hub> hub, std::string n
 }  // namespace
 
 flawed_network::flawed_network(std::shared_ptr<hub> h, const std::string& name)
-    : hub_(std::move(h)), net_(hub_->lines.join(name)), name_(name) {
+    : hub_(std::move(h)), net_(std::make_shared<inner>(hub_->lines.join(name))), name_(name) {
   if (is(bad_line::name_stays_taken) && hub_->made[name] > 0) {
     throw std::runtime_error("the name is taken");
   }
@@ -111,6 +119,10 @@ asio::awaitable<void> flawed_network::send(const std::string& to, frame_type fra
     co_await asio::post(*hub_->context, asio::use_awaitable);
     frame = hub_->buffer;
   }
+  if (is(bad_line::small_overtake_large) && frame.size() > 1500) {
+    asio::co_spawn(*hub_->context, send_late(hub_, net_, to, std::move(frame)), asio::detached);
+    co_return;
+  }
   co_await dispatch(misdirect(to), std::move(frame));
   if (is(bad_line::foreign_send)) co_await go_elsewhere(*hub_->context);
 }
@@ -118,6 +130,7 @@ asio::awaitable<void> flawed_network::send(const std::string& to, frame_type fra
 bool flawed_network::loses(const std::string& to, const frame_type& frame) {
   if (is(bad_line::drops_all)) return true;
   if (is(bad_line::drops_the_largest)) return frame.size() == 4096;
+  if (is(bad_line::loses_half_the_sizes)) return frame.size() > 2048 && frame.size() < 4095;
   if (is(bad_line::drops_tiny_frames)) return frame.size() < 8;
   if (is(bad_line::loses_one_in_fifty)) return sent_ % 50 == 49;
   if (is(bad_line::loses_one_in_three_thousand)) return sent_ % 3000 == 2999;
@@ -201,13 +214,13 @@ asio::awaitable<void> flawed_network::dispatch(std::string to, frame_type frame)
 
 asio::awaitable<void> flawed_network::deliver(std::string to, frame_type frame) {
   if (hub_->instances[to] > 0) ++hub_->under_way[{name_, to}];
-  co_await net_.send(to, std::move(frame));
+  co_await net_->send(to, std::move(frame));
 }
 
 asio::awaitable<flawed_network::event> flawed_network::next() {
   bool over = false;
   try {
-    event e = co_await net_.receive();
+    event e = co_await net_->receive();
     co_return e;
   } catch (const std::system_error& why) {
     over = why.code() == ilm::error::network_ended &&
@@ -226,7 +239,7 @@ asio::awaitable<flawed_network::event> flawed_network::next_uncancellable() {
   co_await asio::this_coro::throw_if_cancelled(false);
   std::optional<event> found;
   try {
-    found = co_await net_.receive();
+    found = co_await net_->receive();
   } catch (const std::system_error&) {
   }
   if (found) co_return std::move(*found);
@@ -284,6 +297,9 @@ std::optional<flawed_network::event> flawed_network::spoil_up(event& e) {
   if (is(bad_line::old_frames) && hub_->made[name_] > 1) {
     for (const frame_type& f : hub_->left[name_]) pending_events_.push_back(event::frame(other, f));
   }
+  if (is(bad_line::repeats_the_last_after_up) && ups_[other] > 1 && newest_.contains(other)) {
+    pending_events_.push_back(event::frame(other, newest_[other]));
+  }
   return e;
 }
 
@@ -304,7 +320,9 @@ void flawed_network::spoil_frame(event& e) {
   unsigned& under_way = hub_->under_way[{other, name_}];
   if (under_way > 0) --under_way;
   unsigned count = ++received_[other];
-  if (is(bad_line::wrong_from) && count % 2 == 0) {
+  newest_[other] = e.bytes;
+  if ((is(bad_line::wrong_from) && count % 2 == 0) ||
+      (is(bad_line::wrong_from_in_a_thousand) && count % 1000 == 0)) {
     for (const auto& [name, ups] : ups_) {
       if (name != other && hub_->instances[name] > 0) e.peer = name;
     }

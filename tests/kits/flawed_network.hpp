@@ -53,6 +53,9 @@ enum class bad_line {
   loses_one_in_three_thousand,
   swaps_neighbours,
   repeats_one_in_fifty,
+  loses_half_the_sizes,
+  wrong_from_in_a_thousand,
+  small_overtake_large,
   loses_beyond_a_thousand,
   keeps_a_hundred,
   absent_blocks,
@@ -80,6 +83,7 @@ enum class bad_line {
   old_frames,
   moved_from_leaves,
   no_second_session,
+  repeats_the_last_after_up,
   end_hangs,
   end_throws_once,
 };
@@ -133,7 +137,7 @@ class flawed_network {
   void spoil_frame(event& e);
 
   std::shared_ptr<hub> hub_;
-  inner net_;
+  std::shared_ptr<inner> net_;
   std::string name_;
   bool moved_ = false;
   unsigned sent_ = 0;
@@ -143,6 +147,7 @@ class flawed_network {
   std::string held_for_;
   std::deque<event> pending_events_;
   std::map<std::string, unsigned> received_, ups_;
+  std::map<std::string, frame_type> newest_;
 };
 
 struct flawed_networks {

@@ -50,7 +50,8 @@ namespace ilm::inline v0::testing {
 /// with the reason. The first broken clause is the most telling; others may follow from it.
 ///
 /// Runs `context`, in this thread, on which nothing else should be under way; stores that it made
-/// are left behind. An operation that does not complete within `options.limit` of `Clock`'s time is
+/// are left behind, and another run needs others: one that was not new is said to be so, and ends
+/// the kit. An operation that does not complete within `options.limit` of `Clock`'s time is
 /// a finding, and so is an unexpected exception; an operation that blocks the thread for ever
 /// blocks the kit. A backend in memory takes well below a second.
 template <class PeerId = std::string, class Clock = std::chrono::steady_clock, class Factory>
@@ -67,6 +68,7 @@ kit_summary<backend_clause> try_backend(
   messages.run_numbers();
   reading.run_pages();
   kit::backend_handles<fixture_type>(fixture).run();
+  messages.run_reopened();
   messages.run_large();
   reading.run_together();
   // These are looked for in all that is done.

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -30,6 +31,9 @@ class backend_fixture : public fixture<Clock>, public examiner<backend_clause> {
     return false;
   }();
 
+  /// Whether the factory chooses the peer ids.
+  static constexpr bool chosen_peers = requires(Factory & f) { f.peers(); };
+
   backend_fixture(asio::io_context& context, Factory& f, const kit_options& o,
                   clause_results<backend_clause>::report_handler to)
       : fixture<Clock>(context, o), examiner<backend_clause>(std::move(to)), factory_(f) {
@@ -45,6 +49,9 @@ class backend_fixture : public fixture<Clock>, public examiner<backend_clause> {
 
   Factory& factory() noexcept { return factory_; }
   const std::vector<PeerId>& ids() const noexcept { return ids_; }
+  /// The incarnations that this run has created: a new store that has another was not new.
+  void note_created(const incarnation& i) { created_.insert(i); }
+  bool has_created(const incarnation& i) const { return created_.contains(i); }
   unsigned next_number() noexcept { return ++last_number_; }
 
   std::shared_ptr<backend_type> make(unsigned number) {
@@ -76,6 +83,7 @@ class backend_fixture : public fixture<Clock>, public examiner<backend_clause> {
  private:
   Factory& factory_;
   std::vector<PeerId> ids_;
+  std::set<incarnation> created_;
   unsigned last_number_ = 0;
 };
 

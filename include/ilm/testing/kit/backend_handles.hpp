@@ -5,9 +5,11 @@
 #include <ilm/testing/kit/store_under_test.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 // Checks of a backend: the store outlives its handles, and one handle at a time has it open.
 
@@ -31,6 +33,7 @@ class backend_handles {
     fixture_.attempt(clause::reopened_messages, [&] { reopened_messages(); });
     fixture_.attempt(clause::cursors, [&] { kept_cursors(); });
     fixture_.attempt(clause::every_peer, [&] { every_peer(); });
+    fixture_.attempt(clause::every_peer, [&] { many_peers(); });
     fixture_.attempt(clause::reopened_erasure, [&] { reopened_erasure(); });
     fixture_.attempt(clause::store_in_use, [&] { in_use(); });
     fixture_.attempt(clause::open_again, [&] { open_again(); });
@@ -119,6 +122,29 @@ class backend_handles {
     s.commit(again.done());
     store::expect(s.compare(s.model, s.reopen()), clause::every_peer);
     store::expect(s.compare_messages(s.model), clause::every_peer);
+  }
+
+  /// More peers than a small table has room for, in one batch and one by one.
+  void many_peers() {
+    if constexpr (has_samples<peer_id> && !Fixture::chosen_peers) {
+      store s(fixture_);
+      s.open_new();
+      std::vector<peer_id> ids = many_sample_peers<peer_id>(limits::many_peers);
+      auto first = s.compose();
+      first.create_incarnation();
+      for (std::size_t i = 0; i + 3 < ids.size(); ++i) {
+        first.peer(ids[i]).append(i % 2 == 0 ? queue::outbox : queue::inbox);
+      }
+      s.commit(first.done());
+      for (std::size_t i = ids.size() - 3; i < ids.size(); ++i) {
+        s.commit(s.compose().peer(ids[i]).append(queue::outbox).done());
+      }
+      store::expect(s.compare(s.model, s.reopen()), clause::every_peer);
+      for (std::size_t i = 0; i < ids.size(); i += limits::peers_between_reads) {
+        store::expect(s.compare_messages(s.model, ids[i]), clause::every_peer);
+      }
+      store::expect(s.compare_messages(s.model, ids.back()), clause::every_peer);
+    }
   }
 
   void reopened_erasure() {

@@ -30,11 +30,19 @@ class backend_messages {
     fixture_.attempt(clause::queues_apart, [&] { queues_apart(); });
     fixture_.attempt(clause::peers_apart, [&] { peers_apart(); });
     fixture_.attempt(clause::several_peers, [&] { several_peers(); });
-    fixture_.attempt(clause::contents, [&] { contents(); });
-    fixture_.attempt(clause::attributes, [&] { attributes(); });
+    fixture_.attempt(clause::contents, [&] { contents(clause::contents); });
+    fixture_.attempt(clause::attributes, [&] { attributes(clause::attributes); });
   }
   void run_numbers() {
-    fixture_.attempt(clause::numbers, [&] { wide_numbers(); });
+    fixture_.attempt(clause::numbers, [&] { wide_numbers(clause::numbers); });
+  }
+
+  /// What is hard to keep, opened again.
+  void run_reopened() {
+    clause c = clause::reopened_messages;
+    fixture_.attempt(c, [&] { contents(c); });
+    fixture_.attempt(c, [&] { attributes(c); });
+    fixture_.attempt(c, [&] { wide_numbers(c); });
   }
 
   void run_large() {
@@ -45,9 +53,8 @@ class backend_messages {
   void new_store() {
     store s(fixture_);
     auto state = s.open();
-    if (state.local) throw typename store::found{clause::new_store, "it has an incarnation"};
+    s.expect_new(state);
     if (state.local_id) throw typename store::found{clause::new_store, "it has a local id"};
-    if (!state.peers.empty()) throw typename store::found{clause::new_store, "it has peers"};
   }
 
   void one(queue which) {
@@ -122,7 +129,7 @@ class backend_messages {
     s.expect_messages(clause::several_peers);
   }
 
-  void contents() {
+  void contents(clause c) {
     store s(fixture_);
     s.open_new();
     std::string all;
@@ -142,10 +149,11 @@ class backend_messages {
       for (const std::string& text : texts) first.peer(a_).put(which, bytes(text));
     }
     s.commit(first.done());
-    s.expect_messages(clause::contents);
+    s.expect_messages(c);
+    if (c == clause::reopened_messages) expect_kept(s, c);
   }
 
-  void attributes() {
+  void attributes(clause c) {
     store s(fixture_);
     s.open_new();
     auto first = s.compose();
@@ -160,10 +168,11 @@ class backend_messages {
       first.put(which, bytes(), bytes(std::string_view("\0\xff\0", 3)));
     }
     s.commit(first.done());
-    s.expect_messages(clause::attributes);
+    s.expect_messages(c);
+    if (c == clause::reopened_messages) expect_kept(s, c);
   }
 
-  void wide_numbers() {
+  void wide_numbers(clause c) {
     store s(fixture_);
     s.open_new();
     s.commit(s.compose().create_incarnation().done());
@@ -176,8 +185,9 @@ class backend_messages {
       for (queue which : {queue::outbox, queue::inbox})
         next.peer(a_).erase(which, first).append(which, 3);
       s.commit(next.done());
-      s.expect_messages(clause::numbers);
+      s.expect_messages(c);
     }
+    if (c == clause::reopened_messages) expect_kept(s, c);
   }
 
   void large_batch() {
@@ -189,6 +199,13 @@ class backend_messages {
     s.expect_messages(clause::large_batch);
     s.commit(s.compose().peer(a_).erase(queue::outbox, 9'990).erase(queue::inbox, 4).done());
     s.expect_messages(clause::large_batch);
+    expect_kept(s, clause::large_batch);
+  }
+
+  /// When the store is opened again.
+  static void expect_kept(store& s, clause c) {
+    store::expect(s.compare(s.model, s.reopen()), c, "opened again, ");
+    store::expect(s.compare_messages(s.model), c, "opened again, ");
   }
 
   Fixture& fixture_;

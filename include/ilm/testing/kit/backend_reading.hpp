@@ -3,6 +3,7 @@
 #include <ilm/testing/kit/limits.hpp>
 #include <ilm/testing/kit/store_under_test.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -31,6 +32,8 @@ class backend_reading {
     fixture_.attempt(clause::read_byte_limit, [&] { byte_limit(); });
     fixture_.attempt(clause::read_at_least_one, [&] { at_least_one(); });
     fixture_.attempt(clause::read_whole_page, [&] { whole_page(); });
+    fixture_.attempt(clause::read_whole_page, [&] { page_of_all_bytes(); });
+    fixture_.attempt(clause::read_whole_page, [&] { long_pages(); });
     fixture_.attempt(clause::read_nothing, [&] { nothing_there(); });
   }
 
@@ -48,12 +51,16 @@ class backend_reading {
   }
 
  private:
-  /// Ten messages in each queue, of 100 bytes, the first three erased.
+  /// Ten messages in each queue, of 60 bytes and 40 of attributes, the first three erased.
   void fill(store& s) {
     s.open_new();
     auto first = s.compose();
-    first.create_incarnation();
-    for (queue which : {queue::outbox, queue::inbox}) first.peer(a_).append(which, 10, 100);
+    first.create_incarnation().peer(a_);
+    for (queue which : {queue::outbox, queue::inbox}) {
+      for (std::uint64_t i = 0; i < 10; ++i) {
+        first.put(which, bytes(filled(name_of(which), 60, i)), bytes(filled("", 40, i)));
+      }
+    }
     s.commit(first.done());
     s.commit(s.compose().peer(a_).erase(queue::outbox, 4).erase(queue::inbox, 4).done());
   }
@@ -117,6 +124,51 @@ class backend_reading {
                                                  std::to_string(have)};
       }
     }
+  }
+
+  void page_of_all_bytes() {
+    store s(fixture_);
+    fill(s);
+    for (std::size_t limit : {0U, 99U, 100U, 199U, 200U, 201U, 300U, 650U, 699U, 700U, 701U}) {
+      std::size_t want = std::clamp<std::size_t>(limit / 100, 1, 7);
+      for (queue which : {queue::outbox, queue::inbox}) {
+        std::size_t have = s.read(which, a_, 4, page_limit(100, limit)).size();
+        if (have == want) continue;
+        throw found{clause::read_whole_page,
+                    "seven messages of 100 bytes are there, and the page for " +
+                        std::to_string(limit) + " bytes has " + std::to_string(have)};
+      }
+    }
+  }
+
+  /// A queue longer than any page that a store may think enough.
+  void long_pages() {
+    store s(fixture_);
+    s.open_new();
+    s.commit(s.compose().create_incarnation().done());
+    for (std::size_t put = 0; put < limits::many_messages; put += 1000) {
+      s.commit(s.compose().peer(a_).append(queue::outbox, 1000).append(queue::inbox, 1000).done());
+    }
+    for (std::size_t limit : {std::size_t{65}, std::size_t{257}, std::size_t{1025},
+                              limits::many_messages - 1, limits::many_messages, ample}) {
+      std::size_t want = std::min(limit, limits::many_messages);
+      for (queue which : {queue::outbox, queue::inbox}) {
+        std::size_t have = s.read(which, a_, 1, page_limit(limit, ample)).size();
+        if (have == want) continue;
+        throw found{clause::read_whole_page, std::to_string(limits::many_messages) +
+                                                 " messages are there, and the page for " +
+                                                 std::to_string(limit) + " has " +
+                                                 std::to_string(have)};
+      }
+    }
+    s.expect_state(s.reopen());
+    s.expect_messages(clause::read_whole_page);
+    // All but one of them go at once.
+    for (queue which : {queue::outbox, queue::inbox}) {
+      s.commit(s.compose().peer(a_).erase(which, limits::many_messages).done());
+    }
+    s.expect_state(s.reopen());
+    s.expect_messages(clause::reopened_erasure);
   }
 
   void nothing_there() {

@@ -227,16 +227,17 @@ class examiner {
     }
   }
 
+  /// Nothing more is tried, and `why` is reported for all that would have been.
+  void end(std::string why) {
+    if (over_.empty()) over_ = std::move(why);
+  }
+
   /// Thrown when an operation does not complete.
   struct stuck {
     std::string what;
   };
 
  private:
-  void end(std::string why) {
-    if (over_.empty()) over_ = std::move(why);
-  }
-
   clause_results<Clause> results_;
   std::string over_;
   int stuck_ = 0;

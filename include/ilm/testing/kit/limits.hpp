@@ -35,6 +35,11 @@ inline constexpr int attempts = 300;
 inline constexpr std::chrono::milliseconds attempt_time(20);
 /// Larger frames are not tried.
 inline constexpr std::size_t largest_frame = std::size_t{64} << 20;
+/// Frames of so many bytes together are sent to try sizes, and one after the other so many.
+inline constexpr std::size_t tried_bytes = std::size_t{32} << 20;
+inline constexpr std::size_t tried_sizes = 300;
+/// Peers that are there at once, if not two or three.
+inline constexpr std::size_t several_peers = 10;
 /// Sent to a peer that does not receive: frames of up to this size, up to these sums.
 inline constexpr std::size_t unreceived_frame = std::size_t{256} << 10;
 inline constexpr std::size_t unreceived_bytes = std::size_t{24} << 20;
@@ -42,6 +47,11 @@ inline constexpr std::size_t unreceived_frames = 4000;
 
 // Backends.
 
+/// More peers, messages of a queue, and messages of a page than a small table has room for.
+inline constexpr std::size_t many_peers = 1100;
+inline constexpr std::size_t many_messages = 3000;
+/// Of many peers, the messages of every so many are read.
+inline constexpr std::size_t peers_between_reads = 50;
 /// A handle that is refused gets its error within this time.
 inline constexpr std::chrono::seconds refusal_time(1);
 /// Handlers of a commit, between which a crash is tried.

@@ -39,6 +39,7 @@ class network_checks {
     fixture_.attempt(clause::frame_sizes, [&] { frame_sizes(); });
     fixture_.attempt(clause::own_buffer, [&] { own_buffer(); });
     fixture_.attempt(clause::many_frames, [&] { many_frames(); });
+    fixture_.attempt(clause::order, [&] { mixed_sizes(); });
   }
 
   void run_peers() {
@@ -152,6 +153,32 @@ class network_checks {
                              std::size_t{65'535}, std::size_t{65'536}, largest - 1, largest}) {
       if (size <= largest) sized(g, a, b, size);
     }
+    for (std::size_t size : more_sizes(largest)) sized(g, a, b, size);
+  }
+
+  /// Sizes on both sides of each power of two, in sixteenths of the largest, and anywhere; the
+  /// large ones as far as `limits::tried_bytes` goes.
+  static std::vector<std::size_t> more_sizes(std::size_t largest) {
+    std::vector<std::size_t> all;
+    std::size_t bytes = 0;
+    auto add = [&](std::size_t size) {
+      if (size < label_size || size > largest || bytes + size > limits::tried_bytes) return;
+      bytes += size;
+      all.push_back(size);
+    };
+    for (std::size_t i : {12U, 14U, 10U, 15U, 9U, 13U, 11U, 4U, 6U, 2U, 7U, 5U, 3U, 1U}) {
+      add(largest / 16 * i);
+    }
+    for (std::size_t power = 32; power <= largest; power *= 2) {
+      for (std::size_t size : {power - 1, power, power + 1}) add(size);
+    }
+    numbers random(largest);
+    while (Fixture::reliable && all.size() < limits::tried_sizes) {
+      std::size_t size = random.next() % largest + 1;
+      if (bytes + size > limits::tried_bytes) break;
+      add(size);
+    }
+    return all;
   }
 
   void sized(group& g, const pointer& a, const pointer& b, std::size_t size) {
@@ -166,16 +193,21 @@ class network_checks {
     }
   }
 
+  /// From two peers to a third, so that a wrong name or destination shows.
   void many_frames() {
     group g(fixture_);
-    pointer a = g.join(), b = g.join();
+    pointer a = g.join(), b = g.join(), c = g.join();
     g.await_sessions();
+    auto beside = g.send(c, b, 3000, 200);
     if (!Fixture::reliable) {
       g.transfer(a, b, 2000, 200);
+      g.complete("send", beside);
       return fixture_.expect_quiet();
     }
     try {
       g.transfer(a, b, 10'000, 200);
+      g.complete("send", beside);
+      g.expect_all(*b, c->id, 3000);
       // Now with a receiver that pauses.
       b->paused = true;
       auto sending = g.send(a, b, 3000, std::min<std::size_t>(1000, a->net->maximum_frame_size()));
@@ -186,15 +218,39 @@ class network_checks {
       g.complete("send", sending);
     } catch (found& f) {
       // All frames from one on are missing: the number is too much, not a single frame lost.
-      if (f.clause == clause::no_loss && !b->misses(*a)) f.clause = clause::many_frames;
+      if (f.clause == clause::no_loss && !b->misses(*a) && !b->misses(*c)) {
+        f.clause = clause::many_frames;
+      }
       throw f;
     }
     fixture_.expect_quiet();
   }
 
+  /// Large frames between small ones, both ways: none may overtake another.
+  void mixed_sizes() {
+    if (!Fixture::reliable) return;
+    group g(fixture_);
+    pointer a = g.join(), b = g.join();
+    g.await_sessions();
+    std::size_t large = std::min(a->net->maximum_frame_size(), std::size_t{1} << 20);
+    std::vector<std::size_t> sizes;
+    for (int round = 0; round < 20; ++round) {
+      for (std::size_t size : {large, label_size, std::size_t{100}, large / 2, label_size}) {
+        sizes.push_back(size);
+      }
+    }
+    auto there = g.send(a, b, sizes), back = g.send(b, a, sizes);
+    g.complete("send", there);
+    g.complete("send", back);
+    g.expect_all(*b, a->id, sizes.size());
+    g.expect_all(*a, b->id, sizes.size());
+    fixture_.expect_quiet();
+  }
+
   void several_peers() {
     group g(fixture_);
-    std::vector<pointer> all{g.join(), g.join(), g.join(), g.join()};
+    std::vector<pointer> all;
+    while (all.size() < limits::several_peers) all.push_back(g.join());
     g.await_sessions();
     std::vector<std::shared_ptr<call<nothing>>> sends;
     for (std::size_t i = 1; i < all.size(); ++i) sends.push_back(g.send(all[0], all[i], 100, 700));

@@ -102,7 +102,8 @@ inline std::string_view text_of(network_clause c) noexcept {
       return "destroying it leaves the network: a successor of the same name can take its place, "
              "and has sessions of its own";
     case network_clause::no_old_frames:
-      return "reliable: frames to a network that was destroyed do not reach its successor";
+      return "reliable: frames of a session that has ended come neither in the next one nor to the "
+             "successor of a network that was destroyed";
     case network_clause::moved_handle:
       return "a network that was moved goes on, and destroying what it was moved from has no "
              "effect";

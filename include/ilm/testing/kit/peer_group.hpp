@@ -67,11 +67,21 @@ class peer_group {
   /// Sends one frame after the other; the call covers the whole series.
   std::shared_ptr<call<nothing>> send(const pointer& from, const pointer& to, std::uint32_t count,
                                       std::size_t size) {
+    return send(from, to, std::vector<std::size_t>(count, size));
+  }
+  std::shared_ptr<call<nothing>> send(const pointer& from, const pointer& to,
+                                      std::vector<std::size_t> sizes) {
+    auto count = static_cast<std::uint32_t>(sizes.size());
     std::uint32_t first = sent_[{from->place, to->place}];
     sent_[{from->place, to->place}] += count;
     return keep(from, fixture_.template start<nothing>([=, &b = fixture_] {
-      return send_series(b, from, to->id, to->place, first, count, size);
+      return send_series(b, from, to->id, to->place, first, sizes);
     }));
+  }
+
+  /// Frames that are still to come to `to` were sent in a session that has ended.
+  void begin_anew(const pointer& from, const pointer& to) {
+    to->expect_none_before(*from, sent_[{from->place, to->place}]);
   }
 
   /// Sends one frame to a peer that is not in the group.
@@ -156,14 +166,13 @@ class peer_group {
   }
 
   static asio::awaitable<void> send_series(Fixture& f, pointer from, peer_id to, unsigned place,
-                                           std::uint32_t first, std::uint32_t count,
-                                           std::size_t size) {
+                                           std::uint32_t first, std::vector<std::size_t> sizes) {
     auto caller_strand = co_await asio::this_coro::executor;
-    for (std::uint32_t n = first; n < first + count; ++n) {
+    for (std::size_t size : sizes) {
       frame_label label;
       label.from = from->place;
       label.to = place;
-      label.number = n;
+      label.number = first++;
       label.size = static_cast<std::uint32_t>(size);
       std::vector<std::byte> frame = make_frame(label);
       if (size < label_size) frame.assign(size, static_cast<std::byte>(size));

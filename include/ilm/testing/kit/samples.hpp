@@ -67,6 +67,27 @@ std::vector<PeerId> sample_peers() {
   }
 }
 
+/// Up to `count` different ids; fewer if the type has no more.
+template <has_samples PeerId>
+std::vector<PeerId> many_sample_peers(std::size_t count) {
+  std::vector<PeerId> all;
+  if constexpr (std::same_as<PeerId, std::string>) {
+    for (std::size_t i = 0; i < count; ++i) all.push_back("peer " + std::to_string(i));
+  } else if constexpr (std::integral<PeerId>) {
+    auto most = static_cast<std::uint64_t>(std::numeric_limits<PeerId>::max());
+    for (std::uint64_t i = 0; i < count && i <= most; ++i) all.push_back(static_cast<PeerId>(i));
+  } else {
+    constexpr std::size_t width = sizeof(PeerId);
+    for (std::size_t i = 0; i < count && (width > 1 || i < 256); ++i) {
+      PeerId& id = all.emplace_back();
+      id.fill(static_cast<typename PeerId::value_type>(0));
+      id.back() = static_cast<typename PeerId::value_type>(i & 255);
+      if (width > 1) id[width - 2] = static_cast<typename PeerId::value_type>(i >> 8);
+    }
+  }
+  return all;
+}
+
 /// splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): the
 /// same numbers on every run.
 class numbers {

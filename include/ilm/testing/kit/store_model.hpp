@@ -84,10 +84,9 @@ class composer {
 
   /// The following calls add to this peer's change.
   composer& peer(const PeerId& id) {
-    auto at = std::find_if(batch_.changes.begin(), batch_.changes.end(),
-                           [&](const peer_change<PeerId>& c) { return c.peer == id; });
-    current_ = static_cast<std::size_t>(at - batch_.changes.begin());
-    if (at != batch_.changes.end()) return *this;
+    auto at = changes_.try_emplace(id, batch_.changes.size());
+    current_ = at.first->second;
+    if (!at.second) return *this;
     auto known = model_->peers.find(id);
     cursors next = known != model_->peers.end() ? known->second.where : cursors();
     scramble(next);
@@ -162,6 +161,7 @@ class composer {
   const store_model<PeerId>* model_;
   PeerId local_id_;
   batch<PeerId> batch_;
+  std::map<PeerId, std::size_t> changes_;  ///< where each peer's change is
   std::size_t current_ = 0;
 };
 

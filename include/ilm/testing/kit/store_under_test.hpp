@@ -76,14 +76,23 @@ class store_under_test {
 
   state_type open() { return *demand("open", open(handle_))->value; }
   /// Opens the store for the first time: it must be empty.
-  void open_new() {
-    state_type state = open();
+  void open_new() { expect_new(open()); }
+  void expect_new(const state_type& state) {
     if (!state.local && state.peers.empty()) return;
-    throw found{clause::stores_apart,
-                "a store of a new number is not new: it holds what was put "
-                "into another"};
+    if (fixture_.has_created(state.local)) {
+      throw found{clause::stores_apart,
+                  "a store of a new number is not new: it holds what was put "
+                  "into another"};
+    }
+    fixture_.end("not tried: a store of the factory was not new");
+    throw found{clause::new_store, "the factory's store " + std::to_string(number_) +
+                                       " was not new: it holds " +
+                                       (state.local ? "an incarnation" : "peers") +
+                                       " that this run has not put there. An earlier run may have "
+                                       "left it: the kit needs new stores"};
   }
   void commit(const batch_type& b) {
+    if (b.new_incarnation) fixture_.note_created(*b.new_incarnation);
     demand("commit", commit(handle_, b));
     model.apply(b);
   }
@@ -149,9 +158,14 @@ class store_under_test {
 
   difference compare_messages(const store_model<peer_id>& m, clause c = clause::completed_commit) {
     for (const auto& [id, s] : m.peers) {
-      for (queue which : {queue::outbox, queue::inbox}) {
-        if (difference d = compare_queue(m, id, s, which, c)) return d;
-      }
+      if (difference d = compare_messages(m, id, c)) return d;
+    }
+    return {};
+  }
+  difference compare_messages(const store_model<peer_id>& m, const peer_id& id,
+                              clause c = clause::completed_commit) {
+    for (queue which : {queue::outbox, queue::inbox}) {
+      if (difference d = compare_queue(m, id, m.peers.at(id), which, c)) return d;
     }
     return {};
   }

@@ -51,6 +51,11 @@ class test_peer : public std::enable_shared_from_this<test_peer<Fixture>> {
   /// Whether a frame of this session is missing while a later one is there.
   bool misses(const test_peer& other) { return !runs_[other.id].missing.empty(); }
 
+  /// In the sessions that begin from now on, `other`'s frames of lower numbers are old ones.
+  void expect_none_before(const test_peer& other, std::uint32_t number) {
+    news_[other.id] = {ups[other.id], number};
+  }
+
   void receive() {
     paused = false;
     receiver = fixture.template start<nothing>(
@@ -80,8 +85,14 @@ class test_peer : public std::enable_shared_from_this<test_peer<Fixture>> {
  private:
   /// Numbers of frames within a session.
   struct run {
-    std::optional<std::uint32_t> last;
+    std::optional<std::uint32_t> first, last;
     std::set<std::uint32_t> missing;
+  };
+
+  /// The first number that may come in the sessions after this many.
+  struct news {
+    unsigned sessions = 0;
+    std::uint32_t first = 0;
   };
 
   static asio::awaitable<void> receive_loop(std::shared_ptr<test_peer> self) {
@@ -140,6 +151,11 @@ class test_peer : public std::enable_shared_from_this<test_peer<Fixture>> {
           sized + (ups[e.peer] == 0 ? "came before `up`" : "came after `down`"));
     }
     if (!label) return check_small_frame(e);
+    if (Fixture::reliable && is_old(*label, e.peer)) {
+      return fixture.report_violation(
+          clause::no_old_frames, sized + "that was sent in one session came in the next, no. " +
+                                     std::to_string(label->number));
+    }
     if (Fixture::reliable) check_order(*label, runs_[e.peer]);
     frames[e.peer].push_back(*label);
   }
@@ -155,19 +171,26 @@ class test_peer : public std::enable_shared_from_this<test_peer<Fixture>> {
     small.insert(e.bytes.size());
   }
 
+  bool is_old(const frame_label& l, const peer_id& from) {
+    auto at = news_.find(from);
+    return at != news_.end() && ups[from] > at->second.sessions && l.number < at->second.first;
+  }
+
   void check_order(const frame_label& l, run& r) {
     std::string which = "frame " + std::to_string(l.number) + " came ";
     if (r.last && l.number <= *r.last) {
-      if (r.missing.erase(l.number) == 0) {
+      if (r.missing.erase(l.number) == 0 && l.number >= *r.first) {
         return fixture.report_violation(clause::no_repetition, which + "twice");
       }
       return fixture.report_violation(clause::order, which + "after " + std::to_string(*r.last));
     }
     for (std::uint32_t n = r.last ? *r.last + 1 : l.number; n < l.number; ++n) r.missing.insert(n);
+    if (!r.first) r.first = l.number;
     r.last = l.number;
   }
 
   std::map<peer_id, run> runs_;
+  std::map<peer_id, news> news_;
 };
 
 }  // namespace ilm::inline v0::testing::kit
