@@ -176,6 +176,8 @@ class journal {
     put(out, created.high);
     put(out, created.low);
     if (created) put(out, change.new_local_id.value_or(peer_id()));
+    put(out, change.forgotten.size());
+    for (const peer_id& peer : change.forgotten) put(out, peer);
     for (const auto& c : change.changes) {
       put(out, c.peer);
       auto where = c.next.encode();
@@ -204,6 +206,9 @@ class journal {
     if (created) {
       local_ = created;
       local_id_ = peer_id(take_text(in));
+    }
+    for (std::uint64_t left = take_number(in); left > 0; --left) {
+      peers_.erase(peer_id(take_text(in)));
     }
     while (!in.empty()) {
       peer_record& s = peers_[peer_id(take_text(in))];

@@ -51,6 +51,10 @@ struct batch {
   std::optional<PeerId> new_local_id;
   /// At most one entry a peer.
   std::vector<peer_change<PeerId>> changes;
+  /// Erase all that is stored of these peers, cursors and messages: `open` gives them no more, and
+  /// a later change of one begins as that of a new peer. None of them is in `changes`, and each is
+  /// stored.
+  std::vector<PeerId> forgotten;
 };
 
 /// The state of a store when it is opened: cursors, no messages.

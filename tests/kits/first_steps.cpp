@@ -35,6 +35,7 @@ class simple_backend {
       s.inbox.erase(s.inbox.begin(), s.inbox.lower_bound(c.next.inbox.first));
       s.where = c.next;
     }
+    for (const PeerId& peer : change.forgotten) peers_.erase(peer);
     co_return;
   }
 

@@ -186,6 +186,7 @@ void flawed_backend::apply(flawed_store::content& to, const batch_type& b) const
     to.local = *b.new_incarnation;
   apply_local_id(to, b);
   for (const auto& c : b.changes) {
+    if (auto left = to.forgotten.extract(key(c.peer))) to.peers.insert(std::move(left));
     flawed_store::peer_record& s = to.peers[key(c.peer)];
     if (is(flaw::second_commit_replaces) && !c.outbox.empty()) s.outbox.clear();
     if (is(flaw::appended_not_erased)) erase(s, c.next);
@@ -195,6 +196,15 @@ void flawed_backend::apply(flawed_store::content& to, const batch_type& b) const
     bool cursors_only = c.outbox.empty() && c.inbox.empty();
     if (!cursors_only || !is(flaw::cursors_with_messages_only)) s.where = c.next;
     if (is(flaw::first_peer_only)) break;
+  }
+  for (const std::string& peer : b.forgotten) {
+    if (is(flaw::nobody_forgotten)) break;
+    if (is(flaw::all_forgotten)) to.peers.clear();
+    if (is(flaw::messages_not_forgotten)) {
+      to.forgotten[key(peer)] = to.peers[key(peer)];
+    }
+    to.peers.erase(key(peer));
+    if (is(flaw::one_peer_forgotten)) break;
   }
 }
 

@@ -56,6 +56,10 @@ enum class flaw {
   erases_one_too_many,
   erases_both_queues,
   appended_not_erased,
+  nobody_forgotten,
+  one_peer_forgotten,
+  all_forgotten,
+  messages_not_forgotten,
   beyond_not_erased,
   new_incarnation_not_kept,
   new_incarnation_cleared,
@@ -115,6 +119,7 @@ struct flawed_store {
     ilm::incarnation local;
     std::optional<std::string> local_id;
     std::map<std::string, peer_record> peers;
+    std::map<std::string, peer_record> forgotten;  ///< messages_not_forgotten: come back
   };
 
   content now;

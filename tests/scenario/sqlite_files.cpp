@@ -672,6 +672,19 @@ TEST_CASE_METHOD(crashed_store,
   CHECK(found.local_id == "alice");
 }
 
+namespace {
+
+/// Changes the number of the boot in a record of the newest commit, and the checksum of that.
+void as_of_another_boot(const fs::path& record) {
+  std::string last = content_of(record);
+  last[10] = last[10] == '0' ? '1' : '0';
+  std::uint64_t sum = ilm::crc32c(std::as_bytes(std::span(last)).first(112));
+  for (std::size_t i = 0; i < 8; ++i) last[112 + i] = static_cast<char>(sum >> (56 - 8 * i));
+  overwrite(record, last);
+}
+
+}  // namespace
+
 TEST_CASE("sqlite: after a restart of the machine a synced store that went back is refused") {
   temporary_directory place;
   fs::path file = place / "s.db";
@@ -685,12 +698,7 @@ TEST_CASE("sqlite: after a restart of the machine a synced store that went back 
     for (int i = 0; i < 10; ++i) s.commit(append("bob", c, {"x"}));
     s.crash();
   }
-  // As of another boot: its number, and the checksum of that.
-  std::string last = content_of(part_of(file, "-last"));
-  last[10] = last[10] == '0' ? '1' : '0';
-  std::uint64_t sum = ilm::crc32c(std::as_bytes(std::span(last)).first(112));
-  for (std::size_t i = 0; i < 8; ++i) last[112 + i] = static_cast<char>(sum >> (56 - 8 * i));
-  overwrite(part_of(file, "-last"), last);
+  as_of_another_boot(part_of(file, "-last"));
   SECTION("whole") { CHECK_FALSE(store_type(file).open_error()); }
   SECTION("without its log") {
     fs::remove(part_of(file, "-wal"));
@@ -698,6 +706,30 @@ TEST_CASE("sqlite: after a restart of the machine a synced store that went back 
     if (media) expected = ilm::error::store_corrupt;
     CHECK(store_type(file).open_error() == expected);
   }
+}
+
+TEST_CASE("sqlite: after a restart of the machine a forgotten peer is not missed") {
+  using ilm::detail::last_commit;
+  temporary_directory place;
+  fs::path file = place / "s.db", record = part_of(file, "-last");
+  overwrite(file, "a store");
+  ilm::detail::file_identity self = *ilm::detail::file_identity::of(file.string());
+  auto mark = [](std::uint64_t rows, std::uint64_t progress) {
+    ilm::detail::store_mark m;
+    m.rows = rows;
+    m.progress = progress;
+    return m;
+  };
+  {
+    last_commit last(record.string(), self, ilm::durability::media);
+    last.start_from(mark(100, 50));
+    last.begin(mark(60, 20));
+  }
+  as_of_another_boot(record);
+  last_commit last(record.string(), self, ilm::durability::media);
+  CHECK(last.is_in(mark(60, 20)));
+  CHECK(last.is_in(mark(100, 50)));
+  CHECK_FALSE(last.is_in(mark(60, 19)));
 }
 
 TEST_CASE("sqlite: a file that is cut under a running messenger fails the next commit") {

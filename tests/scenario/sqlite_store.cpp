@@ -103,6 +103,10 @@ TEST_CASE("sqlite: random changes leave the same as in a store in memory") {
     ilm::batch<std::string> b;
     for (const char* name : {"a", "b", "c"}) {
       if (random() % 2 == 0) continue;
+      if (random() % 10 == 0 && peers.erase(name) > 0) {
+        b.forgotten.push_back(name);
+        continue;
+      }
       ilm::cursors& c = peers[name];
       std::vector<ilm::stored_message> out, in;
       for (auto n = random() % 4; n > 0; --n) {
@@ -125,6 +129,9 @@ TEST_CASE("sqlite: random changes leave the same as in a store in memory") {
       s.emplace(place / "s.db");
       CHECK(s->open().peers.size() == peers.size());
     }
+    for (const std::string& name : b.forgotten) {
+      CHECK(s->read(ilm::queue::outbox, name, 1, 50).empty());
+    }
     for (const auto& [name, c] : peers) {
       for (ilm::queue which : {ilm::queue::outbox, ilm::queue::inbox}) {
         std::uint64_t from = which == ilm::queue::outbox ? c.outbox.first : c.inbox.first;
@@ -140,7 +147,28 @@ TEST_CASE("sqlite: random changes leave the same as in a store in memory") {
       }
     }
   }
-  REQUIRE(peers.size() == 3);
+  REQUIRE(peers.size() > 0);
+}
+
+TEST_CASE("sqlite: a forgotten peer leaves no row, and its space is used again") {
+  temporary_directory place;
+  ilm::cursors bob, eve;
+  {
+    store_type s(place / "s.db");
+    s.open();
+    ilm::batch<std::string> b = append("bob", bob, {"1", "2", "3"});
+    b.changes.back().inbox.push_back(stored(bob.inbox.next++, "4"));
+    b.changes.back().next = bob;
+    s.commit(b);
+    s.commit(append("eve", eve, {"for eve"}));
+    ilm::batch<std::string> forget;
+    forget.forgotten = {"bob"};
+    s.commit(forget);
+    s.crash();
+  }
+  CHECK(outsider(place / "s.db", "SELECT count(*) FROM ilm_peer") == "1");
+  CHECK(outsider(place / "s.db", "SELECT count(*) FROM ilm_outbox") == "1");
+  CHECK(outsider(place / "s.db", "SELECT count(*) FROM ilm_inbox") == "0");
 }
 
 TEST_CASE("sqlite: nothing is special about the index at which keys begin anew") {

@@ -68,6 +68,7 @@ class memory_backend {
     for (const peer_change<PeerId>& c : change.changes) {
       store_->apply(&c.peer, c.next, c.outbox, c.inbox);
     }
+    for (const PeerId& peer : change.forgotten) store_->forget(&peer);
     co_return;
   }
 

@@ -68,6 +68,7 @@ class sqlite_backend {
     for (const peer_change<PeerId>& c : change.changes) {
       encoded.changes.emplace_back(encode(c.peer), c.next, c.outbox, c.inbox);
     }
+    for (const PeerId& peer : change.forgotten) encoded.forgotten.push_back(encode(peer));
     return store_->commit(std::move(encoded));
   }
 

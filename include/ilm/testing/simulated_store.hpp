@@ -66,6 +66,7 @@ struct disk_image {
       erase_below(s.inbox, c.next.inbox.first);
       s.where = c.next;
     }
+    for (const PeerId& peer : change.forgotten) peers.erase(peer);
   }
   std::size_t messages() const {
     std::size_t sum = 0;

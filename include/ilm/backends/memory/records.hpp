@@ -71,6 +71,11 @@ class memory_records final : public memory_store {
     r.current = next;
   }
 
+  void forget(const void* peer) override {
+    auto at = records_.find(peer);
+    if (at != records_.end()) records_.erase(at);
+  }
+
   std::vector<stored_message> read(queue which, const void* peer, std::uint64_t from,
                                    page_limit limit) const override {
     std::vector<stored_message> page;

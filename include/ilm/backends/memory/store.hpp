@@ -45,6 +45,7 @@ class memory_store {
   virtual void apply(const void* peer, const cursors& next,
                      const std::vector<stored_message>& outbox,
                      const std::vector<stored_message>& inbox) = 0;
+  virtual void forget(const void* peer) = 0;
   virtual std::vector<stored_message> read(queue which, const void* peer, std::uint64_t from,
                                            page_limit limit) const = 0;
 };

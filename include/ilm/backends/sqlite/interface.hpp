@@ -40,6 +40,7 @@ struct encoded_batch {
   std::optional<incarnation> new_incarnation;
   std::vector<std::byte> new_local_id;  ///< empty: none
   std::vector<encoded_change> changes;
+  std::vector<std::vector<std::byte>> forgotten;
 };
 
 /// Whose store it is.

@@ -60,7 +60,8 @@ class last_commit {
   /// Whether a store with this mark may have the last commit.
   bool is_in(const store_mark& m) const noexcept {
     if (!knows_store() || (!same_boot() && is_at_os())) return true;
-    bool reaches = m.progress >= found_->now.progress;
+    // Where a peer is forgotten the store after the commit has less.
+    bool reaches = m.progress >= std::min(found_->now.progress, found_->next.progress);
     if (!same_boot() || found_->in_doubt) return reaches;
     return m == found_->now || m == found_->next;
   }
@@ -75,8 +76,10 @@ class last_commit {
     bool made = !file_ || file_identity::of(path_) != self_;
     if (made) make();
     if (!write(now_, next)) throw_about(path_, sqlite_code_of(errno));
-    // Once, so that a crash of the machine leaves it, if an older one.
-    if (made) static_cast<void>(fsync(file_.get()));
+    // Once, so that a crash of the machine leaves it, if an older one; and where progress is lost,
+    // for an older one would ask for more than the store has.
+    bool shrinks = next.progress < now_.progress;
+    if (made || shrinks) static_cast<void>(fsync(file_.get()));
   }
   /// After it.
   void complete(const store_mark& next) noexcept {

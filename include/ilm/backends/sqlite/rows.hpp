@@ -85,7 +85,7 @@ inline std::uint32_t message_row_checksum(std::uint32_t seed, queue which, std::
 /// The state of a store in two numbers, by which it is seen whether it is a later one's.
 struct store_mark {
   std::uint64_t rows = 0;      ///< the sum of the checksums of the store's own row and each peer's
-  std::uint64_t progress = 0;  ///< the sum of cursors that only grow
+  std::uint64_t progress = 0;  ///< the sum of cursors: less only where a peer was forgotten
 
   friend bool operator==(const store_mark&, const store_mark&) = default;
   friend store_mark operator+(store_mark a, const store_mark& b) noexcept {

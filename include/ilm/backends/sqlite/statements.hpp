@@ -23,6 +23,7 @@ struct sqlite_statements {
         add_peer(
             schema.sql("INSERT INTO $peer (id, cursors, checksum, name) VALUES (?1, ?2, ?3, ?4)")),
         set_peer(schema.sql("UPDATE $peer SET cursors = ?2, checksum = ?3 WHERE id = ?1")),
+        drop_peer(schema.sql("DELETE FROM $peer WHERE id = ?1")),
         free_pages(database.prepare("PRAGMA freelist_count")) {
     for (queue which : {queue::outbox, queue::inbox}) {
       auto at = static_cast<std::size_t>(which);
@@ -38,7 +39,7 @@ struct sqlite_statements {
   static std::string table_of(queue which) { return which == queue::outbox ? "$outbox" : "$inbox"; }
 
   sqlite_statement begin, commit, roll_back, holder, count_failure;
-  sqlite_statement set_store, add_peer, set_peer, free_pages;
+  sqlite_statement set_store, add_peer, set_peer, drop_peer, free_pages;
   std::array<sqlite_statement, 2> insert, erase, read;
 };
 

@@ -86,8 +86,8 @@ class sqlite_store {
     return found;
   }
 
-  /// Runs `work`, which calls `set_identity` and `put`, as one durable change: all of it or none.
-  /// Throws sqlite_error::taken_over if another messenger has the store now, and
+  /// Runs `work`, which calls `set_identity`, `put` and `forget`, as one durable change: all of it
+  /// or none. Throws sqlite_error::taken_over if another messenger has the store now, and
   /// sqlite_error::file_moved if its files are no longer under their names.
   template <class Work>
   void change(Work work) {
@@ -130,6 +130,22 @@ class sqlite_store {
     if (known != peers_.end()) next_mark_ = next_mark_ - before.mark;
     next_mark_ = next_mark_ + after.mark;
     changed_.emplace_back(text_of_name(name), after);
+  }
+
+  /// Erases all that is stored of a peer. It must be stored.
+  void forget(std::span<const std::byte> name) {
+    auto known = peers_.find(text_of_name(name));
+    if (known == peers_.end()) throw std::system_error(error::store_corrupt);
+    const peer_record& before = known->second;
+    for (queue which : {queue::outbox, queue::inbox}) {
+      sqlite_statement& s = statements_.erase[index_of(which)];
+      s.bind(1, row_key(before.id, 0)).bind(2, row_key(before.id, row_index_mask)).run();
+    }
+    statements_.drop_peer.bind(1, before.id).run();
+    if (sqlite3_changes(database_.get()) != 1) throw std::system_error(error::store_corrupt);
+    next_mark_ = next_mark_ - before.mark;
+    forgotten_.push_back(known->first);
+    erased_ = true;
   }
 
   /// See the concept ilm::backend. Whatever stops a page short stops it before the message that is
@@ -343,6 +359,7 @@ class sqlite_store {
   void forget_changes() noexcept {
     changed_.clear();
     changed_store_.reset();
+    forgotten_.clear();
     next_mark_ = mark_;
   }
   void accept_changes() {
@@ -350,6 +367,7 @@ class sqlite_store {
       next_id_ = std::max(next_id_, s.id + 1);
       peers_[std::move(name)] = s;
     }
+    for (const std::string& name : forgotten_) peers_.erase(name);
     if (changed_store_) store_ = *std::move(changed_store_);
     mark_ = next_mark_;
     forget_changes();
@@ -466,6 +484,7 @@ class sqlite_store {
   store_mark mark_;
   /// By the transaction under way.
   std::vector<std::pair<std::string, peer_record>> changed_;
+  std::vector<std::string> forgotten_;
   std::optional<store_row> changed_store_;
   store_mark next_mark_;
   bool holds_ = false;

@@ -110,6 +110,7 @@ class threaded_sqlite_store final : public encoded_store {
     s.change([&] {
       if (batch.new_incarnation) s.set_identity(*batch.new_incarnation, batch.new_local_id);
       for (const encoded_change& c : batch.changes) s.put(c.peer, *c.next, c.outbox, c.inbox);
+      for (const std::vector<std::byte>& peer : batch.forgotten) s.forget(peer);
     });
   }
 

@@ -35,6 +35,7 @@ enum class backend_clause : std::uint8_t {
   every_peer,
   reopened_messages,
   reopened_erasure,
+  forget_peer,
   store_in_use,
   open_again,
   close_frees,
@@ -121,6 +122,9 @@ inline std::string_view text_of(backend_clause c) noexcept {
       return "open: what was committed is there when the store is opened again";
     case backend_clause::reopened_erasure:
       return "open: what was erased is gone when the store is opened again";
+    case backend_clause::forget_peer:
+      return "commit: erases all that is stored of the peers in `forgotten`, and of no other; one "
+             "that comes again begins as a new one";
     case backend_clause::store_in_use:
       return "open: takes the store for this object alone: a second one gets error::store_in_use, "
              "at once, and the first goes on undisturbed";

@@ -22,7 +22,8 @@ class backend_faults {
   using clause = backend_clause;
 
  public:
-  explicit backend_faults(Fixture& f) : fixture_(f), a_(f.ids()[0]), b_(f.ids()[1]) {}
+  explicit backend_faults(Fixture& f)
+      : fixture_(f), a_(f.ids()[0]), b_(f.ids()[1]), c_(f.ids()[2]) {}
 
   void run() {
     if constexpr (requires(factory & f) { f.fail_opens(1U, true); }) {
@@ -78,7 +79,7 @@ class backend_faults {
                  .append(queue::outbox, 6)
                  .append(queue::inbox, 4)
                  .done());
-    s.commit(s.compose().peer(b_).append(queue::inbox, 2).done());
+    s.commit(s.compose().peer(b_).append(queue::inbox, 2).peer(c_).append(queue::outbox, 2).done());
   }
 
   /// A batch that does all that a batch can do.
@@ -86,6 +87,7 @@ class backend_faults {
     auto next = s.compose();
     next.peer(a_).append(queue::outbox, 3, 5000).append(queue::inbox, 2).erase(queue::outbox, 5);
     next.erase(queue::inbox, 3).peer(b_).append(queue::outbox, 2).erase(queue::inbox, 2);
+    if (s.model.peers.contains(c_)) next.forget(c_);
     return next.done();
   }
 
@@ -348,7 +350,7 @@ class backend_faults {
   }
 
   Fixture& fixture_;
-  const peer_id a_, b_;
+  const peer_id a_, b_, c_;
 };
 
 }  // namespace ilm::inline v0::testing::kit

@@ -35,6 +35,7 @@ class backend_handles {
     fixture_.attempt(clause::every_peer, [&] { every_peer(); });
     fixture_.attempt(clause::every_peer, [&] { many_peers(); });
     fixture_.attempt(clause::reopened_erasure, [&] { reopened_erasure(); });
+    fixture_.attempt(clause::forget_peer, [&] { forget_peer(); });
     fixture_.attempt(clause::store_in_use, [&] { in_use(); });
     fixture_.attempt(clause::open_again, [&] { open_again(); });
     fixture_.attempt(clause::close_frees, [&] { close_frees(); });
@@ -164,6 +165,43 @@ class backend_handles {
     s.commit(s.compose().peer(a_).append(queue::outbox, 2).done());
     s.expect_state(s.reopen());
     s.expect_messages(clause::reopened_erasure);
+  }
+
+  void forget_peer() {
+    store s(fixture_);
+    const peer_id c = fixture_.ids()[2], d = fixture_.ids()[3];
+    s.open_new();
+    auto first = s.compose();
+    first.create_incarnation();
+    for (const peer_id& id : {a_, b_, c, d}) {
+      first.peer(id).append(queue::outbox, 6).append(queue::inbox, 4).erase(queue::outbox, 3);
+    }
+    s.commit(first.done());
+    s.commit(s.compose().peer(a_).append(queue::outbox).forget(b_).done());
+    expect_forgotten(s, {b_});
+    s.commit(s.compose().forget(c).forget(d).done());
+    expect_forgotten(s, {b_, c, d});
+    store::expect(s.compare(s.model, s.reopen()), clause::forget_peer, "opened again, ");
+    expect_forgotten(s, {b_, c, d});
+    s.commit(s.compose().peer(b_).append(queue::outbox, 2).append(queue::inbox, 1).done());
+    expect_forgotten(s, {c, d});
+    store::expect(s.compare(s.model, s.reopen()), clause::forget_peer, "opened again, ");
+    expect_forgotten(s, {c, d});
+  }
+
+  void expect_forgotten(store& s, const std::vector<peer_id>& gone) {
+    s.expect_messages(clause::forget_peer);
+    for (const peer_id& id : gone) {
+      for (queue which : {queue::outbox, queue::inbox}) {
+        for (std::uint64_t from = 1; from <= 6; ++from) {
+          auto r = s.read(s.own(), which, id, from, page_limit(10, 1U << 20));
+          std::string what = "a read of a forgotten peer's " + std::string(name_of(which));
+          if (r->failed) throw found{clause::forget_peer, what + " threw " + describe(r->failed)};
+          if (r->value->empty()) continue;
+          throw found{clause::forget_peer, what + " gives a message"};
+        }
+      }
+    }
   }
 
   static void need_second_handle() {

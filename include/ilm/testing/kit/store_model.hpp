@@ -69,6 +69,7 @@ struct store_model {
         all.erase(all.begin(), all.lower_bound(s.first(which)));
       }
     }
+    for (const PeerId& peer : b.forgotten) peers.erase(peer);
   }
 
   bool is_new() const { return !local && peers.empty(); }
@@ -123,6 +124,11 @@ class composer {
     (which == queue::outbox ? c.outbox.first : c.inbox.first) = first;
     std::uint64_t& next = which == queue::outbox ? c.outbox.next : c.inbox.next;
     next = std::max(next, first);
+    return *this;
+  }
+
+  composer& forget(const PeerId& id) {
+    batch_.forgotten.push_back(id);
     return *this;
   }
 
