@@ -43,3 +43,17 @@ TEST_CASE("a deadline only moves to an earlier time, and is due once") {
   CHECK(d.take_due(5s) == nullptr);
   CHECK(a.armed == ilm::protocol::never);
 }
+
+TEST_CASE("a peer that is disarmed is not called, and can be armed again") {
+  std::array<sleeper, 2> all;
+  ilm::runtime::deadlines<sleeper> d;
+  d.disarm(all[0]);
+  d.arm(all[0], 1s);
+  d.arm(all[1], 2s);
+  d.disarm(all[0]);
+  CHECK(d.earliest() == 2s);
+  CHECK(d.take_due(3s) == &all[1]);
+  CHECK(d.take_due(3s) == nullptr);
+  d.arm(all[0], 4s);
+  CHECK(d.take_due(4s) == &all[0]);
+}

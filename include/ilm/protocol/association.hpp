@@ -324,6 +324,11 @@ class association {
   /// The features that both sides of the session understand, a bit each; none without a session.
   std::uint64_t features() const noexcept { return session_.features(); }
   const cursors& stored() const noexcept { return durable_.stored(); }
+  /// Whether no change is with the store, no send waits for its end, and no message is with the
+  /// application.
+  bool at_rest() const noexcept {
+    return !durable_.in_commit() && submissions_.idle() && !delivery_.outstanding();
+  }
   std::uint64_t delivered_by_peer() const noexcept { return sender_.delivered(); }
   /// Stored or about to be, and not confirmed as delivered.
   std::uint64_t outbox_depth() const noexcept {

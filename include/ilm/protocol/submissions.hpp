@@ -27,6 +27,8 @@ class submissions {
   }
 
   bool empty() const noexcept { return accepted_.empty(); }
+  /// Whether each send has ended, and its end was given.
+  bool idle() const noexcept { return accepted_.empty() && in_commit_.empty() && ended_.empty(); }
   std::size_t size() const noexcept { return accepted_.size(); }
   /// How many are in the change in commit.
   std::size_t in_commit() const noexcept { return in_commit_.size(); }

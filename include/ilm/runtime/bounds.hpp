@@ -33,6 +33,10 @@ inline constexpr std::chrono::milliseconds timer_granularity{1};
 /// How much of a peer id an error text shows, in bytes: two fit into one.
 inline constexpr std::size_t maximum_shown_id = 128;
 
+/// How many names that something holds may be released before the table is swept for those that
+/// nothing holds any more: besides half as many as it has.
+inline constexpr std::size_t names_before_sweep = 16;
+
 /// How many points in time an outbox keeps to tell its oldest age.
 inline constexpr std::size_t most_age_marks = 256;
 

@@ -29,6 +29,14 @@ class deadlines {
     assert(invariants_hold());
   }
 
+  /// The peer is not called again.
+  void disarm(Peer& p) {
+    if (p.armed == protocol::never) return;
+    entries_.erase({p.armed, p.armed_as});
+    p.armed = protocol::never;
+    assert(invariants_hold());
+  }
+
   /// A peer whose time has come, or null.
   Peer* take_due(protocol::timestamp now) {
     if (earliest() > now) return nullptr;

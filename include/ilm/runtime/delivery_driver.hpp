@@ -31,7 +31,7 @@ class delivery_driver {
   void start(peer& p, owner keep) {
     delivery_executor executor(context_.strand, keep.get());
     asio::co_spawn(asio::any_io_executor(std::move(executor)), delivery_loop(std::move(keep), p),
-                   asio::bind_cancellation_slot(p.stop_delivering.slot(), asio::detached));
+                   asio::bind_cancellation_slot(p.stop_delivering.slot(), keep_until_end(p)));
   }
 
   /// Whether a message is with the application.
@@ -63,7 +63,7 @@ class delivery_driver {
  private:
   asio::awaitable<void> delivery_loop(owner self, peer& p) {
     protocol::timestamp now = context_.now();
-    for (unsigned count = 1; !context_.life.ended(); ++count) {
+    for (unsigned count = 1; !context_.life.ended() && !p.removed(); ++count) {
       const stored_message* next = next_delivery(p, now);
       if (next == nullptr) {
         co_await p.deliver.wait();

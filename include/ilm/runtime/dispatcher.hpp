@@ -43,6 +43,15 @@ class dispatcher {
     assert(p.invariants_hold() && invariants_hold());
   }
 
+  /// Takes the peer out of memory: see `peers::remove`. A page that is read for it is dropped. No
+  /// caller may wait for it.
+  void remove(peer& p) {
+    std::erase_if(pages_, [&p](const auto& entry) { return entry.first == &p; });
+    if (std::exchange(p.without_room, false)) std::erase(without_room_, &p);
+    peers_.remove(p);
+    assert(invariants_hold());
+  }
+
   /// Lets the frames go that wait for more messages.
   void flush() {
     context_.scheduler.handle_flushed();

@@ -28,7 +28,7 @@ struct engine_parts {
   std::unique_ptr<delivery_port> delivery;
   std::unique_ptr<clock_port> clock;  ///< none: the steady clock
   peer_name* local = nullptr;
-  std::shared_ptr<const void> names;  ///< keeps the table of names alive
+  std::shared_ptr<name_keeper> names;
   options settings;
 };
 

@@ -4,6 +4,7 @@
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
 #include <ilm/message.hpp>
+#include <ilm/runtime/bounds.hpp>
 
 #include <cassert>
 #include <cstddef>
@@ -45,6 +46,17 @@ class peer_name : public std::enable_shared_from_this<peer_name> {
   bytes encoded_;
 };
 
+/// The table of names, without their type.
+class name_keeper {
+ public:
+  /// The engine has no state of the peer any more: the name leaves the table, now or, if something
+  /// else holds it, later. Nothing may refer to it that does not hold it.
+  virtual void release(peer_name& name) = 0;
+
+ protected:
+  ~name_keeper() = default;
+};
+
 /// Sorts names as their ids are sorted.
 struct name_order {
   bool operator()(const peer_name* a, const peer_name* b) const { return a->precedes(*b); }
@@ -71,7 +83,7 @@ const PeerId& id_of(const peer_name& name) noexcept {
 
 /// The names of one messenger. After construction it is used on the messenger's strand only.
 template <class PeerId>
-class name_table {
+class name_table final : public name_keeper {
  public:
   /// Throws the codec's exception for the messenger's own id, or error::invalid_peer_id.
   explicit name_table(const PeerId& local) : local_(&add(local)) {}
@@ -94,6 +106,20 @@ class name_table {
     return *names_.emplace(id, std::move(made)).first->second;
   }
 
+  /// A name that is held when it is released stays until a sweep, which comes once as many stayed
+  /// as half of the table has.
+  void release(peer_name& name) override {
+    assert(name.state == nullptr && find(id_of<PeerId>(name)) == &name);
+    auto at = names_.find(id_of<PeerId>(name));
+    if (is_unused(at->second)) {
+      names_.erase(at);
+    } else if (++lingering_ > names_.size() / 2 + names_before_sweep) {
+      lingering_ = 0;
+      std::erase_if(names_, [this](const auto& entry) { return is_unused(entry.second); });
+    }
+  }
+  std::size_t size() const noexcept { return names_.size(); }
+
   /// Throws as `add` does. From any thread.
   static void validate(const PeerId& id) { static_cast<void>(encode_valid(id)); }
 
@@ -109,6 +135,10 @@ class name_table {
   }
 
  private:
+  bool is_unused(const std::shared_ptr<peer_name>& name) const noexcept {
+    return name.get() != local_ && name->state == nullptr && name.use_count() == 1;
+  }
+
   static bytes encode_valid(const PeerId& id) {
     bytes encoded = encode(id);
     if (encoded.empty() || encoded.size() > maximum_id_size) {
@@ -119,6 +149,7 @@ class name_table {
 
   std::map<PeerId, std::shared_ptr<peer_name>> names_;
   peer_name* local_;
+  std::size_t lingering_ = 0;  ///< names that were released since the last sweep, and stayed
 };
 
 }  // namespace ilm::inline v0::runtime

@@ -38,7 +38,7 @@ class network_driver final : network_sink {
   }
   void start(peer& p, owner keep) {
     asio::co_spawn(context_.strand, write_loop(std::move(keep), p),
-                   asio::bind_cancellation_slot(p.stop_writing.slot(), asio::detached));
+                   asio::bind_cancellation_slot(p.stop_writing.slot(), keep_until_end(p)));
   }
 
   /// Whether a frame is with the network.
@@ -133,7 +133,7 @@ class network_driver final : network_sink {
 
   asio::awaitable<void> write_loop(owner, peer& p) {
     std::size_t usual = 0;
-    while (!context_.life.ended()) {
+    while (!context_.life.ended() && !p.removed()) {
       std::vector<std::byte> frame;
       frame.reserve(usual);
       if (!p.core.poll_frame(frame, context_.now())) {

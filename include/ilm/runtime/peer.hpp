@@ -8,6 +8,7 @@
 #include <ilm/runtime/statistics_board.hpp>
 
 #include <cstdint>
+#include <exception>
 #include <map>
 #include <memory>
 #include <system_error>
@@ -16,9 +17,10 @@
 namespace ilm::inline v0::runtime {
 
 /// The engine's state of a peer: its core, the callers that wait for it, and one coroutine each
-/// that writes its frames and delivers its messages.
-struct peer {
-  peer(std::shared_ptr<const peer_name> of, const options& o, protocol::association_setup setup,
+/// that writes its frames and delivers its messages. The table of peers holds it, and each
+/// coroutine of its own: they outlast a removal from the table, and end soon.
+struct peer : std::enable_shared_from_this<peer> {
+  peer(std::shared_ptr<peer_name> of, const options& o, protocol::association_setup setup,
        const cursors& stored, const asio::any_io_executor& strand)
       : name(std::move(of)),
         core(o, std::move(setup), stored),
@@ -33,7 +35,15 @@ struct peer {
                                 receipts.rbegin()->first < core.stored().outbox.next);
   }
 
-  std::shared_ptr<const peer_name> name;
+  /// Whether nothing of the peer is with the store, the network or the application, and no caller
+  /// waits for it.
+  bool at_rest() const noexcept {
+    return core.at_rest() && !writing && !delivering && receipts.empty() && consumptions.empty();
+  }
+
+  bool removed() const noexcept { return name == nullptr; }
+
+  std::shared_ptr<peer_name> name;  ///< none once the peer is not in the table any more
   protocol::association core;
   std::multimap<std::uint64_t, std::unique_ptr<delivered_request>> receipts;
   /// Those that wait for the store to know that a message was consumed, by its index.
@@ -64,5 +74,10 @@ struct peer {
   bool delivering = false;     ///< a message is with the application
   bool without_room = false;   ///< is listed as one whose deliveries wait for the store
 };
+
+/// For the end of a coroutine of the peer: keeps the peer, and its cancellation, until then.
+inline auto keep_until_end(peer& p) {
+  return [kept = p.shared_from_this()](const std::exception_ptr&) {};
+}
 
 }  // namespace ilm::inline v0::runtime

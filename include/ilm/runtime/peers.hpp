@@ -19,17 +19,19 @@ namespace ilm::inline v0::runtime {
 /// The table of peers, in the order of their ids, and which of them has something to do.
 class peers {
  public:
-  using table = std::map<const peer_name*, std::unique_ptr<peer>, name_order>;
+  using table = std::map<const peer_name*, std::shared_ptr<peer>, name_order>;
 
   /// `common`: the setup of every peer but for its name and seed. `added` is called with each new
   /// peer.
   peers(const options& o, asio::any_io_executor strand, protocol::association_setup common,
-        protocol::random_source& random, statistics_board& board, std::function<void(peer&)> added)
+        protocol::random_source& random, statistics_board& board, name_keeper& names,
+        std::function<void(peer&)> added)
       : options_(o),
         strand_(std::move(strand)),
         common_(std::move(common)),
         random_(random),
         board_(board),
+        names_(names),
         added_(std::move(added)) {
     assert(added_);
   }
@@ -55,7 +57,7 @@ class peers {
     protocol::association_setup setup = common_;
     setup.peer_id = name.encoded();
     setup.seed = random_.next();
-    auto made = std::make_unique<peer>(name.shared_from_this(), options_, std::move(setup), stored,
+    auto made = std::make_shared<peer>(name.shared_from_this(), options_, std::move(setup), stored,
                                        strand_);
     peer& p = *made;
     p.published = &board_.add(p.name);
@@ -64,6 +66,25 @@ class peers {
     assert(invariants_hold());
     added_(p);
     return p;
+  }
+
+  /// Takes the peer out of the table, all lists and the statistics; its coroutines end, and nothing
+  /// may refer to it in this turn. The caller has ended all that waits for it.
+  void remove(peer& p) {
+    assert(p.name->state == &p && p.at_rest() && !p.without_room && !draining_);
+    std::shared_ptr<peer> kept = p.shared_from_this();
+    if (std::exchange(p.changed, false)) std::erase(changed_, &p);
+    if (std::exchange(p.unflushed, false)) std::erase(unflushed_, &p);
+    timers_.disarm(p);
+    board_.remove(*p.name);
+    p.published = nullptr;
+    table_.erase(p.name.get());
+    peer_name& name = *std::exchange(p.name, nullptr);
+    name.state = nullptr;
+    names_.release(name);
+    p.write.notify();
+    p.deliver.notify();
+    assert(invariants_hold());
   }
 
   /// The peer may have a change to store.
@@ -101,13 +122,15 @@ class peers {
   }
 
   template <class Function>
-  static void drain(std::vector<peer*>& list, bool peer::*listed, Function function) {
+  void drain(std::vector<peer*>& list, bool peer::*listed, Function function) {
     [[maybe_unused]] std::size_t count = list.size();
+    draining_ = true;
     for (peer* p : list) {
       p->*listed = false;
       function(*p);
     }
     assert(list.size() == count);
+    draining_ = false;
     list.clear();
   }
 
@@ -116,12 +139,14 @@ class peers {
   protocol::association_setup common_;
   protocol::random_source& random_;
   statistics_board& board_;
+  name_keeper& names_;
   std::function<void(peer&)> added_;
   incarnation local_;
 
   table table_;
   std::vector<peer*> changed_;
   std::vector<peer*> unflushed_;
+  bool draining_ = false;  ///< a list is walked: none may be removed from it
   deadlines<peer> timers_;
 };
 

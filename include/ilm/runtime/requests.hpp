@@ -55,7 +55,7 @@ struct send_request : peer_request {
   bool may_wait;
   std::uint64_t id;           ///< names it for cancellation; 0 if it cannot be cancelled
   handler done;               ///< none if it belongs to a delivery
-  peer_name* name = nullptr;  ///< once it was looked up
+  peer_name* name = nullptr;  ///< in the turn in which it was looked up
   send_request* next = nullptr;
 };
 

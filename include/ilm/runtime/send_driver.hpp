@@ -125,6 +125,7 @@ class send_driver {
     } else if (!r->may_wait) {
       r->done(error::would_block, 0);
     } else {
+      r->name = nullptr;  // It may leave the table meanwhile.
       context_.sends.push(std::move(r));
     }
   }

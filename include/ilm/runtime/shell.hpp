@@ -167,7 +167,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
         context_(parts.executor, std::move(parts.settings), clock_of(parts)),
         executor_(context_.strand),
         peers_(context_.settings, executor_, complete(std::move(setup), parts), random_,
-               context_.board, [this](peer& p) { start(p); }),
+               context_.board, *names_, [this](peer& p) { start(p); }),
         dispatcher_(context_, peers_, *parts.local),
         sends_(context_, peers_, dispatcher_, *parts.local,
                maximum_message(*parts.network, context_.settings)),
@@ -298,7 +298,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     dispatcher_.abandon();
   }
 
-  std::shared_ptr<const void> names_;
+  std::shared_ptr<name_keeper> names_;
   system_entropy entropy_;
   protocol::random_source random_;
   context context_;

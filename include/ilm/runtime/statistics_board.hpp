@@ -5,6 +5,7 @@
 #include <ilm/statistics.hpp>
 
 #include <cassert>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -31,6 +32,12 @@ class statistics_board {
     assert(!e.peer);
     e.peer = std::move(peer);
     return e;
+  }
+
+  void remove(const peer_name& peer) {
+    std::lock_guard lock(mutex_);
+    [[maybe_unused]] std::size_t removed = entries_.erase(&peer);
+    assert(removed == 1);
   }
 
   /// Figures of a peer and of the sends that wait.

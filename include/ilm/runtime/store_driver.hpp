@@ -329,27 +329,29 @@ class store_driver {
   asio::awaitable<void> page_loop(owner keep) {
     while (!context_.life.ended()) {
       for (auto& [p, request] : dispatcher_.take_pages()) {
-        asio::co_spawn(context_.strand, read_page(keep, *p, request), asio::detached);
+        asio::co_spawn(context_.strand, read_page(keep, p->shared_from_this(), request),
+                       asio::detached);
       }
       co_await context_.page_wake.wait();
     }
   }
 
-  asio::awaitable<void> read_page(owner, peer& p, protocol::page_request request) {
-    // The last commit ends the reading, for the store is closed after it.
-    if (!context_.life.commits()) co_return;
+  asio::awaitable<void> read_page(owner, std::shared_ptr<peer> of, protocol::page_request request) {
+    peer& p = *of;
+    if (!takes_pages(p)) co_return;
+    std::shared_ptr<const peer_name> name = p.name;
     std::vector<stored_message> page;
     std::exception_ptr failed;
     {
       part<store_port>::use store(port_);
       page_limit limit(request.messages, request.bytes);
       try {
-        page = co_await store->read(request.source(), *p.name, request.from, limit);
+        page = co_await store->read(request.source(), *name, request.from, limit);
       } catch (...) {
         failed = std::current_exception();
       }
     }
-    if (!context_.life.commits()) co_return;
+    if (!takes_pages(p)) co_return;
     if (failed) {
       p.core.handle_page_failed(request, detail::failure_of(failed), context_.now());
     } else {
@@ -359,6 +361,9 @@ class store_driver {
     }
     dispatcher_.service(p);
   }
+
+  /// The last commit ends the reading, for the store is closed after it.
+  bool takes_pages(const peer& p) const { return context_.life.commits() && !p.removed(); }
 
   context& context_;
   peers& peers_;
