@@ -47,6 +47,7 @@ enum class error {
   shutdown_in_delivery,
   message_returned,
   store_of_another,
+  peer_forgotten,
 };
 
 namespace detail {
@@ -145,6 +146,9 @@ class error_category_impl final : public std::error_category {
       case error::store_of_another:
         return "the store was made under another peer id; open it under that id, or give this "
                "messenger a store of its own";
+      case error::peer_forgotten:
+        return "the peer was forgotten, or is just being forgotten; what waited for it is dropped. "
+               "Send again for a new beginning";
     }
     return "unknown ILM error " + std::to_string(value);
   }

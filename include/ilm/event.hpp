@@ -28,7 +28,8 @@ enum class event_kind : std::uint8_t {
   /// confirmed as delivered, so that they are sent again and may come twice. inbound: those that
   /// the old one may have accepted, and that will now never come; the end is open.
   peer_reset,
-  /// This side lost its store: the peer knows an older one. outbound: those that the old one may
+  /// This side lost its store, or forgot the peer: the peer knows an older history. outbound: those
+  /// that the old one may
   /// have accepted. inbound: those that it may have consumed. Both ends are open.
   store_lost,
   /// The peer's store went back to an older state. outbound: those that it may consume twice, or no
@@ -39,6 +40,10 @@ enum class event_kind : std::uint8_t {
   /// accepted; all that the outbox holds may come twice. inbound: those that it may have consumed.
   /// Both ends are open.
   rolled_back,
+  /// All that is kept of the peer is about to be dropped, as `forget` asked. outbound: not
+  /// confirmed
+  /// as delivered. inbound: not consumed.
+  peer_forgotten,
   /// The peer's first message not received is past one it no longer holds. inbound: the gap.
   gap,
   /// A frame was dropped; `error` says why.
@@ -87,6 +92,8 @@ inline std::string_view name_of(event_kind kind) noexcept {
       return "peer_rolled_back";
     case event_kind::rolled_back:
       return "rolled_back";
+    case event_kind::peer_forgotten:
+      return "peer_forgotten";
     case event_kind::gap:
       return "gap";
     case event_kind::frame_rejected:

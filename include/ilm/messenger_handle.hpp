@@ -147,6 +147,30 @@ class messenger_handle {
         token, peer);
   }
 
+  /// Forgets a peer: drops all that is kept of it, in memory, in the store and in the statistics.
+  /// Before that, the event `peer_forgotten` names what is dropped. Waits and sends for the peer
+  /// end with peer_forgotten; a running call of the delivery is cancelled, and waited for. If the
+  /// peer comes again, or something is sent to it, both begin anew: see "Forgetting a peer" in the
+  /// page.
+  ///
+  /// Completes with: how many messages were dropped; none if nothing is known of the peer.
+  /// Completes when: the store is without the peer.
+  /// Errors: shut_down, send_to_self, or the store's error; then nothing is dropped.
+  /// Cancelling: has no effect.
+  template <class Token = default_token>
+  auto forget(const peer_id& peer, Token&& token = Token()) {
+    return asio::async_initiate<Token, void(std::error_code, forget_report)>(
+        [weak = engine_, names = names_.get()](auto&& handler, peer_id to) {
+          engine_pointer engine = weak.lock();
+          if (!engine) return refuse<forget_report>(std::forward<decltype(handler)>(handler));
+          engine->forget(std::make_unique<request<runtime::forget_request>>(
+              *names, std::move(to),
+              completion<forget_report>(std::forward<decltype(handler)>(handler),
+                                        engine->executor())));
+        },
+        token, peer);
+  }
+
   /// Waits for a session.
   ///
   /// Completes with: nothing.

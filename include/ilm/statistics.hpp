@@ -76,6 +76,16 @@ struct shutdown_counts {
   std::uint64_t unread = 0;
 };
 
+/// What was kept of a peer that was forgotten.
+struct forget_report {
+  forget_report() = default;
+
+  /// Messages to the peer that it had not confirmed as delivered, and messages from it that the
+  /// application had not consumed.
+  std::uint64_t undelivered = 0;
+  std::uint64_t unread = 0;
+};
+
 /// The result of a shutdown.
 template <class PeerId>
 struct shutdown_report : shutdown_counts {

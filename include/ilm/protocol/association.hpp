@@ -188,6 +188,21 @@ class association {
     assert(invariants_hold());
   }
 
+  /// The application gave it back, as it was asked to: it is offered again.
+  void handle_delivery_withdrawn() {
+    assert(delivery_.outstanding());
+    delivery_.handle_done();
+    assert(invariants_hold());
+  }
+
+  /// Ends the session, and the sends that are in no change. The peer is to be forgotten: no input
+  /// but those that end a change, a page or a delivery shall follow, unless the store fails.
+  void handle_forget(std::error_code reason) {
+    handle_session_down();
+    submissions_.fail_accepted(reason);
+    assert(invariants_hold());
+  }
+
   /// Time has passed `deadline()`. Called early, it does nothing.
   void handle_timeout(timestamp now) {
     pages_.handle_timeout(now);

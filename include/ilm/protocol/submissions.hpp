@@ -73,6 +73,14 @@ class submissions {
     in_commit_.clear();
   }
 
+  /// Ends the sends that are not in commit.
+  void fail_accepted(std::error_code reason) {
+    assert(reason);
+    for (const submission& s : std::exchange(accepted_, {})) {
+      ended_.push_back(send_result{s.id, 0, reason});
+    }
+  }
+
   std::optional<send_result> poll_result() {
     if (ended_.empty()) return std::nullopt;
     send_result r = ended_.front();

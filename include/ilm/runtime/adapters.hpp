@@ -56,11 +56,15 @@ class store_adapter final : public store_port {
     batch_.new_incarnation = created;
     batch_.new_local_id = names_->local_id();
   }
+  void append_forgotten(const peer_name& peer) override {
+    batch_.forgotten.push_back(id_of<PeerId>(peer));
+  }
   asio::awaitable<void> commit() override { return backend_.commit(std::as_const(batch_)); }
   void clear() noexcept override {
     batch_.new_incarnation.reset();
     batch_.new_local_id.reset();
     batch_.changes.clear();
+    batch_.forgotten.clear();
   }
 
   asio::awaitable<std::vector<stored_message>> read(queue source, const peer_name& peer,

@@ -94,6 +94,10 @@ class delivery_driver {
       // Calls that return at once share one reading of the clock.
       if (failed) now = context_.now();
       handle_ended(p, failed, staged.get(), now);
+      if (p.forgetting()) {
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+        context_.store_wake.notify();
+      }
       // Drain up to 64 deliveries before the others get their turn.
       if (failed || !p.core.has_delivery(now) || count % deliveries_before_yield == 0) {
         dispatcher_.service(p);
@@ -104,7 +108,7 @@ class delivery_driver {
   }
 
   const stored_message* next_delivery(peer& p, protocol::timestamp now) {
-    if (!context_.life.delivers() || !p.core.has_delivery(now)) return nullptr;
+    if (!context_.life.delivers() || p.forgetting() || !p.core.has_delivery(now)) return nullptr;
     if (port_->takes_context() && !context_.sends.has_room_for_deliveries()) {
       dispatcher_.wait_for_room(p);
       return nullptr;
@@ -141,6 +145,8 @@ class delivery_driver {
       // The next call may wait for long: the store learns of this one without it.
       peers_.list_changed(p);
       context_.store_wake.notify();
+    } else if (p.forgetting()) {
+      p.core.handle_delivery_withdrawn();
     } else if (context_.life.delivers()) {
       p.core.handle_delivery_failed(reason, now);
     }

@@ -104,6 +104,7 @@ class dispatcher {
     if (p == nullptr || r->sequence == 0 || r->sequence >= p->core.stored().outbox.next) {
       return r->done(error::unknown_sequence);
     }
+    if (p->forgetting()) return r->done(error::peer_forgotten);
     if (r->sequence <= p->core.delivered_by_peer()) return r->done({});
     std::uint64_t sequence = r->sequence;
     p->receipts.emplace(sequence, std::move(r));

@@ -17,12 +17,13 @@ class early_requests {
  public:
   void add(std::unique_ptr<delivered_request> r) {
     std::uint64_t id = r->id;
-    add(id, entry{std::move(r), nullptr});
+    add(id, entry{std::move(r), nullptr, nullptr});
   }
   void add(std::unique_ptr<undelivered_request> r) {
     std::uint64_t id = r->id;
-    add(id, entry{nullptr, std::move(r)});
+    add(id, entry{nullptr, std::move(r), nullptr});
   }
+  void add(std::unique_ptr<forget_request> r) { add(0, entry{nullptr, nullptr, std::move(r)}); }
 
   /// `function(request)` with each, in the order in which they came. It must add none.
   template <class Function>
@@ -31,6 +32,7 @@ class early_requests {
     for (auto& [arrival, e] : std::exchange(entries_, {})) {
       if (e.delivered) function(std::move(e.delivered));
       if (e.undelivered) function(std::move(e.undelivered));
+      if (e.forget) function(std::move(e.forget));
     }
   }
 
@@ -61,10 +63,12 @@ class early_requests {
     void fail(std::error_code reason) {
       if (delivered) delivered->done(reason);
       if (undelivered) undelivered->done(reason, {});
+      if (forget) forget->done(reason, {});
     }
 
     std::unique_ptr<delivered_request> delivered;
     std::unique_ptr<undelivered_request> undelivered;
+    std::unique_ptr<forget_request> forget;
   };
 
   void add(std::uint64_t id, entry e) {

@@ -44,6 +44,7 @@ class engine {
   virtual void send(std::unique_ptr<send_request> request) = 0;
   virtual void wait_delivered(std::unique_ptr<delivered_request> request) = 0;
   virtual void undelivered(std::unique_ptr<undelivered_request> request) = 0;
+  virtual void forget(std::unique_ptr<forget_request> request) = 0;
   virtual void connected(std::unique_ptr<connected_request> request) = 0;
   virtual void next_event(std::uint64_t operation,
                           detail::completion<std::error_code, named_event> done) = 0;

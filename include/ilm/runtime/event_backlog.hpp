@@ -76,6 +76,7 @@ class event_backlog {
       case event_kind::peer_rolled_back:
       case event_kind::rolled_back:
       case event_kind::gap:
+      case event_kind::peer_forgotten:
       case event_kind::store_failed:
       case event_kind::store_recovered:
       case event_kind::network_ended:

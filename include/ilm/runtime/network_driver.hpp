@@ -88,6 +88,7 @@ class network_driver final : network_sink {
     if (context_.life.ended() || !failed) co_return;
     context_.report(event_kind::network_ended, detail::failure_of(failed));
     for (auto& [name, p] : peers_) {
+      p->has_network = false;
       p->core.handle_session_down();
       dispatcher_.service(*p);
     }
@@ -112,15 +113,17 @@ class network_driver final : network_sink {
       case type::up:
         ++p.session_changes;
         p.send_error.clear();
-        p.core.handle_session_up(context_.now());
+        p.has_network = true;
+        if (!p.forgetting()) p.core.handle_session_up(context_.now());
         break;
       case type::down:
         ++p.session_changes;
+        p.has_network = false;
         p.core.handle_session_down();
         break;
       case type::frame:
         ++p.frames_received;
-        p.core.handle_frame(r.frame, context_.now());
+        if (!p.forgetting()) p.core.handle_frame(r.frame, context_.now());
         break;
       case type::problem:
       case type::unusable:
@@ -164,6 +167,10 @@ class network_driver final : network_sink {
       // The frame that failed may belong to a session that the network has replaced meanwhile.
       if (failed && session == p.session_changes) {
         handle_send_failed(p, detail::failure_of(failed));
+      }
+      if (p.forgetting()) {
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+        context_.store_wake.notify();
       }
     }
   }

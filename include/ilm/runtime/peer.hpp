@@ -13,6 +13,7 @@
 #include <memory>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace ilm::inline v0::runtime {
 
@@ -41,6 +42,7 @@ struct peer : std::enable_shared_from_this<peer> {
     return core.at_rest() && !writing && !delivering && receipts.empty() && consumptions.empty();
   }
 
+  bool forgetting() const noexcept { return !forgetters.empty(); }
   bool removed() const noexcept { return name == nullptr; }
 
   std::shared_ptr<peer_name> name;  ///< none once the peer is not in the table any more
@@ -60,6 +62,11 @@ struct peer : std::enable_shared_from_this<peer> {
   std::error_code send_error;         ///< the last one that was reported in this session
   std::uint64_t frames_sent = 0;
   std::uint64_t frames_received = 0;
+
+  /// Those that ask that it be forgotten, which is under way while there are any.
+  std::vector<std::unique_ptr<forget_request>> forgetters;
+  bool in_store = false;     ///< whether the store has it
+  bool has_network = false;  ///< whether the network has a session with it
 
   detail::async_event write;    ///< there may be a frame
   detail::async_event deliver;  ///< there is a message for the application

@@ -47,6 +47,8 @@ class store_port {
                       std::vector<stored_message> outbox, std::vector<stored_message> inbox) = 0;
   /// Makes the batch the first one of a new store, with the messenger's own id.
   virtual void append_incarnation(const incarnation& created) = 0;
+  /// Has the batch erase all that is stored of the peer.
+  virtual void append_forgotten(const peer_name& peer) = 0;
   /// Makes the batch durable.
   virtual asio::awaitable<void> commit() = 0;
   virtual void clear() noexcept = 0;

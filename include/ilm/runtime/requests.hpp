@@ -81,6 +81,15 @@ struct undelivered_request : peer_request {
   handler done;
 };
 
+/// Asks that a peer be forgotten.
+struct forget_request : peer_request {
+  using handler = detail::completion<std::error_code, forget_report>;
+
+  explicit forget_request(handler h) : done(std::move(h)) {}
+
+  handler done;
+};
+
 /// Waits for an open session.
 struct connected_request : peer_request {
   using handler = detail::completion<std::error_code>;

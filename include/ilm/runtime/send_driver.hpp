@@ -54,6 +54,7 @@ class send_driver {
         return detail::failure_of(std::current_exception()).code;
       }
       peer& p = peers_.of(*r->name);
+      if (p.forgetting()) return error::peer_forgotten;
       if (std::error_code refused = p.core.refusal(r->message, earlier[&p]++)) return refused;
     }
     for (auto& r : sends) {
@@ -143,6 +144,7 @@ class send_driver {
 
   /// Takes the request if the core takes its message.
   std::error_code hand_over(peer& p, std::unique_ptr<send_request>& r) {
+    if (p.forgetting()) return error::peer_forgotten;
     bool staged = r->staged();
     using then = protocol::on_failure;
     std::error_code refused =

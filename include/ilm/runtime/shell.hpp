@@ -12,6 +12,7 @@
 #include <ilm/runtime/dispatcher.hpp>
 #include <ilm/runtime/early_requests.hpp>
 #include <ilm/runtime/engine.hpp>
+#include <ilm/runtime/forget_driver.hpp>
 #include <ilm/runtime/network_driver.hpp>
 #include <ilm/runtime/peers.hpp>
 #include <ilm/runtime/send_driver.hpp>
@@ -69,6 +70,12 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   }
 
   void undelivered(std::unique_ptr<undelivered_request> request) override {
+    asio::post(context_.strand, [self = shared_from_this(), r = std::move(request)]() mutable {
+      self->answer(std::move(r));
+    });
+  }
+
+  void forget(std::unique_ptr<forget_request> request) override {
     asio::post(context_.strand, [self = shared_from_this(), r = std::move(request)]() mutable {
       self->answer(std::move(r));
     });
@@ -168,16 +175,18 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
         executor_(context_.strand),
         peers_(context_.settings, executor_, complete(std::move(setup), parts), random_,
                context_.board, *names_, [this](peer& p) { start(p); }),
+        local_(parts.local),
         dispatcher_(context_, peers_, *parts.local),
         sends_(context_, peers_, dispatcher_, *parts.local,
                maximum_message(*parts.network, context_.settings)),
+        forgets_(context_, peers_, dispatcher_, sends_),
         store_(
-            context_, peers_, dispatcher_, sends_, *parts.local, std::move(parts.store),
+            context_, peers_, dispatcher_, sends_, forgets_, *parts.local, std::move(parts.store),
             [this] { handle_opened(); },
             [this](std::error_code reason) { handle_open_failed(reason); }),
         network_(context_, peers_, dispatcher_, *parts.local, std::move(parts.network)),
         delivery_(context_, peers_, dispatcher_, sends_, std::move(parts.delivery)),
-        shutdown_(context_, peers_, dispatcher_, sends_, store_, network_, delivery_,
+        shutdown_(context_, peers_, dispatcher_, sends_, forgets_, store_, network_, delivery_,
                   [this] { end(error::shut_down); }) {}
 
   static std::unique_ptr<clock_port> clock_of(engine_parts& parts) {
@@ -233,7 +242,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     return context_.life.open_error();
   }
 
-  // The answers to these two are in the store.
+  // The answers to these are in the store.
 
   void answer(std::unique_ptr<delivered_request> r) {
     if (std::error_code refused = refusal()) return r->done(refused);
@@ -248,6 +257,14 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     if (name == nullptr || name->state == nullptr) return r->done({}, {});
     const protocol::association& core = name->state->core;
     r->done({}, {core.delivered_by_peer() + 1, core.stored().outbox.next - 1});
+  }
+
+  void answer(std::unique_ptr<forget_request> r) {
+    if (std::error_code refused = refusal()) return r->done(refused, {});
+    if (!context_.life.accepts_sends()) return r->done(error::shut_down, {});
+    if (context_.life.opening()) return early_.add(std::move(r));
+    if (r->find_name() == local_) return r->done(error::send_to_self, {});
+    forgets_.start(std::move(r));
   }
 
   asio::awaitable<void> timer_loop(std::shared_ptr<const void>) {
@@ -269,6 +286,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   void end(std::error_code reason) {
     context_.life.handle_stopped(reason);
     sends_.fail_all(reason);
+    forgets_.fail_all(reason);
     dispatcher_.fail_all(reason);
     early_.fail_all(reason);
     shutdown_.fail_all(reason);
@@ -292,6 +310,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     context_.progress.abandon();
     delivery_.abandon();
     early_.abandon();
+    forgets_.abandon();
     shutdown_.abandon();
     context_.events.abandon();
     sends_.abandon();
@@ -304,8 +323,10 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   context context_;
   asio::any_io_executor executor_;  ///< the strand
   peers peers_;
+  const peer_name* local_;
   dispatcher dispatcher_;
   send_driver sends_;
+  forget_driver forgets_;
   store_driver store_;
   network_driver network_;
   delivery_driver delivery_;

@@ -4,6 +4,7 @@
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/delivery_driver.hpp>
 #include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/forget_driver.hpp>
 #include <ilm/runtime/network_driver.hpp>
 #include <ilm/runtime/send_driver.hpp>
 #include <ilm/runtime/store_driver.hpp>
@@ -25,13 +26,14 @@ class shutdown_driver {
   using handler = detail::completion<std::error_code, named_report>;
 
   /// `finished` is called at the end.
-  shutdown_driver(context& c, peers& all, dispatcher& d, send_driver& sends, store_driver& store,
-                  network_driver& network, delivery_driver& delivery,
+  shutdown_driver(context& c, peers& all, dispatcher& d, send_driver& sends, forget_driver& forgets,
+                  store_driver& store, network_driver& network, delivery_driver& delivery,
                   std::function<void()> finished)
       : context_(c),
         peers_(all),
         dispatcher_(d),
         sends_(sends),
+        forgets_(forgets),
         store_(store),
         network_(network),
         delivery_(delivery),
@@ -50,6 +52,7 @@ class shutdown_driver {
     context_.wake_by(life.deadline());
     if (!first) return;
     context_.sends.fail_all(error::shut_down);
+    forgets_.fail_all(error::shut_down, store_.dropping());
     context_.store_wake.notify();
     asio::co_spawn(context_.strand, run(std::move(keep)), asio::detached);
   }
@@ -104,7 +107,7 @@ class shutdown_driver {
   lifecycle::activity activity() const {
     lifecycle::activity a;
     a.drained = drained();
-    a.committing = context_.scheduler.committing();
+    a.committing = context_.scheduler.committing() || store_.dropping() != nullptr;
     a.delivering = delivery_.delivering();
     a.writing = network_.writing();
     return a;
@@ -142,6 +145,7 @@ class shutdown_driver {
   peers& peers_;
   dispatcher& dispatcher_;
   send_driver& sends_;
+  forget_driver& forgets_;
   store_driver& store_;
   network_driver& network_;
   delivery_driver& delivery_;

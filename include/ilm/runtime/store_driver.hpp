@@ -6,6 +6,7 @@
 #include <ilm/runtime/bounds.hpp>
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/forget_driver.hpp>
 #include <ilm/runtime/page_check.hpp>
 #include <ilm/runtime/part.hpp>
 #include <ilm/runtime/send_driver.hpp>
@@ -34,13 +35,14 @@ class store_driver {
 
   /// `local`: the messenger's own name. `opened` is called once the peers in the store are known,
   /// `open_failed` each time that it could not be opened.
-  store_driver(context& c, peers& all, dispatcher& d, send_driver& sends, const peer_name& local,
-               std::unique_ptr<store_port> port, std::function<void()> opened,
-               std::function<void(std::error_code)> open_failed)
+  store_driver(context& c, peers& all, dispatcher& d, send_driver& sends, forget_driver& forgets,
+               const peer_name& local, std::unique_ptr<store_port> port,
+               std::function<void()> opened, std::function<void(std::error_code)> open_failed)
       : context_(c),
         peers_(all),
         dispatcher_(d),
         sends_(sends),
+        forgets_(forgets),
         local_(local),
         port_(std::move(port)),
         opened_(std::move(opened)),
@@ -67,6 +69,9 @@ class store_driver {
     if (why && !context_.life.ended()) context_.report(event_kind::store_failed, why);
     co_return why.code;
   }
+
+  /// The peer that the store is to forget just now, or null.
+  const peer* dropping() const noexcept { return dropping_; }
 
   void handle_time(protocol::timestamp now) {
     if (context_.scheduler.handle_time(now) || retry_at_ <= now) context_.store_wake.notify();
@@ -198,6 +203,7 @@ class store_driver {
     protocol::timestamp now = context_.now();
     for (const auto& [name, stored] : found.peers) {
       peer& p = peers_.add(*name, stored);
+      p.in_store = true;
       if (stored.outbox.next > stored.outbox.first) p.ages.add(stored.outbox.next - 1, now);
       dispatcher_.publish(p);
     }
@@ -215,6 +221,10 @@ class store_driver {
 
   asio::awaitable<void> commit_loop(owner keep) {
     while (!context_.life.ended()) {
+      if (peer* p = context_.life.commits() ? forgets_.next_ready() : nullptr) {
+        co_await drop(*p);
+        continue;
+      }
       commit_scheduler::step next = next_step();
       if (next == commit_scheduler::step::wait) {
         co_await context_.store_wake.wait();
@@ -264,6 +274,7 @@ class store_driver {
     assert(in_commit_.empty());
     part<store_port>::use store(port_);
     peers_.drain_changed([&](peer& p) {
+      if (p.forgetting()) return;
       std::optional<protocol::store_change> change = p.core.poll_change(now);
       if (!change) return;
       assert(change->next.consistent());
@@ -295,6 +306,7 @@ class store_driver {
         // Changes that belong together stay together.
         peers_.list_changed(*p);
       } else {
+        p->in_store = true;
         p->core.handle_committed(now);
       }
       sends_.complete(*p, now);
@@ -323,6 +335,33 @@ class store_driver {
       context_.report(event_kind::store_failed, std::move(why));
     }
     context_.wake_by(scheduler.deadline());
+  }
+
+  /// Has the store forget a peer of which nothing is under way.
+  asio::awaitable<void> drop(peer& p) {
+    forget_report dropped = forgets_.report(p);
+    std::exception_ptr failed;
+    if (p.in_store) {
+      dropping_ = &p;
+      part<store_port>::use store(port_);
+      store->append_forgotten(*p.name);
+      try {
+        co_await store->commit();
+      } catch (...) {
+        failed = std::current_exception();
+      }
+      store->clear();
+      dropping_ = nullptr;
+    }
+    if (context_.life.ended()) co_return;
+    if (detail::failure why = detail::failure_of(failed)) {
+      std::error_code reason = why.code;
+      context_.report(event_kind::store_failed, std::move(why), p.name.get());
+      forgets_.handle_failed(p, reason);
+    } else {
+      forgets_.handle_dropped(p, dropped);
+    }
+    context_.progress.notify();
   }
 
   /// A slow commit delays no page; a slow page delays no other peer, and no commit.
@@ -369,12 +408,14 @@ class store_driver {
   peers& peers_;
   dispatcher& dispatcher_;
   send_driver& sends_;
+  forget_driver& forgets_;
   const peer_name& local_;
   part<store_port> port_;
   std::function<void()> opened_;
   std::function<void(std::error_code)> open_failed_;
   asio::cancellation_signal stop_opening_;
   std::vector<peer*> in_commit_;
+  const peer* dropping_ = nullptr;  ///< the peer that the store is to forget just now
   protocol::timestamp retry_at_ = protocol::never;  ///< of opening
 };
 
