@@ -342,6 +342,45 @@ TEST_CASE("a receipt that comes in the same turn as a cancellation is there for 
   CHECK(second == std::error_code());
 }
 
+TEST_CASE("a send whose result comes in the same turn as a cancellation has the result") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  w.run_for(10ms);
+  asio::cancellation_signal signal;
+  std::optional<std::error_code> ended;
+  std::uint64_t sequence = 0;
+  auto keep = [&](std::error_code failed, std::uint64_t number) {
+    ended = failed;
+    sequence = number;
+  };
+  (*a).send_to("b", "kept", asio::bind_cancellation_slot(signal.slot(), keep));
+  REQUIRE(w.until([&] { return a.statistics().commits == 1; }));
+  CHECK_FALSE(ended);
+  signal.emit(asio::cancellation_type::terminal);
+  w.run_for(0s);
+  CHECK(ended == std::error_code());
+  CHECK(sequence == 1);
+}
+
+TEST_CASE("a session that opens in the same turn as a cancellation is there for the next wait") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  asio::cancellation_signal signal;
+  std::optional<std::error_code> first, second;
+  (*a).connected(
+      "b", asio::bind_cancellation_slot(signal.slot(), [&](std::error_code e) { first = e; }));
+  b.start();
+  REQUIRE(w.until([&] { return a.statistics_of("b").connected; }));
+  signal.emit(asio::cancellation_type::terminal);
+  w.run_for(0s);
+  REQUIRE(first);
+  (*a).connected("b", [&](std::error_code e) { second = e; });
+  w.run_for(0s);
+  CHECK(second == std::error_code());
+}
+
 TEST_CASE("statistics and the report of a shutdown count from this messenger's start") {
   world w;
   peer a = w.make("a"), b = w.make("b");
