@@ -70,6 +70,12 @@ TEST_CASE_METHOD(fixture, "a peer with many events drives out no other's, but it
                        "carol peer_connected"});
 }
 
+TEST_CASE_METHOD(fixture, "among peers with equally many events that of the first goes") {
+  for (int i = 0; i < 6; ++i) backlog.push(from(std::to_string(i), event_kind::peer_connected));
+  CHECK(all() ==
+        texts{"2 peer_connected", "3 peer_connected", "4 peer_connected", "5 peer_connected"});
+}
+
 TEST_CASE_METHOD(fixture, "what tells of lost messages is never dropped, but becomes one") {
   for (std::uint64_t i = 1; i <= 1200; ++i) {
     named_event e = from("carol", event_kind::peer_reset);

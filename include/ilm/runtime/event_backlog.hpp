@@ -21,9 +21,9 @@ namespace ilm::inline v0::runtime {
 /// The events that nobody has read. Those that matter more come first; among equals, the oldest.
 ///
 /// Beyond the limit an event goes: the least important, and of these the oldest of the peer that
-/// has most. Those that tell of messages lost or repeated, or of a broken store, have places of
-/// their own beside the limit: vital_events_per_peer for each peer, and then those of one peer and
-/// kind become one.
+/// has most, or that came first among equals. Those that tell of messages lost or repeated, or of a
+/// broken store, have places of their own beside the limit: vital_events_per_peer for each peer,
+/// and then those of one peer and kind become one.
 class event_backlog {
  public:
   explicit event_backlog(std::size_t limit) : limit_(limit) { assert(limit_ > 0); }
@@ -165,17 +165,18 @@ class event_backlog {
     void change(const peer_name* of, Function function) {
       share& s = shares_[of];
       if (s.serial == 0) s.serial = ++serials_;
-      loads_.erase({s.places.size(), s.serial, of});
+      loads_.erase({s.places.size(), ~s.serial, of});
       function(s);
       if (s.places.empty()) {
         shares_.erase(of);
       } else {
-        loads_.emplace(s.places.size(), s.serial, of);
+        loads_.emplace(s.places.size(), ~s.serial, of);
       }
     }
 
     std::list<item> events_;
     std::unordered_map<const peer_name*, share> shares_;
+    /// By the number of events; among equals the peer that came first is the last.
     std::set<std::tuple<std::size_t, std::uint64_t, const peer_name*>> loads_;
     std::uint64_t serials_ = 0;
   };
