@@ -44,25 +44,23 @@ TEST_CASE("a cache holds one run of messages and counts their bytes") {
   CHECK(c.contains(5));
   CHECK(c.contains(7));
   CHECK_FALSE(c.contains(8));
-  const outbox_cache& same = c;
   for (std::uint64_t s = 5; s <= 7; ++s) {
     CHECK(c.at(s).salt == s * 10);
     CHECK(c.at(s).hash == hash_at(s));
-    CHECK(same.at(s).size() == s - 4);
-    CHECK(same.at(s).transmissions == 0);
+    CHECK(c.at(s).size() == s - 4);
+    CHECK(c.at(s).transmissions == 0);
   }
   CHECK(c.invariants_hold());
 }
 
 TEST_CASE("a cache that forgets its first message keeps the numbers of the others") {
   outbox_cache c = five_to_seven();
-  c.pop();
+  c.erase_below(6);
   CHECK(c.first() == 6);
   CHECK(c.next() == 8);
   CHECK(c.bytes() == 5);
   CHECK(c.at(6).salt == 60);
-  c.pop();
-  c.pop();
+  c.erase_below(8);
   CHECK(c.first() == 8);
   CHECK(c.next() == 8);
   CHECK(c.bytes() == 0);
@@ -74,10 +72,9 @@ TEST_CASE("a cache that forgets its first message keeps the numbers of the other
 TEST_CASE("a cache knows the hash before each message that it holds, and before the next one") {
   outbox_cache c = five_to_seven();
   for (std::uint64_t s = 5; s <= 8; ++s) CHECK(c.hash_before(s) == hash_at(s - 1));
-  c.pop();
+  c.erase_below(6);
   CHECK(c.hash_before(6) == hash_at(5));
-  c.pop();
-  c.pop();
+  c.erase_below(8);
   CHECK(c.hash_before(8) == hash_at(7));
   c.clear(20, hash_at(19));
   CHECK(c.hash_before(20) == hash_at(19));
@@ -85,28 +82,79 @@ TEST_CASE("a cache knows the hash before each message that it holds, and before 
 
 TEST_CASE("a message counts as lost once, until it is sent again or arrives") {
   outbox_cache c = five_to_seven();
+  for (std::uint64_t s = 5; s <= 7; ++s) c.handle_sent(s, 1, 1s);
   c.mark_lost(6);
   c.mark_lost(6);
   c.mark_lost(7);
   CHECK(c.lost() == 2);
-  CHECK(c.at(6).lost);
-  CHECK_FALSE(c.at(5).lost);
-  c.clear_lost(5);
-  CHECK(c.lost() == 2);
-  c.clear_lost(6);
-  c.clear_lost(6);
+  CHECK(c.first_lost() == 6);
+  CHECK(c.at(6).lost());
+  CHECK_FALSE(c.at(5).lost());
+  c.handle_sent(6, 2, 2s);
   CHECK(c.lost() == 1);
-  CHECK_FALSE(c.at(6).lost);
+  CHECK_FALSE(c.at(6).lost());
+  c.mark_sacked({7, 7});
+  CHECK(c.lost() == 0);
+  CHECK_FALSE(c.at(7).lost());
+  CHECK(c.invariants_hold());
+}
+
+TEST_CASE("the messages in transit are in the order in which they were sent last") {
+  outbox_cache c = five_to_seven();
+  CHECK(c.oldest_in_transit() == 0);
+  for (std::uint64_t s = 5; s <= 7; ++s) c.handle_sent(s, s - 4, 1s);
+  CHECK(c.oldest_in_transit() == 5);
+  c.handle_sent(5, 4, 2s);
+  CHECK(c.oldest_in_transit() == 6);
+  c.mark_lost(6);
+  CHECK(c.oldest_in_transit() == 7);
+  c.handle_sent(6, 5, 3s);
+  c.mark_sacked({7, 7});
+  CHECK(c.oldest_in_transit() == 5);
+  c.erase_below(6);
+  CHECK(c.oldest_in_transit() == 6);
+  CHECK(c.invariants_hold());
+  c.erase_below(8);
+  CHECK(c.oldest_in_transit() == 0);
+  CHECK(c.invariants_hold());
+}
+
+TEST_CASE("a message out of the middle of those in transit leaves the others in order") {
+  outbox_cache c = five_to_seven();
+  for (std::uint64_t s = 5; s <= 7; ++s) c.handle_sent(s, s - 4, 1s);
+  c.mark_sacked({6, 6});
+  c.mark_lost(5);
+  CHECK(c.oldest_in_transit() == 7);
+  c.handle_sent(5, 4, 2s);
+  c.mark_lost(7);
+  CHECK(c.oldest_in_transit() == 5);
+  CHECK(c.invariants_hold());
+}
+
+TEST_CASE("a message that is sacked is passed over until it is marked as lost") {
+  outbox_cache c = five_to_seven();
+  for (std::uint64_t s = 5; s <= 7; ++s) c.handle_sent(s, 1, 1s);
+  c.mark_sacked({5, 6});
+  c.mark_sacked({5, 6});
+  CHECK(c.at(5).sacked());
+  CHECK(c.next_not_sacked(5) == 7);
+  c.mark_lost(5);
+  CHECK_FALSE(c.at(5).sacked());
+  CHECK(c.next_not_sacked(5) == 5);
+  CHECK(c.next_not_sacked(6) == 7);
+  c.erase_below(7);
+  CHECK(c.next_not_sacked(7) == 7);
+  CHECK(c.invariants_hold());
 }
 
 TEST_CASE("a lost message that is forgotten is not counted as lost") {
   outbox_cache c = five_to_seven();
   c.mark_lost(5);
   c.mark_lost(6);
-  c.pop();
+  c.erase_below(6);
   CHECK(c.lost() == 1);
-  c.clear_lost(6);
-  c.pop();
+  CHECK(c.first_lost() == 6);
+  c.erase_below(7);
   CHECK(c.lost() == 0);
 }
 
@@ -124,11 +172,10 @@ TEST_CASE("a cache that is cleared counts nothing and begins where it is told") 
 
 TEST_CASE("a cache that forgets transmissions keeps contents, salts and hashes") {
   outbox_cache c = five_to_seven();
-  outgoing_message& m = c.at(6);
-  m.sent_at = 3s;
-  m.frame = 4;
-  m.transmissions = 2;
-  m.sacked = true;
+  c.handle_sent(5, 3, 3s);
+  c.handle_sent(6, 4, 3s);
+  c.handle_sent(7, 4, 3s);
+  c.mark_sacked({6, 6});
   c.mark_lost(7);
   c.reset_transmissions();
   CHECK(c.lost() == 0);
@@ -141,9 +188,10 @@ TEST_CASE("a cache that forgets transmissions keeps contents, salts and hashes")
     CHECK(c.at(s).sent_at == 0s);
     CHECK(c.at(s).frame == 0);
     CHECK(c.at(s).transmissions == 0);
-    CHECK_FALSE(c.at(s).sacked);
-    CHECK_FALSE(c.at(s).lost);
+    CHECK(c.at(s).status == transmission::unsent);
   }
+  CHECK(c.oldest_in_transit() == 0);
+  CHECK(c.next_not_sacked(6) == 6);
   c.mark_lost(7);
   CHECK(c.lost() == 1);
 }

@@ -7,7 +7,6 @@
 #include <ilm/protocol/rtt.hpp>
 #include <ilm/protocol/time.hpp>
 
-#include <algorithm>
 #include <cassert>
 #include <cstdint>
 #include <optional>
@@ -32,11 +31,8 @@ class loss_detector {
   void handle_session_end() noexcept { deadline_ = never; }
   /// Numbers a frame: `handle_sent` tells of each message in it.
   std::uint64_t handle_frame(timestamp now) { return frames_.handle_sent(now); }
-  void handle_sent(outgoing_message& m, timestamp now) const noexcept {
-    assert(frames_.last() != 0 && !m.sacked);
-    m.sent_at = now;
-    m.frame = frames_.last();
-    if (m.transmissions < 255) ++m.transmissions;
+  void handle_sent(outbox_cache& cache, std::uint64_t s, timestamp now) const noexcept {
+    cache.handle_sent(s, frames_.last(), now);
   }
   bool was_sent(std::uint64_t frame) const noexcept { return frame <= frames_.last(); }
   /// An ack echoes the frame. It comes before what the ack acknowledges.
@@ -49,25 +45,19 @@ class loss_detector {
     if (m.transmissions > 1 && m.frame > frames_.echoed()) round_trip_.spurious_retransmission();
   }
 
-  /// Marks the lost ones among the messages in flight, which are those from `first` to `end` - 1.
-  void find(outbox_cache& cache, std::uint64_t first, std::uint64_t end, timestamp now) noexcept {
-    assert(first >= cache.first() && end <= cache.next());
+  /// Marks the lost ones among the messages in transit. It ends at the first one that is not.
+  void find(outbox_cache& cache, timestamp now) {
     deadline_ = never;
     duration patience = round_trip_.smoothed() + round_trip_.reordering();
-    for (std::uint64_t s = first; s < end; ++s) {
+    while (std::uint64_t s = cache.oldest_in_transit()) {
       const outgoing_message& m = cache.at(s);
-      if (m.frame >= frames_.echoed()) {
-        // No message after one that was sent once is of an older frame.
-        if (m.transmissions == 1) return;
-        continue;
-      }
-      if (m.sacked || m.lost) continue;
+      if (m.frame >= frames_.echoed()) return;
       timestamp lost_at = after(m.sent_at, patience);
-      if (lost_at <= now) {
-        cache.mark_lost(s);
-      } else {
-        deadline_ = std::min(deadline_, lost_at);
+      if (lost_at > now) {
+        deadline_ = lost_at;
+        return;
       }
+      cache.mark_lost(s);
     }
   }
   /// When to look again.

@@ -6,6 +6,7 @@
 #include <ilm/options.hpp>
 #include <ilm/protocol/frame.hpp>
 #include <ilm/protocol/page.hpp>
+#include <ilm/protocol/sequence_set.hpp>
 #include <ilm/protocol/stream_hash.hpp>
 
 #include <algorithm>
@@ -44,16 +45,14 @@ class receiver {
   /// Goes on with sequence `first` of a stream; `before` is its hash before that.
   void adopt(std::uint64_t first, const stream_hash& before) {
     assert(first != 0);
-    reorder_buffer_.clear();
-    reorder_bytes_ = 0;
+    clear_reorder_buffer();
     start_ = accepted_.next;
     offset_ = first - start_;
     accepted_.hash = delivered_hash_ = before;
   }
 
   void handle_session() {
-    reorder_buffer_.clear();
-    reorder_bytes_ = 0;
+    clear_reorder_buffer();
     accepted_.frame = in_commit_.frame = committed_.frame = 0;
   }
 
@@ -162,13 +161,9 @@ class receiver {
   }
   std::vector<sequence_range> sacked() const {
     std::vector<sequence_range> ranges;
-    for (const auto& [sequence, m] : reorder_buffer_) {
-      if (!ranges.empty() && ranges.back().last + 1 == sequence) {
-        ranges.back().last = sequence;
-      } else {
-        if (ranges.size() == maximum_ack_ranges) break;
-        ranges.push_back(sequence_range{sequence, sequence});
-      }
+    for (const auto& [first, last] : early_.ranges()) {
+      if (ranges.size() == maximum_ack_ranges) break;
+      ranges.push_back(sequence_range{first, last});
     }
     return ranges;
   }
@@ -187,8 +182,10 @@ class receiver {
     bool counted = consumed_bytes_ <= committed_.bytes && committed_.bytes <= in_commit_.bytes &&
                    in_commit_.bytes <= accepted_.bytes;
     bool frames = committed_.frame <= in_commit_.frame && in_commit_.frame <= accepted_.frame;
-    bool early = reorder_buffer_.empty() ? reorder_bytes_ == 0
-                                         : reorder_buffer_.begin()->first > accepted() + 1;
+    bool early = reorder_buffer_.empty() ? reorder_bytes_ == 0 && early_.empty()
+                                         : reorder_buffer_.begin()->first > accepted() + 1 &&
+                                               early_.contains(reorder_buffer_.begin()->first) &&
+                                               early_.contains(reorder_buffer_.rbegin()->first);
     return ordered && counted && frames && early &&
            recent_.size() + page_.size() <= accepted_.next - consumed_next_;
   }
@@ -228,6 +225,7 @@ class receiver {
     if (!next) {
       reorder_bytes_ += size;
       reorder_buffer_.emplace(sequence, std::move(m));
+      early_.add(sequence);
       return {};
     }
     accept(std::move(m));
@@ -239,11 +237,18 @@ class receiver {
     while (!reorder_buffer_.empty() && reorder_buffer_.begin()->first == accepted() + 1) {
       early_message m = std::move(reorder_buffer_.begin()->second);
       reorder_buffer_.erase(reorder_buffer_.begin());
+      early_.remove_below(accepted() + 2);
       reorder_bytes_ -= m.message.size();
       if (m.before != accepted_.hash) return error::stream_diverged;
       accept(std::move(m));
     }
     return {};
+  }
+
+  void clear_reorder_buffer() noexcept {
+    reorder_buffer_.clear();
+    early_.clear();
+    reorder_bytes_ = 0;
   }
 
   void accept(early_message m) {
@@ -265,6 +270,7 @@ class receiver {
   std::deque<stored_message> recent_;  ///< accepted in this life, not consumed
   std::deque<stored_message> page_;    ///< accepted in an earlier life, read from the store
   std::map<std::uint64_t, early_message> reorder_buffer_;
+  sequence_set early_;  ///< the sequences in it
 
   std::uint64_t consumed_next_ = 1;
   std::uint64_t consumed_bytes_ = 0;

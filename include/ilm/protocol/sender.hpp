@@ -103,7 +103,7 @@ class sender {
       drop_cache(terms.send_from, terms.before);
     }
     acknowledged_ = terms.send_from - 1;
-    forget_below(terms.send_from);
+    cache_.erase_below(terms.send_from);
     cache_.reset_transmissions();
     send_next_ = terms.send_from;
     granted_ = terms;
@@ -214,7 +214,7 @@ class sender {
     losses_.handle_echo(a.echo, now);
     acknowledge(c.received, a.credit.received_bytes);
     for (const sequence_range& r : a.ranges) mark_sacked(r);
-    if (!reliable_) find_losses(now);
+    if (!reliable_) losses_.find(cache_, now);
     if (delivered) handle_delivered(c.delivered, c.delivered_hash);
     if (progress) {
       probed_ = false;
@@ -260,20 +260,18 @@ class sender {
     if (stage_ != stage::sending) return;
     std::uint64_t expected = 0;
     auto put = [&](std::uint64_t sequence) {
-      outgoing_message& e = cache_.at(sequence);
+      const outgoing_message& e = cache_.at(sequence);
       bool new_record = sequence != expected;
       if (!out.fits(item_size(e), new_record)) return false;
       if (!out.empty() && out.size() + e.size() > options_.frame_fill) return false;
       if (new_record) out.begin_data(sequence, cache_.hash_before(sequence));
       out.item({e.message.contents.view(), e.message.attributes.view(), e.salt});
       expected = sequence + 1;
-      losses_.handle_sent(e, now);
+      losses_.handle_sent(cache_, sequence, now);
       return true;
     };
-    for (std::uint64_t s = acknowledged_ + 1; s < send_next_ && cache_.lost() > 0; ++s) {
-      if (!cache_.at(s).lost) continue;
-      if (!put(s)) return arm(now, random);
-      cache_.clear_lost(s);
+    while (cache_.lost() > 0) {
+      if (!put(cache_.first_lost())) return arm(now, random);
       ++resent_;
     }
     while (may_send_new()) {
@@ -294,14 +292,13 @@ class sender {
   /// Time passed: messages in flight for long enough are lost; without any, a ping asks for an ack.
   /// If that brought nothing new, the peer may have what it named no more: a copy of it goes on.
   void handle_timeout(timestamp now, random_source& random) {
-    if (losses_.deadline() <= now) find_losses(now);
+    if (losses_.deadline() <= now) losses_.find(cache_, now);
     if (timeout_at_ > now) return;
     std::size_t bytes = 0;
-    for (std::uint64_t s = acknowledged_ + 1; s < send_next_ && bytes < options_.frame_fill; ++s) {
-      outgoing_message& e = cache_.at(s);
-      if (e.sacked && !probed_) continue;
-      e.sacked = false;
-      bytes += item_size(e);
+    for (std::uint64_t s = acknowledged_ + 1; bytes < options_.frame_fill; ++s) {
+      if (!probed_) s = cache_.next_not_sacked(s);
+      if (s >= send_next_) break;
+      bytes += item_size(cache_.at(s));
       cache_.mark_lost(s);
     }
     probed_ = bytes == 0;
@@ -341,11 +338,6 @@ class sender {
     in_flight_bytes_ = 0;
   }
 
-  void forget_below(std::uint64_t s) noexcept {
-    assert(s <= cache_.next());
-    while (cache_.first() < s) cache_.pop();
-  }
-
   bool may_send_new() noexcept {
     if (send_next_ >= cache_.next() || send_next_ > granted_.granted.sequence) return false;
     const outgoing_message& m = cache_.at(send_next_);
@@ -371,27 +363,18 @@ class sender {
     granted_.granted.received_bytes = counted;
     for (std::uint64_t s = acknowledged_ + 1; s <= to && s < send_next_; ++s) {
       const outgoing_message& arrived = cache_.at(s);
-      if (!arrived.sacked) losses_.handle_arrival(arrived);
+      if (!arrived.sacked()) losses_.handle_arrival(arrived);
       in_flight_bytes_ -= arrived.size();
     }
     assert(to < cache_.next());
     acknowledged_ = to;
-    forget_below(to + 1);
+    cache_.erase_below(to + 1);
     send_next_ = std::max(send_next_, to + 1);
   }
 
   void mark_sacked(const sequence_range& r) {
-    for (std::uint64_t s = std::max(r.first, acknowledged_ + 1); s <= r.last && s < send_next_;
-         ++s) {
-      outgoing_message& e = cache_.at(s);
-      if (e.sacked) continue;
-      e.sacked = true;
-      cache_.clear_lost(s);
-    }
-  }
-
-  void find_losses(timestamp now) noexcept {
-    losses_.find(cache_, acknowledged_ + 1, send_next_, now);
+    sequence_range sent{std::max(r.first, acknowledged_ + 1), std::min(r.last, send_next_ - 1)};
+    if (sent.first <= sent.last) cache_.mark_sacked(sent);
   }
 
   const options& options_;
