@@ -10,6 +10,9 @@
 // The sink's file is outside of its store, so the sink writes the index of a message with it, in
 // one step, and skips a message that it has. POSIX only.
 
+#include "support/program.hpp"
+#include "support/tasks.hpp"
+
 #include <ilm/backends/sqlite.hpp>
 #include <ilm/ilm.hpp>
 #include <ilm/networks/tcp.hpp>
@@ -80,16 +83,11 @@ struct arguments {
   std::string source_address, sink_address;
 };
 
-/// Thrown for arguments that make no sense.
-struct misuse : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 std::uint64_t to_number(const std::string& word) {
   std::uint64_t value = 0;
   auto [end, failed] = std::from_chars(word.data(), word.data() + word.size(), value);
   if (failed != std::errc() || end != word.data() + word.size() || value > 1'000'000) {
-    throw misuse("\"" + word + "\" is not a number up to a million");
+    throw example::misuse("\"" + word + "\" is not a number up to a million");
   }
   return value;
 }
@@ -98,7 +96,7 @@ arguments parse(const std::vector<std::string>& words) {
   arguments parsed;
   for (auto word = words.begin(); word != words.end(); ++word) {
     auto value = [&] {
-      if (word + 1 == words.end()) throw misuse(*word + " needs a value");
+      if (word + 1 == words.end()) throw example::misuse(*word + " needs a value");
       return *++word;
     };
     if (*word == "--handler") {
@@ -116,7 +114,7 @@ arguments parse(const std::vector<std::string>& words) {
     } else if (*word == "--keep") {
       parsed.directory = value();
     } else {
-      throw misuse("what is \"" + *word + "\"?");
+      throw example::misuse("what is \"" + *word + "\"?");
     }
   }
   if (parsed.inputs == 0) parsed.inputs = parsed.media ? 1000 : 5000;
@@ -185,6 +183,7 @@ class output_file {
     std::ostringstream line;
     line << std::setw(index_width) << m.index << ' ' << std::setw(text_width) << m.text() << '\n';
     std::string text = line.str();
+    errno = ENOSPC;  // of a write that was cut short
     if (::write(descriptor_, text.data(), text.size()) != line_size) fail("cannot write");
     if (media_ && ::fsync(descriptor_) != 0) fail("cannot sync");
     last_index_ = m.index;
@@ -231,11 +230,25 @@ asio::awaitable<void> end_with_parent(Messenger& m, asio::posix::stream_descript
   inputs.close();
 }
 
+/// The messenger tries again what its store or handler fails to do. Nobody mends them here, so that
+/// the process ends with the reason.
+template <class Messenger>
+asio::awaitable<void> end_with_failure(Messenger& m) {
+  for (;;) {
+    ilm::event<std::string> e = co_await m.next_event();
+    if (e.kind == ilm::event_kind::store_failed || e.kind == ilm::event_kind::delivery_failed) {
+      throw std::runtime_error(example::reason_of(e));
+    }
+  }
+}
+
 template <class Messenger>
 void run(asio::io_context& context, Messenger& m, int parent, inbox_type inputs = {}) {
   asio::posix::stream_descriptor pipe(context, parent);
-  asio::co_spawn(context, end_with_parent(m, std::move(pipe), std::move(inputs)), rethrow);
-  context.run();
+  example::tasks work(context);
+  work.spawn(end_with_failure(m));
+  work.spawn(end_with_parent(m, std::move(pipe), std::move(inputs)));
+  work.run();
 }
 
 template <ilm::durability Level>
@@ -328,12 +341,14 @@ class process {
   /// Lets it shut down. True if it ended well.
   bool end() {
     drop_pipe();
-    int status = 0;
-    while (::waitpid(id_, &status, 0) < 0) {
-      if (errno != EINTR) fail("cannot wait for a process");
-    }
-    id_ = 0;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (id_ > 0) wait(0);
+    return WIFEXITED(status_) && WEXITSTATUS(status_) == 0;
+  }
+
+  /// Whether it has ended by itself, which is too early.
+  bool has_ended() {
+    if (id_ > 0) wait(WNOHANG);
+    return id_ == 0;
   }
 
   void drop_pipe() {
@@ -341,8 +356,17 @@ class process {
   }
 
  private:
+  void wait(int flags) {
+    pid_t ended = 0;
+    while ((ended = ::waitpid(id_, &status_, flags)) < 0) {
+      if (errno != EINTR) fail("cannot wait for a process");
+    }
+    if (ended != 0) id_ = 0;
+  }
+
   pid_t id_ = 0;
   int pipe_ = -1;
+  int status_ = 0;
 };
 
 /// An address that nobody takes while its process is killed: Linux has sixteen million of this
@@ -390,7 +414,7 @@ class chain {
                                                                                            parent);
         return 0;
       } catch (const std::exception& e) {
-        std::cerr << role_names[which] << ": " << e.what() << std::endl;
+        std::cerr << role_names[which] << ": " << example::line_of(e) << std::endl;
         return 1;
       }
     });
@@ -405,7 +429,7 @@ class chain {
   }
 
   /// Waits for the output for input `n`. False if no more outputs come.
-  bool wait_for_output(std::uint64_t n) const {
+  bool wait_for_output(std::uint64_t n) {
     constexpr auto patience = 30s;
     std::uint64_t before = 0;
     for (auto since = std::chrono::steady_clock::now();;) {
@@ -414,6 +438,9 @@ class chain {
       auto now = std::chrono::steady_clock::now();
       if (last != std::exchange(before, last)) since = now;
       if (now - since > patience) return false;
+      for (process& p : processes_) {
+        if (p.has_ended()) return false;
+      }
       std::this_thread::sleep_for(500us);
     }
   }
@@ -462,22 +489,19 @@ result judge(const arguments& asked) {
 }
 
 fs::path make_directory() {
-  std::string name = (fs::temp_directory_path() / "ilm_chain.XXXXXX").string();
+  std::string name = (example::temporary_place() / "ilm_chain.XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) fail("cannot make " + name);
   return name;
 }
 
-int main(int count, char** words) try {
-  if (count == 2 && std::string_view(words[1]) == "--help") {
-    std::cout << usage;
-    return 0;
-  }
-  arguments asked = parse({words + 1, words + count});
+int run(arguments asked) {
   bool keeps = !asked.directory.empty();
+  std::error_code failed;
   if (!keeps) {
     asked.directory = make_directory();
-  } else if (!fs::create_directory(asked.directory)) {
-    throw misuse(asked.directory.string() + " is there already");
+  } else if (!fs::create_directory(asked.directory, failed)) {
+    std::string reason = failed ? failed.message() : "it is there already";
+    throw example::misuse("cannot make " + asked.directory.string() + ": " + reason);
   }
   asked.source_address = free_address();
   asked.sink_address = free_address();
@@ -494,13 +518,12 @@ int main(int count, char** words) try {
   if (good && !keeps) {
     fs::remove_all(asked.directory);
   } else {
-    std::cout << "stores and outputs are in " << asked.directory.string() << '\n';
+    std::cout << "stores and outputs are in " << ilm::printable(asked.directory.string()) << '\n';
   }
   return good ? 0 : 1;
-} catch (const misuse& e) {
-  std::cerr << "chain: " << e.what() << '\n' << usage;
-  return 2;
-} catch (const std::exception& e) {
-  std::cerr << "chain: " << e.what() << '\n';
-  return 1;
+}
+
+int main(int count, char** words) {
+  auto work = [](const std::vector<std::string>& given) { return run(parse(given)); };
+  return example::run_program("chain", usage, count, words, work);
 }

@@ -1,6 +1,8 @@
 // Sends a file, line by line, over a network that loses, repeats, reorders, delays and corrupts
 // frames, cuts the session and crashes both sides on the way, and compares the received file.
 
+#include "support/program.hpp"
+
 #include <ilm/ilm.hpp>
 
 #include <asio/io_context.hpp>
@@ -41,25 +43,22 @@ constexpr std::string_view usage =
 struct arguments {
   std::filesystem::path file = DEMO_FILE;
   std::uint64_t seed = 1;
-  bool help = false;
 };
 
 arguments parse(const std::vector<std::string>& words) {
   arguments parsed;
   bool file_given = false;
   for (auto word = words.begin(); word != words.end(); ++word) {
-    if (*word == "--help" || *word == "-h") {
-      parsed.help = true;
-    } else if (*word == "--seed") {
+    if (*word == "--seed") {
       const char* end = nullptr;
       if (++word != words.end()) {
         end = word->data() + word->size();
         auto [stopped, failed] = std::from_chars(word->data(), end, parsed.seed);
         if (failed != std::errc() || stopped != end) end = nullptr;
       }
-      if (end == nullptr) throw std::invalid_argument("--seed needs a number up to 2^64 - 1");
+      if (end == nullptr) throw example::misuse("--seed needs a number up to 2^64 - 1");
     } else if (word->starts_with('-') || std::exchange(file_given, true)) {
-      throw std::invalid_argument("what is \"" + *word + "\"? See --help");
+      throw example::misuse("what is \"" + *word + "\"?");
     } else {
       parsed.file = *word;
     }
@@ -68,15 +67,15 @@ arguments parse(const std::vector<std::string>& words) {
 }
 
 std::string contents_of(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) {
-    throw std::invalid_argument(file.string() + " does not exist");
-  }
-  if (std::filesystem::is_directory(file)) {
-    throw std::invalid_argument(file.string() + " is a directory; name a file");
+  try {
+    example::require_readable(file);
+  } catch (const std::exception& e) {
+    throw std::runtime_error(example::line_about(file.string(), example::line_of(e)));
   }
   std::ifstream in(file, std::ios::binary);
-  if (!in) throw std::invalid_argument(file.string() + " cannot be read");
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  if (in.bad()) throw std::runtime_error(file.string() + ": it cannot be read to its end");
+  return text;
 }
 
 /// Lines with their ends, so that put together they are the text again. A long one goes in pieces:
@@ -224,7 +223,8 @@ class demonstration {
   void say(std::string_view text) const {
     std::cout << std::fixed << std::setprecision(2) << std::setw(6) << seconds() << " s "
               << std::setw(8) << received_.size() << " of " << lines_.size()
-              << (text.empty() ? "" : "  ") << text << std::endl;
+              << (text.empty() ? "" : "  ") << text << '\n';
+    example::flush_output();
   }
 
   double seconds() const {
@@ -280,14 +280,9 @@ class demonstration {
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 
-int main(int count, char** words) try {
-  arguments asked = parse({words + 1, words + count});
-  if (asked.help) {
-    std::cout << usage;
-    return 0;
-  }
+int run(const arguments& asked) {
   std::string text = contents_of(asked.file);
-  std::cout << asked.file.string() << ", seed " << asked.seed << ": ";
+  std::cout << ilm::printable(asked.file.string()) << ", seed " << asked.seed << ": ";
 
   asio::io_context context;
   demonstration demo(context, text, asked.seed);
@@ -297,7 +292,9 @@ int main(int count, char** words) try {
   context.run();
   if (failed) std::rethrow_exception(failed);
   return right ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cerr << "demo: " << e.what() << '\n';
-  return 1;
+}
+
+int main(int count, char** words) {
+  auto work = [](const std::vector<std::string>& given) { return run(parse(given)); };
+  return example::run_program("demo", usage, count, words, work);
 }

@@ -6,6 +6,8 @@
 // Start either at any time, kill it, start it again: each start sends one message, and each message
 // arrives once, in order. Without arguments, both run here until each has heard of the other.
 
+#include "support/program.hpp"
+
 #include <ilm/backends/sqlite.hpp>
 #include <ilm/ilm.hpp>
 #include <ilm/networks/tcp.hpp>
@@ -16,14 +18,16 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <ios>
 #include <iostream>
 #include <string>
 #include <utility>
+#include <vector>
 
 int shown = 0;
 
 void show(const ilm::message<std::string>& m) {
-  std::cout << m.from << ": " << m.text() << std::endl;
+  std::cout << ilm::printable_id(m.from) << ": " << ilm::printable(m.text()) << std::endl;
   ++shown;
 }
 
@@ -48,7 +52,7 @@ void rethrow(std::exception_ptr failed) {
 /// Runs both in this process, in a directory of their own.
 void run_both() {
   auto ticks = std::chrono::steady_clock::now().time_since_epoch().count();
-  auto place = std::filesystem::temp_directory_path() / ("ilm_durable." + std::to_string(ticks));
+  auto place = example::temporary_place() / ("ilm_durable." + std::to_string(ticks));
   std::filesystem::create_directory(place);
   std::filesystem::current_path(place);
   {
@@ -64,23 +68,24 @@ void run_both() {
   std::filesystem::remove_all(place);
 }
 
-int main(int count, char** values) try {
-  if (count == 1) {
-    run_both();
-  } else if (count == 5) {
-    // [main]
-    asio::io_context context;
-    ilm::tcp_network<> network(context, values[1]);
-    network.listen(values[2]);
-    network.add_peer(values[3], values[4]);
-    asio::co_spawn(context, run(context, std::move(network), values[3]), rethrow);
-    context.run();
-    // [main]
-  } else {
-    std::cerr << "usage: durable [NAME ADDRESS PEER ITS_ADDRESS]\n";
-    return 2;
-  }
-} catch (const std::exception& e) {
-  std::cerr << "durable: " << e.what() << '\n';
-  return 1;
+void run_one(char** values) {
+  // [main]
+  asio::io_context context;
+  ilm::tcp_network<> network(context, values[1]);
+  network.listen(values[2]);
+  network.add_peer(values[3], values[4]);
+  asio::co_spawn(context, run(context, std::move(network), values[3]), rethrow);
+  context.run();
+  // [main]
+}
+
+int main(int count, char** values) {
+  auto work = [values](const std::vector<std::string>& given) {
+    if (!given.empty() && given.size() != 4) throw example::misuse("give all four, or none");
+    std::cout.exceptions(std::ios::badbit | std::ios::failbit);  // nobody reads: the end
+    given.empty() ? run_both() : run_one(values);
+    return 0;
+  };
+  return example::run_program("durable", "usage: durable [NAME ADDRESS PEER ITS_ADDRESS]\n", count,
+                              values, work);
 }

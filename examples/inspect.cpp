@@ -8,6 +8,8 @@
 // that all values are of one moment. Everything but the sizes comes from the cursors, in time by
 // peers; the bytes of a queue are counted message by message, and --fast leaves them out.
 
+#include "support/program.hpp"
+
 #include <ilm/message.hpp>
 
 #include <nlohmann/json.hpp>
@@ -49,11 +51,6 @@ struct arguments {
   bool fast = false;
 };
 
-/// Thrown for arguments that make no sense.
-struct misuse : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 arguments parse(const std::vector<std::string>& words) {
   arguments parsed;
   for (auto word = words.begin(); word != words.end(); ++word) {
@@ -62,18 +59,18 @@ arguments parse(const std::vector<std::string>& words) {
     } else if (*word == "--fast") {
       parsed.fast = true;
     } else if (*word == "--prefix") {
-      if (++word == words.end()) throw misuse("--prefix needs a value");
+      if (++word == words.end()) throw example::misuse("--prefix needs a value");
       parsed.prefix = *word;
     } else if (!word->starts_with('-') && parsed.file.empty()) {
       parsed.file = *word;
     } else {
-      throw misuse("what is \"" + *word + "\"?");
+      throw example::misuse("what is \"" + *word + "\"?");
     }
   }
-  if (parsed.file.empty()) throw misuse("which store? Name its file");
+  if (parsed.file.empty()) throw example::misuse("which store? Name its file");
   auto plain = [](unsigned char c) { return std::isalnum(c) || c == '_'; };
   if (!std::all_of(parsed.prefix.begin(), parsed.prefix.end(), plain)) {
-    throw misuse("a prefix is of letters, digits and underscores");
+    throw example::misuse("a prefix is of letters, digits and underscores");
   }
   return parsed;
 }
@@ -115,8 +112,7 @@ std::string hex(std::string_view bytes) {
 
 /// A peer id is bytes to a store: text if it looks like that, otherwise in hexadecimal.
 std::string readable(const std::string& name) {
-  auto shows = [](unsigned char c) { return c >= ' ' && c != 0x7f; };
-  return std::all_of(name.begin(), name.end(), shows) ? name : "0x" + hex(name);
+  return ilm::printable(name) == name ? name : "0x" + hex(name);
 }
 
 /// The version of the schema that is read here.
@@ -125,8 +121,7 @@ constexpr std::uint64_t known_version = 5;
 class reader {
  public:
   explicit reader(const arguments& asked) : asked_(asked) {
-    if (!std::filesystem::exists(asked.file)) throw std::runtime_error("there is no such file");
-    if (std::filesystem::is_directory(asked.file)) throw std::runtime_error("it is a directory");
+    example::require_readable(asked.file);
     sqlite3* opened = nullptr;
     int result = sqlite3_open_v2(asked.file.c_str(), &opened, SQLITE_OPEN_READONLY, nullptr);
     database_.reset(opened);
@@ -307,9 +302,9 @@ class table {
   explicit table(std::size_t width) : width_(static_cast<int>(width)) {}
 
   void print(const store_view& store, std::ostream& out) const {
-    out << store.file << ": of " << (store.local_id.empty() ? "nobody yet" : store.local_id)
-        << ", version " << store.version << ", incarnation "
-        << (store.incarnation.empty() ? "none yet" : store.incarnation) << '\n'
+    out << ilm::printable(store.file) << ": of "
+        << (store.local_id.empty() ? "nobody yet" : store.local_id) << ", version " << store.version
+        << ", incarnation " << (store.incarnation.empty() ? "none yet" : store.incarnation) << '\n'
         << size_text(store.file_bytes) << " and a log of " << size_text(store.log_bytes) << "; "
         << store.free_pages << " of " << store.pages << " pages are free\n\n";
     if (store.peers.empty()) {
@@ -354,22 +349,15 @@ void show(const store_view& store, bool as_json, std::ostream& out) {
   table(width).print(store, out);
 }
 
-int main(int count, char** words) try {
-  if (count == 2 && std::string_view(words[1]) == "--help") {
-    std::cout << usage;
+int main(int count, char** words) {
+  auto work = [](const std::vector<std::string>& given) {
+    arguments asked = parse(given);
+    try {
+      show(reader(asked).read(), asked.as_json, std::cout);
+    } catch (const std::exception& e) {
+      throw std::runtime_error(example::line_about(asked.file, example::line_of(e)));
+    }
     return 0;
-  }
-  arguments asked = parse({words + 1, words + count});
-  try {
-    show(reader(asked).read(), asked.as_json, std::cout);
-  } catch (const std::exception& e) {
-    throw std::runtime_error(asked.file + ": " + e.what());
-  }
-  return 0;
-} catch (const misuse& e) {
-  std::cerr << "inspect: " << e.what() << '\n' << usage;
-  return 2;
-} catch (const std::exception& e) {
-  std::cerr << "inspect: " << e.what() << '\n';
-  return 1;
+  };
+  return example::run_program("inspect", usage, count, words, work);
 }

@@ -2,6 +2,8 @@
 // opened. It never shrinks, and keeps all messages in memory as well: good for a few thousand
 // messages, and to show the duties of a backend. POSIX only.
 
+#include "support/program.hpp"
+
 #include <ilm/ilm.hpp>
 
 #include <asio/io_context.hpp>
@@ -62,7 +64,7 @@ class journal_file {
   journal_file() = default;
   explicit journal_file(const std::string& path)
       : handle_(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
-    if (handle_ < 0) fail();
+    if (handle_ < 0) throw std::system_error(errno, std::generic_category(), path);
     if (::flock(handle_, LOCK_EX | LOCK_NB) == 0) return;
     int failure = errno;
     ::close(handle_);
@@ -307,11 +309,15 @@ void run(asio::awaitable<void> (*process)(asio::io_context&, fabric, std::string
   if (failed) std::rethrow_exception(failed);
 }
 
-int main() {
-  std::string name = "ilm_own_backend." + std::to_string(::getpid());
-  std::string path = std::filesystem::temp_directory_path() / name;
-  run(send, path);
-  std::ofstream(path, std::ios::app) << "half a record, as kill -9 leaves it";
-  run(resume, path);
-  std::filesystem::remove(path);
+int main(int count, char** words) {
+  auto work = [](const std::vector<std::string>&) {
+    std::string name = "ilm_own_backend." + std::to_string(::getpid());
+    std::string path = example::temporary_place() / name;
+    run(send, path);
+    std::ofstream(path, std::ios::app) << "half a record, as kill -9 leaves it";
+    run(resume, path);
+    std::filesystem::remove(path);
+    return 0;
+  };
+  return example::run_program("own_backend", "usage: own_backend\n", count, words, work);
 }

@@ -56,10 +56,13 @@ asio::awaitable<void> run(asio::io_context& context) {
   co_await bob.shutdown(1s);
 }
 
-int main() {
+int main() try {
   asio::io_context context;
   asio::co_spawn(context, run(context), [](std::exception_ptr e) {
     if (e) std::rethrow_exception(e);
   });
   context.run();
+} catch (const std::exception& e) {
+  std::cerr << "receipts: " << e.what() << '\n';
+  return 1;
 }

@@ -18,6 +18,7 @@
 #include "repair/examination.hpp"
 #include "repair/files.hpp"
 #include "repair/message_lines.hpp"
+#include "support/program.hpp"
 
 #include <ilm/backends/sqlite/connection.hpp>
 #include <ilm/backends/sqlite/options.hpp>
@@ -47,28 +48,24 @@ struct arguments {
   std::string save;
 };
 
-/// Thrown for arguments that make no sense.
-struct misuse : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 arguments parse(const std::vector<std::string>& words) {
   arguments parsed;
   for (auto word = words.begin(); word != words.end(); ++word) {
     if (*word == "--save" || *word == "--prefix") {
       std::string& value = *word == "--save" ? parsed.save : parsed.prefix;
-      if (word + 1 == words.end() || word[1].empty()) throw misuse(*word + " needs a value");
+      if (word + 1 == words.end() || word[1].empty())
+        throw example::misuse(*word + " needs a value");
       value = *++word;
     } else if (!word->starts_with('-') && parsed.file.empty()) {
       parsed.file = *word;
     } else {
-      throw misuse("what is \"" + *word + "\"?");
+      throw example::misuse("what is \"" + *word + "\"?");
     }
   }
-  if (parsed.file.empty()) throw misuse("which store? Name its file");
+  if (parsed.file.empty()) throw example::misuse("which store? Name its file");
   ilm::sqlite_options o;
   o.table_prefix = parsed.prefix;
-  if (std::string wrong = validation_error(o); !wrong.empty()) throw misuse(wrong);
+  if (std::string wrong = validation_error(o); !wrong.empty()) throw example::misuse(wrong);
   return parsed;
 }
 
@@ -89,10 +86,10 @@ class repair {
     }
     examination found(paths_, asked_.prefix);
     if (found.damage.empty()) {
-      std::cout << asked_.file << ": nothing is damaged\n";
+      std::cout << name() << ": nothing is damaged\n";
       return 0;
     }
-    std::cout << asked_.file << " is damaged:\n";
+    std::cout << name() << " is damaged:\n";
     found.damage.print(std::cout);
     std::uint64_t count = count_messages(found);
     if (asked_.save.empty()) {
@@ -101,18 +98,19 @@ class repair {
       return 1;
     }
     save(found);
-    std::cout << count << " messages are in " << saved().string()
+    std::cout << count << " messages are in " << ilm::printable(saved().string())
               << ", and copies of the files beside it\n";
     return asked_.prefix.empty() ? remove_files() : drop_tables(found.database_is_whole());
   }
 
  private:
+  std::string name() const { return ilm::printable(asked_.file); }
   fs::path saved() const { return directory_ / "messages.jsonl"; }
 
   void check_directory() {
     directory_ = fs::weakly_canonical(fs::absolute(directory_));
     if (directory_ == paths_.main.parent_path()) {
-      throw misuse("--save: the store is in this directory; name another");
+      throw example::misuse("--save: the store is in this directory; name another");
     }
   }
   void make_directory() const {
@@ -183,10 +181,10 @@ class repair {
       }
       database.execute("COMMIT");
     } catch (const std::exception& e) {
-      std::cout << "The database is your application's, and was not changed: " << e.what()
-                << ".\nRecover it (sqlite3's .recover), drop the tables " << p << "store, " << p
-                << "peer, " << p << "outbox and " << p << "inbox, and remove "
-                << paths_.last.string() << ".\n";
+      std::cout << "The database is your application's, and was not changed: "
+                << example::line_of(e) << ".\nRecover it (sqlite3's .recover), drop the tables "
+                << p << "store, " << p << "peer, " << p << "outbox and " << p
+                << "inbox, and remove " << ilm::printable(paths_.last.string()) << ".\n";
       return 1;
     }
     return forget_last_commit();
@@ -213,7 +211,7 @@ class repair {
       if (!fs::exists(file) || equal_files(file, directory_ / file.filename())) continue;
       throw std::runtime_error(saved().string() + " is of another repair; name another directory");
     }
-    std::cout << "All was saved in " << directory_.string() << " before.\n";
+    std::cout << "All was saved in " << ilm::printable(directory_.string()) << " before.\n";
     return remove_files();
   }
 
@@ -223,23 +221,16 @@ class repair {
   fs::path directory_;
 };
 
-int main(int count, char** words) try {
-  if (count == 2 && std::string_view(words[1]) == "--help") {
-    std::cout << usage;
-    return 0;
-  }
-  arguments asked = parse({words + 1, words + count});
-  try {
-    return repair(asked).run();
-  } catch (const misuse&) {
-    throw;
-  } catch (const std::exception& e) {
-    throw std::runtime_error(asked.file + ": " + e.what());
-  }
-} catch (const misuse& e) {
-  std::cerr << "repair: " << e.what() << '\n' << usage;
-  return 2;
-} catch (const std::exception& e) {
-  std::cerr << "repair: " << e.what() << '\n';
-  return 2;
+int main(int count, char** words) {
+  auto work = [](const std::vector<std::string>& given) {
+    arguments asked = parse(given);
+    try {
+      return repair(asked).run();
+    } catch (const example::misuse&) {
+      throw;
+    } catch (const std::exception& e) {
+      throw std::runtime_error(example::line_about(asked.file, example::line_of(e)));
+    }
+  };
+  return example::run_program("repair", usage, count, words, work, 2);
 }

@@ -5,6 +5,8 @@
 // (include/ilm/README.md, "Exactly once, and its window"), so the handler skips booked messages.
 // With `--naive` it does not.
 
+#include "support/program.hpp"
+
 #include <ilm/ilm.hpp>
 #include <ilm/testing/scheduler.hpp>
 #include <ilm/testing/simulated_clock.hpp>
@@ -16,6 +18,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -97,14 +100,18 @@ bool play(std::uint64_t seed, bool naive) {
 
 }  // namespace
 
-int main(int count, char** arguments) {
-  bool naive = count > 1 && std::string(arguments[1]) == "--naive";
-  int wrong = 0;
-  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
-    if (play(seed, naive)) continue;
-    if (++wrong == 1) std::cout << "the first wrong balance: seed " << seed << '\n';
-  }
-  clock_type::reset();
-  std::cout << "1000 histories, " << wrong << " with a wrong balance\n";
-  return wrong == 0 || naive ? 0 : 1;
+int main(int count, char** words) {
+  auto work = [](const std::vector<std::string>& given) {
+    bool naive = given == std::vector<std::string>{"--naive"};
+    if (!naive && !given.empty()) throw example::misuse("what is \"" + given[0] + "\"?");
+    int wrong = 0;
+    for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+      if (play(seed, naive)) continue;
+      if (++wrong == 1) std::cout << "the first wrong balance: seed " << seed << '\n';
+    }
+    clock_type::reset();
+    std::cout << "1000 histories, " << wrong << " with a wrong balance\n";
+    return wrong == 0 || naive ? 0 : 1;
+  };
+  return example::run_program("simulate", "usage: simulate [--naive]\n", count, words, work);
 }

@@ -2,6 +2,8 @@
 
 // The files of a store: read, copied, had by this program alone.
 
+#include "../support/program.hpp"
+
 #include <ilm/backends/sqlite/connection.hpp>
 #include <ilm/backends/sqlite/error.hpp>
 #include <ilm/backends/sqlite/files.hpp>
@@ -98,7 +100,7 @@ inline void keep_copy(const fs::path& file, const fs::path& directory) {
 class work_directory {
  public:
   work_directory() {
-    std::string pattern = (fs::temp_directory_path() / "ilm_repair.XXXXXX").string();
+    std::string pattern = (example::temporary_place() / "ilm_repair.XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) fail(pattern);
     path_ = pattern;
   }
@@ -122,7 +124,10 @@ class work_directory {
 /// The files of a store under their names, none of which has to be there.
 struct store_paths {
   store_paths(const std::string& file, const std::string& prefix) {
-    if (fs::is_directory(file)) throw std::runtime_error("it is a directory");
+    // The file may be what is missing.
+    std::error_code failed;
+    bool missing = fs::status(file, failed).type() == fs::file_type::not_found;
+    if (!missing) example::require_readable(file);
     main = fs::weakly_canonical(fs::absolute(file));
     log = main.string() + "-wal";
     index = main.string() + "-shm";

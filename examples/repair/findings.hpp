@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../support/program.hpp"
 #include "damaged_tables.hpp"
 
 #include <ilm/backend.hpp>
@@ -43,7 +44,7 @@ class findings {
   }
   bool empty() const noexcept { return all_.empty(); }
   void print(std::ostream& out) const {
-    for (const std::string& text : all_) out << "  " << text << '\n';
+    for (const std::string& text : all_) out << "  " << ilm::printable(text) << '\n';
     if (rows_ > maximum_rows) out << "  and " << rows_ - maximum_rows << " rows more\n";
   }
 

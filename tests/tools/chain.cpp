@@ -43,3 +43,16 @@ TEST_CASE("chain: a mistyped argument is reported") {
   CHECK_THAT(contents_of(place / "out"), test::ContainsSubstring("usage: chain"));
   CHECK(test::run(CHAIN_PROGRAM, {"--kills", "two"}, place / "out") == 2);
 }
+
+TEST_CASE("chain: a directory that cannot be made, or where nothing can be stored, is told") {
+  test::temporary_directory place;
+  auto error = [&](std::vector<std::string> words, const std::string& script) {
+    CHECK(test::run_by_shell(script, CHAIN_PROGRAM, std::move(words), place / "out") != 0);
+    return contents_of(place / "out");
+  };
+  const std::string plain = "exec \"$0\" \"$@\"";
+  std::string missing = error({"--keep", place / "missing" / "new"}, plain);
+  CHECK_THAT(missing, test::ContainsSubstring("No such file or directory\nusage:"));
+  CHECK_THAT(error({"--keep", place / "."}, plain), test::ContainsSubstring("is there already"));
+  CHECK(test::is_one_line(error({}, "TMPDIR=/missing " + plain), "chain", "set TMPDIR"));
+}

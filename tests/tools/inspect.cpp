@@ -14,6 +14,7 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <sys/stat.h>
 #include <utility>
 #include <vector>
 
@@ -146,4 +147,26 @@ TEST_CASE("inspect: the reason is given if a file is no store") {
   CHECK_THAT(inspect.error_of(file), test::ContainsSubstring("no ILM store"));
 
   CHECK(test::run(INSPECT_PROGRAM, {}, inspect.place / "out") == 2);
+
+  auto reason = [&](const std::filesystem::path& other) {
+    std::string printed = inspect.error_of(other);
+    CHECK(test::is_one_line(printed, "inspect", ""));
+    return printed;
+  };
+  // To open it would wait for somebody who writes.
+  REQUIRE(::mkfifo((inspect.place / "pipe").c_str(), 0600) == 0);
+  CHECK_THAT(reason(inspect.place / "pipe"), test::ContainsSubstring("no regular file"));
+  CHECK_THAT(reason(inspect.place / std::string(256, 'n')), test::ContainsSubstring("too long"));
+  CHECK_THAT(reason(inspect.place / "a\n\x1b[2J"), test::ContainsSubstring("a\\n\\x1b[2J: "));
+}
+
+TEST_CASE("inspect: output that cannot be written is told, and is no success") {
+  inspection inspect;
+  auto file = inspect.place / "alice.db";
+  { alice_at_work alice(file); }
+  for (const char* script : {"exec \"$0\" \"$@\" >&-", "exec \"$0\" \"$@\" >/dev/full"}) {
+    CHECK(test::run_by_shell(script, INSPECT_PROGRAM, {file}, inspect.place / "out") == 1);
+    CHECK(test::is_one_line(test::contents_of(inspect.place / "out"), "inspect",
+                            "the output cannot be written"));
+  }
 }

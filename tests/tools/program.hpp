@@ -159,4 +159,19 @@ inline int run(const std::string& file, std::vector<std::string> words,
   return program(file, std::move(words), output).exit_code();
 }
 
+/// Lets a shell change how a program is run: in the script, "$0" "$@" is the program and its words.
+inline int run_by_shell(const std::string& script, const std::string& file,
+                        std::vector<std::string> words, const std::filesystem::path& output) {
+  words.insert(words.begin(), {"-c", script, file});
+  return run("/bin/sh", std::move(words), output);
+}
+
+/// Whether a program has told an error as it should: in one line, with its name and this in it.
+inline bool is_one_line(const std::string& printed, const std::string& name,
+                        const std::string& text) {
+  return printed.starts_with(name + ": ") && printed.find('\n') == printed.size() - 1 &&
+         printed.find(text) != std::string::npos &&
+         printed.find("filesystem error") == std::string::npos;
+}
+
 }  // namespace test

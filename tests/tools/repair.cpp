@@ -18,6 +18,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <sys/stat.h>
 #include <utility>
 #include <vector>
 
@@ -390,4 +391,34 @@ TEST_CASE("repair: an application's database stays, without the tables") {
   CHECK(test::outsider(file, "SELECT count(*) FROM sqlite_schema") == "1");
   CHECK(f.run({file.string(), "--prefix", "queue_", "--save", f.saved.string()}) == 0);
   test::hand_driven<>(file, o).open();
+}
+
+TEST_CASE("repair: a file that cannot be read, or a directory that cannot be made, is one line") {
+  fixture f;
+  fixture::flip(f.part("-wal"), text_of(100));
+  REQUIRE(::mkfifo((f.place / "pipe").c_str(), 0600) == 0);
+  std::ofstream(f.place / "text") << "a file";
+  auto reason = [&](std::vector<std::string> words) {
+    CHECK(f.run(std::move(words)) == 2);
+    CHECK(test::is_one_line(f.output, "repair", ""));
+    return f.output;
+  };
+  CHECK_THAT(reason({(f.place / "pipe").string()}), test::ContainsSubstring("no regular file"));
+  CHECK_THAT(reason({(f.place / std::string(256, 'n')).string()}),
+             test::ContainsSubstring("too long"));
+  std::string below = (f.place / "text" / "below").string();
+  CHECK(f.run({f.file.string(), "--save", below}) == 2);
+  CHECK_THAT(f.output, test::ContainsSubstring("text/below: Not a directory\n"));
+  CHECK_THAT(f.output, !test::ContainsSubstring("filesystem error"));
+}
+
+TEST_CASE("repair: what can be saved is saved where nobody can read that it is") {
+  fixture f;
+  fixture::flip(f.part("-wal"), text_of(100));
+  CHECK(test::run_by_shell("exec \"$0\" \"$@\" >&-", REPAIR_PROGRAM,
+                           {f.file.string(), "--save", f.saved.string()}, f.place / "out") == 2);
+  CHECK(test::is_one_line(test::contents_of(f.place / "out"), "repair",
+                          "the output cannot be written"));
+  CHECK(f.saved_of("outbox").size() >= sent - 1);
+  CHECK(f.files_are_gone());
 }
