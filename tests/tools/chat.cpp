@@ -1,9 +1,11 @@
 #include "program.hpp"
 #include "support/catch.hpp"
 #include "support/sqlite.hpp"
+#include "terminal.hpp"
 
 #include <cstddef>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,7 +13,7 @@
 
 namespace {
 
-constexpr const char* prompt = "--- type; … is on its way, ✓ has arrived; /quit ends";
+constexpr const char* prompt = "--- type; … is on its way, ✓ has arrived; /help helps, /quit ends";
 
 /// One side of the chat, over any number of processes.
 class person {
@@ -38,11 +40,13 @@ class person {
   void type(char prefix, std::size_t first, std::size_t last) {
     for (std::size_t n = first; n <= last; ++n) running_->type(prefix + std::to_string(n));
   }
+  void type(const std::string& line) { running_->type(line); }
   void kill() { running_->kill(); }
   int leave() {
     running_->end_input();
     return running_->exit_code();
   }
+  int exit_code() { return running_->exit_code(); }
 
   /// The number of lines in the transcript; chat.cpp describes its table.
   std::size_t said() const { return std::stoul(select("count(*)", "own")); }
@@ -76,6 +80,25 @@ std::string numbered(char prefix, std::size_t last) {
   }
   return all;
 }
+
+/// Alice at a terminal, with a peer who is away.
+class at_terminal {
+ public:
+  explicit at_terminal(std::vector<std::string> variables, unsigned short columns = 80)
+      : alice(CHAT_PROGRAM,
+              {"alice", "--listen", test::free_address(), "--peer", "bob=" + test::free_address(),
+               "--store", place / "store.db"},
+              columns, variables) {
+    REQUIRE(alice.shows("/help"));
+  }
+  /// Lines under way, by the store.
+  std::string said() const {
+    return test::outsider(place / "store.db", "SELECT group_concat(text, ' ') FROM chat_line");
+  }
+
+  test::temporary_directory place;
+  test::terminal alice;
+};
 
 }  // namespace
 
@@ -134,4 +157,113 @@ TEST_CASE("chat: a mistyped argument is reported and leaves no file") {
   CHECK(test::run(CHAT_PROGRAM, words, output) == 1);
   CHECK_THAT(test::contents_of(output), test::ContainsSubstring("the port is missing"));
   CHECK(!std::filesystem::exists(store));
+}
+
+TEST_CASE("chat: commands are obeyed and not sent, and a second slash sends the first") {
+  test::temporary_directory place;
+  person alice("alice", place), bob("bob", place);
+  alice.start(bob);
+  bob.start(alice);
+  for (const char* line : {"/help", "/peers", "/nonsense x", "//help", "b"}) alice.type(line);
+  CHECK(test::wait_until([&] { return alice.printed("✓ 2 to bob") > 0; }));
+  alice.type("/quit");
+  CHECK(alice.exit_code() == 0);
+  INFO(alice.output() << bob.output());
+  CHECK(alice.all_said() == "/help b");
+  CHECK(bob.all_heard() == "/help b");
+  CHECK_THAT(alice.output(), test::ContainsSubstring("@NAME text to one"));
+  CHECK_THAT(alice.output(), test::ContainsSubstring("; 0 on their way"));
+  CHECK_THAT(alice.output(), test::ContainsSubstring("there is no command /nonsense;"));
+}
+
+TEST_CASE("chat: what a peer says does not control the terminal") {
+  test::temporary_directory place;
+  person alice("alice", place), bob("bob", place);
+  alice.start(bob);
+  bob.start(alice);
+  alice.type("wipe \x1b[2J, title \xc2\x9d, turn \xe2\x80\xae, half \xc3");
+  std::string shown = R"(wipe \x1b[2J, title \x9d, turn \u202e, half \xc3)";
+  CHECK(test::wait_until([&] { return bob.printed("alice: " + shown) == 1; }));
+  CHECK(alice.printed("… 1 to bob: " + shown) == 1);
+  INFO(alice.output() << bob.output());
+  CHECK(bob.output().find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("chat: colours are where a terminal has them and its user wants them") {
+  const std::string colour = "\x1b[33m…";
+  {
+    at_terminal t({"TERM=xterm"});
+    t.alice.type("hello\r");
+    CHECK(t.alice.shows(colour + "\x1b[0m 1 to bob: hello"));
+  }
+  {
+    at_terminal t({"TERM=xterm", "NO_COLOR=1"});
+    t.alice.type("hello\r");
+    CHECK(t.alice.shows("\x1b[K… 1 to bob: hello"));
+  }
+  for (const char* kind : {"TERM=dumb", "TERM="}) {
+    at_terminal t({kind});
+    t.alice.type("hello\r");
+    CHECK(t.alice.shows("… 1 to bob: hello"));
+    CHECK(t.alice.printed().find('\x1b') == std::string::npos);
+  }
+}
+
+TEST_CASE("chat: a terminal without columns, or with one, takes lines") {
+  for (unsigned short columns = 0; columns <= 3; ++columns) {
+    at_terminal t({"TERM=xterm"}, columns);
+    t.alice.type("hello\r/quit\r");
+    CHECK(t.alice.exit_code() == 0);
+    CHECK(t.said() == "hello");
+  }
+}
+
+TEST_CASE("chat: Ctrl-C ends it as /quit does, and leaves the terminal as it was") {
+  at_terminal t({"TERM=xterm"});
+  CHECK(!t.alice.edits_lines());
+  t.alice.type("hello\r");
+  REQUIRE(t.alice.shows("1 to bob"));
+  t.alice.type("\x03");
+  CHECK(t.alice.exit_code() == 0);
+  CHECK(t.alice.edits_lines());
+  CHECK_THAT(t.alice.printed(), test::ContainsSubstring("1 stay in the store"));
+}
+
+TEST_CASE("chat: a store that cannot be had ends it in one line") {
+  test::temporary_directory place;
+  person alice("alice", place), bob("bob", place);
+  alice.start(bob);
+  auto output = place / "out", other = place / "other";
+  std::ofstream(other) << std::string(4096, 'x');
+  auto refuses = [&](const std::filesystem::path& store, const std::string& reason) {
+    std::vector<std::string> words{
+        "alice",   "--listen",    test::free_address(), "--peer", "bob=" + test::free_address(),
+        "--store", store.string()};
+    CHECK(test::run(CHAT_PROGRAM, words, output) == 1);
+    std::string printed = test::contents_of(output);
+    INFO(printed);
+    CHECK(test::is_one_line(printed, "chat", reason));
+  };
+  refuses(place / "alice.db", "another messenger uses this store");
+  refuses(place / ".", "unable to open database file");
+  refuses(place / "missing" / "store.db", "unable to open database file");
+  refuses(other, "not a database");
+  refuses(place / std::string(260, 'n'), "unable to open database file");
+}
+
+TEST_CASE(
+    "chat: it ends in one line where nobody can read what it prints, and where nobody types") {
+  test::temporary_directory place;
+  std::vector<std::string> words{
+      "alice",   "--listen",        test::free_address(), "--peer", "bob=" + test::free_address(),
+      "--store", place / "store.db"};
+  for (const char* script : {"exec \"$0\" \"$@\" >&-", "exec \"$0\" \"$@\" >/dev/full"}) {
+    CHECK(test::run_by_shell(script, CHAT_PROGRAM, words, place / "out") == 1);
+    std::string printed = test::contents_of(place / "out");
+    INFO(printed);
+    CHECK(test::is_one_line(printed, "chat", "the output cannot be written"));
+  }
+  // As Ctrl-D.
+  CHECK(test::run_by_shell("exec \"$0\" \"$@\" <&-", CHAT_PROGRAM, words, place / "out") == 0);
+  CHECK(test::count_lines(place / "out", prompt) == 1);
 }
