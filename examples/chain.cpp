@@ -230,8 +230,8 @@ asio::awaitable<void> end_with_parent(Messenger& m, asio::posix::stream_descript
   inputs.close();
 }
 
-/// The messenger tries again what its store or handler fails to do. Nobody mends them here, so that
-/// the process ends with the reason.
+/// The messenger repeats each operation in which its store or handler fails. Nobody mends them
+/// here, so that the process ends with the reason.
 template <class Messenger>
 asio::awaitable<void> end_with_failure(Messenger& m) {
   for (;;) {

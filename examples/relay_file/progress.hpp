@@ -26,7 +26,7 @@ class progress {
       : name_(ilm::printable(name)), total_(total) {}
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
-  /// What is printed next begins a row, also where the bar is not full.
+  /// The next line begins a row, also where the bar is not full.
   ~progress() {
     if (tty_ && row_is_open_) std::cout << std::endl;
   }

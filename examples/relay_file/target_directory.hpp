@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <utility>
 
-/// What a name in a directory may have; a file system with less says so.
+/// Of a name in a directory; a file system with less says so.
 constexpr std::size_t longest_name = 255;
 
 /// The front of a name that gets `ending`, as much as fits; a character is not cut in two.

@@ -43,7 +43,7 @@ inline std::string line_of(const std::exception& e) {
   return ilm::printable(e.what());
 }
 
-/// The same, which begins with what it is about.
+/// The same, beginning with its subject.
 inline std::string line_about(const std::string& subject, const std::string& reason) {
   std::string shown = ilm::printable(subject);
   return reason.find(shown) == std::string::npos ? shown + ": " + reason : reason;
@@ -74,7 +74,7 @@ inline std::filesystem::path temporary_place() {
 }
 
 #if __has_include(<unistd.h>)
-/// A file that is opened while one of the three is closed gets its number, and what is printed goes
+/// A file that is opened while one of the three is closed gets its number, and output goes
 /// into that file. The descriptors opened here in their places take no output, and have no input.
 inline void fill_standard_descriptors() {
   for (int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {

@@ -56,7 +56,7 @@ inline std::string reason_of(const ilm::event_record& e) {
 }
 
 /// Throws for an event after which the program is of no use: a messenger tries for ever to open a
-/// store, but a user who has mistyped its name wants to know.
+/// store, but a mistyped name is to be told.
 inline void require_useful(const ilm::event_record& e, bool store_is_open,
                            const std::string& store) {
   std::string reason = reason_of(e);

@@ -81,7 +81,7 @@ std::string numbered(char prefix, std::size_t last) {
   return all;
 }
 
-/// Alice at a terminal, with a peer who is away.
+/// Alice at a terminal, with an absent peer.
 class at_terminal {
  public:
   explicit at_terminal(std::vector<std::string> variables, unsigned short columns = 80)

@@ -153,7 +153,7 @@ TEST_CASE("inspect: the reason is given if a file is no store") {
     CHECK(test::is_one_line(printed, "inspect", ""));
     return printed;
   };
-  // To open it would wait for somebody who writes.
+  // To open it would wait for a writer.
   REQUIRE(::mkfifo((inspect.place / "pipe").c_str(), 0600) == 0);
   CHECK_THAT(reason(inspect.place / "pipe"), test::ContainsSubstring("no regular file"));
   CHECK_THAT(reason(inspect.place / std::string(256, 'n')), test::ContainsSubstring("too long"));

@@ -1,6 +1,6 @@
 #pragma once
 
-// A program at a terminal: a test types keys, and reads what is on the way to the screen. POSIX.
+// A program at a terminal: a test types keys, and reads the output to the screen. POSIX.
 
 #include "program.hpp"
 
