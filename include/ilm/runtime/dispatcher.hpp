@@ -2,6 +2,7 @@
 
 #include <ilm/runtime/bounds.hpp>
 #include <ilm/runtime/context.hpp>
+#include <ilm/runtime/operation_index.hpp>
 #include <ilm/runtime/peers.hpp>
 #include <ilm/runtime/requests.hpp>
 
@@ -9,6 +10,7 @@
 #include <cassert>
 #include <cstdint>
 #include <exception>
+#include <map>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -106,8 +108,8 @@ class dispatcher {
     }
     if (p->forgetting()) return r->done(error::peer_forgotten);
     if (r->sequence <= p->core.delivered_by_peer()) return r->done({});
-    std::uint64_t sequence = r->sequence;
-    p->receipts.emplace(sequence, std::move(r));
+    std::uint64_t sequence = r->sequence, id = r->id;
+    receipt_places_.add(id, {p, p->receipts.emplace(sequence, std::move(r))});
   }
 
   void wait_connected(std::unique_ptr<connected_request> r) {
@@ -123,40 +125,49 @@ class dispatcher {
                 name->state->core.state() == protocol::phase::established;
     if (open) return r->done({});
     std::shared_ptr<const peer_name> mentioned = r->mention_name();
-    connecting_.emplace_back(std::move(mentioned), std::move(r));
+    std::uint64_t id = r->id;
+    const peer_name* key = mentioned.get();
+    connecting waiting(std::move(mentioned), std::move(r));
+    connecting_places_.add(id, connecting_.emplace(key, std::move(waiting)));
   }
 
   bool cancel(std::uint64_t id, std::error_code reason) {
-    for (auto& [name, p] : peers_) {
-      auto at = std::find_if(p->receipts.begin(), p->receipts.end(),
-                             [id](const auto& entry) { return entry.second->id == id; });
-      if (at == p->receipts.end()) continue;
+    if (auto receipt = receipt_places_.take(id)) {
+      auto& [p, at] = *receipt;
       std::unique_ptr<delivered_request> r = std::move(at->second);
       p->receipts.erase(at);
       r->done(reason);
       return true;
     }
-    auto at = std::find_if(connecting_.begin(), connecting_.end(),
-                           [id](const auto& entry) { return entry.second->id == id; });
-    if (at == connecting_.end()) return false;
-    std::unique_ptr<connected_request> r = std::move(at->second);
-    connecting_.erase(at);
-    r->done(reason);
-    return true;
+    if (auto at = connecting_places_.take(id)) {
+      std::unique_ptr<connected_request> r = std::move((*at)->second.request);
+      connecting_.erase(*at);
+      r->done(reason);
+      return true;
+    }
+    return false;
   }
 
-  void fail_all(std::error_code reason) {
-    for (auto& [name, p] : peers_) {
-      for (auto& [sequence, r] : std::exchange(p->receipts, {})) r->done(reason);
-      for (auto& [index, done] : std::exchange(p->consumptions, {})) done(reason);
+  /// Ends all that waits for the consumption of the peer's messages, on either side.
+  void fail_waits(peer& p, std::error_code reason) {
+    for (auto& [sequence, r] : std::exchange(p.receipts, {})) {
+      receipt_places_.remove(r->id);
+      r->done(reason);
     }
+    for (auto& [index, done] : std::exchange(p.consumptions, {})) done(reason);
+  }
+  void fail_all(std::error_code reason) {
+    for (auto& [name, p] : peers_) fail_waits(*p, reason);
     fail_connecting(reason);
   }
   void fail_connecting(std::error_code reason) {
-    for (auto& [name, r] : std::exchange(connecting_, {})) r->done(reason);
+    connecting_places_.clear();
+    for (auto& [name, c] : std::exchange(connecting_, {})) c.request->done(reason);
   }
   /// Destroys the callers that wait.
   void abandon() {
+    receipt_places_.clear();
+    connecting_places_.clear();
     for (auto& [name, p] : peers_) {
       std::exchange(p->receipts, {}).clear();
       std::exchange(p->consumptions, {}).clear();
@@ -165,6 +176,16 @@ class dispatcher {
   }
 
  private:
+  /// A caller that waits for a session, and the name by which it is found.
+  struct connecting {
+    connecting(std::shared_ptr<const peer_name> p, std::unique_ptr<connected_request> r)
+        : peer(std::move(p)), request(std::move(r)) {}
+
+    std::shared_ptr<const peer_name> peer;
+    std::unique_ptr<connected_request> request;
+  };
+  using connecting_map = std::multimap<const peer_name*, connecting, name_order>;
+
   /// A core asks for one page a purpose at a time.
   bool invariants_hold() const noexcept {
     return pages_.size() <= protocol::page_purposes * peers_.size();
@@ -174,6 +195,7 @@ class dispatcher {
     std::uint64_t delivered = p.core.delivered_by_peer();
     p.ages.erase_to(delivered);
     while (!p.receipts.empty() && p.receipts.begin()->first <= delivered) {
+      receipt_places_.remove(p.receipts.begin()->second->id);
       p.receipts.begin()->second->done({});
       p.receipts.erase(p.receipts.begin());
     }
@@ -187,12 +209,12 @@ class dispatcher {
   /// A look at the state: a session that is verified again reports no event.
   void complete_connected(peer& p) {
     if (connecting_.empty() || p.core.state() != protocol::phase::established) return;
-    auto is_other = [&p](const auto& entry) {
-      return entry.first->precedes(*p.name) || p.name->precedes(*entry.first);
-    };
-    auto first = std::stable_partition(connecting_.begin(), connecting_.end(), is_other);
-    for (auto at = first; at != connecting_.end(); ++at) at->second->done({});
-    connecting_.erase(first, connecting_.end());
+    auto at = connecting_.lower_bound(p.name.get());
+    while (at != connecting_.end() && !p.name->precedes(*at->first)) {
+      connecting_places_.remove(at->second.request->id);
+      at->second.request->done({});
+      at = connecting_.erase(at);
+    }
   }
 
   void arm(peer& p, protocol::timestamp now) {
@@ -236,8 +258,9 @@ class dispatcher {
   const peer_name& local_;
   std::vector<std::pair<peer*, protocol::page_request>> pages_;
   std::vector<peer*> without_room_;  ///< whose deliveries wait
-  std::vector<std::pair<std::shared_ptr<const peer_name>, std::unique_ptr<connected_request>>>
-      connecting_;
+  operation_index<std::pair<peer*, peer::receipt_map::iterator>> receipt_places_;
+  connecting_map connecting_;
+  operation_index<connecting_map::iterator> connecting_places_;
 };
 
 }  // namespace ilm::inline v0::runtime

@@ -8,13 +8,14 @@
 #include <ilm/runtime/event_backlog.hpp>
 #include <ilm/runtime/event_repeats.hpp>
 #include <ilm/runtime/named.hpp>
+#include <ilm/runtime/operation_index.hpp>
 
-#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <iterator>
+#include <list>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -56,6 +57,7 @@ class event_queue {
       reader(error::shut_down, {});
     } else {
       readers_.emplace_back(id, std::move(reader));
+      places_.add(id, std::prev(readers_.end()));
     }
     assert(invariants_hold());
   }
@@ -71,11 +73,10 @@ class event_queue {
   }
 
   bool cancel(std::uint64_t id, std::error_code reason) {
-    auto at = std::find_if(readers_.begin(), readers_.end(),
-                           [id](const auto& entry) { return entry.first == id; });
-    if (at == readers_.end()) return false;
-    handler reader = std::move(at->second);
-    readers_.erase(at);
+    std::optional<reader_list::iterator> at = places_.take(id);
+    if (!at) return false;
+    handler reader = std::move((*at)->second);
+    readers_.erase(*at);
     reader(reason, {});
     return true;
   }
@@ -85,12 +86,14 @@ class event_queue {
     while (std::optional<named_event> sum = repeats_.poll_last()) tell(std::move(*sum));
     closed_ = true;
     watcher_ = nullptr;
+    places_.clear();
     for (auto& [id, reader] : std::exchange(readers_, {})) reader(reason, {});
     assert(invariants_hold());
   }
 
   /// Destroys the readers, and the watcher.
   void abandon() {
+    places_.clear();
     std::exchange(readers_, {}).clear();
     watcher_ = nullptr;
   }
@@ -98,6 +101,8 @@ class event_queue {
   std::uint64_t lost() const noexcept { return lost_; }
 
  private:
+  using reader_list = std::list<std::pair<std::uint64_t, handler>>;
+
   void tell(named_event e) {
     if (watcher_) {
       try {
@@ -114,8 +119,9 @@ class event_queue {
   }
 
   void give(named_event e) {
-    handler reader = std::move(readers_.front().second);
+    auto [id, reader] = std::move(readers_.front());
     readers_.pop_front();
+    places_.remove(id);
     reader({}, std::move(e));
   }
 
@@ -134,7 +140,8 @@ class event_queue {
   event_repeats repeats_;
   event_backlog backlog_;
   watcher watcher_;
-  std::deque<std::pair<std::uint64_t, handler>> readers_;
+  reader_list readers_;
+  operation_index<reader_list::iterator> places_;
   protocol::timestamp next_report_ = protocol::timestamp::min();
   std::uint64_t dropped_ = 0;  ///< since the last report
   std::uint64_t lost_ = 0;

@@ -99,8 +99,7 @@ class forget_driver {
     ++p.session_changes;  // A frame that fails now is of a session that is over.
     p.core.handle_forget(error::peer_forgotten);
     sends_.complete(p, context_.now());
-    for (auto& [sequence, r] : std::exchange(p.receipts, {})) r->done(error::peer_forgotten);
-    for (auto& [index, done] : std::exchange(p.consumptions, {})) done(error::peer_forgotten);
+    dispatcher_.fail_waits(p, error::peer_forgotten);
     if (p.delivering) p.stop_delivering.emit(asio::cancellation_type::terminal);
     if (p.writing) p.stop_writing.emit(asio::cancellation_type::terminal);
     sends_.admit_waiting();

@@ -21,6 +21,8 @@ namespace ilm::inline v0::runtime {
 /// that writes its frames and delivers its messages. The table of peers holds it, and each
 /// coroutine of its own: they outlast a removal from the table, and end soon.
 struct peer : std::enable_shared_from_this<peer> {
+  using receipt_map = std::multimap<std::uint64_t, std::unique_ptr<delivered_request>>;
+
   peer(std::shared_ptr<peer_name> of, const options& o, protocol::association_setup setup,
        const cursors& stored, const asio::any_io_executor& strand)
       : name(std::move(of)),
@@ -47,7 +49,7 @@ struct peer : std::enable_shared_from_this<peer> {
 
   std::shared_ptr<peer_name> name;  ///< none once the peer is not in the table any more
   protocol::association core;
-  std::multimap<std::uint64_t, std::unique_ptr<delivered_request>> receipts;
+  receipt_map receipts;
   /// Those that wait for the store to know that a message was consumed, by its index.
   std::multimap<std::uint64_t, detail::completion<std::error_code>> consumptions;
   oldest_age ages;

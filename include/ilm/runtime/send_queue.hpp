@@ -1,14 +1,16 @@
 #pragma once
 
 #include <ilm/options.hpp>
+#include <ilm/runtime/operation_index.hpp>
 #include <ilm/runtime/requests.hpp>
 
-#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <iterator>
+#include <list>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -26,7 +28,9 @@ class send_queue {
   bool has_room(std::size_t bytes) const noexcept { return waiting_.empty() && fits(bytes); }
   void push(request r) {
     assert(r);
+    std::uint64_t id = r->id;
     waiting_.push_back(std::move(r));
+    places_.add(id, std::prev(waiting_.end()));
   }
 
   /// The next send that waited and may go on now; null if none may.
@@ -34,6 +38,7 @@ class send_queue {
     if (waiting_.empty() || !fits(waiting_.front()->message.size())) return nullptr;
     request r = std::move(waiting_.front());
     waiting_.pop_front();
+    places_.remove(r->id);
     return r;
   }
 
@@ -52,19 +57,22 @@ class send_queue {
   }
 
   bool cancel(std::uint64_t id, std::error_code reason) {
-    auto at = std::find_if(waiting_.begin(), waiting_.end(),
-                           [id](const request& r) { return r->id == id; });
-    if (at == waiting_.end()) return false;
-    request r = std::move(*at);
-    waiting_.erase(at);
+    std::optional<std::list<request>::iterator> at = places_.take(id);
+    if (!at) return false;
+    request r = std::move(**at);
+    waiting_.erase(*at);
     r->done(reason, 0);
     return true;
   }
   void fail_all(std::error_code reason) {
+    places_.clear();
     for (request& r : std::exchange(waiting_, {})) r->done(reason, 0);
   }
   /// Destroys the callers that wait.
-  void abandon() { std::exchange(waiting_, {}).clear(); }
+  void abandon() {
+    places_.clear();
+    std::exchange(waiting_, {}).clear();
+  }
 
   /// Accepted by a peer's core, and not ended.
   std::size_t messages() const noexcept { return alone_.messages + staged_.messages; }
@@ -90,7 +98,7 @@ class send_queue {
     return alone_.messages <= options_.uncommitted_messages &&
            alone_.bytes <= options_.uncommitted_bytes &&
            (alone_.messages > 0 || alone_.bytes == 0) &&
-           (staged_.messages > 0 || staged_.bytes == 0);
+           (staged_.messages > 0 || staged_.bytes == 0) && places_.size() <= waiting_.size();
   }
 
   bool has_room(const amount& a) const noexcept {
@@ -102,7 +110,8 @@ class send_queue {
   }
 
   const options& options_;
-  std::deque<request> waiting_;
+  std::list<request> waiting_;
+  operation_index<std::list<request>::iterator> places_;
   amount alone_;
   amount staged_;  ///< with the consumption of messages
 };
