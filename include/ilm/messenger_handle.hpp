@@ -6,6 +6,7 @@
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
 #include <ilm/message.hpp>
+#include <ilm/protocol/bounds.hpp>
 #include <ilm/runtime/delivery_executor.hpp>
 #include <ilm/runtime/engine.hpp>
 #include <ilm/runtime/requests.hpp>
@@ -15,6 +16,7 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -35,6 +37,13 @@ concept not_send_options = !std::same_as<std::remove_cvref_t<Token>, send_option
 template <class Contents>
 runtime::prepared_send prepare(const Contents& contents, const send_options& with, bool stamp) {
   runtime::prepared_send prepared;
+  if constexpr (requires { requires sizeof(*std::data(contents)) == 1; }) {
+    // Contents that no frame carries are not copied first.
+    if (std::size(contents) > protocol::largest_frame) {
+      prepared.invalid = error::message_too_large;
+      return prepared;
+    }
+  }
   prepared.message.contents = encode(contents);
   std::optional<attributes::time_point> now;
   if (stamp && !with.forwarded.sent_at()) {

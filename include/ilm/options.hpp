@@ -17,8 +17,8 @@ namespace ilm::inline v0 {
 struct options {
   using duration = std::chrono::nanoseconds;
 
-  /// The largest contents that send_to accepts, in bytes. The network's maximum_frame_size may
-  /// lower it: a message travels in one frame.
+  /// The largest contents that send_to accepts, in bytes, up to 1 GiB. The network's
+  /// maximum_frame_size may lower it: a message travels in one frame.
   std::size_t maximum_message_size = 1 << 20;
 
   /// Whether each message carries the time of the system's clock when send_to was called, as
@@ -102,6 +102,11 @@ inline std::string bound_error(const options& o) {
         bound{"frame_fill", o.frame_fill}, bound{"event_limit", o.event_limit}}) {
     if (b.value == 0) return std::string(b.name) + " is 0; nothing could move";
   }
+  if (o.maximum_message_size == 0) return "maximum_message_size is 0; nothing could be sent";
+  if (o.maximum_message_size > protocol::largest_frame) {
+    return "maximum_message_size (" + readable_size(o.maximum_message_size) + ") exceeds " +
+           readable_size(protocol::largest_frame) + ", the most that a frame carries";
+  }
   for (bound b : {bound{"window_bytes", o.window_bytes}, bound{"credit_bytes", o.credit_bytes},
                   bound{"uncommitted_bytes", o.uncommitted_bytes}}) {
     if (b.value < o.maximum_message_size) {
@@ -113,12 +118,15 @@ inline std::string bound_error(const options& o) {
   if (!o.support.valid()) {
     return "support has no versions, or requires a feature that it does not understand";
   }
-  if (o.credit_messages > protocol::maximum_credit_messages) {
-    return "credit_messages (" + std::to_string(o.credit_messages) +
+  for (bound b :
+       {bound{"window_messages", o.window_messages}, bound{"credit_messages", o.credit_messages}}) {
+    if (b.value <= protocol::maximum_credit_messages) continue;
+    return std::string(b.name) + " (" + std::to_string(b.value) +
            ") exceeds 2^30, the most that a peer accepts";
   }
-  if (o.credit_bytes > protocol::maximum_credit_bytes) {
-    return "credit_bytes (" + readable_size(o.credit_bytes) +
+  for (bound b : {bound{"window_bytes", o.window_bytes}, bound{"credit_bytes", o.credit_bytes}}) {
+    if (b.value <= protocol::maximum_credit_bytes) continue;
+    return std::string(b.name) + " (" + readable_size(b.value) +
            ") exceeds 2^46 bytes (64 TiB), the most that a peer accepts";
   }
   return {};

@@ -21,6 +21,10 @@ inline constexpr std::uint64_t plausible_count = maximum_count / 2;
 inline constexpr std::uint64_t maximum_credit_messages = std::uint64_t{1} << 30;
 inline constexpr std::uint64_t maximum_credit_bytes = std::uint64_t{1} << 46;
 
+/// The largest frame, in bytes: the length of a record has 30 bits. Of a network that carries
+/// larger ones, no more is used.
+inline constexpr std::size_t largest_frame = std::size_t{1} << 30;
+
 /// How many ranges of messages received out of order an ack names.
 inline constexpr std::size_t maximum_ack_ranges = 32;
 

@@ -157,7 +157,7 @@ class handshake {
   bool lapsed(timestamp now) const noexcept { return now >= after(drawn_at_, nonce_lifetime); }
   void wait(timestamp now, random_source& random) noexcept {
     due_ = after(now, random.jitter(wait_));
-    wait_ = std::min(wait_ * 2, longest_wait_);
+    wait_ = std::min(doubled(wait_), longest_wait_);
   }
 
   duration first_wait_, longest_wait_;

@@ -31,7 +31,7 @@ class random_source {
 
   /// `base` plus up to a quarter, so that two sides that failed together do not retry together.
   duration jitter(duration base) noexcept {
-    return base + duration(below(static_cast<std::uint64_t>(base.count()) / 4 + 1));
+    return after(base, duration(below(static_cast<std::uint64_t>(base.count()) / 4 + 1)));
   }
 
  private:

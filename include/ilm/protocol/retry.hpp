@@ -29,7 +29,7 @@ class retry {
   }
   void handle_failed(timestamp now) noexcept {
     assert(outstanding());
-    wait_ = std::clamp(wait_ * 2, shortest_, longest_);
+    wait_ = std::clamp(doubled(wait_), shortest_, longest_);
     ready_at_ = after(now, wait_);
   }
   /// If the wait is over, `deadline` does not name its end again.

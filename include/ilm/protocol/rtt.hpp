@@ -40,8 +40,10 @@ class round_trip {
   void progress() noexcept { probes_ = 0; }
 
   duration timeout(random_source& random) const noexcept {
+    duration wait = timeout_;
     unsigned doublings = std::min(backoff_ + probes_, maximum_timeout_doublings);
-    return random.jitter(std::min(timeout_ * (1U << doublings), maximum_));
+    for (; doublings > 0 && wait < maximum_; --doublings) wait = doubled(wait);
+    return random.jitter(std::min(wait, maximum_));
   }
 
   /// How long after a later frame's acknowledgement a frame may still be under way: a quarter of a

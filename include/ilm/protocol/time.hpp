@@ -14,5 +14,9 @@ inline constexpr timestamp never = timestamp::max();
 constexpr timestamp after(timestamp now, duration wait) noexcept {
   return now > never - wait ? never : now + wait;
 }
+/// Twice as long, or the longest that there is.
+constexpr duration doubled(duration d) noexcept {
+  return d > duration::max() / 2 ? duration::max() : d * 2;
+}
 
 }  // namespace ilm::inline v0::protocol

@@ -20,7 +20,7 @@ class commit_backoff {
   /// True for the first failure in a row.
   bool handle_failed(protocol::timestamp now, const options& o) noexcept {
     bool first = wait_ == protocol::duration::zero();
-    wait_ = std::clamp(wait_ * 2, o.minimum_store_retry, o.maximum_store_retry);
+    wait_ = std::clamp(protocol::doubled(wait_), o.minimum_store_retry, o.maximum_store_retry);
     until_ = protocol::after(now, wait_);
     assert(invariants_hold());
     return first;

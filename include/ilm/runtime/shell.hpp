@@ -194,16 +194,18 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     return std::make_unique<clock_adapter<std::chrono::steady_clock>>(parts.executor);
   }
 
+  static std::size_t frame_limit(const network_port& network) {
+    return std::min(network.maximum_frame_size(), protocol::largest_frame);
+  }
   static std::size_t maximum_message(const network_port& network, const options& o) {
-    return std::min(o.maximum_message_size,
-                    network.maximum_frame_size() - protocol::frame_overhead);
+    return std::min(o.maximum_message_size, frame_limit(network) - protocol::frame_overhead);
   }
 
   protocol::association_setup complete(protocol::association_setup setup,
                                        const engine_parts& parts) {
     setup.local_id = parts.local->encoded();
     setup.entropy = &entropy_;
-    setup.frame_limit = parts.network->maximum_frame_size();
+    setup.frame_limit = frame_limit(*parts.network);
     setup.maximum_message = maximum_message(*parts.network, context_.settings);
     setup.support = context_.settings.support;
     setup.reliable = parts.network->reliable();

@@ -127,7 +127,7 @@ class store_driver {
         co_await context_.store_wake.wait();
       }
       retry_at_ = protocol::never;
-      wait = std::min(wait * 2, context_.settings.maximum_store_retry);
+      wait = std::min(protocol::doubled(wait), context_.settings.maximum_store_retry);
     }
   }
 
