@@ -235,6 +235,23 @@ TEST_CASE("a challenge without an answer is sent again, ever less often, up to a
   }
 }
 
+TEST_CASE("the time of a frame that waits for the network is named once") {
+  end a(1);
+  a.begin(0s);
+  std::uint64_t nonce = a.poll_challenge(0s);
+  timestamp due = a.hands.deadline();
+  a.hands.handle_timeout(due - 1ns);
+  CHECK(a.hands.deadline() == due);
+  a.hands.handle_timeout(due);
+  CHECK(a.hands.deadline() == never);
+  CHECK(a.hands.challenging());
+  // When the network takes it at last, the next time counts from there.
+  CHECK(a.poll_challenge(due + 1h) != 0);
+  CHECK(a.hands.deadline() > due + 1h);
+  CHECK(a.hands.deadline() != never);
+  CHECK(nonce != 0);
+}
+
 TEST_CASE("the proven hello is sent again until a frame of the session is heard") {
   end a(1);
   a.begin(0s);

@@ -114,7 +114,12 @@ class handshake {
     return awaits_peer() && now >= after(opened_at_, nonce_lifetime);
   }
 
-  timestamp deadline() const noexcept { return due_; }
+  /// Once the time of a frame has come, `deadline` does not name it again: the frame may have to
+  /// wait for a network that is busy.
+  void handle_timeout(timestamp now) noexcept {
+    if (due_ <= now) due_ = overdue;
+  }
+  timestamp deadline() const noexcept { return due_ == overdue ? never : due_; }
 
   /// The nonce of a challenge if one is to be sent now, else 0.
   std::uint64_t poll_challenge(timestamp now, random_source& random) noexcept {
@@ -150,6 +155,8 @@ class handshake {
   }
 
  private:
+  static constexpr timestamp overdue = timestamp::min();
+
   void draw(timestamp now) noexcept {
     candidate_ = next_nonzero(*entropy_);
     drawn_at_ = now;

@@ -195,6 +195,7 @@ class session {
   /// False if the peer has been silent for too long, or never opened the session: end the session,
   /// and start a handshake.
   bool handle_timeout(timestamp now) noexcept {
+    handshake_.handle_timeout(now);
     if (!is_open()) return true;
     if (handshake_.unanswered(now)) return false;
     if (keepalive_interval_ == duration::zero()) return true;

@@ -27,7 +27,8 @@ inline constexpr std::chrono::milliseconds delivery_grace{200};
 /// How long a shutdown waits for the last frames to leave.
 inline constexpr std::chrono::milliseconds bye_grace{200};
 
-/// A deadline that has passed waits for a driver that is busy: look again that soon, do not spin.
+/// How soon after an input a peer is called again at the earliest: what is due sooner comes
+/// together.
 inline constexpr std::chrono::milliseconds timer_granularity{1};
 
 /// How much of a peer id an error text shows, in bytes: two fit into one.
