@@ -132,3 +132,38 @@ TEST_CASE("events of a peer that has gone are forgotten once its `down` is recei
   REQUIRE(s.poll() == type::down);
   CHECK(kept.expired());
 }
+
+TEST_CASE("the bytes of a session that came and went unseen are not counted for the next one") {
+  scene s;
+  std::shared_ptr<pending_events> pending = s.events->begin_session(s.b);
+  REQUIRE(s.poll() == type::up);
+  s.events->end_session(pending);
+  // The `down` waits, so the record of the peer stays.
+  REQUIRE(s.events->begin_session(s.b) == pending);
+  while (!s.events->is_full(*pending)) pending->add_frame(byte_string(10'000));
+  s.events->end_session(pending);
+  CHECK(pending->bytes() == 0);
+  REQUIRE(s.events->begin_session(s.b) == pending);
+  CHECK_FALSE(s.events->is_full(*pending));
+}
+
+TEST_CASE("the loops of a connection that was replaced do not end its successor") {
+  scene s;
+  auto all = std::make_shared<sessions>(s.l.context.get_executor(), s.settings, s.events);
+  session::instance_id peer{std::byte{1}};
+  std::weak_ptr<connection> replaced;
+  {
+    std::shared_ptr<connection> first = s.connect();
+    replaced = first;
+    REQUIRE_FALSE(all->begin(s.b, first, peer, {}));
+  }
+  REQUIRE(s.poll() == type::up);
+  REQUIRE_FALSE(all->begin(s.b, s.connect(), peer, {}));
+  REQUIRE(s.l.until([&] { return replaced.expired(); }));
+  CHECK(all->connected(s.b));
+  CHECK(s.poll() == type::down);
+  CHECK(s.poll() == type::up);
+  CHECK_FALSE(s.poll());
+  all->close();
+  s.l.run_for(10ms);
+}

@@ -100,6 +100,14 @@ bool node::reported(std::optional<std::string> peer, std::error_code why) const 
   });
 }
 
+std::vector<std::string> node::problem_texts(std::error_code why) const {
+  std::vector<std::string> all;
+  for (const event& e : line_->events) {
+    if (e.kind == event::type::problem && e.error == why) all.push_back(e.text);
+  }
+  return all;
+}
+
 std::size_t node::problems() const {
   return static_cast<std::size_t>(
       std::count_if(line_->events.begin(), line_->events.end(),
@@ -132,7 +140,8 @@ void hold(loop& l, node& n) {
   n.forget();
 }
 
-plain_socket::plain_socket(loop& l, const std::string& address) : socket_(l.context) {
+plain_socket::plain_socket(loop& l, const std::string& address, const std::string& from)
+    : socket_(l.context, endpoint_of(from + ":0")) {
   socket_.connect(endpoint_of(address));
   socket_.non_blocking(true);
 }

@@ -96,6 +96,8 @@ class node {
   std::vector<std::string> texts(const std::string& peer) const;
   /// Whether a problem with the peer, or of no name, was reported.
   bool reported(std::optional<std::string> peer, std::error_code why) const;
+  /// The texts of the problems with this error, in order.
+  std::vector<std::string> problem_texts(std::error_code why) const;
   std::size_t problems() const;
   /// Whether `up` and `down` alternate for each peer, and frames come between them only.
   bool orderly() const;
@@ -134,7 +136,8 @@ void hold(loop& l, node& n);
 /// A plain socket that sends the bytes of a test.
 class plain_socket {
  public:
-  plain_socket(loop& l, const std::string& address);
+  /// `from` is the address of this machine that it connects from.
+  plain_socket(loop& l, const std::string& address, const std::string& from = "127.0.0.1");
 
   void say(std::string_view text) { say(to_bytes(text)); }
   void say(const bytes_vector& bytes);

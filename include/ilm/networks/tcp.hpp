@@ -145,7 +145,8 @@ class tcp_network {
 
   /// Completes with: the next event. `up` and `down` alternate for a peer, its frames come between
   ///   them, and peers take turns. A dial that fails is reported as a problem once until it fails
-  ///   for another reason; of refused connections, 16 are reported at once and then one a second.
+  ///   for another reason; of refused connections, 16 for each reason are reported at once and then
+  ///   fewer and fewer, counted.
   /// Errors: error::network_ended if the network was destroyed meanwhile.
   /// Cancelling: ends the wait; no event is lost.
   asio::awaitable<event> receive() {

@@ -1,16 +1,16 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/networks/tcp/accept_failures.hpp>
 #include <ilm/networks/tcp/address.hpp>
+#include <ilm/networks/tcp/admission.hpp>
 #include <ilm/networks/tcp/event_source.hpp>
-#include <ilm/networks/tcp/session_builder.hpp>
 
 #include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <cassert>
-#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,11 +20,10 @@
 
 namespace ilm::inline v0::detail::tcp {
 
-/// Listens, and limits how many connections are unauthenticated: accepted and in the handshake.
+/// Listens, and hands over the connections that it accepts.
 class acceptor : public std::enable_shared_from_this<acceptor> {
  public:
-  acceptor(const asio::any_io_executor& executor, std::shared_ptr<const configuration> c)
-      : configuration_(std::move(c)), socket_(executor) {}
+  explicit acceptor(const asio::any_io_executor& executor) : socket_(executor) {}
 
   /// Throws std::system_error.
   void listen(std::string_view text) {
@@ -48,18 +47,16 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
       throw std::system_error(with_system_category(failed),
                               "cannot listen on " + std::string(text));
     }
-    if (executor_) spawn_accept_loop();
+    if (running_) spawn_accept_loop();
   }
 
   asio::ip::tcp::endpoint local_endpoint() const { return socket_.local_endpoint(); }
 
   /// Accepts from now on, on `executor`.
   void start(asio::any_io_executor executor, std::shared_ptr<event_source> events,
-             std::shared_ptr<session_builder> builder) {
-    assert(!executor_ && events && builder);
-    executor_ = std::move(executor);
-    events_ = std::move(events);
-    builder_ = std::move(builder);
+             std::shared_ptr<admission> entry) {
+    assert(!running_ && events && entry);
+    running_.emplace(std::move(executor), std::move(events), std::move(entry));
     if (socket_.is_open()) spawn_accept_loop();
   }
 
@@ -67,73 +64,83 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
     closed_ = true;
     std::error_code ignored;
     socket_.close(ignored);
+    if (!running_) return;
+    running_->pause.cancel();
+    running_->calm.cancel();
   }
 
  private:
   using acceptor_pointer = std::shared_ptr<acceptor>;
 
-  bool invariants_hold() const noexcept {
-    return unauthenticated_ <= configuration_->options.maximum_unauthenticated &&
-           executor_.has_value() == (events_ != nullptr) &&
-           executor_.has_value() == (builder_ != nullptr);
-  }
+  /// The parts that need the strand.
+  struct parts {
+    parts(asio::any_io_executor e, std::shared_ptr<event_source> s, std::shared_ptr<admission> a)
+        : executor(std::move(e)),
+          events(std::move(s)),
+          entry(std::move(a)),
+          pause(executor),
+          calm(executor) {}
+
+    asio::any_io_executor executor;
+    std::shared_ptr<event_source> events;
+    std::shared_ptr<admission> entry;
+    asio::steady_timer pause;  ///< after a failure
+    asio::steady_timer calm;   ///< from a failure until it is over
+  };
 
   void spawn_accept_loop() {
-    assert(socket_.is_open() && invariants_hold());
-    asio::co_spawn(*executor_, accept_connections(shared_from_this()), asio::detached);
+    assert(socket_.is_open());
+    asio::co_spawn(running_->executor, accept_connections(shared_from_this()), asio::detached);
   }
 
   static asio::awaitable<void> accept_connections(acceptor_pointer self) {
-    asio::steady_timer pause(*self->executor_);
     while (!self->closed_) {
       std::error_code failed;
       asio::ip::tcp::socket accepted = co_await self->socket_.async_accept(
-          *self->executor_, asio::redirect_error(asio::use_awaitable, failed));
+          self->running_->executor, asio::redirect_error(asio::use_awaitable, failed));
       if (self->closed_) break;
       if (!failed) {
-        self->admit(std::move(accepted));
-      } else {
-        pause.expires_after(accept_pause);
-        co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+        self->failures_.handle_success();
+        self->running_->entry->admit(std::move(accepted));
+      } else if (failed != asio::error::connection_aborted) {
+        co_await self->recover(failed);
       }
     }
   }
 
-  void admit(asio::ip::tcp::socket accepted) {
-    if (unauthenticated_ >= configuration_->options.maximum_unauthenticated) {
-      events_->add_refusal(std::nullopt, tcp_error::too_many_connections);
-      return;
+  /// The system refuses. Peers wait in its queue meanwhile, unless an unauthenticated connection
+  /// can be closed for the next one.
+  asio::awaitable<void> recover(std::error_code why) {
+    // It may also have said so although nobody is waiting.
+    std::error_code ignored;
+    co_await socket_.async_wait(asio::ip::tcp::acceptor::wait_read,
+                                asio::redirect_error(asio::use_awaitable, ignored));
+    if (closed_) co_return;
+    if (failures_.handle_failure(clock::now())) {
+      std::string text = "connections cannot be accepted: " + why.message();
+      running_->events->add_problem(std::nullopt, failure(why, std::move(text)));
     }
-    auto c = std::make_shared<connection>(std::move(accepted), false);
-    c->prepare();
-    ++unauthenticated_;
-    assert(invariants_hold());
-    asio::co_spawn(*executor_, authenticate(shared_from_this(), std::move(c)), asio::detached);
+    report_end_when_calm();
+    if (running_->entry->close_one()) co_return;
+    running_->pause.expires_after(failures_.pause());
+    co_await running_->pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
 
-  static asio::awaitable<void> authenticate(acceptor_pointer self, std::shared_ptr<connection> c) {
-    std::optional<byte_string> peer;
-    failure failed = co_await self->builder_->establish(c, peer);
-    if (failed && !self->closed_) {
-      // A connection that closes without a word concerns nobody, nor does one of two that collide.
-      std::error_code why = failed.code;
-      if (why.category() == tcp_category() && why != tcp_error::handshake_cut &&
-          why != tcp_error::already_connected) {
-        self->events_->add_refusal(peer, std::move(failed));
+  void report_end_when_calm() {
+    running_->calm.expires_at(failures_.over_at());
+    running_->calm.async_wait([weak = weak_from_this()](std::error_code cancelled) {
+      acceptor_pointer self = weak.lock();
+      if (cancelled || !self || self->closed_) return;
+      if (std::optional<std::string> text = self->failures_.poll_end(clock::now())) {
+        self->running_->events->add_problem(std::nullopt,
+                                            failure(tcp_error::accepting_again, std::move(*text)));
       }
-      co_await self->builder_->reject(c, why);
-    }
-    assert(self->unauthenticated_ > 0);
-    --self->unauthenticated_;
-    assert(self->invariants_hold());
+    });
   }
 
-  std::shared_ptr<const configuration> configuration_;
   asio::ip::tcp::acceptor socket_;
-  std::optional<asio::any_io_executor> executor_;  ///< from `start` on, as the next two
-  std::shared_ptr<event_source> events_;
-  std::shared_ptr<session_builder> builder_;
-  std::size_t unauthenticated_ = 0;
+  accept_failures failures_;
+  std::optional<parts> running_;  ///< from `start` on
   bool closed_ = false;
 };
 

@@ -16,8 +16,10 @@
 #include <array>
 #include <cassert>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -40,6 +42,11 @@ class connection : public std::enable_shared_from_this<connection> {
   bool timed_out() const noexcept { return timed_out_; }
   /// Whether the other side sent a refusal.
   bool refused() const noexcept { return refused_; }
+  /// The other end; none before `prepare`.
+  const asio::ip::tcp::endpoint& remote() const noexcept { return remote_; }
+
+  /// Has `call` called when the first message of the handshake has arrived.
+  void on_first_message(std::function<void()> call) { on_first_message_ = std::move(call); }
 
   void close() {
     if (!std::exchange(open_, false)) return;
@@ -51,6 +58,7 @@ class connection : public std::enable_shared_from_this<connection> {
   /// To be called once the socket is connected.
   void prepare() {
     std::error_code ignored;
+    remote_ = socket_.remote_endpoint(ignored);
     socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
     socket_.non_blocking(true, ignored);
   }
@@ -62,6 +70,7 @@ class connection : public std::enable_shared_from_this<connection> {
     deadline_.async_wait([weak = weak_from_this()](std::error_code cancelled) {
       std::shared_ptr<connection> self = weak.lock();
       if (cancelled || !self || !self->deadline_set_ || !self->open_) return;
+      if (clock::now() < self->deadline_.expiry()) return;  // set anew meanwhile
       self->timed_out_ = true;
       self->close();
       assert(self->invariants_hold());
@@ -94,15 +103,26 @@ class connection : public std::enable_shared_from_this<connection> {
     co_await asio::async_read(socket_, asio::buffer(message) + header_size,
                               asio::redirect_error(asio::use_awaitable, failed));
     if (failed) co_return handshake_error(failed);
+    if (auto call = std::exchange(on_first_message_, nullptr)) call();
     if (header.type != message_type::refusal) co_return failed;
     refused_ = true;
     assert(invariants_hold());
     co_return read_refusal(byte_view(message).subspan(header_size));
   }
 
+  /// Closes the connection; sends a refusal first if the socket takes it at once.
+  void refuse_at_once(tcp_error reason) {
+    if (!open_) return;
+    byte_string refusal = make_refusal(reason);
+    std::error_code ignored;
+    socket_.write_some(asio::buffer(refusal), ignored);
+    close();
+  }
+
   /// Sends a refusal and waits until the other side has gone: a socket that is closed with bytes
   /// unread takes back its last bytes.
   asio::awaitable<void> refuse(tcp_error reason) {
+    set_deadline(refusal_timeout);
     byte_string refusal = make_refusal(reason);
     std::error_code failed = co_await write_message(refusal);
     if (failed) co_return;
@@ -129,7 +149,9 @@ class connection : public std::enable_shared_from_this<connection> {
   }
 
   asio::ip::tcp::socket socket_;
+  asio::ip::tcp::endpoint remote_;
   const bool dialed_;
+  std::function<void()> on_first_message_;
   asio::steady_timer deadline_;
   bool open_ = true;
   bool deadline_set_ = false;

@@ -179,6 +179,7 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     failure failed = cut;
     if (!failed) {
       attempt->prepare();
+      attempt->set_deadline(configuration_->options.handshake_timeout);
       std::optional<byte_string> peer = c.id;
       failed = co_await builder_->establish(attempt, peer);
     }

@@ -28,6 +28,7 @@ enum class tcp_error {
   frame_too_large,
   peer_silent,
   bad_address,
+  accepting_again,
 };
 
 namespace detail {
@@ -86,6 +87,8 @@ class tcp_category_impl final : public std::error_category {
                "session was ended; check the network between";
       case tcp_error::bad_address:
         return "an address must be host:port or [IPv6 address]:port; correct its text";
+      case tcp_error::accepting_again:
+        return "the system accepts connections again; nothing needs to be done";
     }
     return "unknown error of ILM over TCP " + std::to_string(value);
   }

@@ -12,9 +12,12 @@
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -77,9 +80,16 @@ class event_source {
     check_invariants();
   }
 
-  /// As add_problem, for connections that this side did not ask for: reported at a limited rate.
+  /// As add_problem, for connections that this side did not ask for: reported at a limited rate for
+  /// each reason, so that none hides another.
   void add_refusal(const std::optional<byte_string>& peer, failure why) {
-    if (refusals_.allow(clock::now())) add_problem(peer, std::move(why));
+    refusal_limit& limit = refusals_[why.code];
+    if (!limit.allow(clock::now())) return;
+    if (std::uint64_t others = limit.take_unreported(); others != 0) {
+      if (why.text.empty()) why.text = why.code.message();
+      why.text += "; " + std::to_string(others) + " more were not reported";
+    }
+    add_problem(peer, std::move(why));
   }
 
   /// The next event, unless there is none.
@@ -128,7 +138,7 @@ class event_source {
   map_by_id<std::shared_ptr<pending_events>> peers_;
   std::deque<std::shared_ptr<pending_events>> ready_;
   std::deque<encoded_event> problems_;
-  refusal_limit refusals_{clock::now()};
+  std::map<std::error_code, refusal_limit> refusals_;  ///< of a few reasons
 };
 
 }  // namespace ilm::inline v0::detail::tcp

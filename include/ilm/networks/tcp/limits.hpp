@@ -19,8 +19,16 @@ inline constexpr std::size_t frame_size_limit = std::numeric_limits<std::int32_t
 /// A connection dialed by the other side within this time of one dialed by this side collides with
 /// it; later, it succeeds it.
 inline constexpr auto collision_window = std::chrono::seconds(1);
-/// How long to wait after a failure to accept, such as too many open files.
-inline constexpr auto accept_pause = std::chrono::milliseconds(20);
+/// The time for the first message of a handshake while more than half of the places for
+/// unauthenticated connections are taken, if tcp_options::handshake_timeout is not shorter.
+inline constexpr auto pressed_handshake_timeout = std::chrono::seconds(1);
+/// The time that a refused peer gets to read the reason and to close its side.
+inline constexpr auto refusal_timeout = std::chrono::seconds(1);
+/// How long to wait after a failure to accept, such as too many open files, at first and at most;
+/// and how long after the last failure of a series it is over.
+inline constexpr auto minimum_accept_pause = std::chrono::milliseconds(20);
+inline constexpr auto maximum_accept_pause = std::chrono::milliseconds(500);
+inline constexpr auto accept_calm = std::chrono::seconds(5);
 /// How many of the addresses of a name are dialed.
 inline constexpr std::size_t endpoint_limit = 8;
 /// How many reads a refused peer may take to close its side.
@@ -28,9 +36,12 @@ inline constexpr int reads_after_refusal = 16;
 
 /// How many problems wait to be received.
 inline constexpr std::size_t problem_limit = 64;
-/// How many refusals are reported at once, and how long until one more is.
+/// How many refusals for one reason are reported at once; how long until one more is, at first and
+/// at most; and after how long without a refusal it begins anew.
 inline constexpr unsigned refusal_burst = 16;
-inline constexpr auto refusal_interval = std::chrono::seconds(1);
+inline constexpr auto minimum_refusal_interval = std::chrono::seconds(1);
+inline constexpr auto maximum_refusal_interval = std::chrono::seconds(512);
+inline constexpr auto refusal_calm = std::chrono::seconds(60);
 /// The memory that a frame takes here besides its bytes.
 inline constexpr std::size_t frame_overhead = 64;
 

@@ -3,6 +3,7 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/error.hpp>
 #include <ilm/networks/tcp/acceptor.hpp>
+#include <ilm/networks/tcp/admission.hpp>
 #include <ilm/networks/tcp/async_condition.hpp>
 #include <ilm/networks/tcp/command_queue.hpp>
 #include <ilm/networks/tcp/dialer.hpp>
@@ -27,7 +28,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
       : configuration_(std::move(c)),
         commands_(std::make_shared<command_queue>(configuration_)),
         control_(commands_),
-        acceptor_(std::make_shared<acceptor>(executor, configuration_)) {}
+        acceptor_(std::make_shared<acceptor>(executor)) {}
 
   void listen(std::string_view address) override {
     acceptor_->listen(address);
@@ -61,6 +62,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
     commands_->close();
     acceptor_->close();
     if (!running_) return;
+    running_->entry->close();
     running_->contacts->close();
     running_->builder->close();
     running_->all_sessions->close();
@@ -75,6 +77,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
         : events(std::make_shared<event_source>(executor, c->options.receive_buffer)),
           all_sessions(std::make_shared<sessions>(executor, c, events)),
           builder(std::make_shared<session_builder>(c, all_sessions)),
+          entry(std::make_shared<admission>(executor, c, events, builder)),
           contacts(std::make_shared<dialer>(executor, c, events, all_sessions, builder)),
           ended(executor) {
       all_sessions->observe(contacts);
@@ -83,6 +86,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
     std::shared_ptr<event_source> events;
     std::shared_ptr<sessions> all_sessions;
     std::shared_ptr<session_builder> builder;
+    std::shared_ptr<admission> entry;
     std::shared_ptr<dialer> contacts;
     async_condition ended;
   };
@@ -91,7 +95,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
     assert(!running_);
     running_.emplace(executor, configuration_);
     asio::co_spawn(executor, hold_commands(shared_from_this(), executor), asio::detached);
-    acceptor_->start(executor, running_->events, running_->builder);
+    acceptor_->start(executor, running_->events, running_->entry);
   }
 
   /// Closes the queue of commands when its frame goes: where a context is destroyed before the

@@ -48,8 +48,11 @@ struct tcp_options {
 
   /// How many peers may have a session here before further ones are refused.
   std::size_t maximum_connections = 1024;
-  /// How many incoming connections may be in the handshake; those beyond it are closed.
-  std::size_t maximum_unauthenticated = 64;
+  /// How many incoming connections may be in the handshake, in all and from one address (of IPv6:
+  /// from one network of 64 bits). Beyond it the oldest is closed, of the address that has most.
+  /// While more than half of the places are taken, the first message has to come within a second.
+  std::size_t maximum_unauthenticated = 256;
+  std::size_t maximum_unauthenticated_per_address = 64;
 
   /// Turns the claim of an id into a proof: gives the HMAC-SHA-256 of `transcript` under the key
   /// shared with the peer whose encoded id is `peer`, or nothing if there is no such key; then the
@@ -73,8 +76,10 @@ inline std::string validation_error(const tcp_options& o) {
   if (o.send_buffer == 0 || o.receive_buffer == 0) {
     return "send_buffer or receive_buffer is 0; nothing could move";
   }
-  if (o.maximum_connections == 0 || o.maximum_unauthenticated == 0) {
-    return "maximum_connections or maximum_unauthenticated is 0; nobody could connect";
+  if (o.maximum_connections == 0 || o.maximum_unauthenticated == 0 ||
+      o.maximum_unauthenticated_per_address == 0) {
+    return "maximum_connections, maximum_unauthenticated or maximum_unauthenticated_per_address is "
+           "0; nobody could connect";
   }
   constexpr tcp_options::duration zero{};
   if (o.minimum_reconnect_delay <= zero) return "minimum_reconnect_delay is not above 0";

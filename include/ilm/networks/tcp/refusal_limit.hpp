@@ -5,32 +5,44 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstdint>
+#include <utility>
 
 namespace ilm::inline v0::detail::tcp {
 
 /// Anybody can be refused any number of times: `refusal_burst` refusals are reported at once, and
-/// then one a `refusal_interval`.
+/// then one an interval, which doubles each time. After a calm it begins anew.
 class refusal_limit {
  public:
-  explicit refusal_limit(clock::time_point now) : counted_at_(now) {}
-
   /// Whether a refusal at `now` is reported.
   bool allow(clock::time_point now) {
-    assert(now >= counted_at_);
-    auto regained = (now - counted_at_) / refusal_interval;
-    if (regained > 0) {
-      auto most = static_cast<decltype(regained)>(refusal_burst);
-      left_ =
-          static_cast<unsigned>(std::min(most, static_cast<decltype(regained)>(left_) + regained));
-      counted_at_ = now;
+    assert(now >= last_);
+    if (now - last_ >= std::max<clock::duration>(refusal_calm, interval_)) {
+      interval_ = minimum_refusal_interval;
+      left_ = refusal_burst;
     }
-    if (left_ == 0) return false;
-    --left_;
+    last_ = now;
+    if (left_ != 0) {
+      --left_;
+      next_ = now + interval_;
+    } else if (now >= next_) {
+      interval_ = std::min<clock::duration>(2 * interval_, maximum_refusal_interval);
+      next_ = now + interval_;
+    } else {
+      ++unreported_;
+      return false;
+    }
     return true;
   }
 
+  /// How many refusals were not reported since the last one that was.
+  std::uint64_t take_unreported() noexcept { return std::exchange(unreported_, 0); }
+
  private:
-  clock::time_point counted_at_;
+  clock::time_point last_{};
+  clock::time_point next_{};
+  clock::duration interval_ = minimum_refusal_interval;
+  std::uint64_t unreported_ = 0;
   unsigned left_ = refusal_burst;
 };
 

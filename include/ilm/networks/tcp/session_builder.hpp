@@ -23,8 +23,9 @@ class session_builder {
   session_builder(std::shared_ptr<const configuration> c, std::shared_ptr<sessions> s)
       : configuration_(std::move(c)), sessions_(std::move(s)) {}
 
-  /// From the first byte to a session. `peer` names the peer that was dialed; otherwise it becomes
-  /// the claimed id. A connection that fails is to be rejected.
+  /// From the first byte to a session, within the deadline of the connection. `peer` names the peer
+  /// that was dialed; otherwise it becomes the claimed id. A connection that fails is to be
+  /// rejected.
   asio::awaitable<failure> establish(std::shared_ptr<connection> c,
                                      std::optional<byte_string>& peer) {
     assert(c->dialed() == peer.has_value());
@@ -59,7 +60,6 @@ class session_builder {
  private:
   asio::awaitable<failure> negotiate(const std::shared_ptr<connection>& c,
                                      std::optional<byte_string>& peer) {
-    c->set_deadline(configuration_->options.handshake_timeout);
     handshake h(c->dialed(), make_hello(peer), configuration_->options.prove);
     failure failed = co_await exchange_messages(*c, h, peer);
     if (failed) co_return failed;

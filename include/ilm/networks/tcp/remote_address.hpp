@@ -1,0 +1,45 @@
+#pragma once
+
+#include <ilm/detail/failure.hpp>
+#include <ilm/networks/tcp/unauthenticated_places.hpp>
+#include <ilm/printable.hpp>
+
+#include <asio/ip/address.hpp>
+#include <asio/ip/tcp.hpp>
+
+#include <cstddef>
+#include <string>
+#include <utility>
+
+namespace ilm::inline v0::detail::tcp {
+
+/// An IPv4 address in the form that a socket for IPv4 and IPv6 gives it counts as what it is.
+inline asio::ip::address without_mapping(const asio::ip::address& a) {
+  if (!a.is_v6() || !a.to_v6().is_v4_mapped()) return a;
+  return asio::ip::make_address_v4(asio::ip::v4_mapped, a.to_v6());
+}
+
+inline address_group group_of(const asio::ip::address& mapped) {
+  asio::ip::address a = without_mapping(mapped);
+  if (a.is_v4()) return {false, a.to_v4().to_uint()};
+  address_group group{true, 0};
+  auto bytes = a.to_v6().to_bytes();
+  for (std::size_t i = 0; i < 8; ++i) group.prefix = group.prefix << 8 | bytes[i];
+  return group;
+}
+
+/// `192.0.2.1:4711` or `[2001:db8::1]:4711`.
+inline std::string to_text(const asio::ip::tcp::endpoint& e) {
+  asio::ip::address a = without_mapping(e.address());
+  std::string host = a.to_string();
+  return (a.is_v6() ? '[' + host + ']' : host) + ':' + std::to_string(e.port());
+}
+
+/// The same failure; its text begins with the address from which a connection came.
+inline failure failure_from(const asio::ip::tcp::endpoint& remote, failure why) {
+  std::string text = "from " + to_text(remote) + ": ";
+  text += why.text.empty() ? why.code.message() : why.text;
+  return {why.code, printable_prefix(text, maximum_failure_text)};
+}
+
+}  // namespace ilm::inline v0::detail::tcp
