@@ -38,6 +38,9 @@ inline constexpr std::size_t maximum_shown_id = 128;
 /// nothing holds any more: besides half as many as it has.
 inline constexpr std::size_t names_before_sweep = 16;
 
+/// For how many peers a reader of the statistics copies the figures at a time.
+inline constexpr std::size_t peers_in_slice = 64;
+
 /// How many points in time an outbox keeps to tell its oldest age.
 inline constexpr std::size_t most_age_marks = 256;
 

@@ -7,7 +7,6 @@
 #include <ilm/runtime/send_driver.hpp>
 #include <ilm/runtime/staged_sends.hpp>
 
-#include <algorithm>
 #include <cassert>
 #include <cstdint>
 #include <exception>
@@ -34,11 +33,6 @@ class delivery_driver {
                    asio::bind_cancellation_slot(p.stop_delivering.slot(), keep_until_end(p)));
   }
 
-  /// Whether a message is with the application.
-  bool delivering() const {
-    return std::any_of(peers_.begin(), peers_.end(),
-                       [](const auto& entry) { return entry.second->delivering; });
-  }
   /// Whether the end of the calls under way does not depend on a reader.
   bool ends_by_itself() const noexcept { return !port_->waits_for_reader(); }
 
@@ -72,7 +66,7 @@ class delivery_driver {
       }
       std::exception_ptr failed;
       std::shared_ptr<staged_sends> staged = begin_delivery(p, next->index, self);
-      p.delivering = true;
+      peers_.set_delivering(p, true);
       try {
         std::optional<asio::awaitable<void>> running = port_->deliver(*p.name, *next, staged);
         if (running) {
@@ -82,7 +76,7 @@ class delivery_driver {
       } catch (...) {
         failed = std::current_exception();
       }
-      p.delivering = false;
+      peers_.set_delivering(p, false);
       context_.progress.notify();
       if (context_.life.ended()) {
         if (staged) {
@@ -144,6 +138,7 @@ class delivery_driver {
       p.core.handle_consumed(now);
       // The next call may wait for long: the store learns of this one without it.
       peers_.list_changed(p);
+      peers_.list_due(p);
       context_.store_wake.notify();
     } else if (p.forgetting()) {
       p.core.handle_delivery_withdrawn();

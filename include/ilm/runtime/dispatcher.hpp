@@ -37,8 +37,12 @@ class dispatcher {
       pages_.emplace_back(&p, *r);
     }
     peers_.list_changed(p);
+    peers_.update_owing(p);
     if (!pages_.empty()) context_.page_wake.notify();
-    if (p.core.has_due_change(now)) context_.store_wake.notify();
+    if (p.core.has_due_change(now)) {
+      peers_.list_due(p);
+      context_.store_wake.notify();
+    }
     arm(p, now);
     publish(p, now);
     if (context_.life.shutting_down()) context_.progress.notify();

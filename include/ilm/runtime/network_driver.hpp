@@ -5,7 +5,6 @@
 #include <ilm/runtime/dispatcher.hpp>
 #include <ilm/runtime/part.hpp>
 
-#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -39,12 +38,6 @@ class network_driver final : network_sink {
   void start(peer& p, owner keep) {
     asio::co_spawn(context_.strand, write_loop(std::move(keep), p),
                    asio::bind_cancellation_slot(p.stop_writing.slot(), keep_until_end(p)));
-  }
-
-  /// Whether a frame is with the network.
-  bool writing() const {
-    return std::any_of(peers_.begin(), peers_.end(),
-                       [](const auto& entry) { return entry.second->writing; });
   }
 
   /// Has every core send its last frame.
@@ -150,7 +143,7 @@ class network_driver final : network_sink {
       usual = frame.size();
       ++p.frames_sent;
       assert(!p.writing);
-      p.writing = true;
+      peers_.set_writing(p, true);
       dispatcher_.arm(p);
       std::exception_ptr failed;
       std::uint64_t session = p.session_changes;
@@ -162,7 +155,7 @@ class network_driver final : network_sink {
           failed = std::current_exception();
         }
       }
-      p.writing = false;
+      peers_.set_writing(p, false);
       if (context_.life.ended()) break;
       // The frame that failed may belong to a session that the network has replaced meanwhile.
       if (failed && session == p.session_changes) {

@@ -78,9 +78,11 @@ struct peer : std::enable_shared_from_this<peer> {
   protocol::timestamp armed = protocol::never;
   std::uint64_t armed_as = 0;  ///< the entry for `armed` among the deadlines
   bool changed = false;        ///< is listed as one that may have a change to store
+  bool due = false;            ///< is listed as one that may have a change that is due
   bool unflushed = false;      ///< is listed as one whose frames wait for more messages
   bool writing = false;        ///< a frame is with the network
   bool delivering = false;     ///< a message is with the application
+  bool owing = false;          ///< has a session, and messages that are not confirmed
   bool without_room = false;   ///< is listed as one whose deliveries wait for the store
 };
 

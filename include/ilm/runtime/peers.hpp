@@ -74,7 +74,9 @@ class peers {
     assert(p.name->state == &p && p.at_rest() && !p.without_room && !draining_);
     std::shared_ptr<peer> kept = p.shared_from_this();
     if (std::exchange(p.changed, false)) std::erase(changed_, &p);
+    if (std::exchange(p.due, false)) std::erase(due_, &p);
     if (std::exchange(p.unflushed, false)) std::erase(unflushed_, &p);
+    count(owing_, p.owing, false);
     timers_.disarm(p);
     board_.remove(*p.name);
     p.published = nullptr;
@@ -92,11 +94,40 @@ class peers {
     if (!std::exchange(p.changed, true)) changed_.push_back(&p);
     assert(invariants_hold());
   }
-  const std::vector<peer*>& changed() const noexcept { return changed_; }
   /// `function(peer&)` with each, once; it must list none.
   template <class Function>
   void drain_changed(Function function) {
     drain(changed_, &peer::changed, std::move(function));
+  }
+
+  /// The change that a listed peer may have may be due.
+  void list_due(peer& p) {
+    assert(p.changed);
+    if (!std::exchange(p.due, true)) due_.push_back(&p);
+  }
+  /// Whether a listed peer has a change that is due. One that has none is looked at once.
+  bool has_due_change(protocol::timestamp now) {
+    while (!due_.empty()) {
+      peer& p = *due_.back();
+      if (p.changed && p.core.has_due_change(now)) return true;
+      p.due = false;
+      due_.pop_back();
+    }
+    return false;
+  }
+
+  // How many peers have something that a shutdown waits for: it looks at no peer.
+
+  std::size_t writing() const noexcept { return writing_; }
+  std::size_t delivering() const noexcept { return delivering_; }
+  std::size_t owing() const noexcept { return owing_; }
+
+  void set_writing(peer& p, bool now) noexcept { count(writing_, p.writing, now); }
+  void set_delivering(peer& p, bool now) noexcept { count(delivering_, p.delivering, now); }
+  /// To be called when the peer's session or outbox may have changed.
+  void update_owing(peer& p) noexcept {
+    bool present = p.core.state() != protocol::phase::absent;
+    count(owing_, p.owing, present && p.core.outbox_depth() > 0);
   }
 
   /// The peer's frames wait for more messages.
@@ -118,7 +149,15 @@ class peers {
 
  private:
   bool invariants_hold() const noexcept {
-    return changed_.size() <= table_.size() && unflushed_.size() <= table_.size();
+    return changed_.size() <= table_.size() && unflushed_.size() <= table_.size() &&
+           due_.size() <= table_.size() && writing_ <= table_.size() &&
+           delivering_ <= table_.size() && owing_ <= table_.size();
+  }
+
+  static void count(std::size_t& all, bool& flag, bool now) noexcept {
+    if (std::exchange(flag, now) == now) return;
+    assert(now || all > 0);
+    now ? ++all : --all;
   }
 
   template <class Function>
@@ -145,9 +184,13 @@ class peers {
 
   table table_;
   std::vector<peer*> changed_;
+  std::vector<peer*> due_;
   std::vector<peer*> unflushed_;
   bool draining_ = false;  ///< a list is walked: none may be removed from it
   deadlines<peer> timers_;
+  std::size_t writing_ = 0;
+  std::size_t delivering_ = 0;
+  std::size_t owing_ = 0;
 };
 
 }  // namespace ilm::inline v0::runtime

@@ -79,6 +79,7 @@ class send_driver {
       r->end(result->error, result->sequence);
     }
     if (last != 0) p.ages.add(last, now);
+    peers_.update_owing(p);
     assert(invariants_hold());
   }
 
@@ -156,6 +157,7 @@ class send_driver {
     // Nobody waits for this end: a store that fails is tried again when that is due.
     if (!staged) context_.scheduler.handle_send();
     peers_.list_changed(p);
+    peers_.list_due(p);
     context_.store_wake.notify();
     return {};
   }

@@ -108,19 +108,16 @@ class shutdown_driver {
     lifecycle::activity a;
     a.drained = drained();
     a.committing = context_.scheduler.committing() || store_.dropping() != nullptr;
-    a.delivering = delivery_.delivering();
-    a.writing = network_.writing();
+    a.delivering = peers_.delivering() > 0;
+    a.writing = peers_.writing() > 0;
     return a;
   }
 
   /// Whether nothing is left that a connected peer could still confirm.
   bool drained() const {
     if (!sends_.idle()) return false;
-    if (delivery_.ends_by_itself() && delivery_.delivering()) return false;
-    return std::all_of(peers_.begin(), peers_.end(), [](const auto& entry) {
-      const protocol::association& core = entry.second->core;
-      return core.state() == protocol::phase::absent || core.outbox_depth() == 0;
-    });
+    if (delivery_.ends_by_itself() && peers_.delivering() > 0) return false;
+    return peers_.owing() == 0;
   }
 
   void finish() {

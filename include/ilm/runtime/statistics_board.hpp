@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/protocol/time.hpp>
+#include <ilm/runtime/bounds.hpp>
 #include <ilm/runtime/named.hpp>
 #include <ilm/statistics.hpp>
 
@@ -14,7 +15,8 @@
 
 namespace ilm::inline v0::runtime {
 
-/// Where the engine publishes its figures, for threads that may not touch the engine itself.
+/// Where the engine publishes its figures, for threads that may not touch the engine itself. It
+/// never waits for more than a slice of what a reader copies.
 class statistics_board {
  public:
   /// A peer's figures as of its last change.
@@ -66,25 +68,51 @@ class statistics_board {
   }
 
   named_statistics read(protocol::timestamp now) const {
-    std::lock_guard lock(mutex_);
     named_statistics s;
-    s.totals = totals_;
-    for (const auto& [name, e] : entries_) {
-      peer_figures figures = e.figures;
-      if (figures.outbox_depth > 0) figures.oldest_age = now - e.oldest;
-      s.peers.emplace_back(e.peer, figures);
+    while (read_slice(s, now)) {
     }
     return s;
   }
+  /// Goes on with the peers behind the last one in `s`. False if there are no more.
+  bool read_slice(named_statistics& s, protocol::timestamp now) const {
+    // The room is made beforehand, by whoever reads.
+    if (s.peers.capacity() < s.peers.size() + peers_in_slice) {
+      s.peers.reserve(2 * s.peers.size() + peers_in_slice);
+    }
+    std::lock_guard lock(mutex_);
+    s.totals = totals_;
+    auto at = s.peers.empty() ? entries_.begin() : entries_.upper_bound(s.peers.back().first.get());
+    for (std::size_t left = peers_in_slice; left > 0 && at != entries_.end(); --left, ++at) {
+      const entry& e = at->second;
+      s.peers.emplace_back(e.peer, e.figures);
+      peer_figures& figures = s.peers.back().second;
+      if (figures.outbox_depth > 0) figures.oldest_age = now - e.oldest;
+    }
+    return at != entries_.end();
+  }
 
  private:
+  /// Whoever waits has it next: one that locks it again and again does not keep others out.
+  class fair_mutex {
+   public:
+    void lock() {
+      std::lock_guard turn(turn_);
+      mutex_.lock();
+    }
+    void unlock() { mutex_.unlock(); }
+
+   private:
+    std::mutex turn_;  ///< of the one that waits
+    std::mutex mutex_;
+  };
+
   void publish_locked(const messenger_totals& totals) {
     totals_.uncommitted_messages = totals.uncommitted_messages;
     totals_.uncommitted_bytes = totals.uncommitted_bytes;
     totals_.events_lost = totals.events_lost;
   }
 
-  mutable std::mutex mutex_;
+  mutable fair_mutex mutex_;
   messenger_totals totals_;
   std::map<const peer_name*, entry, name_order> entries_;
 };

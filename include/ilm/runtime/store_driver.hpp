@@ -262,10 +262,7 @@ class store_driver {
     if (context_.life.current() == lifecycle::state::last_commit) return step::commit;
     protocol::timestamp now = context_.now();
     if (!context_.life.begins_commits(now)) return step::wait;
-    const std::vector<peer*>& changed = peers_.changed();
-    bool due = std::any_of(changed.begin(), changed.end(),
-                           [now](const peer* p) { return p->core.has_due_change(now); });
-    return context_.scheduler.next(due, now);
+    return context_.scheduler.next(peers_.has_due_change(now), now);
   }
 
   /// Gathers the changes of all peers that have any.
@@ -310,6 +307,8 @@ class store_driver {
         p->core.handle_committed(now);
       }
       sends_.complete(*p, now);
+      // What came during the commit was not due before its end.
+      if (p->changed) peers_.list_due(*p);
     }
     sends_.admit_waiting();
     dispatcher_.admit_deliveries();
