@@ -245,6 +245,8 @@ class messenger_handle {
   ///   the store that is under way, but for `open`; up to 200 ms for calls of the delivery that go
   ///   on although they are cancelled; and up to 200 ms for the last frames. It does not wait for
   ///   the readers of an inbox: a message that one has and did not consume comes again.
+  ///   It begins no delivery, but of messages from a peer that has not confirmed all that was sent
+  ///   to it before: it may shut down as well, and wait for this side.
   /// Errors: the store's, if it cannot be opened or closed: then the counts are not known.
   ///   shutdown_in_delivery if a handler of this messenger awaits it, which it would wait for.
   /// Cancelling: has no effect.

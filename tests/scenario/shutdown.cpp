@@ -288,3 +288,92 @@ TEST_CASE("a shutdown waits no longer than it may for a peer whose store went ba
   CHECK(w.run(a.shutdown(2s)).undelivered == 3);
   CHECK(test::clock::now() - before <= 2s);
 }
+
+TEST_CASE(
+    "a shutdown begins no delivery where nothing is owed to the peer, and ends the running one") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  b.app().time = 1s;
+  a.start();
+  b.start();
+  store_all(w, a, "b", numbered(20));
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 2; }));
+  w.run_for(500ms);
+  auto before = test::clock::now();
+  report r = w.run(b.shutdown(1h), 2h);
+  CHECK(test::clock::now() - before <= 1s);
+  CHECK(b.app().texts() == numbered(3));
+  CHECK(r.unread == 17);
+  CHECK(r.undelivered == 0);
+  b.app().time = 0s;
+  b.restart();
+  REQUIRE(w.until([&] { return empty(a) && empty(b); }));
+  CHECK(b.app().texts() == numbered(20));
+}
+
+TEST_CASE("a shutdown delivers nothing of a peer that it does not wait for") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  b.app().time = 1s;
+  a.start();
+  b.start();
+  c.start();
+  REQUIRE(w.until([&] { return b.connected_peers().size() == 2; }));
+  c.app().time = 30s;
+  store_all(w, b, "c", {"slow"});
+  store_all(w, a, "b", numbered(20));
+  w.run_for(500ms);
+  // c takes its time, and nothing of a is delivered meanwhile.
+  report r = w.run(b.shutdown(1h), 2h);
+  CHECK(r.delivered == 1);
+  CHECK(b.app().texts() == numbered(1));
+  CHECK(r.unread == 19);
+}
+
+TEST_CASE("two sides that shut down together wait for each other no longer than they need") {
+  world w;
+  ilm::faults slow;
+  slow.delay = 50ms;
+  w.net.set_faults(slow);
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  REQUIRE(
+      w.until([&] { return a.connected_peers().size() == 1 && b.connected_peers().size() == 1; }));
+  auto from_a = send_all(a, "b", numbered(10));
+  auto from_b = send_all(b, "a", numbered(10));
+  REQUIRE(w.until([&] { return all_stored(from_a) && all_stored(from_b); }));
+  auto before = test::clock::now();
+  auto ended = std::make_shared<int>(0);
+  auto undelivered = std::make_shared<std::uint64_t>(0);
+  for (peer* p : {&a, &b}) {
+    asio::co_spawn(w.context, p->shutdown(1h), [=](std::exception_ptr, const report& r) {
+      ++*ended;
+      if (*ended == 1) *undelivered = r.undelivered;
+    });
+  }
+  REQUIRE(w.until([&] { return *ended == 2; }, 2h));
+  CHECK(test::clock::now() - before < 2s);
+  CHECK(*undelivered == 0);
+  a.restart();
+  b.restart();
+  REQUIRE(w.until([&] { return empty(a) && empty(b); }));
+  CHECK(a.app().texts() == numbered(10));
+  CHECK(b.app().texts() == numbered(10));
+}
+
+TEST_CASE("two sides that have consumed what they sent each other begin no more of a backlog") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.app().time = b.app().time = 1s;
+  a.start();
+  b.start();
+  store_all(w, a, "b", numbered(20));
+  store_all(w, b, "a", {"one"});
+  w.run_for(500ms);
+  // a consumes the one message that b waits for, in the same second.
+  report r = w.run(b.shutdown(1h), 2h);
+  CHECK(r.delivered == 1);
+  CHECK(b.app().consumed.size() <= 2);
+  CHECK(r.unread + b.app().consumed.size() == 20);
+}

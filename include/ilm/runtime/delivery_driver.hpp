@@ -102,12 +102,21 @@ class delivery_driver {
   }
 
   const stored_message* next_delivery(peer& p, protocol::timestamp now) {
-    if (!context_.life.delivers() || p.forgetting() || !p.core.has_delivery(now)) return nullptr;
+    if (!may_begin(p) || !p.core.has_delivery(now)) return nullptr;
     if (port_->takes_context() && !context_.sends.has_room_for_deliveries()) {
       dispatcher_.wait_for_room(p);
       return nullptr;
     }
     return p.core.poll_delivery(now);
+  }
+
+  /// A shutdown begins no delivery, but of messages from a peer that has not confirmed all that was
+  /// sent to it before: it may shut down as well, and wait for this side as this side waits for it.
+  bool may_begin(const peer& p) const noexcept {
+    if (!context_.life.delivers() || p.forgetting()) return false;
+    if (!context_.life.shutting_down()) return true;
+    bool present = p.core.state() != protocol::phase::absent;
+    return present && p.core.delivered_by_peer() < p.last_before_shutdown;
   }
 
   std::shared_ptr<staged_sends> begin_delivery(peer& p, std::uint64_t index, const owner& self) {

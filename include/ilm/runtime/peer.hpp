@@ -56,8 +56,9 @@ struct peer : std::enable_shared_from_this<peer> {
   statistics_board::entry* published = nullptr;
 
   std::uint64_t delivered_at_open;
-  std::uint64_t offered = 0;  ///< the index of the message that was offered last
-  unsigned attempts = 0;      ///< how often, in this life
+  std::uint64_t last_before_shutdown = 0;  ///< the last message accepted for it by then
+  std::uint64_t offered = 0;               ///< the index of the message that was offered last
+  unsigned attempts = 0;                   ///< how often, in this life
   std::uint64_t accepted = 0;
   std::uint64_t consumed = 0;
   std::uint64_t session_changes = 0;  ///< how often the network said that one began or ended

@@ -53,6 +53,9 @@ class shutdown_driver {
     if (!first) return;
     context_.sends.fail_all(error::shut_down);
     forgets_.fail_all(error::shut_down, store_.dropping());
+    for (const auto& [name, p] : peers_) {
+      p->last_before_shutdown = p->core.delivered_by_peer() + p->core.outbox_depth();
+    }
     context_.store_wake.notify();
     asio::co_spawn(context_.strand, run(std::move(keep)), asio::detached);
   }
