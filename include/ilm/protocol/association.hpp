@@ -80,6 +80,8 @@ class association {
       return error::message_too_large;
     }
     bool full = options_.outbox_limit != 0 && outbox_depth() + earlier >= options_.outbox_limit;
+    // The cursor behind the last message has to be a sequence itself.
+    if (durable_.outbox_next() + submissions_.size() + earlier >= maximum_sequence) full = true;
     return full ? make_error_code(error::outbox_full) : std::error_code();
   }
 
