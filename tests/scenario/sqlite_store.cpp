@@ -1,7 +1,9 @@
 #include "support/catch.hpp"
 #include "support/sqlite.hpp"
 
+#include <chrono>
 #include <fstream>
+#include <limits>
 #include <random>
 
 using namespace test;
@@ -333,6 +335,35 @@ TEST_CASE("sqlite: options that make no sense are refused") {
   CHECK_THROWS_AS(ilm::sqlite_backend<>("s.db", o), std::system_error);
   CHECK_THROWS_AS(ilm::sqlite_backend<>(""), std::system_error);
   CHECK_THROWS_AS(ilm::sqlite_backend<>(":memory:"), std::system_error);
+}
+
+TEST_CASE(
+    "sqlite: each number at the ends of its type is refused by name, or a store works with it") {
+  using time = std::chrono::milliseconds;
+  std::vector<std::pair<std::string, ilm::sqlite_options>> all;
+  for (time t :
+       {time(0), time(1), time(std::chrono::hours(24)), time::max() - time(1), time::max()}) {
+    all.emplace_back("busy_timeout", ilm::sqlite_options()).second.busy_timeout = t;
+  }
+  constexpr unsigned most = std::numeric_limits<unsigned>::max();
+  for (unsigned n : {0U, 1U, 1U << 30, most - 1, most}) {
+    all.emplace_back("checkpoint_pages", ilm::sqlite_options()).second.checkpoint_pages = n;
+    all.emplace_back("cache_kibibytes", ilm::sqlite_options()).second.cache_kibibytes = n;
+  }
+  for (const auto& [name, o] : all) {
+    std::string wrong = validation_error(o);
+    if (!wrong.empty()) {
+      CHECK_THAT(wrong, ContainsSubstring(name));
+      continue;
+    }
+    INFO(name);
+    temporary_directory place;
+    store_type s(place / "s.db", o);
+    s.open();
+    ilm::cursors c;
+    s.commit(append("bob", c, {"x"}));
+  }
+  CHECK(validation_error(all.back().second) == "cache_kibibytes must be at most 2^30 (1 TiB)");
 }
 
 TEST_CASE("sqlite: a database of the application's own can host the tables") {

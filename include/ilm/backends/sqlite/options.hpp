@@ -15,7 +15,7 @@ struct sqlite_options {
   std::chrono::milliseconds busy_timeout = std::chrono::seconds(5);
   /// How large the write-ahead log grows before it is worked into the file, in pages of 4 KiB.
   unsigned checkpoint_pages = 1000;
-  /// SQLite's page cache, in KiB.
+  /// SQLite's page cache, in KiB, up to 2^30.
   unsigned cache_kibibytes = 8 << 10;
   /// The name of the SQLite VFS to use; empty: SQLite's default.
   std::string vfs = {};
@@ -26,6 +26,8 @@ namespace detail {
 inline constexpr std::size_t maximum_table_prefix_size = 64;
 inline constexpr std::chrono::hours maximum_busy_timeout{24};
 inline constexpr unsigned maximum_checkpoint_pages = 1'000'000;
+/// SQLite reads the number as a signed one of 32 bits, and takes a larger one for none.
+inline constexpr unsigned maximum_cache_kibibytes = 1U << 30;
 
 }  // namespace detail
 
@@ -47,6 +49,9 @@ inline std::string validation_error(const sqlite_options& o) {
   }
   if (o.checkpoint_pages == 0 || o.checkpoint_pages > detail::maximum_checkpoint_pages) {
     return "checkpoint_pages must be 1 to 1,000,000; the log would grow for ever";
+  }
+  if (o.cache_kibibytes > detail::maximum_cache_kibibytes) {
+    return "cache_kibibytes must be at most 2^30 (1 TiB)";
   }
   return {};
 }
