@@ -90,7 +90,7 @@ TEST_CASE("a removed peer leaves memory, the statistics, the timers and the tabl
   room.run();
   CHECK(left.expired());
   CHECK(room.table.size() == 0);
-  CHECK(room.table.changed().empty());
+  room.table.drain_changed([](const peer&) { FAIL("a removed peer is still listed"); });
   CHECK(room.table.timers().earliest() == protocol::never);
   CHECK(room.c.board.read(room.c.now()).peers.empty());
   CHECK(room.names.find("b") == nullptr);
@@ -124,12 +124,16 @@ TEST_CASE("a peer among many is removed from each list that it is on, and the ot
   for (const char* id : {"b", "c", "d"}) all.push_back(&room.make(id));
   for (peer* p : all) {
     room.table.list_changed(*p);
+    room.table.list_due(*p);
     room.table.list_unflushed(*p);
     room.outputs.wait_for_room(*p);
     room.table.timers().arm(*p, 1s);
   }
   room.outputs.remove(*all[1]);
-  CHECK(room.table.changed() == std::vector<peer*>{all[0], all[2]});
+  CHECK_FALSE(room.table.has_due_change(room.c.now()));
+  std::vector<peer*> changed;
+  room.table.drain_changed([&](peer& p) { changed.push_back(&p); });
+  CHECK(changed == std::vector<peer*>{all[0], all[2]});
   std::vector<peer*> unflushed;
   room.table.drain_unflushed([&](peer& p) { unflushed.push_back(&p); });
   CHECK(unflushed == std::vector<peer*>{all[0], all[2]});
