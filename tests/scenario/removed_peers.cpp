@@ -45,12 +45,6 @@ struct engine_room {
   }
 
   peer& make(const std::string& id) { return table.of(names.add(id)); }
-  /// The peers that are listed for a change; then none is.
-  std::vector<peer*> changed() {
-    std::vector<peer*> all;
-    table.drain_changed([&](peer& p) { all.push_back(&p); });
-    return all;
-  }
   void run() {
     io.restart();
     io.poll();
@@ -96,11 +90,7 @@ TEST_CASE("a removed peer leaves memory, the statistics, the timers and the tabl
   room.run();
   CHECK(left.expired());
   CHECK(room.table.size() == 0);
-<<<<<<< Updated upstream
   room.table.drain_changed([](const peer&) { FAIL("a removed peer is still listed"); });
-=======
-  CHECK(room.changed().empty());
->>>>>>> Stashed changes
   CHECK(room.table.timers().earliest() == protocol::never);
   CHECK(room.c.board.read(room.c.now()).peers.empty());
   CHECK(room.names.find("b") == nullptr);
@@ -140,14 +130,10 @@ TEST_CASE("a peer among many is removed from each list that it is on, and the ot
     room.table.timers().arm(*p, 1s);
   }
   room.outputs.remove(*all[1]);
-<<<<<<< Updated upstream
   CHECK_FALSE(room.table.has_due_change(room.c.now()));
   std::vector<peer*> changed;
   room.table.drain_changed([&](peer& p) { changed.push_back(&p); });
   CHECK(changed == std::vector<peer*>{all[0], all[2]});
-=======
-  CHECK(room.changed() == std::vector<peer*>{all[0], all[2]});
->>>>>>> Stashed changes
   std::vector<peer*> unflushed;
   room.table.drain_unflushed([&](peer& p) { unflushed.push_back(&p); });
   CHECK(unflushed == std::vector<peer*>{all[0], all[2]});
