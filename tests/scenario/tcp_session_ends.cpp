@@ -92,10 +92,11 @@ TEST_CASE("an id that the codec would not give back cannot be put into the addre
   auto network = make_encoded_network(
       l.context.get_executor(), to_bytes("a"), quick(),
       [](byte_view id) { return !id.empty() && id.front() == std::byte{'b'}; });
-  CHECK_NOTHROW(network->control()->add_peer(to_bytes("b"), "127.0.0.1:1"));
+  std::string_view where[] = {"127.0.0.1:1"};
+  CHECK_NOTHROW(network->control()->add_peer(to_bytes("b"), where));
   std::error_code refused;
   try {
-    network->control()->add_peer(to_bytes("c"), "127.0.0.1:1");
+    network->control()->add_peer(to_bytes("c"), where);
   } catch (const std::system_error& e) {
     refused = e.code();
   }

@@ -14,6 +14,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,14 +34,19 @@ class tcp_network;
 template <class PeerId = std::string>
 class tcp_control {
  public:
-  /// Puts a peer into the address book, or another address in the place of its last one. It is
-  /// dialed whenever there is no session with it. `address` is `host:port` or
+  /// Puts a peer into the address book, or others in the place of its addresses. It is dialed
+  /// whenever there is no session with it, at all of its addresses. An address is `host:port` or
   /// `[IPv6 address]:port`; a name is looked up for every attempt.
   ///
-  /// Throws std::system_error: tcp_error::bad_address with a text that names the mistake,
-  /// tcp_error::own_id, error::invalid_peer_id.
-  void add_peer(const PeerId& id, std::string_view address) {
-    control_->add_peer(encode(id), address);
+  /// Throws std::system_error: tcp_error::bad_address with a text that names the mistake, also if
+  /// there is no address, tcp_error::own_id, error::invalid_peer_id.
+  void add_peer(const PeerId& id, std::string_view address) { add_peer(id, {address}); }
+  void add_peer(const PeerId& id, std::initializer_list<std::string_view> addresses) {
+    control_->add_peer(encode(id), addresses);
+  }
+  void add_peer(const PeerId& id, std::span<const std::string> addresses) {
+    std::vector<std::string_view> texts(addresses.begin(), addresses.end());
+    control_->add_peer(encode(id), texts);
   }
 
   /// Takes a peer out of the address book and ends its session. It is let in if it dials.
@@ -124,6 +130,12 @@ class tcp_network {
 
   /// As those of tcp_control.
   void add_peer(const PeerId& id, std::string_view address) { control().add_peer(id, address); }
+  void add_peer(const PeerId& id, std::initializer_list<std::string_view> addresses) {
+    control().add_peer(id, addresses);
+  }
+  void add_peer(const PeerId& id, std::span<const std::string> addresses) {
+    control().add_peer(id, addresses);
+  }
   void remove_peer(const PeerId& id) { control().remove_peer(id); }
   void reconnect(const PeerId& id) { control().reconnect(id); }
 

@@ -18,6 +18,15 @@ struct address {
   friend bool operator==(const address&, const address&) = default;
 };
 
+/// Of a numeric host.
+inline bool is_ipv6(const address& a) noexcept { return a.host.find(':') != a.host.npos; }
+
+/// As parse_address reads it.
+inline std::string to_text(const address& a) {
+  std::string host = is_ipv6(a) ? '[' + a.host + ']' : a.host;
+  return host + ':' + std::to_string(a.port);
+}
+
 [[noreturn]] inline void throw_bad_address(std::string_view text, const char* why) {
   throw std::system_error(tcp_error::bad_address, '"' + std::string(text) + "\": " + why);
 }

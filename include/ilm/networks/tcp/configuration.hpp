@@ -3,6 +3,7 @@
 #include <ilm/error.hpp>
 #include <ilm/networks/tcp/interface.hpp>
 #include <ilm/networks/tcp/limits.hpp>
+#include <ilm/networks/tcp/lookup.hpp>
 #include <ilm/networks/tcp/options.hpp>
 #include <ilm/networks/tcp/types.hpp>
 
@@ -51,6 +52,7 @@ struct configuration {
   const byte_string local_id;
   const tcp_options options;
   const peer_id_check is_peer_id;
+  const lookup_function look_up = default_lookup();
   /// Tells this process from its predecessor and its successor.
   const std::array<std::byte, 16> instance = random_bytes<16>();
 };

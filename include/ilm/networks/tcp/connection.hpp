@@ -29,6 +29,12 @@ inline clock::duration to_ticks(tcp_options::duration d) {
   return std::chrono::duration_cast<clock::duration>(d);
 }
 
+/// `d` after `t`, or at the end of time.
+inline clock::time_point later(clock::time_point t, tcp_options::duration d) {
+  clock::duration ticks = to_ticks(d);
+  return ticks < clock::time_point::max() - t ? t + ticks : clock::time_point::max();
+}
+
 /// A TCP socket, the messages of the handshake over it, and the time that they may take.
 class connection : public std::enable_shared_from_this<connection> {
  public:

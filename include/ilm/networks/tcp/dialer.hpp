@@ -1,14 +1,13 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
-#include <ilm/networks/tcp/address.hpp>
 #include <ilm/networks/tcp/async_condition.hpp>
 #include <ilm/networks/tcp/event_source.hpp>
+#include <ilm/networks/tcp/peer_addresses.hpp>
+#include <ilm/networks/tcp/race.hpp>
+#include <ilm/networks/tcp/resolver.hpp>
 #include <ilm/networks/tcp/session_builder.hpp>
 #include <ilm/networks/tcp/types.hpp>
-
-#include <asio/ip/tcp.hpp>
-#include <asio/redirect_error.hpp>
 
 #include <algorithm>
 #include <cassert>
@@ -30,8 +29,8 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
         : id(std::move(id_)), changed(executor) {}
 
     const byte_string id;
-    std::optional<address> where;  ///< none once it is removed
-    std::shared_ptr<connection> attempt;
+    std::shared_ptr<peer_addresses> where;  ///< none once it is removed
+    std::shared_ptr<race> attempt;
     bool reconnect_requested = false;  ///< the attempt under way is out of date
     clock::time_point dial_at{};
     tcp_options::duration delay{};
@@ -43,20 +42,22 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
  public:
   dialer(asio::any_io_executor executor, std::shared_ptr<const configuration> c,
          std::shared_ptr<event_source> events, std::shared_ptr<sessions> s,
-         std::shared_ptr<session_builder> builder)
+         std::shared_ptr<session_builder> builder, std::shared_ptr<resolver> names)
       : executor_(std::move(executor)),
         configuration_(std::move(c)),
         events_(std::move(events)),
         sessions_(std::move(s)),
-        builder_(std::move(builder)) {}
+        builder_(std::move(builder)),
+        names_(std::move(names)) {}
 
-  void add_peer(const byte_string& id, address where) {
-    assert(where.port != 0 && !closed_);
+  void add_peer(const byte_string& id, std::vector<address> where) {
+    assert(!where.empty() && !closed_);
     contact_pointer& place = contacts_[id];
     bool is_new = place == nullptr;
     if (is_new) place = std::make_shared<contact>(id, executor_);
-    if (place->where == where) return;
-    place->where = std::move(where);
+    if (!place->where) place->where = std::make_shared<peer_addresses>();
+    if (place->where->entries() == where) return;
+    place->where->assign(std::move(where));
     dial_at_once(*place);
     if (is_new) {
       asio::co_spawn(executor_, dial_repeatedly(shared_from_this(), place), asio::detached);
@@ -80,7 +81,7 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     auto at = contacts_.find(peer);
     if (at == contacts_.end()) return;
     contact& c = *at->second;
-    if (c.attempt && c.attempt.get() != &over) c.attempt->close();
+    if (c.attempt) c.attempt->close_all_but(&over);
     c.last_error.clear();
   }
 
@@ -103,8 +104,6 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
   }
 
  private:
-  using endpoint = asio::ip::tcp::endpoint;
-
   /// Gives up the attempt that is under way; the next one is due at once.
   static void dial_at_once(contact& c) {
     c.reconnect_requested = true;
@@ -117,10 +116,11 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
 
   void back_off(contact& c) {
     const tcp_options& o = configuration_->options;
-    c.delay = std::clamp(2 * c.delay, o.minimum_reconnect_delay, o.maximum_reconnect_delay);
+    c.delay = std::clamp(c.delay + std::min(c.delay, o.maximum_reconnect_delay - c.delay),
+                         o.minimum_reconnect_delay, o.maximum_reconnect_delay);
     std::uniform_int_distribution<tcp_options::duration::rep> drawn(c.delay.count() / 2,
                                                                     c.delay.count());
-    c.dial_at = clock::now() + to_ticks(tcp_options::duration(drawn(jitter_)));
+    c.dial_at = later(clock::now(), tcp_options::duration(drawn(jitter_)));
     assert(o.minimum_reconnect_delay <= c.delay && c.delay <= o.maximum_reconnect_delay);
   }
 
@@ -132,7 +132,10 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
         co_await c->changed.wait_until(c->dial_at);
       } else {
         c->reconnect_requested = false;
-        failure failed = co_await self->dial(*c);
+        c->attempt = std::make_shared<race>(self->executor_, self->configuration_, self->names_,
+                                            self->builder_, c->id, c->where);
+        failure failed = co_await c->attempt->run();
+        c->attempt.reset();
         if (failed) self->handle_failure(*c, std::move(failed));
       }
     }
@@ -148,67 +151,12 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     }
   }
 
-  /// Dials the addresses of the peer, one after the other. The error of a handshake says more than
-  /// that nobody listens at another address.
-  asio::awaitable<failure> dial(contact& c) {
-    address where = *c.where;
-    std::vector<endpoint> endpoints;
-    std::error_code not_found = co_await resolve(where, endpoints);
-    failure why = not_found;
-    for (const endpoint& to : endpoints) {
-      if (closed_ || c.reconnect_requested || sessions_->connected(c.id)) {
-        co_return asio::error::operation_aborted;
-      }
-      failure failed = co_await dial(c, to);
-      if (!failed) co_return failed;
-      if (why.code.category() != tcp_category()) why = std::move(failed);
-    }
-    co_return why;
-  }
-
-  asio::awaitable<failure> dial(contact& c, endpoint to) {
-    assert(!c.attempt);
-    auto attempt = std::make_shared<connection>(asio::ip::tcp::socket(executor_), true);
-    c.attempt = attempt;
-    attempt->set_deadline(configuration_->options.handshake_timeout);
-    std::error_code cut;
-    co_await attempt->socket().async_connect(to, asio::redirect_error(asio::use_awaitable, cut));
-    if (!attempt->is_open()) {
-      cut = attempt->timed_out() ? asio::error::timed_out : asio::error::operation_aborted;
-    }
-    failure failed = cut;
-    if (!failed) {
-      attempt->prepare();
-      attempt->set_deadline(configuration_->options.handshake_timeout);
-      std::optional<byte_string> peer = c.id;
-      failed = co_await builder_->establish(attempt, peer);
-    }
-    if (c.attempt == attempt) c.attempt.reset();
-    if (failed) co_await builder_->reject(attempt, failed.code);
-    co_return failed;
-  }
-
-  asio::awaitable<std::error_code> resolve(const address& where, std::vector<endpoint>& found) {
-    std::error_code failed;
-    asio::ip::address numeric = asio::ip::make_address(where.host, failed);
-    if (!failed) {
-      found.emplace_back(numeric, where.port);
-      co_return failed;
-    }
-    asio::ip::tcp::resolver resolver(executor_);
-    asio::ip::tcp::resolver::results_type all = co_await resolver.async_resolve(
-        where.host, std::to_string(where.port), asio::redirect_error(asio::use_awaitable, failed));
-    for (const auto& entry : all) {
-      if (found.size() < endpoint_limit) found.push_back(entry.endpoint());
-    }
-    co_return failed;
-  }
-
   asio::any_io_executor executor_;
   std::shared_ptr<const configuration> configuration_;
   std::shared_ptr<event_source> events_;
   std::shared_ptr<sessions> sessions_;
   std::shared_ptr<session_builder> builder_;
+  std::shared_ptr<resolver> names_;
   map_by_id<contact_pointer> contacts_;
   std::minstd_rand jitter_{std::random_device()()};
   bool closed_ = false;

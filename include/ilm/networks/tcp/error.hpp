@@ -29,6 +29,7 @@ enum class tcp_error {
   peer_silent,
   bad_address,
   accepting_again,
+  lookup_timeout,
 };
 
 namespace detail {
@@ -89,6 +90,9 @@ class tcp_category_impl final : public std::error_category {
         return "an address must be host:port or [IPv6 address]:port; correct its text";
       case tcp_error::accepting_again:
         return "the system accepts connections again; nothing needs to be done";
+      case tcp_error::lookup_timeout:
+        return "the look-up of a name took longer than tcp_options::handshake_timeout; check the "
+               "name server, or allow more time";
     }
     return "unknown error of ILM over TCP " + std::to_string(value);
   }
@@ -97,6 +101,7 @@ class tcp_category_impl final : public std::error_category {
     switch (static_cast<tcp_error>(value)) {
       case tcp_error::handshake_timeout:
       case tcp_error::peer_silent:
+      case tcp_error::lookup_timeout:
         return std::errc::timed_out;
       case tcp_error::key_required:
       case tcp_error::key_not_expected:

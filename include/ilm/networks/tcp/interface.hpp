@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -45,7 +46,7 @@ struct encoded_event {
 class encoded_control {
  public:
   virtual ~encoded_control() = default;
-  virtual void add_peer(byte_string id, std::string_view address) = 0;
+  virtual void add_peer(byte_string id, std::span<const std::string_view> addresses) = 0;
   virtual void remove_peer(byte_string id) = 0;
   virtual void reconnect(byte_string id) = 0;
   virtual std::uint16_t port() const noexcept = 0;

@@ -29,8 +29,19 @@ inline constexpr auto refusal_timeout = std::chrono::seconds(1);
 inline constexpr auto minimum_accept_pause = std::chrono::milliseconds(20);
 inline constexpr auto maximum_accept_pause = std::chrono::milliseconds(500);
 inline constexpr auto accept_calm = std::chrono::seconds(5);
-/// How many of the addresses of a name are dialed.
+/// How many of the addresses of a name are dialed, and at which intervals (the Connection Attempt
+/// Delay of RFC 8305, 8).
 inline constexpr std::size_t endpoint_limit = 8;
+inline constexpr auto attempt_delay = std::chrono::milliseconds(250);
+/// How long a connection has the handshake to itself before that of another address begins too.
+inline constexpr auto handshake_head_start = std::chrono::seconds(1);
+/// How long to wait for a look-up before the last addresses of the name are dialed.
+inline constexpr auto lookup_patience = std::chrono::milliseconds(250);
+/// How many names are looked up at once, each by a thread of its own; how many of these may be
+/// within the deadline of their dialers; and how many of the late ones are looked up again.
+inline constexpr std::size_t lookup_limit = 128;
+inline constexpr std::size_t prompt_lookup_limit = 64;
+inline constexpr std::size_t slow_lookup_limit = 64;
 /// How many reads a refused peer may take to close its side.
 inline constexpr int reads_after_refusal = 16;
 

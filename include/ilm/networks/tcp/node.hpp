@@ -9,10 +9,13 @@
 #include <ilm/networks/tcp/dialer.hpp>
 #include <ilm/networks/tcp/event_source.hpp>
 #include <ilm/networks/tcp/interface.hpp>
+#include <ilm/networks/tcp/resolver.hpp>
 #include <ilm/networks/tcp/session_builder.hpp>
 #include <ilm/networks/tcp/sessions.hpp>
+#include <ilm/networks/tcp/strand_queue.hpp>
 
 #include <cassert>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -59,10 +62,11 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
 
   void close() override {
     if (std::exchange(closed_, true)) return;
-    commands_->close();
+    commands_->commands()->close();
     acceptor_->close();
     if (!running_) return;
     running_->entry->close();
+    running_->answers->close();
     running_->contacts->close();
     running_->builder->close();
     running_->all_sessions->close();
@@ -78,7 +82,9 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
           all_sessions(std::make_shared<sessions>(executor, c, events)),
           builder(std::make_shared<session_builder>(c, all_sessions)),
           entry(std::make_shared<admission>(executor, c, events, builder)),
-          contacts(std::make_shared<dialer>(executor, c, events, all_sessions, builder)),
+          answers(std::make_shared<strand_queue<resolver::answer>>()),
+          names(std::make_shared<resolver>(c->look_up, answers)),
+          contacts(std::make_shared<dialer>(executor, c, events, all_sessions, builder, names)),
           ended(executor) {
       all_sessions->observe(contacts);
     }
@@ -87,6 +93,8 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
     std::shared_ptr<sessions> all_sessions;
     std::shared_ptr<session_builder> builder;
     std::shared_ptr<admission> entry;
+    std::shared_ptr<strand_queue<resolver::answer>> answers;
+    std::shared_ptr<resolver> names;
     std::shared_ptr<dialer> contacts;
     async_condition ended;
   };
@@ -94,31 +102,21 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
   void start(const asio::any_io_executor& executor) {
     assert(!running_);
     running_.emplace(executor, configuration_);
-    asio::co_spawn(executor, hold_commands(shared_from_this(), executor), asio::detached);
+    asio::co_spawn(executor, hold_queues(shared_from_this(), executor), asio::detached);
     acceptor_->start(executor, running_->events, running_->entry);
   }
 
-  /// Closes the queue of commands when its frame goes: where a context is destroyed before the
-  /// network, nothing may be posted to it from then on.
-  struct command_scope {
-    command_scope(std::shared_ptr<command_queue> q, const asio::any_io_executor& executor,
-                  std::function<void()> available)
-        : queue(std::move(q)) {
-      queue->open(executor, std::move(available));
-    }
-    command_scope(const command_scope&) = delete;
-    command_scope& operator=(const command_scope&) = delete;
-    ~command_scope() { queue->close(); }
-
-    std::shared_ptr<command_queue> queue;
-  };
-
-  static asio::awaitable<void> hold_commands(std::shared_ptr<node> self,
-                                             asio::any_io_executor executor) {
-    std::function<void()> available = [weak = self->weak_from_this()] {
+  static asio::awaitable<void> hold_queues(std::shared_ptr<node> self,
+                                           asio::any_io_executor executor) {
+    std::function<void()> commanded = [weak = self->weak_from_this()] {
       if (std::shared_ptr<node> alive = weak.lock()) alive->run_commands();
     };
-    command_scope scope(self->commands_, executor, std::move(available));
+    std::function<void()> answered = [weak = self->weak_from_this()] {
+      std::shared_ptr<node> alive = weak.lock();
+      if (alive && !alive->closed_) alive->running_->names->handle_answers();
+    };
+    open_strand_queue answers(self->running_->answers, executor, std::move(answered));
+    open_strand_queue commands(self->commands_->commands(), executor, std::move(commanded));
     // Commands from before are not announced.
     self->run_commands();
     while (!self->closed_) co_await self->running_->ended.wait();
@@ -126,7 +124,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
 
   void run_commands() {
     assert(running_);
-    for (command& c : commands_->take()) {
+    for (command& c : commands_->commands()->take()) {
       if (closed_) return;
       switch (c.kind) {
         case command::type::add:

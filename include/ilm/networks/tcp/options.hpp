@@ -43,7 +43,7 @@ struct tcp_options {
   duration minimum_reconnect_delay = std::chrono::milliseconds(50);
   duration maximum_reconnect_delay = std::chrono::seconds(5);
 
-  /// How long connecting, and then the handshake, may take.
+  /// How long the look-up of a name, then connecting, and then the handshake may take.
   duration handshake_timeout = std::chrono::seconds(5);
 
   /// How many peers may have a session here before further ones are refused.

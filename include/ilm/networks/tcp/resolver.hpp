@@ -1,0 +1,123 @@
+#pragma once
+
+#include <ilm/networks/tcp/async_condition.hpp>
+#include <ilm/networks/tcp/lookup.hpp>
+#include <ilm/networks/tcp/lookup_schedule.hpp>
+#include <ilm/networks/tcp/strand_queue.hpp>
+#include <ilm/networks/tcp/types.hpp>
+
+#include <cassert>
+#include <exception>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace ilm::inline v0::detail::tcp {
+
+/// The look-up of a name, shared by all that wait for it.
+struct lookup {
+  clock::time_point began_at = clock::time_point::max();  ///< in its thread
+  std::optional<lookup_result> result;                    ///< once it has ended
+  /// Notified then.
+  std::vector<std::weak_ptr<async_condition>> waiters;
+};
+
+/// Looks names up side by side, each in a thread of its own: a system's look-up can take half a
+/// minute, and cannot be cancelled. Nothing waits for these threads, not even the end of the
+/// process: a thread owns all that it uses, and leaves its answer in a queue. A name is looked up
+/// once at a time.
+class resolver {
+ public:
+  struct answer {
+    answer(std::string host_, lookup_result result_)
+        : host(std::move(host_)), result(std::move(result_)) {}
+
+    std::string host;
+    lookup_result result;
+  };
+
+  resolver(lookup_function f, std::shared_ptr<strand_queue<answer>> answers)
+      : look_up_(std::move(f)), answers_(std::move(answers)) {}
+
+  /// Begins a look-up, or joins the one that is under way. `slow` if the last one of this name took
+  /// too long. A look-up that waits for its turn is dropped when all that asked have let go of it.
+  std::shared_ptr<const lookup> look_up(const std::string& host, bool slow,
+                                        const std::shared_ptr<async_condition>& waiter) {
+    std::shared_ptr<lookup>& place = lookups_[host];
+    if (!place) {
+      place = std::make_shared<lookup>();
+      schedule_.request(host, slow);
+    }
+    std::shared_ptr<lookup> asked = place;
+    std::erase_if(asked->waiters, [](const auto& w) { return w.expired(); });
+    asked->waiters.push_back(waiter);
+    start_lookups();
+    return asked;
+  }
+
+  /// The look-up of a name takes too long: it makes room for others.
+  void handle_delay(const std::string& host) {
+    schedule_.handle_delay(host);
+    start_lookups();
+  }
+
+  /// To be called when the queue has answers.
+  void handle_answers() {
+    for (answer& a : answers_->take()) complete(a.host, std::move(a.result));
+    start_lookups();
+  }
+
+ private:
+  void start_lookups() {
+    while (std::optional<std::string> host = schedule_.poll()) {
+      auto at = lookups_.find(*host);
+      assert(at != lookups_.end());
+      if (at->second.use_count() == 1) {
+        complete(*host, {});
+        continue;
+      }
+      at->second->began_at = clock::now();
+      try {
+        std::thread(run, look_up_, *host, answers_).detach();
+      } catch (...) {
+        complete(*host, failure_of(std::current_exception()));
+      }
+    }
+  }
+
+  /// In a thread.
+  static void run(lookup_function look_up, std::string host,
+                  std::shared_ptr<strand_queue<answer>> answers) {
+    lookup_result result;
+    try {
+      result = look_up(host);
+      if (!result.why && result.hosts.empty()) result = failure(asio::error::host_not_found);
+    } catch (...) {
+      result = failure_of(std::current_exception());
+    }
+    answers->push(answer(std::move(host), std::move(result)));
+  }
+
+  void complete(const std::string& host, lookup_result result) {
+    auto at = lookups_.find(host);
+    assert(at != lookups_.end());
+    std::shared_ptr<lookup> ended = std::move(at->second);
+    lookups_.erase(at);
+    schedule_.complete(host);
+    ended->result = std::move(result);
+    for (const auto& waiter : ended->waiters) {
+      if (auto alive = waiter.lock()) alive->notify_all();
+    }
+  }
+
+  lookup_function look_up_;
+  std::shared_ptr<strand_queue<answer>> answers_;
+  lookup_schedule schedule_;
+  std::map<std::string, std::shared_ptr<lookup>> lookups_;  ///< by host, until they have ended
+};
+
+}  // namespace ilm::inline v0::detail::tcp
