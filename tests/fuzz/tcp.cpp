@@ -22,7 +22,8 @@ using prover = decltype(ilm::tcp_options::prove);
 
 // Framing.
 
-/// The frames of a stream, cut in the simplest way; stops at one that exceeds the maximum.
+/// The frames of a stream, cut in the simplest way, a ping as an empty one; stops at one that
+/// exceeds the maximum.
 std::vector<byte_string> cut(byte_view stream, std::size_t maximum, bool& too_large) {
   std::vector<byte_string> frames;
   too_large = false;
@@ -31,6 +32,7 @@ std::vector<byte_string> cut(byte_view stream, std::size_t maximum, bool& too_la
     for (std::byte b : stream.first(frame_prefix_size)) {
       size = size << 8 | std::to_integer<std::size_t>(b);
     }
+    if (size == ping_size) size = 0;
     if ((too_large = size > maximum)) break;
     if (stream.size() - frame_prefix_size < size) break;
     byte_view frame = stream.subspan(frame_prefix_size, size);

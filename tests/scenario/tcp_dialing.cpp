@@ -174,15 +174,24 @@ TEST_CASE("a hint gives up an attempt that hangs", "[tcp]") {
   o.handshake_timeout = 1h;
   node b(l, "b", o, "");
   b.control().add_peer("a", "127.0.0.1:" + std::to_string(silent.local_endpoint().port()));
-  std::optional<asio::ip::tcp::socket> accepted;
+  std::vector<asio::ip::tcp::socket> accepted;
   auto accept = [&] {
-    accepted.reset();
-    silent.async_accept([&](std::error_code, asio::ip::tcp::socket s) { accepted = std::move(s); });
-    return l.until([&] { return accepted.has_value(); });
+    std::size_t before = accepted.size();
+    silent.async_accept(
+        [&](std::error_code, asio::ip::tcp::socket s) { accepted.push_back(std::move(s)); });
+    return l.until([&] { return accepted.size() > before; });
   };
   REQUIRE(accept());
   b.control().reconnect("a");
   CHECK(accept());
+  // The first connection is still open at its far end: it is the dialer that has closed it.
+  accepted.front().non_blocking(true);
+  CHECK(l.until([&] {
+    std::array<std::byte, 1024> ignored;
+    std::error_code failed;
+    accepted.front().read_some(asio::buffer(ignored), failed);
+    return failed == asio::error::eof || failed == asio::error::connection_reset;
+  }));
   CHECK(b.problems() == 0);
 }
 

@@ -132,3 +132,97 @@ TEST_CASE("frames that keep a connection alive are not received", "[tcp]") {
   CHECK(b.frames("a") == 0);
   CHECK(a.up("b"));
 }
+
+namespace {
+
+/// Without a hint, a dead session lasts longer than any test.
+options unsuspecting() {
+  options o = quick();
+  o.keepalive_interval = GENERATE(0ms, 1000'000ms);
+  o.keepalive_timeout = 1h;
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE("a hint ends a session that is dead, and the peer is dialed at once", "[tcp]") {
+  loop l;
+  options o = unsuspecting();
+  o.minimum_reconnect_delay = o.maximum_reconnect_delay = 1h;
+  node a(l, "a", o), b(l, "b", o);
+  proxy between(l, a.address());
+  b.control().add_peer("a", between.address());
+  REQUIRE(joined(l, a, b));
+  between.stall();
+  b.control().reconnect("a");
+  REQUIRE(l.until([&] { return b.ups("a") == 2 && a.ups("b") == 2; }));
+  CHECK(b.reported("a", tcp_error::no_answer));
+  a.send("b", "x");
+  CHECK(l.until([&] { return b.frames("a") == 1; }));
+}
+
+TEST_CASE("another address of a peer whose session is dead is dialed at once", "[tcp]") {
+  loop l;
+  options o = unsuspecting();
+  node a(l, "a", o), b(l, "b", o);
+  proxy between(l, a.address());
+  b.control().add_peer("a", between.address());
+  REQUIRE(joined(l, a, b));
+  between.stall();
+  b.dial(a);
+  REQUIRE(l.until([&] { return b.ups("a") == 2 && a.ups("b") == 2; }));
+  CHECK(between.accepted() == 1);
+}
+
+TEST_CASE("a hint ends a dead session also with a peer that is not in the address book", "[tcp]") {
+  loop l;
+  options o = unsuspecting();
+  node a(l, "a", o), b(l, "b", o);
+  proxy between(l, a.address());
+  b.control().add_peer("a", between.address());
+  REQUIRE(joined(l, a, b));
+  between.stall();
+  a.control().reconnect("b");
+  CHECK(l.until([&] { return a.reported("b", tcp_error::no_answer); }));
+  CHECK(a.downs("b") == 1);
+}
+
+TEST_CASE("hints and other addresses do not disturb a session that is alive", "[tcp]") {
+  loop l;
+  options o = unsuspecting();
+  node a(l, "a", o), b(l, "b", o);
+  proxy between(l, a.address());
+  b.dial(a);
+  REQUIRE(joined(l, a, b));
+  b.control().add_peer("a", between.address());
+  for (int i = 0; i < 24; ++i) {
+    b.control().reconnect("a");
+    a.control().reconnect("b");
+    l.run_for(50ms);
+  }
+  l.run_for(1100ms);
+  CHECK(a.events().size() == 1);
+  CHECK(b.events().size() == 1);
+}
+
+TEST_CASE("a hint does not end the session of a peer that is slow to read", "[tcp]") {
+  loop l;
+  options o = quick();
+  o.keepalive_interval = 1000s;
+  o.keepalive_timeout = 1h;
+  o.receive_buffer = 10'000;
+  node a(l, "a", o), b(l, "b", o);
+  hold(l, b);
+  b.pause(false);
+  a.dial(b);
+  REQUIRE(joined(l, a, b));
+  b.pause();
+  for (int i = 0; i < 40; ++i) a.send("b", std::string(5000, 'x'));
+  l.run_for(100ms);
+  a.control().reconnect("b");
+  l.run_for(1500ms);
+  CHECK(a.downs("b") == 0);
+  b.pause(false);
+  CHECK(l.until([&] { return b.frames("a") == 40; }));
+  CHECK(b.downs("a") == 0);
+}

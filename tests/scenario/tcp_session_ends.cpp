@@ -18,7 +18,8 @@ struct failing_observer final : session_observer {
   void handle_session_began(const byte_string&, const connection&) override {
     if (fails) throw std::bad_alloc();
   }
-  void handle_session_ended(const byte_string&, ilm::detail::tcp::clock::duration) override {
+  void handle_session_ended(const byte_string&, std::error_code,
+                            ilm::detail::tcp::clock::duration) override {
     ++ended;
   }
 
@@ -83,6 +84,45 @@ TEST_CASE("a session that cannot begin leaves none behind, and the next one begi
   CHECK_FALSE(all->begin(s.b, s.connect(), {}, {}));
   CHECK(all->connected(s.b));
   CHECK(s.poll() == type::up);
+  all->close();
+  s.l.run_for(10ms);
+}
+
+TEST_CASE("the loops of a replaced session leave its successor alone") {
+  scene s;
+  auto all = std::make_shared<sessions>(s.l.context.get_executor(), s.settings, s.events);
+  REQUIRE_FALSE(all->begin(s.b, s.connect(), {}, {}));
+  REQUIRE(s.poll() == type::up);
+  REQUIRE_FALSE(all->begin(s.b, s.connect(), {}, {}));
+  s.l.run_for(20ms);
+  CHECK(all->connected(s.b));
+  CHECK(s.poll() == type::down);
+  CHECK(s.poll() == type::up);
+  CHECK_FALSE(s.poll());
+  all->close();
+  s.l.run_for(10ms);
+}
+
+TEST_CASE("a send that fails ends its session, whose end is received, and not the next one") {
+  scene s;
+  auto all = std::make_shared<sessions>(s.l.context.get_executor(), s.settings, s.events);
+  auto observer = std::make_shared<failing_observer>();
+  observer->fails = false;
+  all->observe(observer);
+  REQUIRE_FALSE(all->begin(s.b, s.connect(), {}, {}));
+  REQUIRE(s.poll() == type::up);
+  s.far.back().set_option(asio::socket_base::linger(true, 0));
+  s.far.back().close();
+  // The loops have not run, so it is the send that finds out.
+  CHECK(all->send(s.b, to_bytes("x")) == nullptr);
+  CHECK_FALSE(all->connected(s.b));
+  CHECK(observer->ended == 1);
+  REQUIRE_FALSE(all->begin(s.b, s.connect(), {}, {}));
+  s.l.run_for(20ms);
+  CHECK(all->connected(s.b));
+  CHECK(s.poll() == type::down);
+  CHECK(s.poll() == type::up);
+  CHECK_FALSE(s.poll());
   all->close();
   s.l.run_for(10ms);
 }

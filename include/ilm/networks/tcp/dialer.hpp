@@ -5,11 +5,11 @@
 #include <ilm/networks/tcp/event_source.hpp>
 #include <ilm/networks/tcp/peer_addresses.hpp>
 #include <ilm/networks/tcp/race.hpp>
+#include <ilm/networks/tcp/redial_delay.hpp>
 #include <ilm/networks/tcp/resolver.hpp>
 #include <ilm/networks/tcp/session_builder.hpp>
 #include <ilm/networks/tcp/types.hpp>
 
-#include <algorithm>
 #include <cassert>
 #include <memory>
 #include <optional>
@@ -25,15 +25,17 @@ namespace ilm::inline v0::detail::tcp {
 class dialer final : public session_observer, public std::enable_shared_from_this<dialer> {
   /// A peer in the address book, until its loop has ended.
   struct contact {
-    contact(byte_string id_, const asio::any_io_executor& executor)
-        : id(std::move(id_)), changed(executor) {}
+    contact(byte_string id_, const asio::any_io_executor& executor, const tcp_options& o)
+        : id(std::move(id_)),
+          delay(o.minimum_reconnect_delay, o.maximum_reconnect_delay),
+          changed(executor) {}
 
     const byte_string id;
     std::shared_ptr<peer_addresses> where;  ///< none once it is removed
     std::shared_ptr<race> attempt;
     bool reconnect_requested = false;  ///< the attempt under way is out of date
     clock::time_point dial_at{};
-    tcp_options::duration delay{};
+    redial_delay delay;
     std::error_code last_error;
     async_condition changed;
   };
@@ -54,11 +56,12 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     assert(!where.empty() && !closed_);
     contact_pointer& place = contacts_[id];
     bool is_new = place == nullptr;
-    if (is_new) place = std::make_shared<contact>(id, executor_);
+    if (is_new) place = std::make_shared<contact>(id, executor_, configuration_->options);
     if (!place->where) place->where = std::make_shared<peer_addresses>();
     if (place->where->entries() == where) return;
     place->where->assign(std::move(where));
     dial_at_once(*place);
+    sessions_->probe(id);
     if (is_new) {
       asio::co_spawn(executor_, dial_repeatedly(shared_from_this(), place), asio::detached);
     }
@@ -71,10 +74,11 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     dial_at_once(*at->second);
   }
 
-  /// A hint that the peer may be reachable.
+  /// A hint that the peer may be reachable, and that its session may be dead.
   void reconnect(const byte_string& id) {
     auto at = contacts_.find(id);
     if (at != contacts_.end() && !sessions_->connected(id)) dial_at_once(*at->second);
+    sessions_->probe(id);
   }
 
   void handle_session_began(const byte_string& peer, const connection& over) override {
@@ -85,12 +89,13 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     c.last_error.clear();
   }
 
-  void handle_session_ended(const byte_string& peer, clock::duration lasted) override {
+  void handle_session_ended(const byte_string& peer, std::error_code why,
+                            clock::duration lasted) override {
     auto at = contacts_.find(peer);
     if (at == contacts_.end()) return;
     contact& c = *at->second;
-    // A session that ends as soon as it began does not show that all is well.
-    if (lasted >= c.delay) c.delay = {};
+    if (why == tcp_error::no_answer) return dial_at_once(c);
+    c.delay.handle_session_ended(lasted);
     back_off(c);
     c.changed.notify_all();
   }
@@ -107,22 +112,14 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
   /// Gives up the attempt that is under way; the next one is due at once.
   static void dial_at_once(contact& c) {
     c.reconnect_requested = true;
-    c.delay = {};
+    c.delay.reset();
     c.dial_at = {};
     c.last_error.clear();
     if (c.attempt) c.attempt->close();
     c.changed.notify_all();
   }
 
-  void back_off(contact& c) {
-    const tcp_options& o = configuration_->options;
-    c.delay = std::clamp(c.delay + std::min(c.delay, o.maximum_reconnect_delay - c.delay),
-                         o.minimum_reconnect_delay, o.maximum_reconnect_delay);
-    std::uniform_int_distribution<tcp_options::duration::rep> drawn(c.delay.count() / 2,
-                                                                    c.delay.count());
-    c.dial_at = later(clock::now(), tcp_options::duration(drawn(jitter_)));
-    assert(o.minimum_reconnect_delay <= c.delay && c.delay <= o.maximum_reconnect_delay);
-  }
+  void back_off(contact& c) { c.dial_at = later(clock::now(), c.delay.grow(jitter_)); }
 
   static asio::awaitable<void> dial_repeatedly(std::shared_ptr<dialer> self, contact_pointer c) {
     while (!self->closed_ && c->where) {

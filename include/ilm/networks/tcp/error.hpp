@@ -30,6 +30,7 @@ enum class tcp_error {
   bad_address,
   accepting_again,
   lookup_timeout,
+  no_answer,
 };
 
 namespace detail {
@@ -93,6 +94,9 @@ class tcp_category_impl final : public std::error_category {
       case tcp_error::lookup_timeout:
         return "the look-up of a name took longer than tcp_options::handshake_timeout; check the "
                "name server, or allow more time";
+      case tcp_error::no_answer:
+        return "the peer did not answer within 1 s of a hint that its session may be dead, so the "
+               "session was ended and the peer is dialed; nothing needs to be done";
     }
     return "unknown error of ILM over TCP " + std::to_string(value);
   }
@@ -102,6 +106,7 @@ class tcp_category_impl final : public std::error_category {
       case tcp_error::handshake_timeout:
       case tcp_error::peer_silent:
       case tcp_error::lookup_timeout:
+      case tcp_error::no_answer:
         return std::errc::timed_out;
       case tcp_error::key_required:
       case tcp_error::key_not_expected:

@@ -16,8 +16,11 @@ namespace ilm::inline v0::detail::tcp {
 
 inline constexpr std::size_t frame_prefix_size = 4;
 
+/// In the place of a size: no frame, but the wish for an answer.
+inline constexpr std::size_t ping_size = 0xffffffff;
+
 inline std::array<std::byte, frame_prefix_size> frame_prefix(std::size_t size) noexcept {
-  assert(size <= frame_size_limit);
+  assert(size <= frame_size_limit || size == ping_size);
   std::array<std::byte, frame_prefix_size> prefix{};
   for (std::size_t i = 0; i < prefix.size(); ++i) {
     prefix[i] = static_cast<std::byte>(size >> (8 * (prefix.size() - 1 - i)));
@@ -61,6 +64,10 @@ class frame_splitter {
     for (std::size_t i = 0; i < frame_prefix_size; ++i) {
       size = size << 8 | std::to_integer<std::size_t>(buffer_[begin_ + i]);
     }
+    if (size == ping_size) {
+      pinged_ = true;
+      size = 0;
+    }
     if (size > maximum_) return too_large_ = true, false;
     held -= frame_prefix_size;
     auto first = buffer_.begin() + static_cast<std::ptrdiff_t>(begin_ + frame_prefix_size);
@@ -76,6 +83,9 @@ class frame_splitter {
     begin_ = end_ = 0;
     return false;
   }
+
+  /// Whether there was a ping since the last call.
+  bool take_ping() noexcept { return std::exchange(pinged_, false); }
 
   /// Whether a frame exceeds the maximum. Nothing can be read behind it.
   bool too_large() const noexcept { return too_large_; }
@@ -101,6 +111,7 @@ class frame_splitter {
   std::size_t frame_filled_ = 0;
   bool partial_ = false;
   bool too_large_ = false;
+  bool pinged_ = false;
 };
 
 }  // namespace ilm::inline v0::detail::tcp

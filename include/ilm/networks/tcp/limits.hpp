@@ -29,6 +29,8 @@ inline constexpr auto refusal_timeout = std::chrono::seconds(1);
 inline constexpr auto minimum_accept_pause = std::chrono::milliseconds(20);
 inline constexpr auto maximum_accept_pause = std::chrono::milliseconds(500);
 inline constexpr auto accept_calm = std::chrono::seconds(5);
+/// How long a probe of a session waits to hear something of the peer.
+inline constexpr auto probe_timeout = std::chrono::seconds(1);
 /// How many of the addresses of a name are dialed, and at which intervals (the Connection Attempt
 /// Delay of RFC 8305, 8).
 inline constexpr std::size_t endpoint_limit = 8;

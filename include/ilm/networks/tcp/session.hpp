@@ -84,6 +84,14 @@ class session {
     return send(prefix, std::move(frame));
   }
 
+  /// Asks for an answer: if nothing arrives within `probe_timeout`, `watch` completes.
+  std::error_code probe() {
+    if (probe_ends_at_ != clock::time_point::max()) return {};
+    probe_ends_at_ = clock::now() + probe_timeout;
+    tick_.notify_all();
+    return send(frame_prefix(ping_size));
+  }
+
   bool has_room_to_send() const noexcept {
     return !is_open() || output_.size() <= configuration_->options.send_buffer;
   }
@@ -98,6 +106,7 @@ class session {
       while (is_open() && !failed) {
         if (events_->is_full(*pending_)) {
           reading_ = false;
+          tick_.notify_all();
           co_await pending_->room().wait();
           continue;
         }
@@ -109,10 +118,13 @@ class session {
             asio::redirect_error(asio::use_awaitable, failed));
         if (failed || !is_open()) break;
         heard_at_ = clock::now();
+        probe_ends_at_ = clock::time_point::max();
         splitter.filled(size);
         take_frames(splitter);
         assert(invariants_hold());
         if (splitter.too_large()) failed = tcp_error::frame_too_large;
+        // Whatever waits to be sent is an answer, too.
+        if (!failed && splitter.take_ping() && output_.empty()) failed = send_frame({});
       }
     } catch (const std::bad_alloc&) {
       failed = std::make_error_code(std::errc::not_enough_memory);
@@ -140,20 +152,21 @@ class session {
 
   /// Keeps the connection alive, and completes when the peer is silent.
   asio::awaitable<std::error_code> watch() {
-    clock::duration interval = to_ticks(configuration_->options.keepalive_interval);
-    clock::duration timeout = to_ticks(configuration_->options.keepalive_timeout);
     std::error_code failed;
     while (is_open() && !failed) {
       clock::time_point now = clock::now();
-      if (!reading_) heard_at_ = now;
-      if (now - heard_at_ >= timeout) {
+      // Silence of a peer that is not read is not its own.
+      if (!reading_) hold_deadlines(now);
+      clock::time_point ping_at = output_.empty() ? keepalive_at() : clock::time_point::max();
+      if (now >= probe_ends_at_) {
+        failed = tcp_error::no_answer;
+      } else if (now >= silent_at()) {
         failed = tcp_error::peer_silent;
-      } else if (!output_.empty()) {
-        co_await tick_.wait_until(std::min(now + interval, heard_at_ + timeout));
-      } else if (now - sent_at_ >= interval) {
+      } else if (now >= ping_at) {
         failed = send_frame({});
       } else {
-        co_await tick_.wait_until(std::min(sent_at_ + interval, heard_at_ + timeout));
+        clock::time_point next = std::min({ping_at, silent_at(), probe_ends_at_});
+        co_await tick_.wait_until(std::min(next, later(now, watch_interval())));
       }
     }
     co_return failed;
@@ -164,6 +177,25 @@ class session {
     if (closed_) return !is_open() && !announced();
     return pending_ == nullptr ||
            (pending_->in_session() && began_at_ <= heard_at_ && began_at_ <= sent_at_);
+  }
+
+  bool keeps_alive() const noexcept {
+    return configuration_->options.keepalive_interval > tcp_options::duration::zero();
+  }
+  /// A side that does not read cannot see a probe, and is heard often enough to answer any.
+  tcp_options::duration watch_interval() const noexcept {
+    const tcp_options& o = configuration_->options;
+    tcp_options::duration own = keeps_alive() ? o.keepalive_interval : tcp_options::duration::max();
+    return reading_ ? own : std::min<tcp_options::duration>(own, probe_timeout / 3);
+  }
+  clock::time_point keepalive_at() const { return later(sent_at_, watch_interval()); }
+  clock::time_point silent_at() const {
+    return keeps_alive() ? later(heard_at_, configuration_->options.keepalive_timeout)
+                         : clock::time_point::max();
+  }
+  void hold_deadlines(clock::time_point now) {
+    heard_at_ = now;
+    if (probe_ends_at_ != clock::time_point::max()) probe_ends_at_ = now + probe_timeout;
   }
 
   void take_frames(frame_splitter& splitter) {
@@ -186,6 +218,7 @@ class session {
   clock::time_point began_at_{};
   clock::time_point heard_at_{};
   clock::time_point sent_at_{};
+  clock::time_point probe_ends_at_ = clock::time_point::max();
   bool closed_ = false;  ///< by `close`: others may close the connection alone
   bool reading_ = true;  ///< the frames of the peer are wanted
 };

@@ -16,7 +16,8 @@ namespace ilm::inline v0::detail::tcp {
 class session_observer {
  public:
   virtual void handle_session_began(const byte_string& peer, const connection& over) = 0;
-  virtual void handle_session_ended(const byte_string& peer, clock::duration lasted) = 0;
+  virtual void handle_session_ended(const byte_string& peer, std::error_code why,
+                                    clock::duration lasted) = 0;
 
  protected:
   ~session_observer() = default;
@@ -78,6 +79,13 @@ class sessions : public std::enable_shared_from_this<sessions> {
     if (at != sessions_.end()) end(peer, at->second, {});
   }
 
+  /// Ends the session with `peer` soon, if there is one that is dead.
+  void probe(const byte_string& peer) {
+    auto at = sessions_.find(peer);
+    if (at == sessions_.end()) return;
+    if (std::error_code failed = at->second->probe()) end(peer, at->second, failed);
+  }
+
   /// Sends a frame, or drops it if `receive` has not given the `up` of the session: then it belongs
   /// to an earlier one. Returns the session if its queue is full.
   std::shared_ptr<session> send(const byte_string& peer, byte_string frame) {
@@ -103,9 +111,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
   void spawn_loops(const byte_string& peer, const session_pointer& s) {
     spawn(peer, s, s->read_frames());
     spawn(peer, s, s->write_frames());
-    if (configuration_->options.keepalive_interval > tcp_options::duration::zero()) {
-      spawn(peer, s, s->watch());
-    }
+    spawn(peer, s, s->watch());
   }
 
   void spawn(const byte_string& peer, const session_pointer& s,
@@ -129,7 +135,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
     assert(!connected(peer));
     if (why.category() == tcp_category()) events_->add_problem(peer, why);
     if (auto observer = observer_.lock()) {
-      observer->handle_session_ended(peer, clock::now() - s->began_at());
+      observer->handle_session_ended(peer, why, clock::now() - s->began_at());
     }
   }
 
