@@ -28,6 +28,10 @@ class RefusedByPeer(Refused):
     pass
 
 
+class Altered(Exception):
+    """A frame has not the tag that it needs."""
+
+
 class Cut(Exception):
     """The connection ended."""
 
@@ -63,6 +67,40 @@ def read_message(connection, expected):
     if head[5] != expected:
         raise Refused("malformed_handshake")
     return head + body, body
+
+
+class Tags:
+    """Of one direction of a session."""
+
+    def __init__(self, key=None):
+        self.key, self.counter = key, 0
+
+    def tag(self, data):
+        if self.key is None:
+            return b""
+        return hmac.new(self.key, self.counter.to_bytes(8, "big") + data, hashlib.sha256).digest()[:16]
+
+    def frame(self, size, data=b""):
+        """The bytes of a frame; an empty one if it has no data."""
+        size = size.to_bytes(4, "big")
+        frame = size + self.tag(size) + (self.tag(size + data) + data if data else b"")
+        self.counter += 1
+        return frame
+
+    def check(self, data, tag):
+        if not hmac.compare_digest(self.tag(data), tag):
+            raise Altered()
+
+
+def tags_of(key, hellos):
+    """Of the dialer and of the acceptor."""
+    if key is None:
+        return Tags(), Tags()
+    session = hmac.new(key, b"ilm tcp session " + hellos, hashlib.sha256).digest()
+    return tuple(
+        Tags(hmac.new(session, b"ilm tcp frames of the " + side + b"\1", hashlib.sha256).digest())
+        for side in (b"dialer", b"acceptor")
+    )
 
 
 class Handshake:
@@ -101,8 +139,9 @@ class Handshake:
             raise Refused("wrong_key")
 
     def run(self, connection, dialed):
+        """Returns the tags of this side and of the peer."""
         try:
-            self.exchange(connection, dialed)
+            return self.exchange(connection, dialed)
         except RefusedByPeer:
             raise
         except Refused as e:
@@ -121,6 +160,7 @@ class Handshake:
             _, proof = read_message(connection, PROOF)
             self.check_proof(proof, acceptor, mine + theirs)
             connection.sendall(message(PROOF, self.proof(dialer, mine + theirs)))
+            own, peers = tags_of(self.key, mine + theirs)
         else:
             theirs, body = read_message(connection, HELLO)
             self.check_hello(body)
@@ -128,10 +168,17 @@ class Handshake:
             connection.sendall(mine + message(PROOF, self.proof(acceptor, theirs + mine)))
             _, proof = read_message(connection, PROOF)
             self.check_proof(proof, dialer, theirs + mine)
-        if self.own < self.peer:  # the smaller id leads
-            connection.sendall(message(GO))
+            peers, own = tags_of(self.key, theirs + mine)
+        leads = self.own < self.peer  # the smaller id does
+        tags = own if leads else peers
+        header = message(GO, bytes(16 if self.key else 0))[:8]
+        if leads:
+            connection.sendall(header + tags.tag(header))
         else:
-            read_message(connection, GO)
+            _, tag = read_message(connection, GO)
+            tags.check(header, tag)
+        tags.counter += 1
+        return own, peers
 
 
 class Network:
@@ -169,7 +216,8 @@ class Network:
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def send(self, frame):
-        self.output += len(frame).to_bytes(4, "big") + frame
+        if self.connection:
+            self.output += self.own_tags.frame(len(frame), frame)
 
     def poll(self):
         events = []
@@ -187,8 +235,8 @@ class Network:
         connection.settimeout(PATIENCE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            self.handshake.run(connection, dialed)
-        except (Cut, Refused) as e:
+            tags = self.handshake.run(connection, dialed)
+        except (Altered, Cut, Refused) as e:
             connection.close()
             if isinstance(e, Refused):
                 self.refusals.append(str(e))
@@ -197,6 +245,7 @@ class Network:
         self.end(events)
         connection.setblocking(False)
         self.connection = connection
+        self.own_tags, self.peers_tags = tags
         self.last_output = time.monotonic()
         events.append(("up", None))
 
@@ -216,25 +265,44 @@ class Network:
             except OSError:
                 part = b""
             self.input += part
-            while len(self.input) >= 4:
-                size = int.from_bytes(self.input[:4], "big")
-                if size == PING:
-                    self.output += bytes(4)
-                    size = 0
-                if len(self.input) < 4 + size:
-                    break
-                if size:  # an empty one only keeps the connection alive
-                    events.append(("frame", self.input[4 : 4 + size]))
-                self.input = self.input[4 + size :]
+            try:
+                while self.read_frame(events):
+                    pass
+            except Altered:
+                self.end(events)
+                return
             if not part:
                 self.end(events)
+
+    def read_frame(self, events):
+        """False if it is not all there."""
+        tag_size = len(self.peers_tags.tag(b""))
+        at = 4 + tag_size
+        if len(self.input) < at:
+            return False
+        size = self.input[:4]
+        self.peers_tags.check(size, self.input[4:at])
+        length = int.from_bytes(size, "big")
+        if length == PING:
+            self.output += self.own_tags.frame(0)
+        elif length:  # an empty one only keeps the connection alive
+            end = at + tag_size + length
+            if len(self.input) < end:
+                return False
+            frame = self.input[at + tag_size : end]
+            self.peers_tags.check(size + frame, self.input[at : at + tag_size])
+            events.append(("frame", frame))
+            at = end
+        self.peers_tags.counter += 1
+        self.input = self.input[at:]
+        return True
 
     def write(self):
         if not self.connection:
             self.output = b""
             return
         if not self.output and time.monotonic() - self.last_output > 2:
-            self.output = bytes(4)
+            self.output = self.own_tags.frame(0)
         if not self.output:
             return
         self.last_output = time.monotonic()

@@ -81,10 +81,11 @@ class tcp_control {
 ///
 /// A peer's id is a claim over plain TCP: whoever can connect can take any name. With
 /// tcp_options::prove set, as `pre_shared_key` of ilm/networks/tcp_psk.hpp does, it is a proof that
-/// the peer held the key when it connected. That neither encrypts nor protects the bytes that
-/// follow: where the path is not trusted, use a VPN, or TLS. A connection that fails is refused and
-/// reported as a problem on both sides, and never disturbs a session; one that proves to be the
-/// peer takes over from its former connection.
+/// the peer holds the key, and each frame is proven to be the next one of the peer in this session:
+/// on its way it can be read, but not changed, dropped, repeated or moved unnoticed. Where others
+/// may not read, use a VPN, or TLS. A connection that fails is refused and reported as a problem on
+/// both sides, and never disturbs a session; one that proves to be the peer takes over from its
+/// former connection.
 ///
 /// It runs on the strand on which `receive` is first awaited, from then on, and must not outlive
 /// that strand's context. Destroying it, on that strand or while nothing runs there, closes its

@@ -18,7 +18,7 @@
 #include <vector>
 
 // Pre-shared keys for tcp_options::prove. They prove the identity of the peer that opened a
-// connection; they neither encrypt nor protect the bytes that follow.
+// connection, and protect all that follows from change; they do not encrypt it.
 
 namespace ilm::inline v0 {
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/networks/tcp/address.hpp>
 #include <ilm/networks/tcp/handshake.hpp>
 #include <ilm/networks/tcp/limits.hpp>
 #include <ilm/networks/tcp/options.hpp>
@@ -42,6 +43,13 @@ class connection : public std::enable_shared_from_this<connection> {
       : socket_(std::move(socket)), dialed_(dialed), deadline_(socket_.get_executor()) {}
 
   asio::ip::tcp::socket& socket() noexcept { return socket_; }
+  /// The address of the other side, unless it is not known any more.
+  std::string remote_text() const {
+    std::error_code closed;
+    asio::ip::tcp::endpoint at = socket_.remote_endpoint(closed);
+    if (closed) return "a connection that was closed";
+    return to_text(address{at.address().to_string(), at.port()});
+  }
   /// Whether this side dialed.
   bool dialed() const noexcept { return dialed_; }
   bool is_open() const noexcept { return open_; }

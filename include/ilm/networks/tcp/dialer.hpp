@@ -95,7 +95,8 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     if (at == contacts_.end()) return;
     contact& c = *at->second;
     if (why == tcp_error::no_answer) return dial_at_once(c);
-    c.delay.handle_session_ended(lasted);
+    // Whoever alters frames is not helped by new sessions at close intervals.
+    if (why != tcp_error::frame_altered) c.delay.handle_session_ended(lasted);
     back_off(c);
     c.changed.notify_all();
   }

@@ -31,6 +31,7 @@ enum class tcp_error {
   accepting_again,
   lookup_timeout,
   no_answer,
+  frame_altered,
 };
 
 namespace detail {
@@ -97,6 +98,9 @@ class tcp_category_impl final : public std::error_category {
       case tcp_error::no_answer:
         return "the peer did not answer within 1 s of a hint that its session may be dead, so the "
                "session was ended and the peer is dialed; nothing needs to be done";
+      case tcp_error::frame_altered:
+        return "a frame from the peer was changed, dropped, repeated or moved on its way, so its "
+               "session was ended and nothing of the frame was taken; find out who is on the path";
     }
     return "unknown error of ILM over TCP " + std::to_string(value);
   }
@@ -112,6 +116,7 @@ class tcp_category_impl final : public std::error_category {
       case tcp_error::key_not_expected:
       case tcp_error::no_key_for_peer:
       case tcp_error::wrong_key:
+      case tcp_error::frame_altered:
         return std::errc::permission_denied;
       case tcp_error::bad_address:
         return std::errc::invalid_argument;

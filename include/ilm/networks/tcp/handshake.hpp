@@ -4,6 +4,7 @@
 // ilm/networks/README.md has their form and their order.
 
 #include <ilm/networks/tcp/error.hpp>
+#include <ilm/networks/tcp/frame_mac.hpp>
 #include <ilm/networks/tcp/limits.hpp>
 #include <ilm/networks/tcp/options.hpp>
 #include <ilm/networks/tcp/types.hpp>
@@ -34,14 +35,6 @@ struct message_header {
 };
 
 inline bool same(byte_view a, byte_view b) { return std::ranges::equal(a, b); }
-
-/// Takes as long whatever the bytes are, so that its time tells nothing of them.
-inline bool same_in_constant_time(byte_view a, byte_view b) noexcept {
-  if (a.size() != b.size()) return false;
-  std::byte difference{};
-  for (std::size_t i = 0; i < a.size(); ++i) difference |= a[i] ^ b[i];
-  return difference == std::byte{0};
-}
 
 /// The first eight bytes of a message.
 inline std::error_code read_header(std::span<const std::byte, header_size> in,
@@ -171,6 +164,12 @@ class handshake {
   /// The other side's hello, once it has arrived, even if it is not proven.
   const hello& theirs() const noexcept { return theirs_; }
 
+  /// Of all that follows, the go included.
+  const frame_macs& macs() const {
+    assert(proven());
+    return macs_;
+  }
+
   /// Whether this side decides which connection lives.
   bool leads() const {
     assert(proven());
@@ -212,9 +211,11 @@ class handshake {
 
   std::error_code handle_proof(byte_view proof, byte_string& out) {
     if (mine_.keyed) {
-      std::optional<tcp_proof> expected = proof_of(!dialed_);
-      if (!expected) return tcp_error::no_key_for_peer;
+      std::optional<tcp_proof> expected = under_key(dialed_ ? acceptor_label : dialer_label);
+      std::optional<tcp_proof> session_key = under_key(session_label);
+      if (!expected || !session_key) return tcp_error::no_key_for_peer;
       if (!same_in_constant_time(proof, *expected)) return tcp_error::wrong_key;
+      macs_ = frame_macs(*session_key, dialed_);
     } else if (!proof.empty()) {
       return tcp_error::malformed_handshake;
     }
@@ -225,7 +226,7 @@ class handshake {
   std::error_code append_proof(byte_string& out) const {
     byte_string message;
     if (mine_.keyed) {
-      std::optional<tcp_proof> proof = proof_of(dialed_);
+      std::optional<tcp_proof> proof = under_key(dialed_ ? dialer_label : acceptor_label);
       if (!proof) return tcp_error::no_key_for_peer;
       message = make_message(message_type::proof, *proof);
     } else {
@@ -235,19 +236,21 @@ class handshake {
     return {};
   }
 
-  /// The labels keep one side's proof from passing for the other's; the nonces, both of them, an
-  /// old proof from passing for a new one.
-  std::optional<tcp_proof> proof_of(bool dialer) const {
+  /// The labels keep one side's proof from passing for the other's, or for a session's key; the
+  /// nonces, both of them, an old one from passing for a new one.
+  std::optional<tcp_proof> under_key(std::string_view label) const {
     byte_string transcript;
-    for (char c : std::string_view(dialer ? "ilm tcp dialer  " : "ilm tcp acceptor")) {
-      transcript.push_back(static_cast<std::byte>(c));
-    }
+    for (char c : label) transcript.push_back(static_cast<std::byte>(c));
     const byte_string& first = dialed_ ? my_hello_ : their_hello_;
     const byte_string& second = dialed_ ? their_hello_ : my_hello_;
     transcript.insert(transcript.end(), first.begin(), first.end());
     transcript.insert(transcript.end(), second.begin(), second.end());
     return prove_(theirs_.sender, transcript);
   }
+
+  static constexpr std::string_view dialer_label = "ilm tcp dialer  ";
+  static constexpr std::string_view acceptor_label = "ilm tcp acceptor";
+  static constexpr std::string_view session_label = "ilm tcp session ";
 
   bool dialed_;
   hello mine_;
@@ -256,6 +259,25 @@ class handshake {
   hello theirs_;
   byte_string my_hello_;
   byte_string their_hello_;
+  frame_macs macs_;
 };
+
+/// The leader's last word, with the first tag of its direction if there are keys.
+inline byte_string make_go(std::optional<frame_mac>& mac) {
+  if (!mac) return make_message(message_type::go);
+  byte_string message = make_message(message_type::go, frame_tag());
+  frame_tag tag = mac->tag(byte_view(message).first(header_size));
+  mac->next_frame();
+  std::ranges::copy(tag, message.begin() + header_size);
+  return message;
+}
+
+inline std::error_code check_go(byte_view message, std::optional<frame_mac>& mac) {
+  byte_view body = message.subspan(header_size);
+  if (!mac) return body.empty() ? std::error_code() : tcp_error::malformed_handshake;
+  if (!mac->matches(body, message.first(header_size))) return tcp_error::frame_altered;
+  mac->next_frame();
+  return {};
+}
 
 }  // namespace ilm::inline v0::detail::tcp

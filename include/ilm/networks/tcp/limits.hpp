@@ -55,6 +55,8 @@ inline constexpr unsigned refusal_burst = 16;
 inline constexpr auto minimum_refusal_interval = std::chrono::seconds(1);
 inline constexpr auto maximum_refusal_interval = std::chrono::seconds(512);
 inline constexpr auto refusal_calm = std::chrono::seconds(60);
+/// Of a truncated HMAC-SHA-256 (RFC 2104, 5: at least half of it).
+inline constexpr std::size_t frame_tag_size = 16;
 /// The memory that a frame takes here besides its bytes.
 inline constexpr std::size_t frame_overhead = 64;
 

@@ -56,9 +56,10 @@ struct tcp_options {
 
   /// Turns the claim of an id into a proof: gives the HMAC-SHA-256 of `transcript` under the key
   /// shared with the peer whose encoded id is `peer`, or nothing if there is no such key; then the
-  /// peer is refused. Both sides need it, or neither. ilm/networks/tcp_psk.hpp makes one of keys.
-  /// It is called on the strand of `receive`; a throw refuses the peer, and the
-  /// event network_problem has its text.
+  /// peer is refused. Both sides need it, or neither. The keys that protect the frames of a session
+  /// are derived from it as well, from a transcript of their own. ilm/networks/tcp_psk.hpp makes
+  /// one of keys. It is called on the strand of `receive`; a throw refuses the peer, and the event
+  /// network_problem has its text.
   std::function<std::optional<tcp_proof>(std::span<const std::byte> peer,
                                          std::span<const std::byte> transcript)>
       prove;

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <ilm/networks/tcp/handshake.hpp>
+#include <ilm/networks/tcp/frames.hpp>
+#include <ilm/networks/tcp/limits.hpp>
 #include <ilm/networks/tcp/types.hpp>
 
 #include <asio/buffer.hpp>
@@ -24,7 +25,7 @@ class output_queue {
 
   /// Appends `head` and `body`, of which the first `written` bytes are already with the socket.
   void push(byte_view head, byte_string body, std::size_t written) {
-    assert(head.size() <= header_size);
+    assert(head.size() <= maximum_head_size);
     assert(written == 0 || parts_.empty());
     assert(written < head.size() + body.size());
     if (parts_.empty()) front_written_ = written;
@@ -66,7 +67,7 @@ class output_queue {
     }
     std::size_t size() const noexcept { return head_size + body.size(); }
 
-    std::array<std::byte, header_size> head{};
+    std::array<std::byte, maximum_head_size> head{};
     std::size_t head_size;
     byte_string body;
   };

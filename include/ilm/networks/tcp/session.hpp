@@ -14,6 +14,7 @@
 #include <cassert>
 #include <memory>
 #include <new>
+#include <optional>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -27,11 +28,13 @@ class session {
   using instance_id = std::array<std::byte, 16>;
 
   session(std::shared_ptr<const configuration> c, std::shared_ptr<event_source> events,
-          std::shared_ptr<connection> over, const instance_id& peer_instance)
+          std::shared_ptr<connection> over, const instance_id& peer_instance, frame_macs macs = {})
       : configuration_(std::move(c)),
         events_(std::move(events)),
         connection_(std::move(over)),
         peer_instance_(peer_instance),
+        outgoing_(std::move(macs.outgoing)),
+        incoming_(std::move(macs.incoming)),
         output_ready_(connection_->socket().get_executor()),
         room_to_send_(connection_->socket().get_executor()),
         tick_(connection_->socket().get_executor()) {}
@@ -80,8 +83,8 @@ class session {
   }
   std::error_code send_frame(byte_string frame) {
     assert(frame.size() <= configuration_->options.maximum_frame_size);
-    std::array<std::byte, frame_prefix_size> prefix = frame_prefix(frame.size());
-    return send(prefix, std::move(frame));
+    std::size_t size = frame.size();
+    return send_sealed(size, std::move(frame));
   }
 
   /// Asks for an answer: if nothing arrives within `probe_timeout`, `watch` completes.
@@ -89,7 +92,7 @@ class session {
     if (probe_ends_at_ != clock::time_point::max()) return {};
     probe_ends_at_ = clock::now() + probe_timeout;
     tick_.notify_all();
-    return send(frame_prefix(ping_size));
+    return send_sealed(ping_size, {});
   }
 
   bool has_room_to_send() const noexcept {
@@ -102,7 +105,7 @@ class session {
   asio::awaitable<std::error_code> read_frames() {
     std::error_code failed;
     try {
-      frame_splitter splitter(configuration_->options.maximum_frame_size);
+      frame_splitter splitter(configuration_->options.maximum_frame_size, std::move(incoming_));
       while (is_open() && !failed) {
         if (events_->is_full(*pending_)) {
           reading_ = false;
@@ -123,6 +126,7 @@ class session {
         take_frames(splitter);
         assert(invariants_hold());
         if (splitter.too_large()) failed = tcp_error::frame_too_large;
+        if (splitter.altered()) failed = tcp_error::frame_altered;
         // Whatever waits to be sent is an answer, too.
         if (!failed && splitter.take_ping() && output_.empty()) failed = send_frame({});
       }
@@ -179,6 +183,11 @@ class session {
            (pending_->in_session() && began_at_ <= heard_at_ && began_at_ <= sent_at_);
   }
 
+  std::error_code send_sealed(std::size_t size, byte_string body) {
+    frame_head head(size, body, outgoing_);
+    return send(head.bytes(), std::move(body));
+  }
+
   bool keeps_alive() const noexcept {
     return configuration_->options.keepalive_interval > tcp_options::duration::zero();
   }
@@ -210,6 +219,8 @@ class session {
   std::shared_ptr<event_source> events_;
   std::shared_ptr<connection> connection_;
   instance_id peer_instance_;
+  std::optional<frame_mac> outgoing_;
+  std::optional<frame_mac> incoming_;        ///< until `read_frames` takes it
   std::shared_ptr<pending_events> pending_;  ///< from `begin` on
   output_queue output_;
   async_condition output_ready_;

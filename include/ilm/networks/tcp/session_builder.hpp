@@ -63,12 +63,15 @@ class session_builder {
     handshake h(c->dialed(), make_hello(peer), configuration_->options.prove);
     failure failed = co_await exchange_messages(*c, h, peer);
     if (failed) co_return failed;
+    frame_macs macs = h.macs();
     if (!h.leads()) {
       message_header header;
       byte_string message;
       std::error_code cut = co_await c->read_message(header, message);
       if (cut) co_return cut;
       if (header.type != message_type::go) co_return tcp_error::malformed_handshake;
+      std::error_code altered = check_go(message, macs.incoming);
+      if (altered) co_return altered;
     }
     if (closed_ || !c->is_open()) co_return asio::error::operation_aborted;
     byte_string first;
@@ -76,9 +79,9 @@ class session_builder {
       if (sessions_->collides(*peer, *c, h.theirs().instance)) {
         co_return tcp_error::already_connected;
       }
-      first = make_message(message_type::go);
+      first = make_go(macs.outgoing);
     }
-    co_return sessions_->begin(*peer, c, h.theirs().instance, first);
+    co_return sessions_->begin(*peer, c, h.theirs().instance, first, std::move(macs));
   }
 
   hello make_hello(const std::optional<byte_string>& destination) const {

@@ -7,6 +7,7 @@
 #include <cassert>
 #include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -52,9 +53,11 @@ class sessions : public std::enable_shared_from_this<sessions> {
   /// Begins a session over a proven connection, in place of an earlier one. `first_message` goes
   /// ahead of its frames; if that fails, nothing has changed.
   std::error_code begin(const byte_string& peer, std::shared_ptr<connection> c,
-                        const session::instance_id& peer_instance, byte_view first_message) {
+                        const session::instance_id& peer_instance, byte_view first_message,
+                        frame_macs macs = {}) {
     assert(!closed_ && c->is_open() && !peer.empty());
-    auto made = std::make_shared<session>(configuration_, events_, c, peer_instance);
+    auto made =
+        std::make_shared<session>(configuration_, events_, c, peer_instance, std::move(macs));
     if (!first_message.empty()) {
       if (std::error_code failed = made->send(first_message)) return failed;
     }
@@ -131,9 +134,12 @@ class sessions : public std::enable_shared_from_this<sessions> {
     auto at = sessions_.find(peer);
     if (closed_ || at == sessions_.end() || at->second != s) return;
     sessions_.erase(at);
+    std::string with = s->over().remote_text();
     s->close();
     assert(!connected(peer));
-    if (why.category() == tcp_category()) events_->add_problem(peer, why);
+    if (why.category() == tcp_category()) {
+      events_->add_problem(peer, failure(why, with + ": " + why.message()));
+    }
     if (auto observer = observer_.lock()) {
       observer->handle_session_ended(peer, why, clock::now() - s->began_at());
     }
