@@ -15,6 +15,7 @@ using ilm::detail::tcp::session;
 namespace {
 
 struct failing_observer final : session_observer {
+  bool in_address_book(const byte_string&) const override { return false; }
   void handle_session_began(const byte_string&, const connection&) override {
     if (fails) throw std::bad_alloc();
   }
@@ -207,4 +208,22 @@ TEST_CASE("the loops of a connection that was replaced do not end its successor"
   CHECK_FALSE(s.poll());
   all->close();
   s.l.run_for(10ms);
+}
+
+TEST_CASE("a refusal in the place of a frame ends a session with its reason") {
+  scene s;
+  auto all = std::make_shared<sessions>(s.l.context.get_executor(), s.settings, s.events);
+  REQUIRE_FALSE(all->begin(s.b, s.connect(), {}, {}));
+  REQUIRE(s.poll() == type::up);
+  byte_string refusal = make_refusal(ilm::tcp_error::too_many_connections);
+  for (std::byte x : refusal) {
+    s.far.back().write_some(asio::buffer(&x, 1));
+    s.l.context.restart();
+    s.l.context.poll();
+  }
+  REQUIRE(s.l.until([&] { return !all->connected(s.b); }));
+  std::optional<encoded_event> problem = s.events->poll();
+  REQUIRE(problem);
+  CHECK(problem->why.code == ilm::tcp_error::too_many_connections);
+  CHECK(s.poll() == type::down);
 }

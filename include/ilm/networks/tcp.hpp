@@ -14,6 +14,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -28,6 +29,15 @@ namespace ilm::inline v0 {
 
 template <class PeerId = std::string>
 class tcp_network;
+
+/// tcp_options::accept of a function from a peer id to a bool.
+template <class PeerId = std::string>
+std::function<bool(std::span<const std::byte>)> accept_peers(
+    std::function<bool(const PeerId&)> accept) {
+  return [accept = std::move(accept)](std::span<const std::byte> encoded) {
+    return accept(codec<PeerId>::decode(encoded));
+  };
+}
 
 /// Reaches a tcp_network from any thread, before and after a messenger took it over. Once the
 /// network is gone nothing has an effect. Copies are handles to the same network.
@@ -50,7 +60,8 @@ class tcp_control {
     control_->add_peer(encode(id), texts);
   }
 
-  /// Takes a peer out of the address book and ends its session. It is let in if it dials.
+  /// Takes a peer out of the address book and ends its session. It is let in if it dials,
+  /// but for tcp_options::address_book_only.
   void remove_peer(const PeerId& id) { control_->remove_peer(encode(id)); }
 
   /// A hint that the peer may be reachable now: dials it at once, and gives up an attempt that is

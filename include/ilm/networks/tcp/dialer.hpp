@@ -81,6 +81,11 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     sessions_->probe(id);
   }
 
+  bool in_address_book(const byte_string& id) const override {
+    auto at = contacts_.find(id);
+    return at != contacts_.end() && at->second->where;
+  }
+
   void handle_session_began(const byte_string& peer, const connection& over) override {
     auto at = contacts_.find(peer);
     if (at == contacts_.end()) return;

@@ -7,8 +7,8 @@
 namespace ilm::inline v0 {
 
 /// Why there is no session over TCP. Every message says how to mend it. Errors of the operating
-/// system (connection refused, host not found) keep their own category. The first thirteen
-/// values are also the reasons in a refusal on the wire: see ilm/networks/README.md.
+/// system (connection refused, host not found) keep their own category. The values up to
+/// peer_not_accepted are also the reasons in a refusal on the wire: see ilm/networks/README.md.
 enum class tcp_error {
   refused = 1,
   not_ilm,
@@ -23,6 +23,7 @@ enum class tcp_error {
   wrong_key,
   too_many_connections,
   already_connected,
+  peer_not_accepted,
   handshake_timeout,
   handshake_cut,
   frame_too_large,
@@ -76,6 +77,10 @@ class tcp_category_impl final : public std::error_category {
                "them";
       case tcp_error::already_connected:
         return "there is a session with the peer already; nothing needs to be done";
+      case tcp_error::peer_not_accepted:
+        return "the peer may not connect: it is not in the address book of a side with "
+               "tcp_options::address_book_only, or tcp_options::accept rejects it; add it, or keep "
+               "it out";
       case tcp_error::handshake_timeout:
         return "a handshake took longer than tcp_options::handshake_timeout; check what runs on "
                "the other side, or allow more time";
@@ -117,6 +122,7 @@ class tcp_category_impl final : public std::error_category {
       case tcp_error::no_key_for_peer:
       case tcp_error::wrong_key:
       case tcp_error::frame_altered:
+      case tcp_error::peer_not_accepted:
         return std::errc::permission_denied;
       case tcp_error::bad_address:
         return std::errc::invalid_argument;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/networks/tcp/frame_mac.hpp>
+#include <ilm/networks/tcp/handshake.hpp>
 #include <ilm/networks/tcp/limits.hpp>
 #include <ilm/networks/tcp/types.hpp>
 
@@ -86,7 +87,8 @@ class frame_splitter {
 
   /// The next whole frame; an empty one keeps the connection alive.
   bool poll(std::vector<std::byte>& frame) {
-    if (too_large_ || altered_ || (!partial_ && !read_head())) return false;
+    if (too_large_ || altered_ || refusal_size_ != 0) return false;
+    if (!partial_ && !read_head()) return false;
     if (frame_filled_ < frame_size_) return false;
     partial_ = false;
     if (mac_ && frame_size_ > 0 && !mac_->matches(frame_tag_, prefix_, frame_)) {
@@ -104,6 +106,11 @@ class frame_splitter {
   bool too_large() const noexcept { return too_large_; }
   /// Whether the frame that is next has not the tags of it. Nothing can be read behind it.
   bool altered() const noexcept { return altered_; }
+  /// The refusal in the place of a frame, as a whole message; empty if there is none. Nothing
+  /// follows it.
+  std::span<const std::byte> refusal() const noexcept {
+    return std::span(buffer_).subspan(begin_, refusal_size_);
+  }
 
  private:
   bool invariants_hold() const noexcept {
@@ -112,12 +119,32 @@ class frame_splitter {
                          frame_.size() <= frame_size_ && frame_size_ <= maximum_);
   }
 
+  /// The other side may refuse a session that this side takes for begun, or end it with a reason:
+  /// by a message of the handshake, without tags. The size of a frame would be beyond the maximum.
+  bool begins_refusal(byte_view held) const noexcept {
+    return held.size() >= frame_prefix_size && maximum_ < message_magic_size &&
+           begins_message(held);
+  }
+
+  void read_refusal(byte_view held) noexcept {
+    message_header header;
+    if (held.size() < header_size) return compact();
+    if (read_header(held.first<header_size>(), header) || header.type != message_type::refusal) {
+      (mac_ ? altered_ : too_large_) = true;
+    } else if (std::size_t size = header_size + header.body_size; held.size() < size) {
+      compact();
+    } else {
+      refusal_size_ = size;
+    }
+  }
+
   /// Takes the next head and the bytes of its frame that are there; false if the head is not whole.
   bool read_head() {
     std::size_t held = end_ - begin_;
+    byte_view in = byte_view(buffer_).subspan(begin_, held);
+    if (begins_refusal(in)) return read_refusal(in), false;
     std::size_t size_end = frame_prefix_size + (mac_ ? frame_tag_size : 0);
     if (held < size_end) return compact(), false;
-    byte_view in = byte_view(buffer_).subspan(begin_, held);
     std::ranges::copy(in.first(frame_prefix_size), prefix_.begin());
     if (mac_ && !mac_->matches(in.subspan(frame_prefix_size, frame_tag_size), prefix_)) {
       return altered_ = true, false;
@@ -161,6 +188,7 @@ class frame_splitter {
   bool too_large_ = false;
   bool altered_ = false;
   bool pinged_ = false;
+  std::size_t refusal_size_ = 0;
 };
 
 }  // namespace ilm::inline v0::detail::tcp

@@ -36,11 +36,19 @@ struct message_header {
 
 inline bool same(byte_view a, byte_view b) { return std::ranges::equal(a, b); }
 
+inline constexpr std::string_view message_magic = "ILMT";
+/// The magic as the size of a frame.
+inline constexpr std::size_t message_magic_size = 0x494c4d54;
+
+/// Whether these bytes, four at least, begin as every message does.
+inline bool begins_message(byte_view in) noexcept {
+  return same(in.first(message_magic.size()), std::as_bytes(std::span(message_magic)));
+}
+
 /// The first eight bytes of a message.
 inline std::error_code read_header(std::span<const std::byte, header_size> in,
                                    message_header& out) noexcept {
-  constexpr std::string_view magic = "ILMT";
-  if (!same(in.first(magic.size()), std::as_bytes(std::span(magic)))) return tcp_error::not_ilm;
+  if (!begins_message(in)) return tcp_error::not_ilm;
   out.version = std::to_integer<std::uint8_t>(in[4]);
   out.type = static_cast<message_type>(in[5]);
   out.body_size = std::to_integer<std::size_t>(in[6]) << 8 | std::to_integer<std::size_t>(in[7]);
@@ -53,7 +61,7 @@ inline std::error_code read_header(std::span<const std::byte, header_size> in,
 
 inline byte_string make_message(message_type type, byte_view body = {}) {
   byte_string out;
-  for (char c : std::string_view("ILMT")) out.push_back(static_cast<std::byte>(c));
+  for (char c : message_magic) out.push_back(static_cast<std::byte>(c));
   out.push_back(std::byte{wire_version});
   out.push_back(static_cast<std::byte>(type));
   out.push_back(static_cast<std::byte>(body.size() >> 8));
@@ -70,7 +78,7 @@ inline byte_string make_refusal(tcp_error why) {
 /// Whether a refusal may give this reason.
 inline bool is_reason(std::error_code why) noexcept {
   return why.category() == tcp_category() && why.value() >= static_cast<int>(tcp_error::refused) &&
-         why.value() <= static_cast<int>(tcp_error::already_connected);
+         why.value() <= static_cast<int>(tcp_error::peer_not_accepted);
 }
 
 inline std::error_code read_refusal(byte_view body) noexcept {

@@ -54,6 +54,15 @@ struct tcp_options {
   std::size_t maximum_unauthenticated = 256;
   std::size_t maximum_unauthenticated_per_address = 64;
 
+  /// Refuses incoming connections of peers that are not in the address book.
+  bool address_book_only = false;
+  /// Decides, beside `address_book_only`, whether a peer may connect: gets its encoded id;
+  /// `accept_peers` of ilm/networks/tcp.hpp makes one of a function of ids. It is called on the
+  /// strand of `receive`, when a connection claims the id and again before its session begins. A
+  /// throw refuses the peer, and the event network_problem has its text. Without an effect on
+  /// connections that this side dials.
+  std::function<bool(std::span<const std::byte> peer)> accept;
+
   /// Turns the claim of an id into a proof: gives the HMAC-SHA-256 of `transcript` under the key
   /// shared with the peer whose encoded id is `peer`, or nothing if there is no such key; then the
   /// peer is refused. Both sides need it, or neither. The keys that protect the frames of a session

@@ -127,6 +127,9 @@ class session {
         assert(invariants_hold());
         if (splitter.too_large()) failed = tcp_error::frame_too_large;
         if (splitter.altered()) failed = tcp_error::frame_altered;
+        if (byte_view refusal = splitter.refusal(); !refusal.empty()) {
+          failed = read_refusal(refusal.subspan(header_size));
+        }
         // Whatever waits to be sent is an answer, too.
         if (!failed && splitter.take_ping() && output_.empty()) failed = send_frame({});
       }

@@ -74,6 +74,8 @@ class session_builder {
       if (altered) co_return altered;
     }
     if (closed_ || !c->is_open()) co_return asio::error::operation_aborted;
+    // Since the hello, others may have taken the places, and the address book may have changed.
+    if (failure refused = check_peer(*c, *peer)) co_return refused;
     byte_string first;
     if (h.leads()) {
       if (sessions_->collides(*peer, *c, h.theirs().instance)) {
@@ -116,8 +118,23 @@ class session_builder {
       if (!c.dialed() && !peer && configuration_->is_valid_id(claimed)) peer = claimed;
       if (failed) co_return failed;
       if (!peer) co_return tcp_error::malformed_handshake;
-      if (!c.dialed() && sessions_->is_full_for(*peer)) co_return tcp_error::too_many_connections;
+      if (failure refused = check_peer(c, *peer)) co_return refused;
     }
+  }
+
+  /// Why a peer that dialed may have no session, if so.
+  failure check_peer(const connection& c, const byte_string& peer) const {
+    if (c.dialed()) return {};
+    const tcp_options& o = configuration_->options;
+    if (o.address_book_only && !sessions_->in_address_book(peer)) {
+      return tcp_error::peer_not_accepted;
+    }
+    try {
+      if (o.accept && !o.accept(peer)) return tcp_error::peer_not_accepted;
+    } catch (...) {
+      return thrown_by_option(tcp_error::peer_not_accepted);
+    }
+    return sessions_->is_full_for(peer) ? tcp_error::too_many_connections : failure();
   }
 
   static failure handle_message(handshake& h, message_type type, byte_view message,
@@ -125,11 +142,15 @@ class session_builder {
     try {
       return h.handle(type, message, answer);
     } catch (...) {
-      // tcp_options::prove threw. That refuses the peer, and the text tells this side why.
-      failure thrown = failure_of(std::current_exception());
-      if (thrown.text.empty()) thrown.text = thrown.code.message();
-      return failure(tcp_error::no_key_for_peer, std::move(thrown.text));
+      return thrown_by_option(tcp_error::no_key_for_peer);
     }
+  }
+
+  /// A function of the options threw. That refuses the peer, and the text tells this side why.
+  static failure thrown_by_option(tcp_error reason) {
+    failure thrown = failure_of(std::current_exception());
+    if (thrown.text.empty()) thrown.text = thrown.code.message();
+    return failure(reason, std::move(thrown.text));
   }
 
   std::shared_ptr<const configuration> configuration_;

@@ -13,9 +13,10 @@
 
 namespace ilm::inline v0::detail::tcp {
 
-/// Hears of sessions, so that a peer with one is not dialed.
+/// The address book, which hears of sessions, so that a peer with one is not dialed.
 class session_observer {
  public:
+  virtual bool in_address_book(const byte_string& peer) const = 0;
   virtual void handle_session_began(const byte_string& peer, const connection& over) = 0;
   virtual void handle_session_ended(const byte_string& peer, std::error_code why,
                                     clock::duration lasted) = 0;
@@ -34,6 +35,11 @@ class sessions : public std::enable_shared_from_this<sessions> {
   void observe(std::weak_ptr<session_observer> o) { observer_ = std::move(o); }
 
   bool connected(const byte_string& peer) const { return sessions_.contains(peer); }
+
+  bool in_address_book(const byte_string& peer) const {
+    auto observer = observer_.lock();
+    return observer && observer->in_address_book(peer);
+  }
 
   /// Whether there is no room for a session with `peer`. A peer with a session takes its own place.
   bool is_full_for(const byte_string& peer) const {
