@@ -13,7 +13,7 @@ HELLO, PROOF, GO, REFUSAL = 1, 2, 3, 4
 REASONS = (
     "", "refused", "not_ilm", "unsupported_version", "malformed_handshake", "wrong_destination",
     "own_id", "frame_size_mismatch", "key_required", "key_not_expected", "no_key_for_peer",
-    "wrong_key", "too_many_connections", "already_connected", "peer_not_accepted",
+    "wrong_key", "too_many_connections", "already_connected", "peer_not_accepted", "name_in_use",
 )
 PING = 0xFFFFFFFF
 MAXIMUM_FRAME_SIZE = (1 << 20) + (1 << 10)

@@ -2,6 +2,7 @@
 #include "support/tcp.hpp"
 #include "support/tcp_strangers.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <stdexcept>
 

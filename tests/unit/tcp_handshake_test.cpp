@@ -122,7 +122,7 @@ TEST_CASE("a header is checked before anything is believed of it") {
 
 TEST_CASE("a refusal with a reason of the future is one for a reason unknown") {
   CHECK(read_refusal({}) == tcp_error::refused);
-  for (int value : {0, 15, 200, 255}) {
+  for (int value : {0, 16, 200, 255}) {
     auto reason = static_cast<std::byte>(value);
     CHECK(read_refusal(byte_view(&reason, 1)) == tcp_error::refused);
   }

@@ -43,19 +43,13 @@ class connection : public std::enable_shared_from_this<connection> {
       : socket_(std::move(socket)), dialed_(dialed), deadline_(socket_.get_executor()) {}
 
   asio::ip::tcp::socket& socket() noexcept { return socket_; }
-  /// The address of the other side, unless it is not known any more.
-  std::string remote_text() const {
-    std::error_code closed;
-    asio::ip::tcp::endpoint at = socket_.remote_endpoint(closed);
-    if (closed) return "a connection that was closed";
-    return to_text(address{at.address().to_string(), at.port()});
-  }
   /// Whether this side dialed.
   bool dialed() const noexcept { return dialed_; }
   bool is_open() const noexcept { return open_; }
   bool timed_out() const noexcept { return timed_out_; }
-  /// Whether the other side sent a refusal.
+  /// Whether the other side sent a refusal, and its body.
   bool refused() const noexcept { return refused_; }
+  byte_view refusal() const noexcept { return refusal_; }
   /// The other end; none before `prepare`.
   const asio::ip::tcp::endpoint& remote() const noexcept { return remote_; }
 
@@ -120,8 +114,9 @@ class connection : public std::enable_shared_from_this<connection> {
     if (auto call = std::exchange(on_first_message_, nullptr)) call();
     if (header.type != message_type::refusal) co_return failed;
     refused_ = true;
+    refusal_.assign(message.begin() + header_size, message.end());
     assert(invariants_hold());
-    co_return read_refusal(byte_view(message).subspan(header_size));
+    co_return read_refusal(refusal_);
   }
 
   /// Closes the connection; sends a refusal first if the socket takes it at once.
@@ -133,19 +128,23 @@ class connection : public std::enable_shared_from_this<connection> {
     close();
   }
 
+  /// The address in a refusal for tcp_error::name_in_use.
+  void set_other_address(std::string text) { other_address_ = std::move(text); }
+
   /// Sends a refusal and waits until the other side has gone: a socket that is closed with bytes
-  /// unread takes back its last bytes.
-  asio::awaitable<void> refuse(tcp_error reason) {
+  /// unread takes back its last bytes. Completes with whether the other side closed its own.
+  asio::awaitable<bool> refuse(tcp_error reason, int most_reads = reads_after_refusal) {
     set_deadline(refusal_timeout);
-    byte_string refusal = make_refusal(reason);
+    byte_string refusal = make_refusal(reason, other_address_);
     std::error_code failed = co_await write_message(refusal);
-    if (failed) co_return;
+    if (failed) co_return false;
     socket_.shutdown(asio::ip::tcp::socket::shutdown_send, failed);
     std::array<std::byte, maximum_message_size> ignored;
-    for (int reads = 0; !failed && reads < reads_after_refusal; ++reads) {
+    for (int reads = 0; !failed && reads < most_reads; ++reads) {
       co_await socket_.async_read_some(asio::buffer(ignored),
                                        asio::redirect_error(asio::use_awaitable, failed));
     }
+    co_return failed == asio::error::eof;
   }
 
  private:
@@ -171,6 +170,8 @@ class connection : public std::enable_shared_from_this<connection> {
   bool deadline_set_ = false;
   bool timed_out_ = false;
   bool refused_ = false;
+  byte_string refusal_;
+  std::string other_address_;
 };
 
 }  // namespace ilm::inline v0::detail::tcp

@@ -8,7 +8,7 @@ namespace ilm::inline v0 {
 
 /// Why there is no session over TCP. Every message says how to mend it. Errors of the operating
 /// system (connection refused, host not found) keep their own category. The values up to
-/// peer_not_accepted are also the reasons in a refusal on the wire: see ilm/networks/README.md.
+/// name_in_use are also the reasons in a refusal on the wire: see ilm/networks/README.md.
 enum class tcp_error {
   refused = 1,
   not_ilm,
@@ -24,6 +24,7 @@ enum class tcp_error {
   too_many_connections,
   already_connected,
   peer_not_accepted,
+  name_in_use,
   handshake_timeout,
   handshake_cut,
   frame_too_large,
@@ -81,6 +82,9 @@ class tcp_category_impl final : public std::error_category {
         return "the peer may not connect: it is not in the address book of a side with "
                "tcp_options::address_book_only, or tcp_options::accept rejects it; add it, or keep "
                "it out";
+      case tcp_error::name_in_use:
+        return "two processes run under one peer id and take its session from each other; give "
+               "each an id of its own";
       case tcp_error::handshake_timeout:
         return "a handshake took longer than tcp_options::handshake_timeout; check what runs on "
                "the other side, or allow more time";

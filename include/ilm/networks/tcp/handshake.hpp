@@ -70,21 +70,33 @@ inline byte_string make_message(message_type type, byte_view body = {}) {
   return out;
 }
 
-inline byte_string make_refusal(tcp_error why) {
-  auto reason = static_cast<std::byte>(why);
-  return make_message(message_type::refusal, byte_view(&reason, 1));
+/// `address` is that of the other connection, for tcp_error::name_in_use.
+inline byte_string make_refusal(tcp_error why, std::string_view address = {}) {
+  assert(address.size() <= refusal_text_limit);
+  byte_string body{static_cast<std::byte>(why)};
+  byte_view text = std::as_bytes(std::span(address));
+  body.insert(body.end(), text.begin(), text.end());
+  return make_message(message_type::refusal, body);
 }
 
 /// Whether a refusal may give this reason.
 inline bool is_reason(std::error_code why) noexcept {
   return why.category() == tcp_category() && why.value() >= static_cast<int>(tcp_error::refused) &&
-         why.value() <= static_cast<int>(tcp_error::peer_not_accepted);
+         why.value() <= static_cast<int>(tcp_error::name_in_use);
 }
 
 inline std::error_code read_refusal(byte_view body) noexcept {
   if (body.empty()) return tcp_error::refused;
   std::error_code why = static_cast<tcp_error>(body[0]);
   return is_reason(why) ? why : std::error_code(tcp_error::refused);
+}
+
+/// The address in a refusal: of the peer's making, so it is not to be believed before it is read as
+/// one.
+inline std::string_view refusal_address(byte_view body) noexcept {
+  if (body.empty() || body.size() > 1 + refusal_text_limit) return {};
+  byte_view text = body.subspan(1);
+  return {reinterpret_cast<const char*>(text.data()), text.size()};
 }
 
 struct hello {

@@ -44,8 +44,22 @@ inline constexpr auto lookup_patience = std::chrono::milliseconds(250);
 inline constexpr std::size_t lookup_limit = 128;
 inline constexpr std::size_t prompt_lookup_limit = 64;
 inline constexpr std::size_t slow_lookup_limit = 64;
-/// How many reads a refused peer may take to close its side.
+/// How many reads a refused peer may take to close its side, and a process whose name another one
+/// took over.
 inline constexpr int reads_after_refusal = 16;
+inline constexpr int reads_after_takeover = 4096;
+
+/// How many of these are told so at once; further ones are closed.
+inline constexpr std::size_t replaced_limit = 64;
+
+/// How long a name stays with its process after a takeover from a living one, at first and at most;
+/// how long this is remembered, and of how many names.
+inline constexpr auto minimum_takeover_wait = std::chrono::seconds(1);
+inline constexpr auto maximum_takeover_wait = std::chrono::seconds(256);
+inline constexpr auto takeover_memory = std::chrono::seconds(512);
+inline constexpr std::size_t takeover_limit = 256;
+/// The text of an address in a refusal, in bytes.
+inline constexpr std::size_t refusal_text_limit = 64;
 
 /// How many problems wait to be received.
 inline constexpr std::size_t problem_limit = 64;

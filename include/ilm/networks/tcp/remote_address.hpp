@@ -1,6 +1,9 @@
 #pragma once
 
 #include <ilm/detail/failure.hpp>
+#include <ilm/networks/tcp/address.hpp>
+#include <ilm/networks/tcp/error.hpp>
+#include <ilm/networks/tcp/handshake.hpp>
 #include <ilm/networks/tcp/unauthenticated_places.hpp>
 #include <ilm/printable.hpp>
 
@@ -8,7 +11,10 @@
 #include <asio/ip/tcp.hpp>
 
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace ilm::inline v0::detail::tcp {
@@ -40,6 +46,26 @@ inline failure failure_from(const asio::ip::tcp::endpoint& remote, failure why) 
   std::string text = "from " + to_text(remote) + ": ";
   text += why.text.empty() ? why.code.message() : why.text;
   return {why.code, printable_prefix(text, maximum_failure_text)};
+}
+
+/// `text` if it is a numeric address and a port.
+inline std::optional<asio::ip::tcp::endpoint> endpoint_of(std::string_view text) {
+  try {
+    address a = parse_address(text);
+    return asio::ip::tcp::endpoint(asio::ip::make_address(a.host), a.port);
+  } catch (const std::system_error&) {
+    return std::nullopt;
+  }
+}
+
+/// A refusal that a peer sent; with the addresses of both processes if its name is in use.
+inline failure failure_of_refusal(const asio::ip::tcp::endpoint& remote, byte_view body) {
+  std::error_code why = read_refusal(body);
+  if (why != tcp_error::name_in_use) return why;
+  std::string text = to_text(remote) + " has a session with another process of this name";
+  auto other = endpoint_of(refusal_address(body));
+  if (other) text += ", from " + to_text(*other);
+  return {why, text + "; give each process an id of its own"};
 }
 
 }  // namespace ilm::inline v0::detail::tcp

@@ -42,7 +42,12 @@ class session {
   const connection& over() const noexcept { return *connection_; }
   const instance_id& peer_instance() const noexcept { return peer_instance_; }
   clock::time_point began_at() const noexcept { return began_at_; }
-  bool is_open() const noexcept { return connection_->is_open(); }
+  bool is_open() const noexcept { return !closed_ && connection_->is_open(); }
+  /// The process whose session it took over, if it did.
+  const std::optional<instance_id>& predecessor() const noexcept { return predecessor_; }
+  void set_predecessor(std::optional<instance_id> predecessor) { predecessor_ = predecessor; }
+  /// The body of a refusal that ended it; empty if none did.
+  byte_view refusal() const noexcept { return refusal_; }
   /// Whether `receive` gave its `up`.
   bool announced() const noexcept { return pending_ != nullptr && pending_->announced(); }
 
@@ -57,9 +62,21 @@ class session {
   void close() {
     if (std::exchange(closed_, true)) return;
     connection_->close();
-    if (pending_) events_->end_session(pending_);
-    for (async_condition* e : {&output_ready_, &room_to_send_, &tick_}) e->notify_all();
-    assert(invariants_hold());
+    finish();
+  }
+
+  /// As `close`, but leaves the connection open if it could carry a message: if nothing waits to
+  /// be written. None otherwise.
+  std::shared_ptr<connection> release() {
+    if (closed_ || !connection_->is_open() || !output_.empty()) {
+      close();
+      return nullptr;
+    }
+    closed_ = true;
+    std::error_code ignored;
+    connection_->socket().cancel(ignored);
+    finish();
+    return connection_;
   }
 
   /// Writes at once as much as the socket takes, and queues the rest.
@@ -128,7 +145,9 @@ class session {
         if (splitter.too_large()) failed = tcp_error::frame_too_large;
         if (splitter.altered()) failed = tcp_error::frame_altered;
         if (byte_view refusal = splitter.refusal(); !refusal.empty()) {
-          failed = read_refusal(refusal.subspan(header_size));
+          refusal = refusal.subspan(header_size);
+          refusal_.assign(refusal.begin(), refusal.end());
+          failed = read_refusal(refusal_);
         }
         // Whatever waits to be sent is an answer, too.
         if (!failed && splitter.take_ping() && output_.empty()) failed = send_frame({});
@@ -210,6 +229,12 @@ class session {
     if (probe_ends_at_ != clock::time_point::max()) probe_ends_at_ = now + probe_timeout;
   }
 
+  void finish() {
+    if (pending_) events_->end_session(pending_);
+    for (async_condition* e : {&output_ready_, &room_to_send_, &tick_}) e->notify_all();
+    assert(invariants_hold());
+  }
+
   void take_frames(frame_splitter& splitter) {
     byte_string frame;
     while (splitter.poll(frame)) {
@@ -223,7 +248,9 @@ class session {
   std::shared_ptr<connection> connection_;
   instance_id peer_instance_;
   std::optional<frame_mac> outgoing_;
-  std::optional<frame_mac> incoming_;        ///< until `read_frames` takes it
+  std::optional<frame_mac> incoming_;  ///< until `read_frames` takes it
+  std::optional<instance_id> predecessor_;
+  byte_string refusal_;
   std::shared_ptr<pending_events> pending_;  ///< from `begin` on
   output_queue output_;
   async_condition output_ready_;

@@ -2,6 +2,7 @@
 
 #include <ilm/detail/failure.hpp>
 #include <ilm/networks/tcp/handshake.hpp>
+#include <ilm/networks/tcp/remote_address.hpp>
 #include <ilm/networks/tcp/sessions.hpp>
 
 #include <asio/error.hpp>
@@ -36,6 +37,7 @@ class session_builder {
     } catch (...) {
       failed = failure_of(std::current_exception());
     }
+    if (failed && c->refused()) failed = failure_of_refusal(c->remote(), c->refusal());
     if (!failed) connections_.erase(c);
     assert(failed || peer.has_value());
     co_return failed;
@@ -75,7 +77,7 @@ class session_builder {
     }
     if (closed_ || !c->is_open()) co_return asio::error::operation_aborted;
     // Since the hello, others may have taken the places, and the address book may have changed.
-    if (failure refused = check_peer(*c, *peer)) co_return refused;
+    if (failure refused = check_peer(*c, *peer, h.theirs().instance)) co_return refused;
     byte_string first;
     if (h.leads()) {
       if (sessions_->collides(*peer, *c, h.theirs().instance)) {
@@ -118,12 +120,13 @@ class session_builder {
       if (!c.dialed() && !peer && configuration_->is_valid_id(claimed)) peer = claimed;
       if (failed) co_return failed;
       if (!peer) co_return tcp_error::malformed_handshake;
-      if (failure refused = check_peer(c, *peer)) co_return refused;
+      if (failure refused = check_peer(c, *peer, h.theirs().instance)) co_return refused;
     }
   }
 
   /// Why a peer that dialed may have no session, if so.
-  failure check_peer(const connection& c, const byte_string& peer) const {
+  failure check_peer(connection& c, const byte_string& peer,
+                     const session::instance_id& instance) const {
     if (c.dialed()) return {};
     const tcp_options& o = configuration_->options;
     if (o.address_book_only && !sessions_->in_address_book(peer)) {
@@ -134,7 +137,8 @@ class session_builder {
     } catch (...) {
       return thrown_by_option(tcp_error::peer_not_accepted);
     }
-    return sessions_->is_full_for(peer) ? tcp_error::too_many_connections : failure();
+    if (sessions_->is_full_for(peer)) return tcp_error::too_many_connections;
+    return sessions_->check_takeover(peer, c, instance);
   }
 
   static failure handle_message(handshake& h, message_type type, byte_view message,

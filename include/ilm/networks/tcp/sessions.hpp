@@ -1,12 +1,16 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/networks/tcp/remote_address.hpp>
 #include <ilm/networks/tcp/session.hpp>
+#include <ilm/networks/tcp/takeovers.hpp>
 #include <ilm/networks/tcp/types.hpp>
 
 #include <cassert>
 #include <memory>
+#include <new>
 #include <optional>
+#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -56,20 +60,39 @@ class sessions : public std::enable_shared_from_this<sessions> {
            clock::now() - s.began_at() < collision_window;
   }
 
+  /// Why `c`, a connection of a process under a name whose session another process has, may not
+  /// take it over now.
+  failure check_takeover(const byte_string& peer, connection& c,
+                         const session::instance_id& peer_instance) {
+    auto at = sessions_.find(peer);
+    if (at == sessions_.end() || at->second->peer_instance() == peer_instance ||
+        !takeovers_.refuses(peer, clock::now())) {
+      return {};
+    }
+    // One that is dead does not keep the name until its timeout.
+    probe(peer);
+    at = sessions_.find(peer);
+    return at == sessions_.end() ? failure() : name_in_use(c, *at->second);
+  }
+
   /// Begins a session over a proven connection, in place of an earlier one. `first_message` goes
   /// ahead of its frames; if that fails, nothing has changed.
-  std::error_code begin(const byte_string& peer, std::shared_ptr<connection> c,
-                        const session::instance_id& peer_instance, byte_view first_message,
-                        frame_macs macs = {}) {
+  failure begin(const byte_string& peer, std::shared_ptr<connection> c,
+                const session::instance_id& peer_instance, byte_view first_message,
+                frame_macs macs = {}) {
     assert(!closed_ && c->is_open() && !peer.empty());
+    auto at = sessions_.find(peer);
+    if (at != sessions_.end() && at->second->predecessor() == peer_instance) {
+      // The process that had to give up the name is alive, since it returns.
+      return keep_name(peer, *c, *at->second);
+    }
     auto made =
         std::make_shared<session>(configuration_, events_, c, peer_instance, std::move(macs));
     if (!first_message.empty()) {
       if (std::error_code failed = made->send(first_message)) return failed;
     }
-    std::shared_ptr<session>& place = sessions_[peer];
-    if (place) place->close();
-    place = made;
+    if (at != sessions_.end()) replace(peer, *at->second, *made);
+    sessions_[peer] = made;
     try {
       if (auto observer = observer_.lock()) observer->handle_session_began(peer, *c);
       made->begin(peer);
@@ -111,11 +134,60 @@ class sessions : public std::enable_shared_from_this<sessions> {
   void close() {
     closed_ = true;
     for (auto& [peer, s] : std::exchange(sessions_, {})) s->close();
+    for (const auto& c : std::exchange(replaced_, {})) c->close();
   }
 
  private:
   using sessions_pointer = std::shared_ptr<sessions>;
   using session_pointer = std::shared_ptr<session>;
+
+  static failure name_in_use(connection& c, const session& holder) {
+    std::string address = to_text(holder.over().remote());
+    c.set_other_address(address);
+    return {tcp_error::name_in_use, "another process of this name, from " + address +
+                                        ", has the session; give each process an id of its own"};
+  }
+
+  failure keep_name(const byte_string& peer, connection& c, session& holder) {
+    takeovers_.record(peer, clock::now());
+    holder.set_predecessor({});  // known to be alive; its turn comes after the wait
+    return name_in_use(c, holder);
+  }
+
+  /// Ends a session for its successor. Another process is told that it lost the name, and if it is
+  /// alive then two of them have it.
+  void replace(const byte_string& peer, session& old, session& successor) {
+    bool other_process = old.peer_instance() != successor.peer_instance();
+    if (!other_process || replaced_.size() >= replaced_limit) return old.close();
+    successor.set_predecessor(old.peer_instance());
+    std::shared_ptr<connection> left = old.release();
+    if (!left) return;
+    left->set_other_address(to_text(successor.over().remote()));
+    replaced_.insert(left);
+    asio::co_spawn(executor_, part_from(shared_from_this(), peer, left, successor.over().remote()),
+                   asio::detached);
+  }
+
+  static asio::awaitable<void> part_from(sessions_pointer self, byte_string peer,
+                                         std::shared_ptr<connection> old,
+                                         asio::ip::tcp::endpoint by) {
+    bool alive = false;
+    try {
+      alive = co_await old->refuse(tcp_error::name_in_use, reads_after_takeover);
+    } catch (const std::bad_alloc&) {
+      // It goes without a word.
+    }
+    old->close();
+    self->replaced_.erase(old);
+    if (!alive || self->closed_) co_return;
+    self->takeovers_.record(peer, clock::now());
+    if (auto at = self->sessions_.find(peer); at != self->sessions_.end()) {
+      at->second->set_predecessor({});
+    }
+    std::string text = to_text(by) + " took the session over from " + to_text(old->remote()) +
+                       ", which was alive; give each process an id of its own";
+    self->events_->add_problem(peer, failure(tcp_error::name_in_use, std::move(text)));
+  }
 
   void spawn_loops(const byte_string& peer, const session_pointer& s) {
     spawn(peer, s, s->read_frames());
@@ -140,11 +212,12 @@ class sessions : public std::enable_shared_from_this<sessions> {
     auto at = sessions_.find(peer);
     if (closed_ || at == sessions_.end() || at->second != s) return;
     sessions_.erase(at);
-    std::string with = s->over().remote_text();
     s->close();
     assert(!connected(peer));
-    if (why.category() == tcp_category()) {
-      events_->add_problem(peer, failure(why, with + ": " + why.message()));
+    if (!s->refusal().empty()) {
+      events_->add_problem(peer, failure_of_refusal(s->over().remote(), s->refusal()));
+    } else if (why.category() == tcp_category()) {
+      events_->add_problem(peer, failure(why, to_text(s->over().remote()) + ": " + why.message()));
     }
     if (auto observer = observer_.lock()) {
       observer->handle_session_ended(peer, why, clock::now() - s->began_at());
@@ -156,6 +229,9 @@ class sessions : public std::enable_shared_from_this<sessions> {
   std::shared_ptr<event_source> events_;
   std::weak_ptr<session_observer> observer_;
   map_by_id<session_pointer> sessions_;
+  takeovers takeovers_;
+  std::set<std::shared_ptr<connection>>
+      replaced_;  ///< by other processes, until they have heard so
   bool closed_ = false;
 };
 
