@@ -49,9 +49,8 @@ class delivery_context {
     }
     runtime::name_table<PeerId>::validate(to);
     using request = runtime::addressed<PeerId, runtime::send_request>;
-    staged_->add(attempt_,
-                 std::make_unique<request>(*messenger_.names_, to, std::move(prepared), false,
-                                           std::uint64_t{0}, runtime::send_request::handler()));
+    staged_->add(attempt_, std::make_unique<request>(*messenger_.names_, to, std::move(prepared),
+                                                     false, std::uint64_t{0}));
   }
 
   /// The messenger that delivers. Its own `send_to` is not part of the consumption. A handler that

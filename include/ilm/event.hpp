@@ -69,6 +69,11 @@ enum class event_kind : std::uint8_t {
   network_problem,
   /// The network ended with `error` and `text`; nothing will be sent or received any more.
   network_ended,
+  /// The messenger ended with `error` and `text`: those of an exception that is no error of a
+  /// store,
+  /// a network or a delivery. A peer id could not be copied or compared, say, or there was no
+  /// memory. All requests fail with the error; the store is free for the next messenger.
+  messenger_failed,
   /// Events were dropped because nobody read them; `lost` tells how many, by kind, and
   /// outbound.last how many in all.
   events_lost,
@@ -112,6 +117,8 @@ inline std::string_view name_of(event_kind kind) noexcept {
       return "network_problem";
     case event_kind::network_ended:
       return "network_ended";
+    case event_kind::messenger_failed:
+      return "messenger_failed";
     case event_kind::events_lost:
       return "events_lost";
   }

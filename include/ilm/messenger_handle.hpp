@@ -122,13 +122,14 @@ class messenger_handle {
   template <class Token = default_token>
   auto wait_delivered(const peer_id& peer, std::uint64_t sequence, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code)>(
-        [weak = engine_, names = names_.get()](auto&& handler, peer_id to, std::uint64_t number) {
-          engine_pointer engine = weak.lock();
-          if (!engine) return refuse<>(std::forward<decltype(handler)>(handler));
-          std::uint64_t id = connect_cancellation(engine, handler);
-          engine->wait_delivered(std::make_unique<request<runtime::delivered_request>>(
-              *names, std::move(to), number, id,
-              completion<>(std::forward<decltype(handler)>(handler), engine->executor())));
+        [weak = engine_, names = names_.get()](auto&& handler, const peer_id& to,
+                                               std::uint64_t number) {
+          begin<>(weak, handler, [&](engine_pointer& engine) {
+            std::uint64_t id = connect_cancellation(engine, handler);
+            auto r = std::make_unique<request<runtime::delivered_request>>(*names, to, number, id);
+            r->done = completion<>(std::forward<decltype(handler)>(handler), engine->executor());
+            engine->wait_delivered(std::move(r));
+          });
         },
         token, peer, sequence);
   }
@@ -144,14 +145,14 @@ class messenger_handle {
   template <class Token = default_token>
   auto undelivered(const peer_id& peer, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, sequence_range)>(
-        [weak = engine_, names = names_.get()](auto&& handler, peer_id to) {
-          engine_pointer engine = weak.lock();
-          if (!engine) return refuse<sequence_range>(std::forward<decltype(handler)>(handler));
-          std::uint64_t id = connect_cancellation(engine, handler);
-          engine->undelivered(std::make_unique<request<runtime::undelivered_request>>(
-              *names, std::move(to), id,
-              completion<sequence_range>(std::forward<decltype(handler)>(handler),
-                                         engine->executor())));
+        [weak = engine_, names = names_.get()](auto&& handler, const peer_id& to) {
+          begin<sequence_range>(weak, handler, [&](engine_pointer& engine) {
+            std::uint64_t id = connect_cancellation(engine, handler);
+            auto r = std::make_unique<request<runtime::undelivered_request>>(*names, to, id);
+            r->done = completion<sequence_range>(std::forward<decltype(handler)>(handler),
+                                                 engine->executor());
+            engine->undelivered(std::move(r));
+          });
         },
         token, peer);
   }
@@ -169,13 +170,13 @@ class messenger_handle {
   template <class Token = default_token>
   auto forget(const peer_id& peer, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, forget_report)>(
-        [weak = engine_, names = names_.get()](auto&& handler, peer_id to) {
-          engine_pointer engine = weak.lock();
-          if (!engine) return refuse<forget_report>(std::forward<decltype(handler)>(handler));
-          engine->forget(std::make_unique<request<runtime::forget_request>>(
-              *names, std::move(to),
-              completion<forget_report>(std::forward<decltype(handler)>(handler),
-                                        engine->executor())));
+        [weak = engine_, names = names_.get()](auto&& handler, const peer_id& to) {
+          begin<forget_report>(weak, handler, [&](engine_pointer& engine) {
+            auto r = std::make_unique<request<runtime::forget_request>>(*names, to);
+            r->done = completion<forget_report>(std::forward<decltype(handler)>(handler),
+                                                engine->executor());
+            engine->forget(std::move(r));
+          });
         },
         token, peer);
   }
@@ -190,13 +191,13 @@ class messenger_handle {
   template <class Token = default_token>
   auto connected(const peer_id& peer, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code)>(
-        [weak = engine_, names = names_.get()](auto&& handler, peer_id to) {
-          engine_pointer engine = weak.lock();
-          if (!engine) return refuse<>(std::forward<decltype(handler)>(handler));
-          std::uint64_t id = connect_cancellation(engine, handler);
-          engine->connected(std::make_unique<request<runtime::connected_request>>(
-              *names, std::move(to), id,
-              completion<>(std::forward<decltype(handler)>(handler), engine->executor())));
+        [weak = engine_, names = names_.get()](auto&& handler, const peer_id& to) {
+          begin<>(weak, handler, [&](engine_pointer& engine) {
+            std::uint64_t id = connect_cancellation(engine, handler);
+            auto r = std::make_unique<request<runtime::connected_request>>(*names, to, id);
+            r->done = completion<>(std::forward<decltype(handler)>(handler), engine->executor());
+            engine->connected(std::move(r));
+          });
         },
         token, peer);
   }
@@ -212,12 +213,12 @@ class messenger_handle {
   auto next_event(Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, event_type)>(
         [weak = engine_](auto&& handler) {
-          engine_pointer engine = weak.lock();
-          if (!engine) return refuse<event_type>(std::forward<decltype(handler)>(handler));
-          auto decides = std::make_shared<detail::claim>();
-          std::uint64_t id = connect_cancellation(engine, handler, decides);
-          engine->next_event(id, event_completion(engine, std::move(decides),
-                                                  std::forward<decltype(handler)>(handler)));
+          begin<event_type>(weak, handler, [&](engine_pointer& engine) {
+            auto decides = std::make_shared<detail::claim>();
+            std::uint64_t id = connect_cancellation(engine, handler, decides);
+            engine->next_event(id, event_completion(engine, std::move(decides),
+                                                    std::forward<decltype(handler)>(handler)));
+          });
         },
         token);
   }
@@ -254,13 +255,12 @@ class messenger_handle {
   auto shutdown(std::chrono::nanoseconds timeout, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, report_type)>(
         [weak = engine_](auto&& handler, std::chrono::nanoseconds limit) {
-          engine_pointer engine = weak.lock();
-          if (!engine) return refuse<report_type>(std::forward<decltype(handler)>(handler));
-          bool inside = is_in_delivery(*engine, handler);
-          completion<report_type> done(std::forward<decltype(handler)>(handler),
-                                       engine->executor());
-          if (inside) return done(error::shutdown_in_delivery, {});
-          engine->shutdown(limit, passing<runtime::named_report>(std::move(done)));
+          begin<report_type>(weak, handler, [&](engine_pointer& engine) {
+            bool inside = is_in_delivery(*engine, handler);
+            auto done = report_completion(engine, std::forward<decltype(handler)>(handler));
+            if (inside) return done(error::shutdown_in_delivery, {});
+            engine->shutdown(limit, std::move(done));
+          });
         },
         token, timeout);
   }
@@ -304,26 +304,38 @@ class messenger_handle {
   auto async_send(const peer_id& to, const Contents& contents, const send_options& with, bool wait,
                   Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::uint64_t)>(
-        [weak = engine_, names = names_.get()](auto&& handler, peer_id peer,
+        [weak = engine_, names = names_.get()](auto&& handler, const peer_id& peer,
                                                runtime::prepared_send prepared, bool may_wait) {
-          engine_pointer engine = weak.lock();
-          if (!engine) return refuse<std::uint64_t>(std::forward<decltype(handler)>(handler));
-          std::uint64_t id = connect_cancellation(engine, handler);
-          engine->send(std::make_unique<request<runtime::send_request>>(
-              *names, std::move(peer), std::move(prepared), may_wait, id,
-              completion<std::uint64_t>(std::forward<decltype(handler)>(handler),
-                                        engine->executor())));
+          begin<std::uint64_t>(weak, handler, [&](engine_pointer& engine) {
+            std::uint64_t id = connect_cancellation(engine, handler);
+            auto r = std::make_unique<request<runtime::send_request>>(
+                *names, peer, std::move(prepared), may_wait, id);
+            r->done = completion<std::uint64_t>(std::forward<decltype(handler)>(handler),
+                                                engine->executor());
+            engine->send(std::move(r));
+          });
         },
         token, to, detail::prepare(contents, with, stamp_sent_at_), wait);
   }
 
-  /// A completion that gives `done` the result with ids for names.
-  template <class Named, class Result>
-  static completion<Named> passing(completion<Result> done) {
-    return completion<Named>::pass_to(
-        [d = std::move(done)](std::error_code failed, Named result) mutable {
-          d(failed, typed(result));
-        });
+  /// Begins an operation with `step(engine)`, which takes the handler last. Should it throw before,
+  /// the operation completes with the error: an awaiting coroutine does not hear of an exception of
+  /// the initiation.
+  template <class... Result, class Handler, class Step>
+  static void begin(const std::weak_ptr<runtime::engine>& of, Handler& handler, Step step) {
+    engine_pointer engine = of.lock();
+    std::error_code failed = asio::error::operation_aborted;
+    if (engine) {
+      try {
+        return step(engine);
+      } catch (...) {
+        failed = detail::failure_of(std::current_exception()).code;
+      }
+    }
+    asio::any_io_executor fallback = asio::system_executor();
+    if (engine) fallback = engine->executor();
+    asio::post(asio::get_associated_executor(handler, fallback),
+               [h = std::move(handler), failed]() mutable { std::move(h)(failed, Result()...); });
   }
 
   static event_type typed(const runtime::named_event& e) {
@@ -339,22 +351,42 @@ class messenger_handle {
     return report;
   }
 
-  /// Ends an operation of a messenger that is gone.
-  template <class... Result, class Handler>
-  static void refuse(Handler&& handler) {
-    completion<Result...> done(std::forward<Handler>(handler), asio::system_executor());
-    done(asio::error::operation_aborted, Result()...);
+  /// A report that cannot be given, for an id that cannot be copied, fails.
+  template <class Handler>
+  static completion<runtime::named_report> report_completion(const engine_pointer& engine,
+                                                             Handler&& handler) {
+    return completion<runtime::named_report>::finished_by(
+        std::forward<Handler>(handler), engine->executor(),
+        [](auto&& h, std::error_code failed, runtime::named_report r) {
+          report_type report;
+          try {
+            report = typed(r);
+          } catch (...) {
+            failed = detail::failure_of(std::current_exception()).code;
+          }
+          std::move(h)(failed, std::move(report));
+        });
   }
 
-  /// An event that comes in the same turn as a cancellation stays the next one.
+  /// An event that comes in the same turn as a cancellation stays the next one, and so does one
+  /// that cannot be given.
   template <class Handler>
   static completion<runtime::named_event> event_completion(const engine_pointer& engine,
                                                            std::shared_ptr<detail::claim> decides,
                                                            Handler&& handler) {
     return completion<runtime::named_event>::claimed(
         std::forward<Handler>(handler), engine->executor(), std::move(decides),
-        [](auto&& h, std::error_code failed, runtime::named_event e) {
-          std::move(h)(failed, typed(e));
+        [weak = std::weak_ptr<runtime::engine>(engine)](auto&& h, std::error_code failed,
+                                                        runtime::named_event e) {
+          event_type given;
+          try {
+            given = typed(e);
+          } catch (...) {
+            failed = detail::failure_of(std::current_exception()).code;
+            engine_pointer alive = weak.lock();
+            if (alive) alive->return_event(std::move(e));
+          }
+          std::move(h)(failed, std::move(given));
         },
         [weak = std::weak_ptr<runtime::engine>(engine)](std::error_code failed,
                                                         runtime::named_event e) {

@@ -63,7 +63,7 @@ void event_checker::handle_event(side self, const event_type& e) {
   if (e.kind == event_kind::peer_reset) due = due && seen_.lost && self != *seen_.replaced;
   for (event_kind never :
        {event_kind::frame_rejected, event_kind::stream_blocked, event_kind::network_problem,
-        event_kind::network_ended, event_kind::events_lost}) {
+        event_kind::network_ended, event_kind::messenger_failed, event_kind::events_lost}) {
     if (e.kind == never) due = false;
   }
   if (!due) seen_.fail(name_of(self) + " gets an event without a cause: " + describe(e));

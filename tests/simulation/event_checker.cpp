@@ -98,7 +98,8 @@ void event_checker::handle_session(std::size_t at, std::size_t about) {
 }
 
 void event_checker::handle_own_event(std::size_t at, const event_type& e) {
-  if (e.kind == ilm::event_kind::events_lost || e.kind == ilm::event_kind::network_ended) {
+  if (e.kind == ilm::event_kind::events_lost || e.kind == ilm::event_kind::network_ended ||
+      e.kind == ilm::event_kind::messenger_failed) {
     seen_.fail("wrong event", peer_name(at) + ": " + ilm::describe(e));
   }
 }

@@ -185,3 +185,17 @@ TEST_CASE("a shutdown begins no commit after its deadline but the last one") {
   CHECK(l.next(committing, 10s) == step::wait);
   CHECK(l.current() == state::stopping_commits);
 }
+
+TEST_CASE("a messenger that failed tells its error to later sends and to a shutdown") {
+  const std::error_code failed = std::make_error_code(std::errc::not_enough_memory);
+  lifecycle running = opened();
+  lifecycle draining = opened();
+  draining.handle_shutdown(10s);
+  for (lifecycle l : {lifecycle(), running, draining}) {
+    l.handle_failed(failed);
+    CHECK(l.ended());
+    CHECK(l.refusal() == failed);
+    CHECK(l.shutdown_error() == failed);
+    CHECK(l.next(nothing(), 1h) == step::leave);
+  }
+}

@@ -48,8 +48,6 @@ class memory_backend {
 
   asio::awaitable<store_state<PeerId>> open() {
     auto lock = store_->lock();
-    if (!store_->acquire()) throw std::system_error(error::store_in_use);
-    open_ = true;
     store_state<PeerId> state;
     detail::memory_store::contents all = store_->list();
     state.local = all.local;
@@ -57,18 +55,22 @@ class memory_backend {
     for (const auto& [peer, c] : all.peers) {
       state.peers.emplace_back(*static_cast<const PeerId*>(peer), c);
     }
+    if (!store_->acquire()) throw std::system_error(error::store_in_use);
+    open_ = true;
     co_return state;
   }
 
   asio::awaitable<void> commit(const batch<PeerId>& change) {
     require_open();
     auto lock = store_->lock();
-    if (change.new_local_id) store_->set_local_id(&*change.new_local_id);
-    if (change.new_incarnation) store_->set_incarnation(*change.new_incarnation);
+    detail::memory_batch all;
+    if (change.new_local_id) all.local_id = &*change.new_local_id;
+    if (change.new_incarnation) all.local = &*change.new_incarnation;
     for (const peer_change<PeerId>& c : change.changes) {
-      store_->apply(&c.peer, c.next, c.outbox, c.inbox);
+      all.changes.emplace_back(&c.peer, c.next, c.outbox, c.inbox);
     }
-    for (const PeerId& peer : change.forgotten) store_->forget(&peer);
+    for (const PeerId& peer : change.forgotten) all.forgotten.push_back(&peer);
+    store_->apply(all);
     co_return;
   }
 

@@ -4,6 +4,7 @@
 #include <ilm/detail/completion.hpp>
 
 #include <cassert>
+#include <exception>
 #include <utility>
 
 namespace ilm::inline v0::detail {
@@ -16,12 +17,14 @@ class async_event {
   async_event(const async_event&) = delete;
   async_event& operator=(const async_event&) = delete;
 
-  /// Completes when `notify` was called since the last wait; at once if it already was.
+  /// Completes when `notify` was called since the last wait; at once if it already was. Throws
+  /// where there is no memory to wait.
   asio::awaitable<void> wait() {
     assert(!waiter_);
     if (!notified_) {
       co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(initiate{this},
                                                                             asio::use_awaitable);
+      if (failed_) std::rethrow_exception(std::exchange(failed_, nullptr));
     }
     notified_ = false;
   }
@@ -39,12 +42,19 @@ class async_event {
     async_event* self;
     template <class Handler>
     void operator()(Handler&& handler) const {
-      self->waiter_ = completion<>(std::forward<Handler>(handler), self->executor_);
+      // What an initiation throws does not reach the coroutine that waits.
+      try {
+        self->waiter_ = completion<>(std::forward<Handler>(handler), self->executor_);
+      } catch (...) {
+        self->failed_ = std::current_exception();
+        asio::post(self->executor_, std::forward<Handler>(handler));
+      }
     }
   };
 
   asio::any_io_executor executor_;
   completion<> waiter_;
+  std::exception_ptr failed_;  ///< of a wait that could not begin
   bool notified_ = false;
 };
 

@@ -33,8 +33,8 @@ class claim {
 };
 
 /// A completion handler of any type, to be called once with `Args`, on its own executor, never from
-/// inside the call. Keeps that executor's context at work until then. Asio's own
-/// any_completion_handler is younger than 1.22.
+/// inside the call. A constructor that throws leaves the handler where it was. Keeps that
+/// executor's context at work until then. Asio's own any_completion_handler is younger than 1.22.
 template <class... Args>
 class completion {
  public:
@@ -50,6 +50,15 @@ class completion {
   static completion pass_to(Function function) {
     completion made;
     made.held_ = std::make_unique<relay<Function>>(std::move(function));
+    return made;
+  }
+
+  /// A completion whose handler is called by `finish(handler, args...)`.
+  template <class Handler, class Executor, class Finish>
+  static completion finished_by(Handler&& handler, const Executor& fallback, Finish finish) {
+    completion made;
+    made.held_ = std::make_unique<finished_holder<std::decay_t<Handler>, Executor, Finish>>(
+        std::forward<Handler>(handler), fallback, std::move(finish));
     return made;
   }
 
@@ -87,18 +96,21 @@ class completion {
     using work_type = std::decay_t<decltype(asio::prefer(
         std::declval<const executor_type&>(), asio::execution::outstanding_work.tracked))>;
 
-    working_handler(Handler h, const Executor& fallback)
-        : handler(std::move(h)),
-          work(asio::prefer(asio::get_associated_executor(handler, fallback),
-                            asio::execution::outstanding_work.tracked)) {}
+    /// Takes the handler last.
+    template <class H>
+    working_handler(H&& h, const Executor& fallback)
+        : work(asio::prefer(asio::get_associated_executor(h, fallback),
+                            asio::execution::outstanding_work.tracked)),
+          handler(std::forward<H>(h)) {}
 
-    Handler handler;
     work_type work;
+    Handler handler;
   };
 
   template <class Handler, class Executor>
   struct holder final : base {
-    holder(Handler h, const Executor& fallback) : inner(std::move(h), fallback) {}
+    template <class H>
+    holder(H&& h, const Executor& fallback) : inner(std::forward<H>(h), fallback) {}
 
     void post(Args... args) override {
       asio::post(inner.work, [h = std::move(inner.handler),
@@ -110,10 +122,28 @@ class completion {
     working_handler<Handler, Executor> inner;
   };
 
+  template <class Handler, class Executor, class Finish>
+  struct finished_holder final : base {
+    template <class H>
+    finished_holder(H&& h, const Executor& fallback, Finish f)
+        : inner(std::forward<H>(h), fallback), finish(std::move(f)) {}
+
+    void post(Args... args) override {
+      asio::post(inner.work, [h = std::move(inner.handler), f = std::move(finish),
+                              bound = std::make_tuple(std::move(args)...)]() mutable {
+        std::apply([&](Args&&... a) { f(std::move(h), std::move(a)...); }, std::move(bound));
+      });
+    }
+
+    working_handler<Handler, Executor> inner;
+    Finish finish;
+  };
+
   template <class Handler, class Executor, class Rule>
   struct claimed_holder final : base {
-    claimed_holder(Handler h, const Executor& fallback, std::shared_ptr<claim> c, Rule r)
-        : inner(std::move(h), fallback), decides(std::move(c)), rule(std::move(r)) {}
+    template <class H>
+    claimed_holder(H&& h, const Executor& fallback, std::shared_ptr<claim> c, Rule r)
+        : inner(std::forward<H>(h), fallback), decides(std::move(c)), rule(std::move(r)) {}
 
     void post(Args... args) override {
       asio::post(inner.work,

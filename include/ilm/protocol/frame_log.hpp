@@ -14,7 +14,7 @@ namespace ilm::inline v0::protocol {
 /// which one the peer echoed last. It remembers no more than `most` moments.
 class frame_log {
  public:
-  explicit frame_log(std::size_t most) noexcept : most_(most) { assert(most > 0); }
+  explicit frame_log(std::size_t most) : most_(most) { assert(most > 0); }
 
   void handle_session() noexcept {
     sent_at_.clear();

@@ -34,16 +34,19 @@ class store_adapter final : public store_port {
   asio::awaitable<opened_store> open() override {
     store_state<PeerId> state = co_await backend_.open();
     opened_store found;
-    found.local = state.local;
-    if (state.local_id) found.owner = names_->mention(*state.local_id);
-    for (const auto& [id, stored] : state.peers) {
-      try {
-        found.peers.emplace_back(&names_->add(id), stored);
-      } catch (...) {
-        found.unusable.push_back(detail::failure_of(std::current_exception()));
-      }
+    std::exception_ptr failed;
+    try {
+      found = with_names(state);
+    } catch (...) {
+      failed = std::current_exception();
     }
-    co_return found;
+    if (!failed) co_return found;
+    try {
+      co_await backend_.close();
+    } catch (...) {
+      // The caller has to hear of the failure to open, not of this one.
+    }
+    std::rethrow_exception(failed);
   }
 
   void append(const peer_name& peer, const cursors& next, std::vector<stored_message> outbox,
@@ -74,6 +77,23 @@ class store_adapter final : public store_port {
   asio::awaitable<void> close() override { return backend_.close(); }
 
  private:
+  opened_store with_names(const store_state<PeerId>& state) {
+    opened_store found;
+    found.local = state.local;
+    if (state.local_id) found.owner = names_->mention(*state.local_id);
+    for (const auto& [id, stored] : state.peers) {
+      detail::failure unusable = names_->reason_against(id);
+      if (unusable) {
+        // With a history of its own in the store, it must not begin another one in this life.
+        names_->refuse(id);
+        found.unusable.push_back(std::move(unusable));
+      } else {
+        found.peers.emplace_back(&names_->add(id), stored);
+      }
+    }
+    return found;
+  }
+
   std::shared_ptr<name_table<PeerId>> names_;
   Backend backend_;
   batch<PeerId> batch_;
@@ -105,6 +125,14 @@ class network_adapter final : public network_port {
   using report = network_report::type;
 
   bool pass(const network_event<PeerId>& e, network_sink& sink) {
+    try {
+      return report_to(sink, e);
+    } catch (...) {
+      return sink.handle_thrown(std::current_exception());
+    }
+  }
+
+  bool report_to(network_sink& sink, const network_event<PeerId>& e) {
     using type = typename network_event<PeerId>::type;
     if (e.kind == type::problem) {
       std::shared_ptr<peer_name> name;
@@ -112,12 +140,13 @@ class network_adapter final : public network_port {
       detail::failure why(e.error, detail::printable_prefix(e.text, detail::maximum_failure_text));
       return sink.handle_report(network_report(report::problem, name.get(), {}, std::move(why)));
     }
-    peer_name* name = nullptr;
-    try {
-      name = e.kind == type::down ? names_->find(e.peer) : &names_->add(e.peer);
-    } catch (...) {
-      return sink.handle_report(network_report(report::unusable, nullptr, {},
-                                               detail::failure_of(std::current_exception())));
+    peer_name* name = names_->find(e.peer);
+    if (name == nullptr && e.kind != type::down) {
+      if (detail::failure unusable = names_->reason_against(e.peer)) {
+        return sink.handle_report(
+            network_report(report::unusable, nullptr, {}, std::move(unusable)));
+      }
+      name = &names_->add(e.peer);
     }
     report kind = e.kind == type::up     ? report::up
                   : e.kind == type::down ? report::down

@@ -7,6 +7,7 @@
 #include <ilm/options.hpp>
 #include <ilm/runtime/commit_scheduler.hpp>
 #include <ilm/runtime/event_queue.hpp>
+#include <ilm/runtime/failure_guard.hpp>
 #include <ilm/runtime/lifecycle.hpp>
 #include <ilm/runtime/ports.hpp>
 #include <ilm/runtime/send_queue.hpp>
@@ -21,10 +22,13 @@ namespace ilm::inline v0::runtime {
 /// The state that all drivers share. The drivers do not call one another: they notify an event
 /// here, and the driver concerned looks at the state that changed.
 struct context {
-  context(asio::any_io_executor executor, options o, std::unique_ptr<clock_port> time)
+  /// `fail` ends the messenger: see failure_guard.
+  context(asio::any_io_executor executor, options o, std::unique_ptr<clock_port> time,
+          failure_guard::handler fail)
       : strand(asio::make_strand(std::move(executor))),
         settings(std::move(o)),
         clock(std::move(time)),
+        guard(std::move(fail)),
         scheduler(settings),
         sends(settings),
         events(settings.event_limit),
@@ -58,6 +62,7 @@ struct context {
   asio::strand<asio::any_io_executor> strand;
   options settings;
   std::unique_ptr<clock_port> clock;
+  failure_guard guard;
   protocol::timestamp timer_at = protocol::never;  ///< the end of the clock's wait
   lifecycle life;
   commit_scheduler scheduler;

@@ -29,8 +29,8 @@ class delivery_driver {
 
   void start(peer& p, owner keep) {
     delivery_executor executor(context_.strand, keep.get());
-    asio::co_spawn(asio::any_io_executor(std::move(executor)), delivery_loop(std::move(keep), p),
-                   asio::bind_cancellation_slot(p.stop_delivering.slot(), keep_until_end(p)));
+    context_.guard.spawn(asio::any_io_executor(std::move(executor)), keep, delivery_loop(keep, p),
+                         p.stop_delivering.slot(), keep_until_end(p));
   }
 
   /// Whether the end of the calls under way does not depend on a reader.
@@ -65,9 +65,10 @@ class delivery_driver {
         continue;
       }
       std::exception_ptr failed;
-      std::shared_ptr<staged_sends> staged = begin_delivery(p, next->index, self);
+      std::shared_ptr<staged_sends> staged;
       peers_.set_delivering(p, true);
       try {
+        staged = begin_delivery(p, next->index, self);
         std::optional<asio::awaitable<void>> running = port_->deliver(*p.name, *next, staged);
         if (running) {
           co_await std::move(*running);
@@ -120,7 +121,6 @@ class delivery_driver {
   }
 
   std::shared_ptr<staged_sends> begin_delivery(peer& p, std::uint64_t index, const owner& self) {
-    assert(!p.delivering);
     if (std::exchange(p.offered, index) != index) p.attempts = 0;
     ++p.attempts;
     if (!port_->takes_context()) return nullptr;
@@ -131,17 +131,7 @@ class delivery_driver {
                     protocol::timestamp now) {
     assert(!p.delivering && !context_.life.ended());
     detail::failure reason = detail::failure_of(failed);
-    if (staged != nullptr) {
-      std::vector<staged_sends::request> sends = staged->end();
-      p.attempts = staged->attempt();
-      if (!reason && !sends.empty()) reason = sends_.accept_staged(std::move(sends));
-      std::vector<staged_sends::consumed_handler> waiting = staged->take_waiting();
-      if (reason) {
-        tell(std::move(waiting), reason.code);
-      } else {
-        for (auto& done : waiting) p.consumptions.emplace(p.offered, std::move(done));
-      }
-    }
+    if (staged != nullptr) reason = take_staged(p, *staged, std::move(reason));
     if (!reason) {
       ++p.consumed;
       p.core.handle_consumed(now);
@@ -156,8 +146,30 @@ class delivery_driver {
     }
   }
 
+  /// Accepts the sends that were staged, unless the delivery failed for `reason`. Gives the reason
+  /// for which it failed in the end.
+  detail::failure take_staged(peer& p, staged_sends& staged, detail::failure reason) {
+    std::vector<staged_sends::request> sends = staged.end();
+    std::vector<staged_sends::consumed_handler> waiting = staged.take_waiting();
+    p.attempts = staged.attempt();
+    try {
+      if (!reason && !sends.empty()) reason = sends_.accept_staged(std::move(sends));
+      if (!reason) {
+        for (auto& done : waiting) p.consumptions.emplace(p.offered, std::move(done));
+        waiting.clear();
+      }
+    } catch (...) {
+      tell(std::move(waiting), detail::failure_of(std::current_exception()).code);
+      throw;
+    }
+    tell(std::move(waiting), reason.code);
+    return reason;
+  }
+
   static void tell(std::vector<staged_sends::consumed_handler> waiting, std::error_code reason) {
-    for (auto& done : waiting) done(reason);
+    for (auto& done : waiting) {
+      if (done) done(reason);
+    }
   }
 
   context& context_;

@@ -103,7 +103,9 @@ class dispatcher {
 
   // Waiting callers.
 
-  void wait_delivered(std::unique_ptr<delivered_request> r) {
+  // A request stays with its caller until it is answered or waits: one that throws is not lost.
+
+  void wait_delivered(std::unique_ptr<delivered_request>& r) {
     assert(r && r->done && !context_.life.opening());
     peer_name* name = r->find_name();
     peer* p = name != nullptr ? name->state : nullptr;
@@ -116,15 +118,11 @@ class dispatcher {
     receipt_places_.add(id, {p, p->receipts.emplace(sequence, std::move(r))});
   }
 
-  void wait_connected(std::unique_ptr<connected_request> r) {
+  void wait_connected(std::unique_ptr<connected_request>& r) {
     assert(r && r->done && !context_.life.ended());
     peer_name* name = r->find_name();
     if (name == &local_) return r->done(error::send_to_self);
-    try {
-      r->check_name();
-    } catch (...) {
-      return r->done(detail::failure_of(std::current_exception()).code);
-    }
+    r->check_name();
     bool open = name != nullptr && name->state != nullptr &&
                 name->state->core.state() == protocol::phase::established;
     if (open) return r->done({});

@@ -15,21 +15,21 @@ namespace ilm::inline v0::runtime {
 /// The requests whose answers are in the store, while it is not open.
 class early_requests {
  public:
-  void add(std::unique_ptr<delivered_request> r) {
-    std::uint64_t id = r->id;
-    add(id, entry{std::move(r), nullptr, nullptr});
+  // Takes the request, unless it throws.
+  void add(std::unique_ptr<delivered_request>& r) { make_entry(r->id).delivered = std::move(r); }
+  void add(std::unique_ptr<undelivered_request>& r) {
+    make_entry(r->id).undelivered = std::move(r);
   }
-  void add(std::unique_ptr<undelivered_request> r) {
-    std::uint64_t id = r->id;
-    add(id, entry{nullptr, std::move(r), nullptr});
-  }
-  void add(std::unique_ptr<forget_request> r) { add(0, entry{nullptr, nullptr, std::move(r)}); }
+  void add(std::unique_ptr<forget_request>& r) { make_entry(0).forget = std::move(r); }
 
-  /// `function(request)` with each, in the order in which they came. It must add none.
+  /// `function(request)` with each, in the order in which they came. It must add none. If it
+  /// throws, those that come after stay.
   template <class Function>
   void drain(Function function) {
     arrivals_.clear();
-    for (auto& [arrival, e] : std::exchange(entries_, {})) {
+    while (!entries_.empty()) {
+      entry e = std::move(entries_.begin()->second);
+      entries_.erase(entries_.begin());
       if (e.delivered) function(std::move(e.delivered));
       if (e.undelivered) function(std::move(e.undelivered));
       if (e.forget) function(std::move(e.forget));
@@ -61,9 +61,9 @@ class early_requests {
  private:
   struct entry {
     void fail(std::error_code reason) {
-      if (delivered) delivered->done(reason);
-      if (undelivered) undelivered->done(reason, {});
-      if (forget) forget->done(reason, {});
+      if (delivered) delivered->fail(reason);
+      if (undelivered) undelivered->fail(reason);
+      if (forget) forget->fail(reason);
     }
 
     std::unique_ptr<delivered_request> delivered;
@@ -71,10 +71,10 @@ class early_requests {
     std::unique_ptr<forget_request> forget;
   };
 
-  void add(std::uint64_t id, entry e) {
+  entry& make_entry(std::uint64_t id) {
     std::uint64_t arrival = ++count_;
     if (id != 0) arrivals_.emplace(id, arrival);
-    entries_.emplace(arrival, std::move(e));
+    return entries_[arrival];
   }
 
   std::map<std::uint64_t, entry> entries_;                     ///< by arrival

@@ -80,6 +80,7 @@ class event_backlog {
       case event_kind::store_failed:
       case event_kind::store_recovered:
       case event_kind::network_ended:
+      case event_kind::messenger_failed:
         return vital;
       case event_kind::peer_connected:
       case event_kind::peer_disconnected:

@@ -45,7 +45,8 @@ class event_queue {
   /// `w` gets each event from now on. With it, events are kept for readers once there was one.
   void watch(watcher w) { watcher_ = std::move(w); }
 
-  void read(std::uint64_t id, handler reader, protocol::timestamp now) {
+  /// Takes the reader, unless it throws.
+  void read(std::uint64_t id, handler& reader, protocol::timestamp now) {
     assert(reader);
     was_read_ = true;
     if (dropped_ > 0 && (backlog_.empty() || now >= next_report_)) {
@@ -54,7 +55,7 @@ class event_queue {
     } else if (!backlog_.empty()) {
       reader({}, backlog_.pop());
     } else if (closed_) {
-      reader(error::shut_down, {});
+      reader(closed_, {});
     } else {
       readers_.emplace_back(id, std::move(reader));
       places_.add(id, std::prev(readers_.end()));
@@ -83,11 +84,20 @@ class event_queue {
 
   /// The events in the queue can still be read; then reading fails.
   void close(std::error_code reason) {
-    while (std::optional<named_event> sum = repeats_.poll_last()) tell(std::move(*sum));
-    closed_ = true;
+    assert(reason);
+    try {
+      while (std::optional<named_event> sum = repeats_.poll_last()) tell(std::move(*sum));
+    } catch (...) {
+      // Where there is no memory for the sums, the readers still have to hear of the end.
+    }
+    if (!closed_) closed_ = reason;
     watcher_ = nullptr;
     places_.clear();
-    for (auto& [id, reader] : std::exchange(readers_, {})) reader(reason, {});
+    while (!readers_.empty()) {
+      handler reader = std::move(readers_.front().second);
+      readers_.pop_front();
+      reader(reason, {});
+    }
     assert(invariants_hold());
   }
 
@@ -146,7 +156,7 @@ class event_queue {
   std::uint64_t dropped_ = 0;  ///< since the last report
   std::uint64_t lost_ = 0;
   bool was_read_ = false;
-  bool closed_ = false;
+  std::error_code closed_;  ///< why no more come
 };
 
 }  // namespace ilm::inline v0::runtime

@@ -25,12 +25,14 @@ class forget_driver {
   forget_driver(context& c, peers& all, dispatcher& d, send_driver& sends)
       : context_(c), peers_(all), dispatcher_(d), sends_(sends) {}
 
-  void start(std::unique_ptr<forget_request> r) {
+  /// Takes the request, unless it throws.
+  void start(std::unique_ptr<forget_request>& r) {
     assert(r && r->done && context_.life.commits());
     peer_name* name = r->find_name();
     if (name == nullptr || name->state == nullptr) return r->done({}, {});
     peer& p = *name->state;
     bool first = !p.forgetting();
+    if (first) under_way_.reserve(under_way_.size() + 1);
     p.forgetters.push_back(std::move(r));
     if (!first) return;
     under_way_.push_back(&p);

@@ -27,7 +27,7 @@ namespace ilm::inline v0::runtime {
 /// | closing             | | closing             | the store is closed, or failed to close | ended
 /// |
 ///
-/// From each, a messenger that is destroyed goes to ended.
+/// From each, a messenger that is destroyed, or that failed, goes to ended.
 class lifecycle {
  public:
   enum class state : std::uint8_t {
@@ -105,6 +105,12 @@ class lifecycle {
   /// The messenger is destroyed: `reason` is told to whoever waits.
   void handle_stopped(std::error_code reason) {
     if (state_ != state::ended) end(reason, {});
+  }
+
+  /// The messenger failed: `reason` is told to whoever waits, a shutdown included.
+  void handle_failed(std::error_code reason) {
+    assert(reason);
+    if (state_ != state::ended) end(reason, reason);
   }
 
   /// The next step of a shutdown: to be asked after each change of `now_active`.

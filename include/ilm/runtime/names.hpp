@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/codecs/bytes.hpp>
+#include <ilm/detail/failure.hpp>
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
 #include <ilm/message.hpp>
@@ -8,8 +9,11 @@
 
 #include <cassert>
 #include <cstddef>
+#include <exception>
 #include <map>
 #include <memory>
+#include <new>
+#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -102,7 +106,9 @@ class name_table final : public name_keeper {
   /// The name of `id`, made if need be. Throws the codec's exception, or error::invalid_peer_id.
   peer_name& add(const PeerId& id) {
     if (peer_name* known = find(id)) return *known;
-    auto made = std::make_shared<typed_name<PeerId>>(id, encode_valid(id));
+    bytes encoded = encode_valid(id);
+    if (refused_.contains(id)) throw std::system_error(error::invalid_peer_id);
+    auto made = std::make_shared<typed_name<PeerId>>(id, std::move(encoded));
     return *names_.emplace(id, std::move(made)).first->second;
   }
 
@@ -120,12 +126,29 @@ class name_table final : public name_keeper {
   }
   std::size_t size() const noexcept { return names_.size(); }
 
+  /// Why `id` can have no name; none if it can. Throws where that is no matter of its codec.
+  detail::failure reason_against(const PeerId& id) const {
+    if (refused_.contains(id)) return error::invalid_peer_id;
+    try {
+      validate(id);
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (...) {
+      return detail::failure_of(std::current_exception());
+    }
+    return {};
+  }
+  /// `id` gets no name from now on.
+  void refuse(const PeerId& id) { refused_.insert(id); }
+
   /// Throws as `add` does. From any thread.
   static void validate(const PeerId& id) { static_cast<void>(encode_valid(id)); }
 
   /// Throws as `add` does, but adds nothing.
   void check(const PeerId& id) const {
-    if (find(id) == nullptr) static_cast<void>(encode_valid(id));
+    if (find(id) != nullptr) return;
+    static_cast<void>(encode_valid(id));
+    if (refused_.contains(id)) throw std::system_error(error::invalid_peer_id);
   }
 
   /// A name for an event: the table does not grow by it.
@@ -148,6 +171,7 @@ class name_table final : public name_keeper {
   }
 
   std::map<PeerId, std::shared_ptr<peer_name>> names_;
+  std::set<PeerId> refused_;
   peer_name* local_;
   std::size_t lingering_ = 0;  ///< names that were released since the last sweep, and stayed
 };

@@ -32,12 +32,11 @@ class network_driver final : network_sink {
         port_(std::move(port)) {}
 
   void start(owner keep) {
-    asio::co_spawn(context_.strand, receive_loop(std::move(keep)),
-                   asio::bind_cancellation_slot(stop_receiving_.slot(), asio::detached));
+    context_.guard.spawn(context_.strand, std::move(keep), receive_loop(), stop_receiving_.slot());
   }
   void start(peer& p, owner keep) {
-    asio::co_spawn(context_.strand, write_loop(std::move(keep), p),
-                   asio::bind_cancellation_slot(p.stop_writing.slot(), keep_until_end(p)));
+    context_.guard.spawn(context_.strand, std::move(keep), write_loop(p), p.stop_writing.slot(),
+                         keep_until_end(p));
   }
 
   /// Has every core send its last frame.
@@ -63,7 +62,7 @@ class network_driver final : network_sink {
   }
 
  private:
-  asio::awaitable<void> receive_loop(owner) {
+  asio::awaitable<void> receive_loop() {
     std::exception_ptr failed;
     {
       part<network_port>::use network(port_);
@@ -89,8 +88,13 @@ class network_driver final : network_sink {
 
   bool handle_report(const network_report& r) override {
     assert(reports_ < reports_before_yield);
-    if (!context_.life.ended()) handle(r);
+    if (!context_.life.ended()) context_.guard.run([&] { handle(r); });
     return !context_.life.ended() && ++reports_ < reports_before_yield;
+  }
+
+  bool handle_thrown(const std::exception_ptr& thrown) noexcept override {
+    context_.guard.fail(thrown);
+    return false;
   }
 
   void handle(const network_report& r) {
@@ -127,7 +131,7 @@ class network_driver final : network_sink {
 
   static bool is_met(const peer_name* name) { return name != nullptr && name->state != nullptr; }
 
-  asio::awaitable<void> write_loop(owner, peer& p) {
+  asio::awaitable<void> write_loop(peer& p) {
     std::size_t usual = 0;
     while (!context_.life.ended() && !p.removed()) {
       std::vector<std::byte> frame;

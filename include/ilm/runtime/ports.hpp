@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -82,8 +83,11 @@ struct network_report {
 /// Takes the reports of a network.
 class network_sink {
  public:
-  /// False if the network shall not go on for now.
+  /// False if the network shall not go on for now. It throws nothing: a failure in here is not the
+  /// network's.
   virtual bool handle_report(const network_report& report) = 0;
+  /// A report could not be made, for an exception that is not the network's. False.
+  virtual bool handle_thrown(const std::exception_ptr& thrown) noexcept = 0;
 
  protected:
   ~network_sink() = default;

@@ -12,7 +12,7 @@
 namespace ilm::inline v0::runtime {
 
 /// Something asked of the engine about a peer, on its way to the strand. The name is looked up
-/// there, because the names belong to it.
+/// there, because the names belong to it. Its `done` is set last, when nothing can throw any more.
 class peer_request {
  public:
   virtual ~peer_request() = default;
@@ -37,12 +37,8 @@ struct prepared_send {
 struct send_request : peer_request {
   using handler = detail::completion<std::error_code, std::uint64_t>;
 
-  send_request(prepared_send s, bool wait, std::uint64_t operation, handler h)
-      : message(std::move(s.message)),
-        invalid(s.invalid),
-        may_wait(wait),
-        id(operation),
-        done(std::move(h)) {}
+  send_request(prepared_send s, bool wait, std::uint64_t operation)
+      : message(std::move(s.message)), invalid(s.invalid), may_wait(wait), id(operation) {}
 
   bool staged() const noexcept { return !done; }
 
@@ -63,8 +59,10 @@ struct send_request : peer_request {
 struct delivered_request : peer_request {
   using handler = detail::completion<std::error_code>;
 
-  delivered_request(std::uint64_t message, std::uint64_t operation, handler h)
-      : sequence(message), id(operation), done(std::move(h)) {}
+  delivered_request(std::uint64_t message, std::uint64_t operation)
+      : sequence(message), id(operation) {}
+
+  void fail(std::error_code reason) { done(reason); }
 
   std::uint64_t sequence;
   std::uint64_t id;
@@ -75,7 +73,9 @@ struct delivered_request : peer_request {
 struct undelivered_request : peer_request {
   using handler = detail::completion<std::error_code, sequence_range>;
 
-  undelivered_request(std::uint64_t operation, handler h) : id(operation), done(std::move(h)) {}
+  explicit undelivered_request(std::uint64_t operation) : id(operation) {}
+
+  void fail(std::error_code reason) { done(reason, {}); }
 
   std::uint64_t id;
   handler done;
@@ -85,7 +85,7 @@ struct undelivered_request : peer_request {
 struct forget_request : peer_request {
   using handler = detail::completion<std::error_code, forget_report>;
 
-  explicit forget_request(handler h) : done(std::move(h)) {}
+  void fail(std::error_code reason) { done(reason, {}); }
 
   handler done;
 };
@@ -94,7 +94,9 @@ struct forget_request : peer_request {
 struct connected_request : peer_request {
   using handler = detail::completion<std::error_code>;
 
-  connected_request(std::uint64_t operation, handler h) : id(operation), done(std::move(h)) {}
+  explicit connected_request(std::uint64_t operation) : id(operation) {}
+
+  void fail(std::error_code reason) { done(reason); }
 
   std::uint64_t id;
   handler done;
@@ -105,8 +107,8 @@ template <class PeerId, class Request>
 class addressed final : public Request {
  public:
   template <class... Args>
-  addressed(name_table<PeerId>& names, PeerId peer, Args&&... args)
-      : Request(std::forward<Args>(args)...), names_(&names), peer_(std::move(peer)) {}
+  addressed(name_table<PeerId>& names, const PeerId& peer, Args&&... args)
+      : Request(std::forward<Args>(args)...), names_(&names), peer_(peer) {}
 
   peer_name* find_name() const override { return names_->find(peer_); }
   peer_name& add_name() const override { return names_->add(peer_); }

@@ -32,14 +32,16 @@ class send_driver {
     send_request* next = nullptr;
     for (send_request* r = submitted_.take_all(); r != nullptr; r = next) {
       next = r->next;
-      accept(std::unique_ptr<send_request>(r));
+      take(std::unique_ptr<send_request>(r), &send_driver::accept);
     }
     dispatcher_.publish_totals();
   }
 
   /// Goes on with sends that waited for room, or for the store to open.
   void admit_waiting() {
-    while (std::unique_ptr<send_request> r = context_.sends.pop()) pass_on(std::move(r));
+    while (std::unique_ptr<send_request> r = context_.sends.pop()) {
+      take(std::move(r), &send_driver::pass_on);
+    }
   }
 
   /// Takes the sends that belong to a delivery, all of them or none. Its consumption has to follow
@@ -108,7 +110,19 @@ class send_driver {
     return context_.life.ended() || table_.size() == context_.sends.messages();
   }
 
-  void accept(std::unique_ptr<send_request> r) {
+  using request = std::unique_ptr<send_request>;
+
+  /// An exception that comes before the request is taken concerns it alone.
+  void take(request r, void (send_driver::*step)(request&)) noexcept {
+    try {
+      (this->*step)(r);
+    } catch (...) {
+      if (!r) return context_.guard.fail(std::current_exception());
+      r->end(detail::failure_of(std::current_exception()).code, 0);
+    }
+  }
+
+  void accept(request& r) {
     assert(r && r->done);
     r->name = r->find_name();
     const lifecycle& life = context_.life;
@@ -123,36 +137,32 @@ class send_driver {
     } else if (r->message.size() > maximum_message_) {
       r->done(error::message_too_large, 0);
     } else if (!life.opening() && context_.sends.has_room(r->message.size())) {
-      pass_on(std::move(r));
+      pass_on(r);
     } else if (!r->may_wait) {
       r->done(error::would_block, 0);
     } else {
       r->name = nullptr;  // It may leave the table meanwhile.
-      context_.sends.push(std::move(r));
+      context_.sends.push(r);
     }
   }
 
-  void pass_on(std::unique_ptr<send_request> r) {
+  void pass_on(request& r) {
     assert(!context_.life.opening());
-    peer* p = nullptr;
-    try {
-      p = &peers_.of(r->name != nullptr ? *r->name : r->add_name());
-    } catch (...) {
-      return r->done(detail::failure_of(std::current_exception()).code, 0);
-    }
-    if (std::error_code refused = hand_over(*p, r)) r->end(refused, 0);
+    peer& p = peers_.of(r->name != nullptr ? *r->name : r->add_name());
+    if (std::error_code refused = hand_over(p, r)) r->end(refused, 0);
   }
 
   /// Takes the request if the core takes its message.
-  std::error_code hand_over(peer& p, std::unique_ptr<send_request>& r) {
+  std::error_code hand_over(peer& p, request& r) {
     if (p.forgetting()) return error::peer_forgotten;
     bool staged = r->staged();
     using then = protocol::on_failure;
+    send_table::place place(table_);
     std::error_code refused =
-        p.core.handle_send(table_.next_id(), r->message, staged ? then::stays : then::ends);
+        p.core.handle_send(place.id(), r->message, staged ? then::stays : then::ends);
     if (refused) return refused;
     context_.sends.handle_accepted(r->message.size(), staged);
-    table_.add(std::move(r));
+    place.fill(std::move(r));
     assert(invariants_hold());
     // Nobody waits for this end: a store that fails is tried again when that is due.
     if (!staged) context_.scheduler.handle_send();

@@ -26,7 +26,8 @@ class send_queue {
 
   /// Whether a send may go on now; none overtakes those that wait.
   bool has_room(std::size_t bytes) const noexcept { return waiting_.empty() && fits(bytes); }
-  void push(request r) {
+  /// Takes the request, unless it throws.
+  void push(request& r) {
     assert(r);
     std::uint64_t id = r->id;
     waiting_.push_back(std::move(r));
@@ -66,7 +67,11 @@ class send_queue {
   }
   void fail_all(std::error_code reason) {
     places_.clear();
-    for (request& r : std::exchange(waiting_, {})) r->done(reason, 0);
+    while (!waiting_.empty()) {
+      request r = std::move(waiting_.front());
+      waiting_.pop_front();
+      r->done(reason, 0);
+    }
   }
   /// Destroys the callers that wait.
   void abandon() {

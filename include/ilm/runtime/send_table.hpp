@@ -19,15 +19,31 @@ class send_table {
  public:
   using request = std::unique_ptr<send_request>;
 
-  protocol::send_id next_id() const noexcept { return protocol::send_id{first_ + sends_.size()}; }
+  /// A place for a send, which its core gets first: that may refuse it, or throw.
+  class place {
+   public:
+    explicit place(send_table& t) : table_(t) { table_.sends_.emplace_back(); }
+    place(const place&) = delete;
+    place& operator=(const place&) = delete;
+    ~place() {
+      if (!filled_) table_.sends_.pop_back();
+    }
 
-  /// The send of `next_id()`.
-  void add(request r) {
-    assert(r);
-    sends_.push_back(std::move(r));
-    ++count_;
-    assert(invariants_hold());
-  }
+    protocol::send_id id() const noexcept {
+      return protocol::send_id{table_.first_ + table_.sends_.size() - 1};
+    }
+    void fill(request r) noexcept {
+      assert(r && !filled_);
+      table_.sends_.back() = std::move(r);
+      ++table_.count_;
+      filled_ = true;
+      assert(table_.invariants_hold());
+    }
+
+   private:
+    send_table& table_;
+    bool filled_ = false;
+  };
 
   request take(protocol::send_id id) {
     std::size_t at = static_cast<std::size_t>(static_cast<std::uint64_t>(id) - first_);
@@ -44,7 +60,10 @@ class send_table {
 
   void fail_all(std::error_code reason) {
     count_ = 0;
-    for (request& r : std::exchange(sends_, {})) {
+    while (!sends_.empty()) {
+      request r = std::move(sends_.front());
+      sends_.pop_front();
+      ++first_;
       if (r) r->end(reason, 0);
     }
   }

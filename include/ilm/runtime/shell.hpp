@@ -24,6 +24,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -50,80 +51,83 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
 
   void start() override {
     // The timer first: from then on, a context that is destroyed ends the engine.
-    asio::co_spawn(context_.strand, timer_loop(shared_from_this()), asio::detached);
+    context_.guard.spawn(context_.strand, shared_from_this(), timer_loop());
   }
 
   void open() override {
-    asio::dispatch(context_.strand, [self = shared_from_this()] { self->open_once(); });
+    asio::dispatch(context_.strand,
+                   context_.guard.wrap(shared_from_this(), [](shell& s) { s.open_once(); }));
   }
 
   void send(std::unique_ptr<send_request> request) override {
     if (!sends_.submit(std::move(request))) return;
-    asio::dispatch(context_.strand,
-                   [self = shared_from_this()] { self->sends_.accept_submitted(); });
+    asio::dispatch(context_.strand, context_.guard.wrap(shared_from_this(), [](shell& s) {
+      s.sends_.accept_submitted();
+    }));
   }
 
   void wait_delivered(std::unique_ptr<delivered_request> request) override {
-    asio::post(context_.strand, [self = shared_from_this(), r = std::move(request)]() mutable {
-      self->answer(std::move(r));
-    });
+    post(std::move(request), [](shell& s, auto& r) { s.answer(r); });
   }
 
   void undelivered(std::unique_ptr<undelivered_request> request) override {
-    asio::post(context_.strand, [self = shared_from_this(), r = std::move(request)]() mutable {
-      self->answer(std::move(r));
-    });
+    post(std::move(request), [](shell& s, auto& r) { s.answer(r); });
   }
 
   void forget(std::unique_ptr<forget_request> request) override {
-    asio::post(context_.strand, [self = shared_from_this(), r = std::move(request)]() mutable {
-      self->answer(std::move(r));
-    });
+    post(std::move(request), [](shell& s, auto& r) { s.answer(r); });
   }
 
   void connected(std::unique_ptr<connected_request> request) override {
-    asio::post(context_.strand, [self = shared_from_this(), r = std::move(request)]() mutable {
-      if (std::error_code refused = self->refusal()) return r->done(refused);
-      self->dispatcher_.wait_connected(std::move(r));
-    });
+    post(std::move(request), [](shell& s, auto& r) { s.dispatcher_.wait_connected(r); });
   }
 
   void next_event(std::uint64_t operation, event_queue::handler done) override {
-    asio::post(context_.strand,
-               [self = shared_from_this(), operation, d = std::move(done)]() mutable {
-                 context& c = self->context_;
-                 c.events.read(operation, std::move(d), c.now());
-               });
+    asio::post(
+        context_.strand,
+        context_.guard.wrap(shared_from_this(), [operation, d = std::move(done)](shell& s) mutable {
+          try {
+            s.context_.events.read(operation, d, s.context_.now());
+          } catch (...) {
+            if (!d) throw;
+            d(detail::failure_of(std::current_exception()).code, {});
+          }
+        }));
   }
 
   void watch_events(event_queue::watcher w) override {
-    asio::dispatch(context_.strand, [self = shared_from_this(), watcher = std::move(w)]() mutable {
-      if (!self->context_.life.ended()) self->context_.events.watch(std::move(watcher));
-    });
+    auto watch = [watcher = std::move(w)](shell& s) mutable {
+      if (!s.context_.life.ended()) s.context_.events.watch(std::move(watcher));
+    };
+    asio::dispatch(context_.strand, context_.guard.wrap(shared_from_this(), std::move(watch)));
   }
 
   void return_event(named_event e) override {
-    asio::post(context_.strand, [self = shared_from_this(), back = std::move(e)]() mutable {
-      self->context_.events.put_back(std::move(back));
-    });
+    asio::post(context_.strand,
+               context_.guard.wrap(shared_from_this(), [back = std::move(e)](shell& s) mutable {
+                 s.context_.events.put_back(std::move(back));
+               }));
   }
 
   void shutdown(std::chrono::nanoseconds timeout, shutdown_driver::handler done) override {
-    asio::post(context_.strand,
-               [self = shared_from_this(), timeout, d = std::move(done)]() mutable {
-                 self->open_once();
-                 self->shutdown_.start(timeout, std::move(d), self);
-               });
+    asio::post(
+        context_.strand,
+        context_.guard.wrap(shared_from_this(), [timeout, d = std::move(done)](shell& s) mutable {
+          // The caller waits before anything may fail.
+          s.shutdown_.wait(d);
+          s.open_once();
+          s.shutdown_.start(timeout, s.shared_from_this());
+        }));
   }
 
   void cancel(std::uint64_t operation) override {
-    asio::post(context_.strand, [self = shared_from_this(), operation] {
+    asio::post(context_.strand, context_.guard.wrap(shared_from_this(), [operation](shell& s) {
       std::error_code aborted = asio::error::operation_aborted;
-      context& c = self->context_;
+      context& c = s.context_;
       if (c.sends.cancel(operation, aborted) || c.events.cancel(operation, aborted)) return;
-      if (self->early_.cancel(operation, aborted)) return;
-      self->dispatcher_.cancel(operation, aborted);
-    });
+      if (s.early_.cancel(operation, aborted)) return;
+      s.dispatcher_.cancel(operation, aborted);
+    }));
   }
 
   named_statistics statistics() const override { return context_.board.read(context_.now()); }
@@ -171,7 +175,8 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
       : names_(std::move(parts.names)),
         entropy_(parts.settings.seed),
         random_(entropy_.next()),
-        context_(parts.executor, std::move(parts.settings), clock_of(parts)),
+        context_(parts.executor, std::move(parts.settings), clock_of(parts),
+                 [this](const std::exception_ptr& thrown) { fail(thrown); }),
         executor_(context_.strand),
         peers_(context_.settings, executor_, complete(std::move(setup), parts), random_,
                context_.board, *names_, [this](peer& p) { start(p); }),
@@ -212,10 +217,32 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     return setup;
   }
 
+  /// Calls `function(shell&, request)` on the strand. An exception that comes before the request is
+  /// taken concerns it alone.
+  template <class Request, class Function>
+  void post(std::unique_ptr<Request> request, Function function) {
+    auto answer = [function, r = std::move(request)](shell& s) mutable {
+      if (std::error_code refused = s.refusal()) return r->fail(refused);
+      try {
+        function(s, r);
+      } catch (...) {
+        if (!r) throw;
+        r->fail(detail::failure_of(std::current_exception()).code);
+      }
+    };
+    asio::post(context_.strand, context_.guard.wrap(shared_from_this(), std::move(answer)));
+  }
+
   void start(peer& p) {
-    network_.start(p, shared_from_this());
-    delivery_.start(p, shared_from_this());
-    dispatcher_.publish(p);
+    try {
+      network_.start(p, shared_from_this());
+      delivery_.start(p, shared_from_this());
+      dispatcher_.publish(p);
+    } catch (...) {
+      // Without one of its coroutines the peer's stream would stand still.
+      context_.guard.fail(std::current_exception());
+      throw;
+    }
   }
 
   void open_once() {
@@ -225,7 +252,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   void handle_opened() {
     network_.start(shared_from_this());
     for (const auto& [name, p] : peers_) dispatcher_.service(*p);
-    early_.drain([this](auto r) { answer(std::move(r)); });
+    early_.drain([this](auto r) { answer_or_fail(std::move(r)); });
     sends_.admit_waiting();
     context_.progress.notify();
   }
@@ -240,65 +267,97 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
 
   /// Why a request is refused now.
   std::error_code refusal() const noexcept {
-    if (context_.life.ended()) return error::shut_down;
-    return context_.life.open_error();
+    return context_.life.ended() ? context_.life.refusal() : context_.life.open_error();
   }
 
   // The answers to these are in the store.
 
-  void answer(std::unique_ptr<delivered_request> r) {
-    if (std::error_code refused = refusal()) return r->done(refused);
-    if (context_.life.opening()) return early_.add(std::move(r));
-    dispatcher_.wait_delivered(std::move(r));
+  void answer(std::unique_ptr<delivered_request>& r) {
+    if (context_.life.opening()) return early_.add(r);
+    dispatcher_.wait_delivered(r);
   }
 
-  void answer(std::unique_ptr<undelivered_request> r) {
-    if (std::error_code refused = refusal()) return r->done(refused, {});
-    if (context_.life.opening()) return early_.add(std::move(r));
+  void answer(std::unique_ptr<undelivered_request>& r) {
+    if (context_.life.opening()) return early_.add(r);
     peer_name* name = r->find_name();
     if (name == nullptr || name->state == nullptr) return r->done({}, {});
     const protocol::association& core = name->state->core;
     r->done({}, {core.delivered_by_peer() + 1, core.stored().outbox.next - 1});
   }
 
-  void answer(std::unique_ptr<forget_request> r) {
-    if (std::error_code refused = refusal()) return r->done(refused, {});
-    if (!context_.life.accepts_sends()) return r->done(error::shut_down, {});
-    if (context_.life.opening()) return early_.add(std::move(r));
-    if (r->find_name() == local_) return r->done(error::send_to_self, {});
-    forgets_.start(std::move(r));
+  void answer(std::unique_ptr<forget_request>& r) {
+    if (!context_.life.accepts_sends()) return r->fail(error::shut_down);
+    if (context_.life.opening()) return early_.add(r);
+    if (r->find_name() == local_) return r->fail(error::send_to_self);
+    forgets_.start(r);
   }
 
-  asio::awaitable<void> timer_loop(std::shared_ptr<const void>) {
-    lookout here(*this);
-    while (!context_.life.ended()) {
-      context_.timer_at = std::min({peers_.timers().earliest(), store_.deadline(),
-                                    context_.life.deadline(), context_.events.deadline()});
-      co_await context_.clock->wait_until(context_.timer_at);
-      if (context_.life.ended()) break;
-      protocol::timestamp now = context_.now();
-      dispatcher_.handle_time(now);
-      store_.handle_time(now);
-      shutdown_.handle_time(now);
-      context_.events.handle_time(now);
+  /// Of a request that waited for the store.
+  template <class Request>
+  void answer_or_fail(std::unique_ptr<Request> r) {
+    try {
+      answer(r);
+    } catch (...) {
+      if (!r) throw;
+      r->fail(detail::failure_of(std::current_exception()).code);
     }
   }
 
-  /// Ends everything at once. The callers that wait get `reason`.
-  void end(std::error_code reason) {
+  asio::awaitable<void> timer_loop() {
+    lookout here(*this);
+    try {
+      while (!context_.life.ended()) {
+        context_.timer_at = std::min({peers_.timers().earliest(), store_.deadline(),
+                                      context_.life.deadline(), context_.events.deadline()});
+        co_await context_.clock->wait_until(context_.timer_at);
+        if (context_.life.ended()) break;
+        protocol::timestamp now = context_.now();
+        dispatcher_.handle_time(now);
+        store_.handle_time(now);
+        shutdown_.handle_time(now);
+        context_.events.handle_time(now);
+      }
+    } catch (...) {
+      // Without the loop, the lookout would take this for the end of the context.
+      context_.guard.fail(std::current_exception());
+    }
+  }
+
+  /// Ends the messenger with the error of an exception. Whatever threw is not asked again.
+  void fail(const std::exception_ptr& thrown) noexcept {
+    detail::failure why = detail::failure_of(thrown);
+    std::error_code reason = why.code;
+    bool news = !context_.life.ended();
+    context_.life.handle_failed(reason);
+    if (news) attempt([&] { context_.report(event_kind::messenger_failed, std::move(why)); });
+    end(reason);
+  }
+
+  /// Ends everything at once. The callers that wait get `reason`. Called again, it does the rest.
+  void end(std::error_code reason) noexcept {
     context_.life.handle_stopped(reason);
-    sends_.fail_all(reason);
-    forgets_.fail_all(reason);
-    dispatcher_.fail_all(reason);
-    early_.fail_all(reason);
-    shutdown_.fail_all(reason);
-    context_.events.close(reason);
-    context_.board.handle_end();
-    context_.clock->wake();
-    context_.progress.notify();
-    network_.stop();
-    delivery_.stop();
-    store_.stop();
+    attempt([&] { sends_.fail_all(reason); });
+    attempt([&] { forgets_.fail_all(reason); });
+    attempt([&] { dispatcher_.fail_all(reason); });
+    attempt([&] { early_.fail_all(reason); });
+    attempt([&] { shutdown_.fail_all(reason); });
+    attempt([&] { context_.events.close(reason); });
+    attempt([&] { context_.board.handle_end(); });
+    attempt([&] { context_.clock->wake(); });
+    attempt([&] { context_.progress.notify(); });
+    attempt([&] { network_.stop(); });
+    attempt([&] { delivery_.stop(); });
+    attempt([&] { store_.stop(); });
+  }
+
+  /// No step of the end leaves out the next.
+  template <class Function>
+  static void attempt(Function step) noexcept {
+    try {
+      step();
+    } catch (...) {
+      // Nothing is left to tell it to.
+    }
   }
 
   /// Destroys the coroutines and the callers that wait inside, where no context will ever run them

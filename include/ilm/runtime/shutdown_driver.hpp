@@ -41,11 +41,20 @@ class shutdown_driver {
     assert(finished_);
   }
 
-  void start(protocol::duration timeout, handler done, owner keep) {
+  /// The caller waits for the end; at the end, it is told at once. Begins nothing.
+  void wait(handler& done) {
     assert(done);
+    try {
+      waiting_.push_back(std::move(done));
+    } catch (...) {
+      return done(detail::failure_of(std::current_exception()).code, {});
+    }
+    if (context_.life.ended()) fail_all(context_.life.shutdown_error());
+  }
+
+  void start(protocol::duration timeout, owner keep) {
     lifecycle& life = context_.life;
-    if (life.ended()) return done(life.shutdown_error(), report_);
-    waiting_.push_back(std::move(done));
+    if (life.ended()) return;
     bool first = !life.shutting_down();
     protocol::duration limit = std::max(timeout, protocol::duration::zero());
     life.handle_shutdown(protocol::after(context_.now(), limit));
@@ -57,7 +66,7 @@ class shutdown_driver {
       p->last_before_shutdown = p->core.delivered_by_peer() + p->core.outbox_depth();
     }
     context_.store_wake.notify();
-    asio::co_spawn(context_.strand, run(std::move(keep)), asio::detached);
+    context_.guard.spawn(context_.strand, std::move(keep), run());
   }
 
   void handle_time(protocol::timestamp now) {
@@ -65,13 +74,13 @@ class shutdown_driver {
   }
 
   void fail_all(std::error_code reason) {
-    for (handler& done : std::exchange(waiting_, {})) done(reason, report_);
+    for (handler& done : std::exchange(waiting_, {})) tell(done, reason);
   }
   /// Destroys the callers that wait.
   void abandon() { std::exchange(waiting_, {}).clear(); }
 
  private:
-  asio::awaitable<void> run(owner) {
+  asio::awaitable<void> run() {
     using step = lifecycle::step;
     for (;;) {
       step next = context_.life.next(activity(), context_.now());
@@ -105,6 +114,18 @@ class shutdown_driver {
           co_return;
       }
     }
+  }
+
+  /// A report that cannot be given fails for its caller alone.
+  void tell(handler& done, std::error_code reason) const {
+    named_report copy;
+    try {
+      copy = report_;
+    } catch (...) {
+      reason = detail::failure_of(std::current_exception()).code;
+      copy = named_report();
+    }
+    done(reason, std::move(copy));
   }
 
   lifecycle::activity activity() const {

@@ -51,8 +51,7 @@ class store_driver {
   }
 
   void start(owner keep) {
-    asio::co_spawn(context_.strand, open_loop(std::move(keep)),
-                   asio::bind_cancellation_slot(stop_opening_.slot(), asio::detached));
+    context_.guard.spawn(context_.strand, keep, open_loop(keep), stop_opening_.slot());
   }
 
   asio::awaitable<std::error_code> close() {
@@ -115,8 +114,8 @@ class store_driver {
       if (context_.life.ended()) co_return;
       if (!failed) {
         handle_opened(found);
-        asio::co_spawn(context_.strand, page_loop(keep), asio::detached);
-        co_return asio::co_spawn(context_.strand, commit_loop(std::move(keep)), asio::detached);
+        context_.guard.spawn(context_.strand, keep, page_loop(keep));
+        co_return context_.guard.spawn(context_.strand, keep, commit_loop(keep));
       }
       bool last = context_.life.current() == lifecycle::state::giving_up;
       handle_open_failed(detail::failure_of(failed), found.contradictory);
@@ -181,8 +180,8 @@ class store_driver {
     part<store_port>::use store(port_);
     std::exception_ptr failed;
     incarnation created = peers_.create_incarnation();
-    store->append_incarnation(created);
     try {
+      store->append_incarnation(created);
       co_await store->commit();
       found.local = created;
     } catch (...) {
@@ -240,6 +239,7 @@ class store_driver {
         {
           part<store_port>::use store(port_);
           try {
+            fill_batch();
             co_await store->commit();
           } catch (...) {
             failed = std::current_exception();
@@ -269,16 +269,22 @@ class store_driver {
   bool collect() {
     protocol::timestamp now = context_.now();
     assert(in_commit_.empty());
-    part<store_port>::use store(port_);
     peers_.drain_changed([&](peer& p) {
       if (p.forgetting()) return;
       std::optional<protocol::store_change> change = p.core.poll_change(now);
       if (!change) return;
       assert(change->next.consistent());
-      store->append(*p.name, change->next, std::move(change->outbox), std::move(change->inbox));
-      in_commit_.push_back(&p);
+      in_commit_.emplace_back(&p, std::move(*change));
     });
     return !in_commit_.empty();
+  }
+
+  /// Hands the batch to the store. A batch that cannot be made fails as one that the store refuses.
+  void fill_batch() {
+    part<store_port>::use store(port_);
+    for (auto& [p, change] : in_commit_) {
+      store->append(*p->name, change.next, std::move(change.outbox), std::move(change.inbox));
+    }
   }
 
   void begin_commit(const owner& keep) {
@@ -288,7 +294,8 @@ class store_driver {
     if (!context_.scheduler.has_unflushed()) return;
     // Do not delay coalesced frames behind a slow commit.
     asio::post(context_.strand, [this, keep] {
-      if (context_.scheduler.committing() && !context_.life.ended()) dispatcher_.flush();
+      if (!context_.scheduler.committing() || context_.life.ended()) return;
+      context_.guard.run([this] { dispatcher_.flush(); });
     });
   }
 
@@ -297,7 +304,7 @@ class store_driver {
     protocol::timestamp now = context_.now();
     std::error_code failed = why.code;
     handle_commit_ended(std::move(why), now);
-    for (peer* p : in_commit_) {
+    for (const auto& [p, change] : in_commit_) {
       if (failed) {
         p->core.handle_commit_failed(failed, now);
         // Changes that belong together stay together.
@@ -313,7 +320,7 @@ class store_driver {
     sends_.admit_waiting();
     dispatcher_.admit_deliveries();
     std::size_t unsent = 0;
-    for (peer* p : in_commit_) {
+    for (const auto& [p, change] : in_commit_) {
       peers_.list_unflushed(*p);
       unsent = std::max(unsent, p->core.unsent_bytes());
     }
@@ -343,8 +350,8 @@ class store_driver {
     if (p.in_store) {
       dropping_ = &p;
       part<store_port>::use store(port_);
-      store->append_forgotten(*p.name);
       try {
+        store->append_forgotten(*p.name);
         co_await store->commit();
       } catch (...) {
         failed = std::current_exception();
@@ -367,14 +374,13 @@ class store_driver {
   asio::awaitable<void> page_loop(owner keep) {
     while (!context_.life.ended()) {
       for (auto& [p, request] : dispatcher_.take_pages()) {
-        asio::co_spawn(context_.strand, read_page(keep, p->shared_from_this(), request),
-                       asio::detached);
+        context_.guard.spawn(context_.strand, keep, read_page(p->shared_from_this(), request));
       }
       co_await context_.page_wake.wait();
     }
   }
 
-  asio::awaitable<void> read_page(owner, std::shared_ptr<peer> of, protocol::page_request request) {
+  asio::awaitable<void> read_page(std::shared_ptr<peer> of, protocol::page_request request) {
     peer& p = *of;
     if (!takes_pages(p)) co_return;
     std::shared_ptr<const peer_name> name = p.name;
@@ -413,7 +419,7 @@ class store_driver {
   std::function<void()> opened_;
   std::function<void(std::error_code)> open_failed_;
   asio::cancellation_signal stop_opening_;
-  std::vector<peer*> in_commit_;
+  std::vector<std::pair<peer*, protocol::store_change>> in_commit_;
   const peer* dropping_ = nullptr;  ///< the peer that the store is to forget just now
   protocol::timestamp retry_at_ = protocol::never;  ///< of opening
 };

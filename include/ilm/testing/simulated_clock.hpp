@@ -129,21 +129,39 @@ class simulated_timer {
   auto async_wait(Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code)>(
         [this](auto&& handler) {
-          simulated_clock::all& s = simulated_clock::state();
-          simulated_clock::key k{expiry_, ++s.numbers};
+          simulated_clock::key k{expiry_, ++simulated_clock::state().numbers};
           auto slot = asio::get_associated_cancellation_slot(handler);
           if (slot.is_connected()) {
             slot.assign([k](asio::cancellation_type) { simulated_clock::end_wait(k); });
           }
-          std::erase_if(waiting_, [&](const auto& old) { return !s.waits.contains(old); });
-          waiting_.push_back(k);
-          s.waits.emplace(k, detail::completion<std::error_code>(
-                                 std::forward<decltype(handler)>(handler), executor_));
+          try {
+            add_wait(k, handler);
+          } catch (...) {
+            // What an initiation throws does not reach the coroutine that waits.
+            asio::post(executor_, [h = std::move(handler)]() mutable {
+              std::move(h)(std::make_error_code(std::errc::not_enough_memory));
+            });
+          }
         },
         token);
   }
 
  private:
+  /// Takes the handler, unless it throws.
+  template <class Handler>
+  void add_wait(const simulated_clock::key& k, Handler& handler) {
+    simulated_clock::all& s = simulated_clock::state();
+    std::erase_if(waiting_, [&](const auto& old) { return !s.waits.contains(old); });
+    waiting_.push_back(k);
+    auto at = s.waits.emplace(k, detail::completion<std::error_code>()).first;
+    try {
+      at->second = detail::completion<std::error_code>(std::move(handler), executor_);
+    } catch (...) {
+      s.waits.erase(at);
+      throw;
+    }
+  }
+
   asio::any_io_executor executor_;
   time_point expiry_{};
   std::vector<simulated_clock::key> waiting_;

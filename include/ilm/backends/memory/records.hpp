@@ -56,24 +56,32 @@ class memory_records final : public memory_store {
     return sum;
   }
 
-  void set_incarnation(const incarnation& local) override { local_ = local; }
-  void set_local_id(const void* id) override { local_id_ = ids_.copy(id); }
-
-  void apply(const void* peer, const cursors& next, const std::vector<stored_message>& outbox,
-             const std::vector<stored_message>& inbox) override {
-    auto at = records_.find(peer);
-    if (at == records_.end()) at = records_.emplace(ids_.copy(peer), memory_record()).first;
-    memory_record& r = at->second;
-    r.outbox.insert(r.outbox.end(), outbox.begin(), outbox.end());
-    r.inbox.insert(r.inbox.end(), inbox.begin(), inbox.end());
-    erase_below(r.outbox, next.outbox.first);
-    erase_below(r.inbox, next.inbox.first);
-    r.current = next;
-  }
-
-  void forget(const void* peer) override {
-    auto at = records_.find(peer);
-    if (at != records_.end()) records_.erase(at);
+  void apply(const memory_batch& change) override {
+    std::shared_ptr<const void> id = local_id_;
+    if (change.local_id != nullptr) id = ids_.copy(change.local_id);
+    std::vector<extended> done;
+    std::vector<id_map<memory_record>::iterator> forgotten;
+    done.reserve(change.changes.size());
+    forgotten.reserve(change.forgotten.size());
+    try {
+      for (const memory_batch::entry& c : change.changes) extend(done, c);
+      for (const void* peer : change.forgotten) forgotten.push_back(records_.find(peer));
+    } catch (...) {
+      for (auto e = done.rbegin(); e != done.rend(); ++e) undo(*e);
+      throw;
+    }
+    // From here on nothing throws.
+    for (std::size_t i = 0; i < done.size(); ++i) {
+      memory_record& r = done[i].at->second;
+      r.current = change.changes[i].next;
+      erase_below(r.outbox, r.current.outbox.first);
+      erase_below(r.inbox, r.current.inbox.first);
+    }
+    for (auto at : forgotten) {
+      if (at != records_.end()) records_.erase(at);
+    }
+    local_id_ = std::move(id);
+    if (change.local != nullptr) local_ = *change.local;
   }
 
   std::vector<stored_message> read(queue which, const void* peer, std::uint64_t from,
@@ -96,6 +104,33 @@ class memory_records final : public memory_store {
   }
 
  private:
+  /// A record to which a batch adds messages, as it was before.
+  struct extended {
+    id_map<memory_record>::iterator at;
+    bool added;
+    std::size_t outbox;
+    std::size_t inbox;
+  };
+
+  void extend(std::vector<extended>& done, const memory_batch::entry& c) {
+    auto at = records_.find(c.peer);
+    bool added = at == records_.end();
+    if (added) at = records_.emplace(ids_.copy(c.peer), memory_record()).first;
+    memory_record& r = at->second;
+    done.push_back(extended{at, added, r.outbox.size(), r.inbox.size()});
+    r.outbox.insert(r.outbox.end(), c.outbox.begin(), c.outbox.end());
+    r.inbox.insert(r.inbox.end(), c.inbox.begin(), c.inbox.end());
+  }
+  void undo(const extended& e) noexcept {
+    if (e.added) {
+      records_.erase(e.at);
+      return;
+    }
+    memory_record& r = e.at->second;
+    while (r.outbox.size() > e.outbox) r.outbox.pop_back();
+    while (r.inbox.size() > e.inbox) r.inbox.pop_back();
+  }
+
   static void erase_below(std::deque<stored_message>& messages, std::uint64_t first) {
     while (!messages.empty() && messages.front().index < first) messages.pop_front();
   }

@@ -13,6 +13,25 @@
 
 namespace ilm::inline v0::detail {
 
+/// A batch for peer ids of any one type; it refers to one that knows the type.
+struct memory_batch {
+  struct entry {
+    entry(const void* id, const cursors& c, const std::vector<stored_message>& out,
+          const std::vector<stored_message>& in) noexcept
+        : peer(id), next(c), outbox(out), inbox(in) {}
+
+    const void* peer;
+    const cursors& next;
+    const std::vector<stored_message>& outbox;
+    const std::vector<stored_message>& inbox;
+  };
+
+  const incarnation* local = nullptr;  ///< null: as it was
+  const void* local_id = nullptr;      ///< null: as it was
+  std::vector<entry> changes;
+  std::vector<const void*> forgotten;
+};
+
 /// The store behind the handles of memory_backend, for peer ids of any one type. All members but
 /// `lock` and `copy` need the lock.
 class memory_store {
@@ -40,12 +59,8 @@ class memory_store {
   /// The cursors of all peers, in the order of their ids. All ids are the store's.
   virtual contents list() const = 0;
   virtual std::size_t size(queue which) const = 0;
-  virtual void set_incarnation(const incarnation& local) = 0;
-  virtual void set_local_id(const void* id) = 0;
-  virtual void apply(const void* peer, const cursors& next,
-                     const std::vector<stored_message>& outbox,
-                     const std::vector<stored_message>& inbox) = 0;
-  virtual void forget(const void* peer) = 0;
+  /// All of it, or nothing where something throws.
+  virtual void apply(const memory_batch& change) = 0;
   virtual std::vector<stored_message> read(queue which, const void* peer, std::uint64_t from,
                                            page_limit limit) const = 0;
 };

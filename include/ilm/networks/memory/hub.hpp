@@ -7,9 +7,11 @@
 #include <ilm/networks/memory/fault_source.hpp>
 #include <ilm/networks/memory/session_table.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -107,7 +109,7 @@ class hub final : public fabric, public std::enable_shared_from_this<hub> {
   const fabric_clock& clock() const noexcept { return clock_; }
   std::size_t maximum_frame_size() const noexcept { return maximum_; }
 
-  void leave(seat& gone) {
+  void leave(seat& gone) noexcept {
     std::lock_guard lock(mutex_);
     vacate(gone);
   }
@@ -189,12 +191,13 @@ class hub final : public fabric, public std::enable_shared_from_this<hub> {
     return !blocked_.empty() && blocked_.contains({from.number, to.number});
   }
 
-  void vacate(seat& gone) {
-    auto at = peers_.find(gone.id);
-    if (at->second.present.get() != &gone) return;
+  void vacate(seat& gone) noexcept {
+    auto holds = [&gone](const auto& entry) { return entry.second.present.get() == &gone; };
+    auto at = std::find_if(peers_.begin(), peers_.end(), holds);
+    if (at == peers_.end()) return;
     std::shared_ptr<seat> keep = std::exchange(at->second.present, nullptr);
     for (auto& [id, other] : peers_) {
-      if (other.present) close_session(gone, *other.present);
+      if (other.present) close_session_of(gone, *other.present);
     }
     gone.ended = true;
     gone.wake();
@@ -215,6 +218,15 @@ class hub final : public fabric, public std::enable_shared_from_this<hub> {
     if (!sessions_.close(a.number, b.number)) return;
     put(a, clock_.now(), fabric_event(network_event_type::down, b.id), 0);
     put(b, clock_.now(), fabric_event(network_event_type::down, a.id), 0);
+  }
+
+  /// The seat is given up whether or not there is memory to say so: the next session tells.
+  void close_session_of(seat& gone, seat& other) noexcept {
+    try {
+      close_session(gone, other);
+    } catch (...) {
+      // As above.
+    }
   }
 
   void dispatch(const seat& from, seat& to, std::vector<std::byte> frame, std::uint64_t session) {
@@ -283,8 +295,9 @@ class hub_endpoint final : public endpoint, public std::enable_shared_from_this<
       if (!alarm_) alarm_ = hub_->clock().make_alarm(executor);
       alarm_->wake_at(seat_->looks_again, weak_from_this());
     }
-    return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+    co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
         park(shared_from_this(), executor), asio::use_awaitable);
+    if (failed_) std::rethrow_exception(std::exchange(failed_, nullptr));
   }
 
   void wake() override { hub_->wake(*seat_); }
@@ -309,7 +322,15 @@ class hub_endpoint final : public endpoint, public std::enable_shared_from_this<
           if (auto alive = weak.lock()) alive->hub_->cancel(*alive->seat_);
         });
       }
-      self_->hub_->park(*self_->seat_, completion<>(std::forward<Handler>(handler), executor_));
+      // What an initiation throws does not reach the coroutine that waits.
+      completion<> waiter;
+      try {
+        waiter = completion<>(std::forward<Handler>(handler), executor_);
+      } catch (...) {
+        self_->failed_ = std::current_exception();
+        return asio::post(executor_, std::forward<Handler>(handler));
+      }
+      self_->hub_->park(*self_->seat_, std::move(waiter));
     }
 
    private:
@@ -320,6 +341,7 @@ class hub_endpoint final : public endpoint, public std::enable_shared_from_this<
   std::shared_ptr<hub> hub_;
   std::shared_ptr<seat> seat_;
   std::unique_ptr<alarm> alarm_;
+  std::exception_ptr failed_;  ///< of a wait that could not begin
 };
 
 inline std::shared_ptr<endpoint> hub::join(const void* id) {
