@@ -341,6 +341,10 @@ class association {
   /// The features that both sides of the session understand, a bit each; none without a session.
   std::uint64_t features() const noexcept { return session_.features(); }
   const cursors& stored() const noexcept { return durable_.stored(); }
+  /// Whether the peer said no valid hello in this life, and nothing is to be stored.
+  bool is_stranger() const noexcept {
+    return !heard_hello_ && submissions_.idle() && current() == durable_.stored();
+  }
   /// Whether no change is with the store, no send waits for its end, and no message is with the
   /// application.
   bool at_rest() const noexcept {
@@ -445,6 +449,7 @@ class association {
   }
 
   void handle_fresh_hello(hello_record theirs, timestamp now) {
+    heard_hello_ = true;
     theirs.source = theirs.destination = {};
     if (std::optional<event_record> e = conflict(setup_.support, theirs.support)) {
       if (session_.handle_incompatible()) report(event_record(event_kind::peer_disconnected));
@@ -642,6 +647,7 @@ class association {
   retry delivery_;
   std::uint64_t lookup_ = 0;  ///< the message whose hash is read from the store; 0: none
   std::deque<event_record> events_;
+  bool heard_hello_ = false;  ///< a fresh one, in this life
   std::uint64_t stale_frames_ = 0;
   std::uint64_t rejected_frames_ = 0;
 };

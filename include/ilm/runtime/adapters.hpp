@@ -124,6 +124,21 @@ class network_adapter final : public network_port {
  private:
   using report = network_report::type;
 
+  class reported final : public reported_peer {
+   public:
+    reported(name_table<PeerId>& names, const PeerId& id) : names_(names), id_(id) {}
+
+    peer_name* find() const override { return names_.find(id_); }
+    peer_name& add() const override { return names_.add(id_); }
+    detail::failure reason_against() const override { return names_.reason_against(id_); }
+    bytes encoded() const override { return names_.encode_valid(id_); }
+    std::shared_ptr<peer_name> mention() const override { return names_.mention(id_); }
+
+   private:
+    name_table<PeerId>& names_;
+    const PeerId& id_;
+  };
+
   bool pass(const network_event<PeerId>& e, network_sink& sink) {
     try {
       return report_to(sink, e);
@@ -134,24 +149,16 @@ class network_adapter final : public network_port {
 
   bool report_to(network_sink& sink, const network_event<PeerId>& e) {
     using type = typename network_event<PeerId>::type;
+    reported peer(*names_, e.peer);
     if (e.kind == type::problem) {
-      std::shared_ptr<peer_name> name;
-      if (e.named) name = names_->mention(e.peer);
       detail::failure why(e.error, detail::printable_prefix(e.text, detail::maximum_failure_text));
-      return sink.handle_report(network_report(report::problem, name.get(), {}, std::move(why)));
-    }
-    peer_name* name = names_->find(e.peer);
-    if (name == nullptr && e.kind != type::down) {
-      if (detail::failure unusable = names_->reason_against(e.peer)) {
-        return sink.handle_report(
-            network_report(report::unusable, nullptr, {}, std::move(unusable)));
-      }
-      name = &names_->add(e.peer);
+      return sink.handle_report(
+          network_report(report::problem, e.named ? &peer : nullptr, {}, std::move(why)));
     }
     report kind = e.kind == type::up     ? report::up
                   : e.kind == type::down ? report::down
                                          : report::frame;
-    return sink.handle_report(network_report(kind, name, e.bytes));
+    return sink.handle_report(network_report(kind, &peer, e.bytes));
   }
 
   std::shared_ptr<name_table<PeerId>> names_;

@@ -141,6 +141,14 @@ class name_table final : public name_keeper {
   /// `id` gets no name from now on.
   void refuse(const PeerId& id) { refused_.insert(id); }
 
+  /// The form of the id. Throws as `add` does. From any thread.
+  static bytes encode_valid(const PeerId& id) {
+    bytes encoded = encode(id);
+    if (encoded.empty() || encoded.size() > maximum_id_size) {
+      throw std::system_error(error::invalid_peer_id);
+    }
+    return encoded;
+  }
   /// Throws as `add` does. From any thread.
   static void validate(const PeerId& id) { static_cast<void>(encode_valid(id)); }
 
@@ -160,14 +168,6 @@ class name_table final : public name_keeper {
  private:
   bool is_unused(const std::shared_ptr<peer_name>& name) const noexcept {
     return name.get() != local_ && name->state == nullptr && name.use_count() == 1;
-  }
-
-  static bytes encode_valid(const PeerId& id) {
-    bytes encoded = encode(id);
-    if (encoded.empty() || encoded.size() > maximum_id_size) {
-      throw std::system_error(error::invalid_peer_id);
-    }
-    return encoded;
   }
 
   std::map<PeerId, std::shared_ptr<peer_name>> names_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/protocol/first_frame.hpp>
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/dispatcher.hpp>
 #include <ilm/runtime/part.hpp>
@@ -99,23 +100,30 @@ class network_driver final : network_sink {
 
   void handle(const network_report& r) {
     using type = network_report::type;
+    assert(!context_.life.opening());
     if (r.kind == type::problem) {
-      return context_.report(event_kind::network_problem, r.why, r.peer);
+      std::shared_ptr<peer_name> mentioned;
+      if (r.peer != nullptr) mentioned = r.peer->mention();
+      return context_.report(event_kind::network_problem, r.why, mentioned.get());
     }
-    if (r.kind == type::unusable) return context_.report(event_kind::frame_rejected, r.why);
-    if (r.peer == &local_ || (r.kind == type::down && !is_met(r.peer))) return;
-    assert(r.peer != nullptr && !context_.life.opening());
-    peer& p = peers_.of(*r.peer);
+    peer_name* name = r.peer->find();
+    if (name == &local_) return;
+    peer* known = name != nullptr ? name->state : nullptr;
+    if (known == nullptr) known = r.kind == type::down ? nullptr : meet(r);
+    if (known == nullptr) return;
+    peer& p = *known;
     switch (r.kind) {
       case type::up:
         ++p.session_changes;
         p.send_error.clear();
         p.has_network = true;
+        p.stranger_until = protocol::never;
         if (!p.forgetting()) p.core.handle_session_up(context_.now());
         break;
       case type::down:
         ++p.session_changes;
         p.has_network = false;
+        p.stranger_until = context_.now();
         p.core.handle_session_down();
         break;
       case type::frame:
@@ -123,13 +131,43 @@ class network_driver final : network_sink {
         if (!p.forgetting()) p.core.handle_frame(r.frame, context_.now());
         break;
       case type::problem:
-      case type::unusable:
         break;
     }
     dispatcher_.service(p);
+    remove_stranger(p);
   }
 
-  static bool is_met(const peer_name* name) { return name != nullptr && name->state != nullptr; }
+  /// A peer that nothing is known of, if the report is reason to remember it: the network vouches
+  /// for it, or it asks for a hello.
+  peer* meet(const network_report& r) {
+    // An id that cannot be one is not shown.
+    if (detail::failure unusable = r.peer->reason_against()) {
+      context_.report(event_kind::frame_rejected, std::move(unusable));
+      return nullptr;
+    }
+    bool frame = r.kind == network_report::type::frame;
+    if (frame && !asks_for_hello(r, r.peer->encoded())) return nullptr;
+    peer& p = peers_.of(r.peer->add());
+    if (frame) p.stranger_until = protocol::after(context_.now(), protocol::nonce_lifetime);
+    return &p;
+  }
+
+  bool asks_for_hello(const network_report& r, bytes id) {
+    protocol::first_frame first =
+        protocol::read_first_frame(r.frame, peers_.setup_for(std::move(id)));
+    if (first.wrong) {
+      std::shared_ptr<peer_name> mentioned = r.peer->mention();
+      context_.report(event_kind::frame_rejected, first.wrong, mentioned.get());
+    }
+    return first.challenges;
+  }
+
+  /// Nothing is kept of a peer that goes again before it said a valid hello, if there is nothing
+  /// for it.
+  void remove_stranger(peer& p) {
+    if (p.stranger_until > context_.now() || !p.is_stranger()) return;
+    dispatcher_.remove(p);
+  }
 
   asio::awaitable<void> write_loop(peer& p) {
     std::size_t usual = 0;
@@ -161,6 +199,8 @@ class network_driver final : network_sink {
       }
       peers_.set_writing(p, false);
       if (context_.life.ended()) break;
+      remove_stranger(p);
+      if (p.removed()) break;
       // The frame that failed may belong to a session that the network has replaced meanwhile.
       if (failed && session == p.session_changes) {
         handle_send_failed(p, detail::failure_of(failed));

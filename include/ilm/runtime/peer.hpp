@@ -44,6 +44,11 @@ struct peer : std::enable_shared_from_this<peer> {
     return core.at_rest() && !writing && !delivering && receipts.empty() && consumptions.empty();
   }
 
+  /// Whether nothing would be lost with the peer: it said no valid hello, and neither the store nor
+  /// this side has anything of it or for it.
+  bool is_stranger() const noexcept {
+    return !in_store && !forgetting() && at_rest() && core.is_stranger();
+  }
   bool forgetting() const noexcept { return !forgetters.empty(); }
   bool removed() const noexcept { return name == nullptr; }
 
@@ -62,7 +67,9 @@ struct peer : std::enable_shared_from_this<peer> {
   std::uint64_t accepted = 0;
   std::uint64_t consumed = 0;
   std::uint64_t session_changes = 0;  ///< how often the network said that one began or ended
-  std::error_code send_error;         ///< the last one that was reported in this session
+  /// Until then a peer that said no valid hello stays, although nothing is stored of it.
+  protocol::timestamp stranger_until = protocol::never;
+  std::error_code send_error;  ///< the last one that was reported in this session
   std::uint64_t frames_sent = 0;
   std::uint64_t frames_received = 0;
 

@@ -45,6 +45,13 @@ class peers {
     return {protocol::next_nonzero(*common_.entropy), common_.entropy->next()};
   }
 
+  /// The setup of a peer, but for its seed.
+  protocol::association_setup setup_for(bytes encoded_id) const {
+    protocol::association_setup setup = common_;
+    setup.peer_id = std::move(encoded_id);
+    return setup;
+  }
+
   /// The peer, made if need be.
   peer& of(peer_name& name) {
     if (name.state != nullptr) return *name.state;
@@ -54,8 +61,7 @@ class peers {
 
   peer& add(peer_name& name, const cursors& stored) {
     assert(name.state == nullptr && local_ && stored.consistent());
-    protocol::association_setup setup = common_;
-    setup.peer_id = name.encoded();
+    protocol::association_setup setup = setup_for(name.encoded());
     setup.seed = random_.next();
     auto made = std::make_shared<peer>(name.shared_from_this(), options_, std::move(setup), stored,
                                        strand_);

@@ -60,22 +60,39 @@ class store_port {
   virtual asio::awaitable<void> close() = 0;
 };
 
+/// The peer of a report, by the id that the network gave.
+class reported_peer {
+ public:
+  /// Null if the table has no name of it.
+  virtual peer_name* find() const = 0;
+  /// The name in the table, made if need be. Throws if the id cannot be one.
+  virtual peer_name& add() const = 0;
+  /// Why the id can have no name; none if it can. Throws where that is no matter of its codec.
+  virtual detail::failure reason_against() const = 0;
+  /// The id in the form of its codec. Throws as `add` does.
+  virtual bytes encoded() const = 0;
+  /// A name for an event: the table does not grow by it.
+  virtual std::shared_ptr<peer_name> mention() const = 0;
+
+ protected:
+  ~reported_peer() = default;
+};
+
 /// A report of a network.
 struct network_report {
   enum class type : std::uint8_t {
     up,
     down,
     frame,
-    problem,   ///< `why` is known; `peer` may be null
-    unusable,  ///< from a peer whose id has no name, for `why`
+    problem,  ///< `why` is known
   };
 
-  network_report(type k, peer_name* p, std::span<const std::byte> b = {},
+  network_report(type k, const reported_peer* p, std::span<const std::byte> b = {},
                  detail::failure reason = {})
       : kind(k), peer(p), frame(b), why(std::move(reason)) {}
 
   type kind;
-  peer_name* peer;  ///< null for `unusable`, and for a `down` of a peer that never came
+  const reported_peer* peer;  ///< null for a `problem` with no known peer
   std::span<const std::byte> frame;
   detail::failure why;
 };
