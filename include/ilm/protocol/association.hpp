@@ -15,6 +15,7 @@
 #include <ilm/protocol/random.hpp>
 #include <ilm/protocol/receiver.hpp>
 #include <ilm/protocol/reconcile.hpp>
+#include <ilm/protocol/renewal_limit.hpp>
 #include <ilm/protocol/retry.hpp>
 #include <ilm/protocol/sender.hpp>
 #include <ilm/protocol/session.hpp>
@@ -439,6 +440,9 @@ class association {
   void handle_hello(const frame& f, timestamp now) {
     if (std::error_code e = check_hello(f, setup_)) return reject(e);
     if (session_.contradicts(*f.hello)) return restart_session(now);
+    bool fresh = session_.is_fresh(*f.hello, now);
+    // One that is not admitted changes nothing, and the candidate stays: the peer says it again.
+    if (fresh && is_disruptive(*f.hello) && !renewals_.admit(now)) return;
     if (session_.handle_hello(*f.hello, now)) handle_fresh_hello(*f.hello, now);
   }
 
@@ -446,6 +450,24 @@ class association {
   void handle_versions(const version_range& theirs) {
     std::optional<event_record> e = version_conflict(setup_.support, theirs.lowest, theirs.highest);
     if (e && !session_.is_open() && session_.handle_claimed_conflict(*e)) report(*e);
+  }
+
+  /// Whether a fresh hello does anything but to open or resume a session. A peer that was shown its
+  /// loss answers with another history: the two count as one.
+  bool is_disruptive(hello_record theirs) const {
+    if (std::optional<event_record> e = conflict(setup_.support, theirs.support)) {
+      return !session_.is_known_conflict(*e);
+    }
+    cursors ours = current();
+    forget_implausible(ours, theirs);
+    reconciliation r = reconcile(ours, theirs, sender_.hash_at(theirs.claim.received));
+    if (r.adopts() && loss_shown_) return false;
+    return r.result != outcome::resume || leaves_gap(theirs, r);
+  }
+
+  /// Whether a lost history of this side had confirmed messages that are not here.
+  bool leaves_gap(const hello_record& theirs, const reconciliation& r) const noexcept {
+    return r.ground.follows_peers_stream && theirs.first > receiver_.accepted() + 1;
   }
 
   void handle_fresh_hello(hello_record theirs, timestamp now) {
@@ -475,6 +497,7 @@ class association {
 
   /// The peer's store went back, or its claim is wrong: a hello shows it, and a handshake begins.
   void show_loss(const hello_record& theirs, timestamp now) {
+    loss_shown_ = true;
     restart_session(now);
     session_.handle_challenge(theirs.nonce, now);
   }
@@ -487,13 +510,13 @@ class association {
     }
     if (r.adopts() && r.restarts_stream) {
       receiver_.adopt(theirs.first, theirs.erased_hash);
-    } else if (r.ground.follows_peers_stream && theirs.first > receiver_.accepted() + 1) {
-      // A lost history of this side had confirmed what lies between.
+    } else if (leaves_gap(theirs, r)) {
       event_record e(event_kind::gap);
       e.inbound = sequence_range{receiver_.accepted() + 1, theirs.first - 1};
       report(e);
       receiver_.adopt(theirs.first, theirs.erased_hash);
     }
+    loss_shown_ = false;
     durable_.handle_session(theirs, r);
     receiver_.handle_session();
     bool continues = r.intact || r.lookup != 0;
@@ -513,6 +536,7 @@ class association {
     if (session_.state() != phase::verifying) return;
     const session::verifying v = session_.verification();
     if (page.front().hash == v.hello.claim.received_hash) return handle_verified(now);
+    if (!renewals_.admit(now)) return restart_session(now);
     cursors ours = current();
     handle_went_back(ours, v.hello, reconcile(ours, v.hello, page.front().hash), now);
   }
@@ -645,6 +669,8 @@ class association {
   submissions submissions_;
   page_schedule pages_;
   retry delivery_;
+  renewal_limit renewals_;
+  bool loss_shown_ = false;   ///< to the peer, which has not opened a session since
   std::uint64_t lookup_ = 0;  ///< the message whose hash is read from the store; 0: none
   std::deque<event_record> events_;
   bool heard_hello_ = false;  ///< a fresh one, in this life

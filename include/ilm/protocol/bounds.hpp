@@ -42,6 +42,15 @@ inline constexpr std::chrono::seconds versions_interval{10};
 /// How long a hello may take that answers a challenge.
 inline constexpr std::chrono::minutes nonce_lifetime{2};
 
+/// How many hellos of one peer that begin a history anew, or fall out with this side, are admitted
+/// at once; the bounds of the wait before each further one, which doubles; and how long it takes
+/// without any, beyond that wait, until one more is admitted at once again. The longest wait is
+/// well below `nonce_lifetime`, so that a hello which is said again is still fresh when it is over.
+inline constexpr std::int64_t renewals_at_once = 24;
+inline constexpr std::chrono::seconds shortest_renewal_wait{1};
+inline constexpr std::chrono::seconds longest_renewal_wait{64};
+inline constexpr std::chrono::seconds renewal_returns_after{10};
+
 /// Of how many frames that no echo has named the moments of sending are remembered, besides one for
 /// each message in the window.
 inline constexpr std::size_t remembered_frames = 64;

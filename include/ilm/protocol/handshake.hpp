@@ -66,6 +66,10 @@ class handshake {
     answer_ = nonce;
   }
 
+  /// Whether the hello is fresh: `handle_hello` would open a session. A look: nothing changes.
+  bool is_fresh(const hello_record& h, timestamp now) const noexcept {
+    return !repeats_session(h) && candidate_ != 0 && h.echo == candidate_ && !lapsed(now);
+  }
   /// Whether the hello is fresh. Then it opens the session, and is answered, unless it is
   /// itself the answer.
   bool handle_hello(const hello_record& h, timestamp now) noexcept {
@@ -74,7 +78,7 @@ class handshake {
       if (!h.proven) answer_ = peer_nonce_;
       return false;
     }
-    if (candidate_ == 0 || h.echo != candidate_ || lapsed(now)) return false;
+    if (!is_fresh(h, now)) return false;
     local_nonce_ = candidate_;
     peer_nonce_ = h.nonce;
     opened_at_ = now;

@@ -113,6 +113,10 @@ class session {
   bool contradicts(const hello_record& h) const noexcept {
     return handshake_.contradicts_session(h);
   }
+  /// Whether `handle_hello` would find the hello fresh. A look: nothing changes.
+  bool is_fresh(const hello_record& h, timestamp now) const noexcept {
+    return state() != phase::renewing_history && handshake_.is_fresh(h, now);
+  }
   /// Whether the hello is fresh: then it is to be judged. The session before it has ended.
   bool handle_hello(const hello_record& h, timestamp now) noexcept {
     assert(listens());
@@ -158,10 +162,14 @@ class session {
   }
   /// Whether this is the conflict that was reported last, since a session opened.
   bool repeats_conflict(const event_record& e) noexcept {
-    bool same = conflict_ && conflict_->error == e.error && conflict_->features == e.features &&
-                conflict_->peer_versions == e.peer_versions;
+    bool same = is_known_conflict(e);
     conflict_ = e;
     return same;
+  }
+  /// The same, as a look: nothing changes.
+  bool is_known_conflict(const event_record& e) const noexcept {
+    return conflict_ && conflict_->error == e.error && conflict_->features == e.features &&
+           conflict_->peer_versions == e.peer_versions;
   }
   /// A conflict that nothing proves. True if none was reported since a session opened: report it.
   bool handle_claimed_conflict(const event_record& e) noexcept {
