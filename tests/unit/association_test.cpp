@@ -648,6 +648,41 @@ TEST_CASE("a frame for another peer, from another peer, or malformed is refused"
   CHECK(p.b->rejected_frames() == 4);
 }
 
+TEST_CASE("a frame of the largest size is read, and one a byte larger is not") {
+  core_pair p;
+  p.connect();
+  REQUIRE(p.until([&] { return p.established(); }));
+  while (p.b->poll_event()) {
+  }
+  std::vector<std::byte> frame(p.b.frame_limit);
+  p.b->handle_frame(frame, p.now);
+  CHECK(p.b->poll_event()->error == error::malformed_frame);
+  frame.emplace_back();
+  p.b->handle_frame(frame, p.now);
+  CHECK(p.b->poll_event()->error == error::frame_too_large);
+}
+
+TEST_CASE(
+    "a delivery that fails is named by its sequence, though its place in the inbox is another") {
+  core_pair p;
+  p.connect();
+  send(p.a, numbered("old", 3));
+  REQUIRE(p.settle());
+  p.b.application_up = false;
+  p.a.lose_store();
+  p.crash(p.a);
+  send(p.a, {"new1"});
+  REQUIRE(p.until([&] { return p.b->has_delivery(p.now); }));
+  const stored_message* next = p.b->poll_delivery(p.now);
+  REQUIRE(next != nullptr);
+  REQUIRE(next->sequence == 1);
+  REQUIRE(next->index == 4);
+  while (p.b->poll_event()) {
+  }
+  p.b->handle_delivery_failed(std::make_error_code(std::errc::io_error), p.now);
+  CHECK(p.b->poll_event()->inbound == sequence_range{1, 1});
+}
+
 TEST_CASE("a message above the limit and one beyond the outbox's bound are refused") {
   options o;
   o.maximum_message_size = 10;

@@ -294,6 +294,43 @@ TEST_CASE("a stamp that was made for a change is the present one once that is st
   }
 }
 
+TEST_CASE("messages of a change without a stamp are news until a stamp tells of them") {
+  rig g;
+  g.confirm();
+  REQUIRE(g.commit().claim_changed);
+  REQUIRE_FALSE(g.d.accepted());
+  // The stamp is not confirmed yet: a change with a message makes none.
+  cursors next = g.current();
+  REQUIRE_FALSE(stamp_due(next, true));
+  next.outbox.next += 1;
+  g.d.begin_commit(next);
+  g.d.complete_commit();
+  CHECK(g.d.accepted());
+  std::vector<submission> sent;
+  sent.emplace_back(send_id{}, payload());
+  g.s.handle_committed(21, sent);
+  g.confirm();
+  REQUIRE(g.commit().claim_changed);
+  CHECK_FALSE(g.d.accepted());
+}
+
+TEST_CASE("a peer whose newest stamp is a lower one is not stored before that is") {
+  rig g;
+  hello_record h = some_hello();
+  h.claim.mark = {5, 50};
+  h.claim.confirmed = {5, 50};
+  h.base = 3;
+  reconciliation r;
+  r.result = outcome::peer_rolled_back;
+  r.ground = common_ground::of(g.current(), h);
+  REQUIRE(r.adopts());
+  g.d.handle_session(h, r);
+  REQUIRE(g.d.seen() == stamp{5, 50});
+  CHECK_FALSE(g.d.peer_is_stored());
+  g.commit();
+  CHECK(g.d.peer_is_stored());
+}
+
 TEST_CASE("a first contact takes the peer's newest stamp and its stream") {
   rig r(begin_history(incarnation{1, 2}, {}));
   CHECK_FALSE(r.d.met());

@@ -191,6 +191,20 @@ TEST_CASE("the sender sends nothing before a session is open and verified") {
   CHECK(r.flush() == from_to(1, 3));
 }
 
+TEST_CASE(
+    "bytes that were sent are not unsent any more, though the peer has not said that it has them") {
+  rig r;
+  r.open();
+  r.commit(3);
+  CHECK(r.s.unsent_bytes() == 30);
+  CHECK(r.flush() == from_to(1, 3));
+  CHECK(r.s.unsent_bytes() == 0);
+  r.commit(1);
+  CHECK(r.s.unsent_bytes() == 10);
+  CHECK_FALSE(r.take(r.ack(2)));
+  CHECK(r.s.unsent_bytes() == 10);
+}
+
 TEST_CASE("the sender sends messages committed during a session once, in order") {
   rig r;
   r.open();

@@ -183,6 +183,70 @@ TEST_CASE("any byte of a keyed handshake that is changed on its way makes it fai
   }
 }
 
+TEST_CASE("a hello that does not fit is refused by its reader, and by the reason") {
+  prove_type none;
+  auto error_of = [&](bool dialed, hello mine, hello theirs) {
+    handshake h(dialed, std::move(mine), none);
+    h.begin();
+    byte_string answer;
+    return h.handle(message_type::hello, theirs.encode(), answer);
+  };
+  hello alice = hello_of("alice", "bob"), bob = hello_of("bob", "alice");
+  CHECK_FALSE(error_of(true, alice, bob));
+  CHECK_FALSE(error_of(false, hello_of("bob", ""), alice));
+  // Another peer than the one that was dialed answers, though to the dialer.
+  CHECK(error_of(true, alice, hello_of("carol", "alice")) == tcp_error::wrong_destination);
+  CHECK(error_of(true, alice, hello_of("bob", "carol")) == tcp_error::wrong_destination);
+  CHECK(error_of(false, hello_of("carol", ""), alice) == tcp_error::wrong_destination);
+  CHECK(error_of(false, hello_of("alice", ""), hello_of("alice", "alice")) == tcp_error::own_id);
+  for (bool dialed : {false, true}) {
+    for (int by : {-1, 1}) {
+      hello mine = dialed ? alice : hello_of("bob", ""), theirs = dialed ? bob : alice;
+      theirs.maximum_frame_size += static_cast<std::uint32_t>(by);
+      CHECK(error_of(dialed, mine, theirs) == tcp_error::frame_size_mismatch);
+    }
+    hello mine = dialed ? alice : hello_of("bob", ""), theirs = dialed ? bob : alice;
+    theirs.keyed = true;
+    CHECK(error_of(dialed, mine, theirs) == tcp_error::key_not_expected);
+    std::swap(mine.keyed, theirs.keyed);
+    CHECK(error_of(dialed, mine, theirs) == tcp_error::key_required);
+  }
+}
+
+TEST_CASE("a proof of an earlier handshake is none, whichever side's nonce is another") {
+  prove_type key = toy_key(1);
+  auto begin = [&](unsigned dialers, unsigned acceptors, byte_string& answer, byte_string& proof) {
+    hello alice = hello_of("alice", "bob"), bob = hello_of("bob", "");
+    alice.keyed = bob.keyed = true;
+    alice.nonce.fill(static_cast<std::byte>(dialers));
+    bob.nonce.fill(static_cast<std::byte>(acceptors));
+    handshake dialer(true, alice, key), acceptor(false, bob, key);
+    byte_string first = dialer.begin();
+    answer.clear();
+    REQUIRE_FALSE(deliver(first, acceptor, answer));
+    proof.clear();
+    REQUIRE_FALSE(deliver(answer, dialer, proof));
+    return acceptor;
+  };
+  byte_string answer, old_answer, proof, old_proof;
+  begin(1, 2, old_answer, old_proof);
+  // The same nonces again are the control.
+  handshake again = begin(1, 2, answer, proof);
+  CHECK(proof == old_proof);
+  CHECK_FALSE(deliver(old_proof, again, answer));
+  handshake other_acceptor = begin(1, 3, answer, proof);
+  CHECK(deliver(old_proof, other_acceptor, answer) == tcp_error::wrong_key);
+  handshake other_dialer = begin(4, 2, answer, proof);
+  CHECK(deliver(old_proof, other_dialer, answer) == tcp_error::wrong_key);
+  // Nor does the acceptor's prove it to another dialer.
+  hello alice = hello_of("alice", "bob");
+  alice.keyed = true;
+  alice.nonce.fill(std::byte{4});
+  handshake dialer(true, alice, key);
+  dialer.begin();
+  CHECK(deliver(old_answer, dialer, answer) == tcp_error::wrong_key);
+}
+
 TEST_CASE("messages out of turn end a handshake") {
   prove_type none;
   handshake acceptor(false, hello_of("bob", ""), none);
