@@ -85,6 +85,25 @@ def is_balanced(text):
     return not expected
 
 
+def statements(text):
+    """Those that a semicolon ends, each perhaps behind others that a brace ends."""
+    depth, begin, found = 0, 0, []
+    for m in TOKEN.finditer(text):
+        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(m["other"], 0)
+        if m["other"] == ";" and depth == 0:
+            found.append(text[begin : m.end()].strip())
+            begin = m.end()
+    return found
+
+
+def is_one_statement(text):
+    return len(statements(text)) == 1
+
+
+def declares(text):
+    return any(DECLARATION.match(s) for s in statements(without_comments(text)))
+
+
 def are_statements(text):
     text = without_comments(text).strip()
     if re.match(r"else\b|case\b|default\b", text):
@@ -108,7 +127,8 @@ class Edit:
     inner: list = field(default_factory=list)
 
     def render(self, text):
-        old = apply(text, self.begin, self.end, self.inner)
+        # A comment would hide the brace behind it.
+        old = without_comments(apply(text, self.begin, self.end, self.inner))
         if self.is_expression:
             switches = "".join(f"{test(m)} ? ({new}) : " for m, new in self.choices)
             result = f"({switches}({old}))"
@@ -116,8 +136,7 @@ class Edit:
             switches = " else ".join(f"if ({test(m)}) {{ {new} }}" for m, new in self.choices)
             result = f"{switches} else {{ {old} }}"
         # The lines of the file keep their numbers.
-        result = " ".join(without_comments(result).split("\n"))
-        return result + "\n" * text.count("\n", self.begin, self.end)
+        return " ".join(result.split("\n")) + "\n" * text.count("\n", self.begin, self.end)
 
 
 def test(mutant):
@@ -147,7 +166,7 @@ def locate(m, text):
         lead = len(old[shift : shift + size]) - len(old[shift : shift + size].lstrip())
         at = begin + shift + lead
         rest = old[shift + lead : shift + size].rstrip()
-        return Edit(at, at + len(rest), is_expression, [(m, replacement.strip())])
+        return Edit(at, at + len(rest), is_expression, [(m, without_comments(replacement).strip())])
 
     if m.whole_expression:
         return edit(0, len(old), new, True)
@@ -158,11 +177,13 @@ def locate(m, text):
     back = 0
     while back < min(len(olds), len(news)) - front and olds[-1 - back] == news[-1 - back]:
         back += 1
-    try:
-        return part(m, text, begin, edit, olds, news, front, back)
-    except Error:
-        # The lines that both share may be those of one statement.
-        return part(m, text, begin, edit, olds, news, 0, 0)
+    # The lines that both share may be those of one statement, or need what is declared above them.
+    for ends in ((front, back), (front, 0)):
+        try:
+            return part(m, text, begin, edit, olds, news, *ends)
+        except Error:
+            pass
+    return part(m, text, begin, edit, olds, news, 0, 0)
 
 
 def part(m, text, begin, edit, olds, news, front, back):
@@ -176,9 +197,11 @@ def part(m, text, begin, edit, olds, news, front, back):
         before, after = pattern.fullmatch(old_code), pattern.fullmatch(new_code)
         if not before or not after or before[1] != after[1]:
             continue
-        if pattern is INITIALISED and not DECLARATION.match(before[0]):
-            continue
         content = len(before.groups()) - 1
+        if pattern is INITIALISED:
+            single = is_one_statement(before[content] + ";") and is_one_statement(after[content] + ";")
+            if not single or not DECLARATION.match(before[0]):
+                continue
         if is_balanced(before[content]) and is_balanced(after[content]):
             begins = shift + lead + before.start(content)
             return edit(begins, len(before[content]), after[content], expression)
@@ -187,7 +210,7 @@ def part(m, text, begin, edit, olds, news, front, back):
     before = without_comments(text[: begin + shift]).rstrip()
     if not re.search(r"[;{})]$|\belse$|[^:]:$", before):
         raise Error(f"{m.name}: begins in the middle of a statement, and is not marked `expr`")
-    if DECLARATION.match(without_comments(old_part).strip()) and len(re.findall(";", old_part)) == 1:
+    if declares(old_part) and (back > 0 or is_one_statement(old_code)):
         raise Error(f"{m.name}: a declaration, whose new text must declare the same with `=`")
     return edit(shift, len(old_part), new_part, False)
 

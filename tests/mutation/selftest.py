@@ -61,6 +61,10 @@ class Planting(unittest.TestCase):
         text = planted(mutant("m", "    ++b;\n    --a;", "    ++b;"))
         self.assertIn(f"    ++b;\n    if ({switch('m')}) {{  }} else {{ --a; }}", text)
 
+    def test_a_comment_hides_no_brace(self):
+        text = planted(mutant("m", "  int b = a + 1;  // one more\n  if (", "  ++a;\n  int b = a + 1;  // one more\n  if ("))
+        self.assertIn(f"if ({switch('m')}) {{ ++a; }} else {{  }}", text)
+
     def test_an_operand_is_an_expression(self):
         text = planted(mutant("m", "b > 2", "true", whole_expression=True))
         self.assertIn(f"({switch('m')} ? (true) : (b > 2))", text)
