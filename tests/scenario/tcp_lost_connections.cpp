@@ -1,5 +1,6 @@
 #include "support/catch.hpp"
 #include "support/tcp.hpp"
+#include "support/tcp_strangers.hpp"
 
 using namespace test::tcp;
 using ilm::tcp_error;
@@ -203,6 +204,25 @@ TEST_CASE("hints and other addresses do not disturb a session that is alive", "[
   l.run_for(1100ms);
   CHECK(a.events().size() == 1);
   CHECK(b.events().size() == 1);
+}
+
+TEST_CASE("a side that does not read says that it is alive a few times a second, and no more",
+          "[tcp]") {
+  loop l;
+  options o = quick();
+  o.receive_buffer = 1;
+  node b(l, "b", o);
+  hold(l, b);
+  plain_socket s(l, b.address());
+  s.say(hello_of("a", "b").encode());
+  s.say(wire::make_message(wire::message_type::proof));
+  s.say(wire::make_message(wire::message_type::go));
+  s.say(std::string_view("\0\0\0\5hello", 9));
+  l.run_for(100ms);
+  std::size_t before = s.heard().size();
+  l.run_for(1s);
+  CHECK(s.heard().size() >= before + 4);
+  CHECK(s.heard().size() <= before + 5 * 4);
 }
 
 TEST_CASE("a hint does not end the session of a peer that is slow to read", "[tcp]") {

@@ -217,7 +217,7 @@ class session {
   tcp_options::duration watch_interval() const noexcept {
     const tcp_options& o = configuration_->options;
     tcp_options::duration own = keeps_alive() ? o.keepalive_interval : tcp_options::duration::max();
-    return reading_ ? own : std::min<tcp_options::duration>(own, probe_timeout / 3);
+    return reading_ ? own : std::min<tcp_options::duration>(own, unread_keepalive_interval);
   }
   clock::time_point keepalive_at() const { return later(sent_at_, watch_interval()); }
   clock::time_point silent_at() const {
