@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -55,7 +56,8 @@ struct engine_room {
   protocol::seeded_entropy numbers{1};
   protocol::random_source random{1};
   context c{io.get_executor(), options(),
-            std::make_unique<clock_adapter<std::chrono::steady_clock>>(io.get_executor())};
+            std::make_unique<clock_adapter<std::chrono::steady_clock>>(io.get_executor()),
+            std::rethrow_exception};
   std::shared_ptr<int> keep = std::make_shared<int>();
   std::function<void(peer&)> added = [this](peer& p) { network.start(p, keep); };
   peers table{c.settings, c.strand, setup(), random, c.board, names, added};

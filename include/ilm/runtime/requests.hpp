@@ -3,6 +3,7 @@
 #include <ilm/detail/completion.hpp>
 #include <ilm/message.hpp>
 #include <ilm/runtime/names.hpp>
+#include <ilm/statistics.hpp>
 
 #include <cstdint>
 #include <memory>
