@@ -124,14 +124,17 @@ class Edit:
     end: int
     is_expression: bool
     choices: list = field(default_factory=list)
+    is_condition: bool = False
     inner: list = field(default_factory=list)
 
     def render(self, text):
         # A comment would hide the brace behind it.
         old = without_comments(apply(text, self.begin, self.end, self.inner))
         if self.is_expression:
-            switches = "".join(f"{test(m)} ? ({new}) : " for m, new in self.choices)
-            result = f"({switches}({old}))"
+            # What a condition converts to bool need not be of one type.
+            cast = "bool" if self.is_condition else ""
+            switches = "".join(f"{test(m)} ? {cast}({new}) : " for m, new in self.choices)
+            result = f"({switches}{cast}({old}))"
         else:
             switches = " else ".join(f"if ({test(m)}) {{ {new} }}" for m, new in self.choices)
             result = f"{switches} else {{ {old} }}"
@@ -204,7 +207,9 @@ def part(m, text, begin, edit, olds, news, front, back):
                 continue
         if is_balanced(before[content]) and is_balanced(after[content]):
             begins = shift + lead + before.start(content)
-            return edit(begins, len(before[content]), after[content], expression)
+            made = edit(begins, len(before[content]), after[content], expression)
+            made.is_condition = pattern is HEAD
+            return made
     if not are_statements(old_part) or not are_statements(new_part):
         raise Error(f"{m.name}: neither whole statements, nor the head of one, nor marked `expr`")
     before = without_comments(text[: begin + shift]).rstrip()
@@ -228,6 +233,7 @@ def nest(edits):
             last = level[-1]
             if (last.begin, last.end, last.is_expression) == (e.begin, e.end, e.is_expression):
                 last.choices += e.choices
+                last.is_condition = last.is_condition or e.is_condition
                 break
             if last.end < e.end:
                 names = f"{last.choices[0][0].name} and {e.choices[0][0].name}"

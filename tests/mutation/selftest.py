@@ -47,7 +47,7 @@ class Planting(unittest.TestCase):
 
     def test_a_head_gets_another_condition(self):
         text = planted(mutant("m", "  if (a > 1 &&\n      b > 2) {", "  if (a > 1) {"))
-        self.assertIn(f"if (({switch('m')} ? (a > 1) : (a > 1 &&       b > 2))", text)
+        self.assertIn(f"if (({switch('m')} ? bool(a > 1) : bool(a > 1 &&       b > 2))", text)
 
     def test_a_declaration_gets_another_value(self):
         text = planted(mutant("m", "  int b = a + 1;", "  int b = a;"))
@@ -78,7 +78,7 @@ class Planting(unittest.TestCase):
         head = mutant("m", "  if (a > 1 &&\n      b > 2) {", "  if (a > 1) {")
         text = planted(head, mutant("n", "b > 2", "true", whole_expression=True))
         inner = f"({switch('n')} ? (true) : (b > 2))"
-        self.assertIn(f"({switch('m')} ? (a > 1) : (a > 1 &&       {inner}))", text)
+        self.assertIn(f"({switch('m')} ? bool(a > 1) : bool(a > 1 &&       {inner}))", text)
 
 
 class Refusals(unittest.TestCase):

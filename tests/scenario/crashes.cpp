@@ -48,6 +48,23 @@ TEST_CASE("destroying a messenger ends it at once, and the store is free for the
   CHECK(a.connected_peers().empty());
 }
 
+TEST_CASE("a messenger that another one is assigned to ends, and that one goes on in its place") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  auto ignore = [](const message&) {};
+  ilm::messenger first(w.context, store(), w.net.join("first"), ignore);
+  ilm::messenger second(w.context, store(), w.net.join("second"), ignore);
+  REQUIRE(w.until([&] { return a.connected_peers().size() == 2; }));
+  first = std::move(second);
+  w.run_for(1s);
+  CHECK(a.connected_peers() == std::vector<std::string>{"second"});
+  std::error_code failed = ilm::error::send_to_self;
+  first.send_to("a", "hello", [&](std::error_code e, std::uint64_t) { failed = e; });
+  CHECK(w.until([&] { return a.app().texts() == std::vector<std::string>{"hello"}; }));
+  CHECK_FALSE(failed);
+}
+
 TEST_CASE("a messenger that was destroyed does not receive beside its successor") {
   world w;
   peer a = w.make("a"), b = w.make("b");
