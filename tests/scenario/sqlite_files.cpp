@@ -4,6 +4,10 @@
 #include "support/fault_vfs.hpp"
 #include "support/sqlite.hpp"
 
+#include <ilm/backends/sqlite/files.hpp>
+#include <ilm/backends/sqlite/last_commit.hpp>
+#include <ilm/backends/sqlite/rows.hpp>
+
 #include <array>
 #include <atomic>
 #include <cstdlib>
