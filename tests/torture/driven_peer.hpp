@@ -120,11 +120,15 @@ class driven_peer {
  private:
   static constexpr std::chrono::milliseconds heartbeat_interval{50};
 
+  /// While the disk is full the store cannot be opened, and the answer is its error.
   asio::awaitable<void> wait_until_opened() {
-    std::error_code shut_down;
-    co_await messenger_->undelivered(arguments_.peers.front().name,
-                                     asio::redirect_error(asio::use_awaitable, shut_down));
-    if (!shut_down) report("opened");
+    while (!ending_) {
+      std::error_code failed;
+      co_await messenger_->undelivered(arguments_.peers.front().name,
+                                       asio::redirect_error(asio::use_awaitable, failed));
+      if (!failed) co_return report("opened");
+      co_await pause(heartbeat_interval);
+    }
   }
 
   asio::awaitable<void> watch_events() {
