@@ -88,8 +88,8 @@ TEST_CASE("a handler may throw anything") {
   e = event_of_handler([] { throw std::runtime_error(std::string(1 << 20, 'x')); });
   CHECK(e.text == std::string(512, 'x'));
   e = event_of_handler([] { throw std::runtime_error("two\nlines"); });
-  CHECK(e.text == "two\nlines");
-  CHECK(describe(e) == "a: delivery_failed inbound 1..1: two lines");
+  CHECK(e.text == R"(two\nlines)");
+  CHECK(describe(e) == "a: delivery_failed inbound 1..1: two\\nlines");
 }
 
 TEST_CASE("the text that a backend threw is in the event, and the send gets no I/O error") {

@@ -89,10 +89,11 @@ class delivery_driver {
       // Calls that return at once share one reading of the clock.
       if (failed) now = context_.now();
       handle_ended(p, failed, staged.get(), now);
-      if (p.forgetting()) {
+      // The call may have been cancelled; the loop is not.
+      if (p.forgetting() || context_.life.shutting_down()) {
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
-        context_.store_wake.notify();
       }
+      if (p.forgetting()) context_.store_wake.notify();
       // Drain up to 64 deliveries before the others get their turn.
       if (failed || !p.core.has_delivery(now) || count % deliveries_before_yield == 0) {
         dispatcher_.service(p);
