@@ -1,4 +1,5 @@
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 #include "support/sleep.hpp"
 #include "support/trap.hpp"
 
@@ -27,15 +28,6 @@ using test::trapped_id;
 
 // A whole little history, again and again, with an exception at its first step, at its second, and
 // so on. Nothing may be lost, done twice, or end without a word.
-
-// A sanitizer has an allocator of its own, which a program may not replace.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define ILM_TEST_HAS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define ILM_TEST_HAS_SANITIZER 1
-#endif
-#endif
 
 #ifndef ILM_TEST_HAS_SANITIZER
 // Every allocation of the program is a step, where a test asks for that.
