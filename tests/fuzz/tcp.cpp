@@ -22,6 +22,14 @@ using prover = decltype(ilm::tcp_options::prove);
 
 // Framing.
 
+/// Whether a size beyond the maximum, and what follows it, is a refusal or may become one.
+bool may_be_refusal(byte_view in) {
+  if (!begins_message(in)) return false;
+  if (in.size() < header_size) return true;
+  message_header header;
+  return !read_header(in.first<header_size>(), header) && header.type == message_type::refusal;
+}
+
 /// The frames of a stream, cut in the simplest way, a ping as an empty one; stops at one that
 /// exceeds the maximum.
 std::vector<byte_string> cut(byte_view stream, std::size_t maximum, bool& too_large) {
@@ -33,7 +41,10 @@ std::vector<byte_string> cut(byte_view stream, std::size_t maximum, bool& too_la
       size = size << 8 | std::to_integer<std::size_t>(b);
     }
     if (size == ping_size) size = 0;
-    if ((too_large = size > maximum)) break;
+    if (size > maximum) {
+      too_large = !may_be_refusal(stream);
+      break;
+    }
     if (stream.size() - frame_prefix_size < size) break;
     byte_view frame = stream.subspan(frame_prefix_size, size);
     frames.emplace_back(frame.begin(), frame.end());
@@ -61,7 +72,8 @@ void check_framing(fuzz::input& in) {
   std::vector<byte_string> expected = cut(stream, maximum, too_large);
   frame_splitter splitter(maximum);
   std::vector<byte_string> found;
-  for (std::size_t at = 0; at < stream.size() && !splitter.too_large();) {
+  for (std::size_t at = 0;
+       at < stream.size() && !splitter.too_large() && splitter.refusal().empty();) {
     std::span<std::byte> space = splitter.space();
     require(!space.empty(), "the splitter has no space for the next bytes");
     require(space.size() <= std::max<std::size_t>(64 << 10, 2 * at + part),
