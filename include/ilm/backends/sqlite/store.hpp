@@ -138,14 +138,12 @@ class sqlite_store {
     if (known == peers_.end()) throw std::system_error(error::store_corrupt);
     const peer_record& before = known->second;
     for (queue which : {queue::outbox, queue::inbox}) {
-      sqlite_statement& s = statements_.erase[index_of(which)];
-      s.bind(1, row_key(before.id, 0)).bind(2, row_key(before.id, row_index_mask)).run();
+      erase_keys(which, row_key(before.id, 0), row_key(before.id, row_index_mask));
     }
     statements_.drop_peer.bind(1, before.id).run();
     if (sqlite3_changes(database_.get()) != 1) throw std::system_error(error::store_corrupt);
     next_mark_ = next_mark_ - before.mark;
     forgotten_.push_back(known->first);
-    erased_ = true;
   }
 
   /// See the concept ilm::backend. Whatever stops a page short stops it before the message that is
@@ -401,14 +399,16 @@ class sqlite_store {
   }
 
   void erase(queue which, std::uint64_t id, std::uint64_t from, std::uint64_t to) {
-    sqlite_statement& s = statements_.erase[index_of(which)];
     if (from >= to) return;
     // The last one to erase; a queue that goes on that far above is left empty.
     std::uint64_t last = from + std::min(to - 1 - from, row_index_mask);
     // Up to where the keys begin anew, should that lie between, and from there on.
     std::uint64_t turn = std::min(last, from | row_index_mask);
-    s.bind(1, row_key(id, from)).bind(2, row_key(id, turn)).run();
-    if (turn != last) s.bind(1, row_key(id, turn + 1)).bind(2, row_key(id, last)).run();
+    erase_keys(which, row_key(id, from), row_key(id, turn));
+    if (turn != last) erase_keys(which, row_key(id, turn + 1), row_key(id, last));
+  }
+  void erase_keys(queue which, std::uint64_t first, std::uint64_t last) {
+    statements_.erase[index_of(which)].bind(1, first).bind(2, last).run();
     erased_ = true;
   }
 
