@@ -1,13 +1,13 @@
 #pragma once
 
+#include <ilm/runtime/operation_index.hpp>
 #include <ilm/runtime/requests.hpp>
 
-#include <cassert>
 #include <cstdint>
-#include <map>
+#include <iterator>
+#include <list>
 #include <memory>
 #include <system_error>
-#include <unordered_map>
 #include <utility>
 
 namespace ilm::inline v0::runtime {
@@ -26,10 +26,10 @@ class early_requests {
   /// throws, those that come after stay.
   template <class Function>
   void drain(Function function) {
-    arrivals_.clear();
+    places_.clear();
     while (!entries_.empty()) {
-      entry e = std::move(entries_.begin()->second);
-      entries_.erase(entries_.begin());
+      entry e = std::move(entries_.front());
+      entries_.pop_front();
       if (e.delivered) function(std::move(e.delivered));
       if (e.undelivered) function(std::move(e.undelivered));
       if (e.forget) function(std::move(e.forget));
@@ -37,24 +37,21 @@ class early_requests {
   }
 
   bool cancel(std::uint64_t id, std::error_code reason) {
-    auto at = arrivals_.find(id);
-    if (at == arrivals_.end()) return false;
-    auto found = entries_.find(at->second);
-    assert(found != entries_.end());
-    arrivals_.erase(at);
-    entry e = std::move(found->second);
-    entries_.erase(found);
+    auto at = places_.take(id);
+    if (!at) return false;
+    entry e = std::move(**at);
+    entries_.erase(*at);
     e.fail(reason);
     return true;
   }
 
   void fail_all(std::error_code reason) {
-    arrivals_.clear();
-    for (auto& [arrival, e] : std::exchange(entries_, {})) e.fail(reason);
+    places_.clear();
+    for (entry& e : std::exchange(entries_, {})) e.fail(reason);
   }
   /// Destroys the callers that wait.
   void abandon() {
-    arrivals_.clear();
+    places_.clear();
     std::exchange(entries_, {}).clear();
   }
 
@@ -72,14 +69,13 @@ class early_requests {
   };
 
   entry& make_entry(std::uint64_t id) {
-    std::uint64_t arrival = ++count_;
-    if (id != 0) arrivals_.emplace(id, arrival);
-    return entries_[arrival];
+    entry& e = entries_.emplace_back();
+    places_.add(id, std::prev(entries_.end()));
+    return e;
   }
 
-  std::map<std::uint64_t, entry> entries_;                     ///< by arrival
-  std::unordered_map<std::uint64_t, std::uint64_t> arrivals_;  ///< by operation, if it has an id
-  std::uint64_t count_ = 0;
+  std::list<entry> entries_;  ///< in the order in which they came
+  operation_index<std::list<entry>::iterator> places_;
 };
 
 }  // namespace ilm::inline v0::runtime

@@ -32,15 +32,20 @@ class event_repeats {
   /// True if the event is to be told now. Otherwise `poll` gives it later, in a sum.
   bool handle_event(const named_event& e, protocol::timestamp now) {
     if (!may_repeat(e.record.kind)) return true;
-    key k = key_of(e);
-    auto at = entries_.find(k);
-    if (at == entries_.end()) {
-      add(std::move(k), now);
+    key own{e.record.kind, e.record.error, e.peer};
+    auto at = entries_.find(own);
+    if (at == entries_.end() && is_full(own)) {
+      own = key{e.record.kind, {}, nullptr, true};
+      at = entries_.find(own);
+    }
+    bool first = at == entries_.end();
+    if (first) {
+      add(std::move(own), now);
     } else {
-      at->second.add(e);
+      at->second.add(e, at->first.shared);
     }
     assert(invariants_hold());
-    return at == entries_.end();
+    return first;
   }
 
   /// The next sum whose time has come, or none.
@@ -91,7 +96,7 @@ class event_repeats {
   };
 
   struct entry {
-    void add(const named_event& e) {
+    void add(const named_event& e, bool shared) {
       if (!sum) {
         sum = e;
         return;
@@ -103,7 +108,6 @@ class event_repeats {
     std::optional<named_event> sum;  ///< of those that were not told
     protocol::duration interval = shortest_repeat_interval;
     bool stranger = false;
-    bool shared = false;
   };
 
   using table = std::map<key, entry>;
@@ -111,18 +115,15 @@ class event_repeats {
   /// A peer that the engine has no state of.
   static bool is_stranger(const key& k) noexcept { return k.peer && k.peer->state == nullptr; }
 
-  key key_of(const named_event& e) const {
-    key own{e.record.kind, e.record.error, e.peer};
-    if (entries_.contains(own)) return own;
-    bool full = entries_.size() >= most_repeating_events ||
-                (is_stranger(own) && strangers_ >= most_repeating_strangers);
-    return full ? key{e.record.kind, {}, nullptr, true} : own;
+  /// Whether there is no place for an entry of its own.
+  bool is_full(const key& own) const noexcept {
+    return entries_.size() >= most_repeating_events ||
+           (is_stranger(own) && strangers_ >= most_repeating_strangers);
   }
 
   void add(key k, protocol::timestamp now) {
     entry made;
     made.stranger = is_stranger(k);
-    made.shared = k.shared;
     if (made.stranger) ++strangers_;
     schedule(entries_.emplace(std::move(k), std::move(made)).first, now);
   }
