@@ -82,24 +82,46 @@ TEST_CASE("keepalive finds a connection that carries nothing any more, on both s
   CHECK(b.orderly());
 }
 
-TEST_CASE("a peer that is slow to read frames is not given up", "[tcp]") {
+namespace {
+
+/// A peer that does not read for a while: more is sent than its buffer holds.
+struct slow_reader {
+  slow_reader(options::duration keepalive_interval, options::duration keepalive_timeout)
+      : a(l, "a", with(keepalive_interval, keepalive_timeout)),
+        b(l, "b", with(keepalive_interval, keepalive_timeout)) {
+    hold(l, b);
+    b.pause(false);
+    a.dial(b);
+    REQUIRE(joined(l, a, b));
+    b.pause();
+    for (int i = 0; i < 40; ++i) a.send("b", std::string(5000, 'x'));
+  }
+
+  void expect_same_session() {
+    CHECK(a.downs("b") == 0);
+    b.pause(false);
+    CHECK(l.until([&] { return b.frames("a") == 40; }));
+    CHECK(b.downs("a") == 0);
+  }
+
+  static options with(options::duration keepalive_interval, options::duration keepalive_timeout) {
+    options o = quick();
+    o.keepalive_interval = keepalive_interval;
+    o.keepalive_timeout = keepalive_timeout;
+    o.receive_buffer = 10'000;
+    return o;
+  }
+
   loop l;
-  options o = quick();
-  o.keepalive_interval = 20ms;
-  o.keepalive_timeout = 150ms;
-  o.receive_buffer = 10'000;
-  node a(l, "a", o), b(l, "b", o);
-  hold(l, b);
-  b.pause(false);
-  a.dial(b);
-  REQUIRE(joined(l, a, b));
-  b.pause();
-  for (int i = 0; i < 40; ++i) a.send("b", std::string(5000, 'x'));
-  l.run_for(600ms);
-  CHECK(a.downs("b") == 0);
-  b.pause(false);
-  CHECK(l.until([&] { return b.frames("a") == 40; }));
-  CHECK(b.downs("a") == 0);
+  node a, b;
+};
+
+}  // namespace
+
+TEST_CASE("a peer that is slow to read frames is not given up", "[tcp]") {
+  slow_reader s(20ms, 150ms);
+  s.l.run_for(600ms);
+  s.expect_same_session();
 }
 
 TEST_CASE("a session that breaks is made again, with a peer that was restarted as well", "[tcp]") {
@@ -226,23 +248,9 @@ TEST_CASE("a side that does not read says that it is alive a few times a second,
 }
 
 TEST_CASE("a hint does not end the session of a peer that is slow to read", "[tcp]") {
-  loop l;
-  options o = quick();
-  o.keepalive_interval = 1000s;
-  o.keepalive_timeout = 1h;
-  o.receive_buffer = 10'000;
-  node a(l, "a", o), b(l, "b", o);
-  hold(l, b);
-  b.pause(false);
-  a.dial(b);
-  REQUIRE(joined(l, a, b));
-  b.pause();
-  for (int i = 0; i < 40; ++i) a.send("b", std::string(5000, 'x'));
-  l.run_for(100ms);
-  a.control().reconnect("b");
-  l.run_for(1500ms);
-  CHECK(a.downs("b") == 0);
-  b.pause(false);
-  CHECK(l.until([&] { return b.frames("a") == 40; }));
-  CHECK(b.downs("a") == 0);
+  slow_reader s(1000s, 1h);
+  s.l.run_for(100ms);
+  s.a.control().reconnect("b");
+  s.l.run_for(1500ms);
+  s.expect_same_session();
 }

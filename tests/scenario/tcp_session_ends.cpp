@@ -44,6 +44,17 @@ struct scene {
     return next->kind;
   }
 
+  /// The session with "b" ended and another one began; that one, too, ends with the test.
+  void expect_successor(sessions& all) {
+    l.run_for(20ms);
+    CHECK(all.connected(b));
+    CHECK(poll() == encoded_event::type::down);
+    CHECK(poll() == encoded_event::type::up);
+    CHECK_FALSE(poll());
+    all.close();
+    l.run_for(10ms);
+  }
+
   loop l;
   asio::ip::tcp::acceptor acceptor{l.context, {asio::ip::address_v4::loopback(), 0}};
   std::vector<asio::ip::tcp::socket> far;
@@ -95,13 +106,7 @@ TEST_CASE("the loops of a replaced session leave its successor alone") {
   REQUIRE_FALSE(all->begin(s.b, s.connect(), {}, {}));
   REQUIRE(s.poll() == type::up);
   REQUIRE_FALSE(all->begin(s.b, s.connect(), {}, {}));
-  s.l.run_for(20ms);
-  CHECK(all->connected(s.b));
-  CHECK(s.poll() == type::down);
-  CHECK(s.poll() == type::up);
-  CHECK_FALSE(s.poll());
-  all->close();
-  s.l.run_for(10ms);
+  s.expect_successor(*all);
 }
 
 TEST_CASE("a send that fails ends its session, whose end is received, and not the next one") {
@@ -119,13 +124,7 @@ TEST_CASE("a send that fails ends its session, whose end is received, and not th
   CHECK_FALSE(all->connected(s.b));
   CHECK(observer->ended == 1);
   REQUIRE_FALSE(all->begin(s.b, s.connect(), {}, {}));
-  s.l.run_for(20ms);
-  CHECK(all->connected(s.b));
-  CHECK(s.poll() == type::down);
-  CHECK(s.poll() == type::up);
-  CHECK_FALSE(s.poll());
-  all->close();
-  s.l.run_for(10ms);
+  s.expect_successor(*all);
 }
 
 TEST_CASE("an id that the codec would not give back cannot be put into the address book") {
