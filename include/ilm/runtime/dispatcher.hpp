@@ -129,8 +129,9 @@ class dispatcher {
     std::shared_ptr<const peer_name> mentioned = r->mention_name();
     std::uint64_t id = r->id;
     const peer_name* key = mentioned.get();
-    connecting waiting(std::move(mentioned), std::move(r));
-    connecting_places_.add(id, connecting_.emplace(key, std::move(waiting)));
+    auto at = connecting_.emplace(key, connecting(std::move(mentioned)));
+    at->second.request = std::move(r);
+    connecting_places_.add(id, at);
   }
 
   bool cancel(std::uint64_t id, std::error_code reason) {
@@ -180,8 +181,7 @@ class dispatcher {
  private:
   /// A caller that waits for a session, and the name by which it is found.
   struct connecting {
-    connecting(std::shared_ptr<const peer_name> p, std::unique_ptr<connected_request> r)
-        : peer(std::move(p)), request(std::move(r)) {}
+    explicit connecting(std::shared_ptr<const peer_name> p) : peer(std::move(p)) {}
 
     std::shared_ptr<const peer_name> peer;
     std::unique_ptr<connected_request> request;
