@@ -58,11 +58,11 @@ enum class event_kind : std::uint8_t {
   /// of the exception.
   delivery_failed,
   /// An operation of the store failed with `error`, and `text` is that of the exception. It is
-  /// tried
-  /// again, but for the close of a shutdown; sends fail meanwhile. If a stored message fails its
+  /// tried again, but for the close of a shutdown; sends fail meanwhile. With a peer: the store
+  /// refuses the changes of this peer, and takes the rest. If a stored message fails its
   /// check, outbound or inbound names it: it is never sent or delivered, and all behind it waits.
   store_failed,
-  /// The store works again.
+  /// The store works again; with a peer: it took the peer's changes.
   store_recovered,
   /// The network could not open a session with the peer, or with another in its name, or it could
   /// not send a frame to the peer: `error` and `text` say why. It may still try.

@@ -109,6 +109,15 @@ bool observations::named(std::size_t at, std::size_t about, bool outbound, std::
   });
 }
 
+bool observations::was_refused(std::size_t at, std::size_t about) const {
+  auto list = reported.find({at, about});
+  if (list == reported.end()) return false;
+  return std::any_of(list->second.begin(), list->second.end(), [&](const reported_event& t) {
+    return t.process == processes[at] && t.event.kind == ilm::event_kind::store_failed &&
+           t.event.outbound.empty() && t.event.inbound.empty();
+  });
+}
+
 bool observations::was_reported(std::size_t at, std::size_t about, nanoseconds since,
                                 std::initializer_list<ilm::event_kind> kinds) const {
   auto list = reported.find({at, about});

@@ -69,7 +69,8 @@ TEST_CASE("after a commit that failed the next one waits, and a new send does no
   options o;
   commit_scheduler s(o);
   s.handle_commit_started();
-  CHECK(s.handle_commit_failed(0s));
+  s.handle_commit_failed();
+  CHECK(s.handle_store_failed(0s));
   CHECK(s.deadline() == o.minimum_store_retry);
   CHECK(s.next(true, 1ns) == step::gather);
   CHECK_FALSE(s.handle_time(s.deadline() - 1ns));
@@ -77,9 +78,10 @@ TEST_CASE("after a commit that failed the next one waits, and a new send does no
   CHECK(s.next(true, o.minimum_store_retry) == step::commit);
 
   s.handle_commit_started();
-  CHECK_FALSE(s.handle_commit_failed(1s));
+  s.handle_commit_failed();
+  CHECK_FALSE(s.handle_store_failed(1s));
   CHECK(s.next(true, 1s) == step::gather);
-  s.handle_send();
+  s.handle_news();
   CHECK(s.next(true, 1s) == step::commit);
 
   s.handle_commit_started();

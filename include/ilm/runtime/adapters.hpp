@@ -49,11 +49,14 @@ class store_adapter final : public store_port {
     std::rethrow_exception(failed);
   }
 
-  void append(const peer_name& peer, const cursors& next, std::vector<stored_message> outbox,
-              std::vector<stored_message> inbox) override {
-    peer_change<PeerId>& entry = batch_.changes.emplace_back(id_of<PeerId>(peer), next);
-    entry.outbox = std::move(outbox);
-    entry.inbox = std::move(inbox);
+  void append(const peer_name& peer, protocol::store_change& change) override {
+    peer_change<PeerId>& entry = batch_.changes.emplace_back(id_of<PeerId>(peer), change.next);
+    entry.outbox = std::move(change.outbox);
+    entry.inbox = std::move(change.inbox);
+  }
+  void take_back(std::size_t at, protocol::store_change& change) noexcept override {
+    change.outbox = std::move(batch_.changes[at].outbox);
+    change.inbox = std::move(batch_.changes[at].inbox);
   }
   void append_incarnation(const incarnation& created) override {
     batch_.new_incarnation = created;

@@ -40,14 +40,16 @@ class commit_scheduler {
     committing_ = true;
   }
 
-  /// True if the commit before it had failed.
+  /// True if the store had failed before.
   bool handle_committed() noexcept {
     end_commit();
     return backoff_.handle_committed();
   }
-  /// True for the first failure in a row.
-  bool handle_commit_failed(protocol::timestamp now) noexcept {
-    end_commit();
+  void handle_commit_failed() noexcept { end_commit(); }
+  /// The store took nothing that it was asked to: it is held back. True for the first time in a
+  /// row.
+  bool handle_store_failed(protocol::timestamp now) noexcept {
+    assert(!committing_);
     return backoff_.handle_failed(now, options_);
   }
 
@@ -59,7 +61,9 @@ class commit_scheduler {
   }
 
   void handle_flushed() noexcept { unflushed_ = false; }
-  void handle_send() noexcept { backoff_.handle_send(); }
+  /// A send, or a change of a peer that the store did not refuse before: neither waits for the end
+  /// of a failure that may be over, or another's.
+  void handle_news() noexcept { backoff_.handle_send(); }
 
   /// True if a commit that was held back may be tried again.
   bool handle_time(protocol::timestamp now) noexcept { return backoff_.handle_time(now); }

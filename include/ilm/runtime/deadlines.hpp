@@ -39,7 +39,7 @@ class deadlines {
 
   /// A peer whose time has come, or null.
   Peer* take_due(protocol::timestamp now) {
-    if (earliest() > now) return nullptr;
+    if (entries_.empty() || earliest() > now) return nullptr;
     assert(invariants_hold());
     Peer* p = entries_.begin()->second;
     entries_.erase(entries_.begin());

@@ -105,6 +105,8 @@ class delivery_driver {
 
   const stored_message* next_delivery(peer& p, protocol::timestamp now) {
     if (!may_begin(p) || !p.core.has_delivery(now)) return nullptr;
+    // The store would not take its sends.
+    if (port_->takes_context() && commit_units<peer>::refusal(p)) return nullptr;
     if (port_->takes_context() && !context_.sends.has_room_for_deliveries()) {
       dispatcher_.wait_for_room(p);
       return nullptr;
@@ -154,7 +156,7 @@ class delivery_driver {
     std::vector<staged_sends::consumed_handler> waiting = staged.take_waiting();
     p.attempts = staged.attempt();
     try {
-      if (!reason && !sends.empty()) reason = sends_.accept_staged(std::move(sends));
+      if (!reason && !sends.empty()) reason = sends_.accept_staged(p, std::move(sends));
       if (!reason) {
         for (auto& done : waiting) p.consumptions.emplace(p.offered, std::move(done));
         waiting.clear();

@@ -41,6 +41,7 @@ class dispatcher {
     if (!pages_.empty()) context_.page_wake.notify();
     if (p.core.has_due_change(now)) {
       peers_.list_due(p);
+      if (!p.refused) context_.scheduler.handle_news();
       context_.store_wake.notify();
     }
     arm(p, now);

@@ -30,6 +30,7 @@ class part {
     }
 
     Port* operator->() const noexcept { return owner_.port_.get(); }
+    Port& operator*() const noexcept { return *owner_.port_; }
 
    private:
     part& owner_;

@@ -3,6 +3,7 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/async_event.hpp>
 #include <ilm/protocol/association.hpp>
+#include <ilm/runtime/commit_units.hpp>
 #include <ilm/runtime/oldest_age.hpp>
 #include <ilm/runtime/requests.hpp>
 #include <ilm/runtime/statistics_board.hpp>
@@ -78,8 +79,9 @@ struct peer : std::enable_shared_from_this<peer> {
   bool in_store = false;     ///< whether the store has it
   bool has_network = false;  ///< whether the network has a session with it
 
-  detail::async_event write;    ///< there may be a frame
-  detail::async_event deliver;  ///< there is a message for the application
+  detail::async_event write;                ///< there may be a frame
+  detail::async_event deliver;              ///< there is a message for the application
+  std::shared_ptr<commit_unit<peer>> unit;  ///< see commit_units
   asio::cancellation_signal stop_writing;
   asio::cancellation_signal stop_delivering;
 
@@ -90,6 +92,8 @@ struct peer : std::enable_shared_from_this<peer> {
   bool unflushed = false;      ///< is listed as one whose frames wait for more messages
   bool writing = false;        ///< a frame is with the network
   bool delivering = false;     ///< a message is with the application
+  bool refused = false;        ///< the store refused the last change that it was asked to take
+  bool failure_told = false;   ///< likewise, and took others: an event said so
   bool owing = false;          ///< has a session, and messages that are not confirmed
   bool without_room = false;   ///< is listed as one whose deliveries wait for the store
 };

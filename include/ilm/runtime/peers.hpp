@@ -3,6 +3,7 @@
 #include <ilm/options.hpp>
 #include <ilm/protocol/association.hpp>
 #include <ilm/protocol/random.hpp>
+#include <ilm/runtime/commit_units.hpp>
 #include <ilm/runtime/deadlines.hpp>
 #include <ilm/runtime/peer.hpp>
 
@@ -83,6 +84,7 @@ class peers {
     if (std::exchange(p.due, false)) std::erase(due_, &p);
     if (std::exchange(p.unflushed, false)) std::erase(unflushed_, &p);
     count(owing_, p.owing, false);
+    units_.remove(p);
     timers_.disarm(p);
     board_.remove(*p.name);
     p.published = nullptr;
@@ -111,11 +113,12 @@ class peers {
     assert(p.changed);
     if (!std::exchange(p.due, true)) due_.push_back(&p);
   }
-  /// Whether a listed peer has a change that is due. One that has none is looked at once.
+  /// Whether a listed peer has a change that is due, and may be tried. One that has none is looked
+  /// at once.
   bool has_due_change(protocol::timestamp now) {
     while (!due_.empty()) {
       peer& p = *due_.back();
-      if (p.changed && p.core.has_due_change(now)) return true;
+      if (p.changed && units_.ready(p, now) && p.core.has_due_change(now)) return true;
       p.due = false;
       due_.pop_back();
     }
@@ -145,6 +148,21 @@ class peers {
   template <class Function>
   void drain_unflushed(Function function) {
     drain(unflushed_, &peer::unflushed, std::move(function));
+  }
+
+  commit_units<peer>& units() noexcept { return units_; }
+  const commit_units<peer>& units() const noexcept { return units_; }
+  /// The changes of the units that were held back until `now`, or of all at its end, are due.
+  bool list_held(protocol::timestamp now) {
+    bool any = false;
+    while (commit_unit<peer>* u = units_.take_due(now)) {
+      for (peer* p : u->members) {
+        list_changed(*p);
+        list_due(*p);
+      }
+      any = true;
+    }
+    return any;
   }
 
   deadlines<peer>& timers() noexcept { return timers_; }
@@ -193,6 +211,7 @@ class peers {
   std::vector<peer*> due_;
   std::vector<peer*> unflushed_;
   bool draining_ = false;  ///< a list is walked: none may be removed from it
+  commit_units<peer> units_;
   deadlines<peer> timers_;
   std::size_t writing_ = 0;
   std::size_t delivering_ = 0;

@@ -3,6 +3,7 @@
 #include <ilm/backend.hpp>
 #include <ilm/detail/failure.hpp>
 #include <ilm/message.hpp>
+#include <ilm/protocol/store_change.hpp>
 #include <ilm/protocol/time.hpp>
 #include <ilm/runtime/names.hpp>
 
@@ -43,9 +44,10 @@ class store_port {
 
   virtual asio::awaitable<opened_store> open() = 0;
 
-  /// Adds to the batch. At most one entry a peer.
-  virtual void append(const peer_name& peer, const cursors& next,
-                      std::vector<stored_message> outbox, std::vector<stored_message> inbox) = 0;
+  /// Adds to the batch, and takes the messages of the change. At most one entry a peer.
+  virtual void append(const peer_name& peer, protocol::store_change& change) = 0;
+  /// The messages of the change that was added as number `at`, counted from 0.
+  virtual void take_back(std::size_t at, protocol::store_change& change) noexcept = 0;
   /// Makes the batch the first one of a new store, with the messenger's own id.
   virtual void append_incarnation(const incarnation& created) = 0;
   /// Has the batch erase all that is stored of the peer.

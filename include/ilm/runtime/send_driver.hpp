@@ -44,10 +44,12 @@ class send_driver {
     }
   }
 
-  /// Takes the sends that belong to a delivery, all of them or none. Its consumption has to follow
-  /// in the same turn: the batch that has the one has the other.
-  std::error_code accept_staged(std::vector<std::unique_ptr<send_request>> sends) {
+  /// Takes the sends that belong to a delivery from `consumer`, all of them or none. Its
+  /// consumption has to follow in the same turn: the batch that has the one has the other.
+  std::error_code accept_staged(peer& consumer, std::vector<std::unique_ptr<send_request>> sends) {
     assert(!context_.life.opening());
+    using units = commit_units<peer>;
+    if (std::error_code refused = units::refusal(consumer)) return refused;
     std::map<const peer*, std::uint64_t> earlier;
     for (const auto& r : sends) {
       try {
@@ -57,8 +59,10 @@ class send_driver {
       }
       peer& p = peers_.of(*r->name);
       if (p.forgetting()) return error::peer_forgotten;
+      if (std::error_code refused = units::refusal(p)) return refused;
       if (std::error_code refused = p.core.refusal(r->message, earlier[&p]++)) return refused;
     }
+    for (auto& r : sends) peers_.units().join(consumer, *r->name->state);
     for (auto& r : sends) {
       peer& p = *r->name->state;
       [[maybe_unused]] std::error_code refused = hand_over(p, r);
@@ -165,7 +169,10 @@ class send_driver {
     place.fill(std::move(r));
     assert(invariants_hold());
     // Nobody waits for this end: a store that fails is tried again when that is due.
-    if (!staged) context_.scheduler.handle_send();
+    if (!staged) {
+      context_.scheduler.handle_news();
+      commit_units<peer>::handle_send(p);
+    }
     peers_.list_changed(p);
     peers_.list_due(p);
     context_.store_wake.notify();

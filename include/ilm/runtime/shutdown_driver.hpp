@@ -131,7 +131,7 @@ class shutdown_driver {
   lifecycle::activity activity() const {
     lifecycle::activity a;
     a.drained = drained();
-    a.committing = context_.scheduler.committing() || store_.dropping() != nullptr;
+    a.committing = store_.committing();
     a.delivering = peers_.delivering() > 0;
     a.writing = peers_.writing() > 0;
     return a;

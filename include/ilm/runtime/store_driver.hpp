@@ -4,6 +4,7 @@
 #include <ilm/event.hpp>
 #include <ilm/printable.hpp>
 #include <ilm/runtime/bounds.hpp>
+#include <ilm/runtime/commit_batch.hpp>
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/dispatcher.hpp>
 #include <ilm/runtime/forget_driver.hpp>
@@ -28,7 +29,8 @@
 namespace ilm::inline v0::runtime {
 
 /// Opens the store, commits one batch at a time (the changes that gather meanwhile are the next
-/// one), and reads pages.
+/// one), and reads pages. Of a batch that fails, what the store does take is found and stored; the
+/// rest is held back.
 class store_driver {
  public:
   using owner = std::shared_ptr<const void>;
@@ -41,10 +43,10 @@ class store_driver {
       : context_(c),
         peers_(all),
         dispatcher_(d),
-        sends_(sends),
         forgets_(forgets),
         local_(local),
         port_(std::move(port)),
+        batch_(c, all, d, sends),
         opened_(std::move(opened)),
         open_failed_(std::move(open_failed)) {
     assert(opened_ && open_failed_);
@@ -69,15 +71,20 @@ class store_driver {
     co_return why.code;
   }
 
+  /// Whether the store is asked to take anything just now.
+  bool committing() const noexcept { return !batch_.empty() || dropping_ != nullptr; }
   /// The peer that the store is to forget just now, or null.
   const peer* dropping() const noexcept { return dropping_; }
 
   void handle_time(protocol::timestamp now) {
-    if (context_.scheduler.handle_time(now) || retry_at_ <= now) context_.store_wake.notify();
+    bool held = peers_.list_held(now);
+    if (context_.scheduler.handle_time(now) || retry_at_ <= now || held) {
+      context_.store_wake.notify();
+    }
     assert(invariants_hold());
   }
   protocol::timestamp deadline() const noexcept {
-    return std::min(retry_at_, context_.scheduler.deadline());
+    return std::min({retry_at_, context_.scheduler.deadline(), peers_.units().deadline()});
   }
 
   void stop() {
@@ -91,8 +98,7 @@ class store_driver {
   /// The batch with the store, and a wait to open it again, have their time.
   bool invariants_hold() const noexcept {
     bool retries = retry_at_ != protocol::never;
-    return in_commit_.empty() != context_.scheduler.committing() &&
-           in_commit_.size() <= peers_.size() &&
+    return (!batch_.empty() || !context_.scheduler.committing()) &&
            (!retries || context_.life.opening() || context_.life.ended());
   }
 
@@ -233,21 +239,28 @@ class store_driver {
         dispatcher_.flush();
         continue;
       }
-      if (next == commit_scheduler::step::commit && collect()) {
-        std::exception_ptr failed;
-        begin_commit(keep);
-        {
-          part<store_port>::use store(port_);
-          try {
-            fill_batch();
-            co_await store->commit();
-          } catch (...) {
-            failed = std::current_exception();
+      if (next == commit_scheduler::step::commit && batch_.collect()) {
+        while (batch_.next_try()) {
+          std::exception_ptr failed;
+          begin_commit(keep);
+          {
+            part<store_port>::use store(port_);
+            try {
+              batch_.append_to(*store);
+              co_await store->commit();
+            } catch (...) {
+              failed = std::current_exception();
+            }
+            if (failed) batch_.take_back(*store);
+            store->clear();
           }
-          store->clear();
+          if (context_.life.ended()) co_return;
+          batch_.handle_ended(detail::failure_of(failed));
+          assert(invariants_hold());
+          if (!batch_.ended()) co_await context_.yield();
+          if (context_.life.ended()) co_return;
         }
-        if (context_.life.ended()) co_return;
-        end_commit(detail::failure_of(failed));
+        batch_.finish();
       }
       if (context_.life.current() == lifecycle::state::last_commit) {
         context_.life.handle_last_commit();
@@ -265,30 +278,8 @@ class store_driver {
     return context_.scheduler.next(peers_.has_due_change(now), now);
   }
 
-  /// Gathers the changes of all peers that have any.
-  bool collect() {
-    protocol::timestamp now = context_.now();
-    assert(in_commit_.empty());
-    peers_.drain_changed([&](peer& p) {
-      if (p.forgetting()) return;
-      std::optional<protocol::store_change> change = p.core.poll_change(now);
-      if (!change) return;
-      assert(change->next.consistent());
-      in_commit_.emplace_back(&p, std::move(*change));
-    });
-    return !in_commit_.empty();
-  }
-
-  /// Hands the batch to the store. A batch that cannot be made fails as one that the store refuses.
-  void fill_batch() {
-    part<store_port>::use store(port_);
-    for (auto& [p, change] : in_commit_) {
-      store->append(*p->name, change.next, std::move(change.outbox), std::move(change.inbox));
-    }
-  }
-
   void begin_commit(const owner& keep) {
-    assert(!in_commit_.empty());
+    assert(!batch_.empty());
     context_.scheduler.handle_commit_started();
     assert(invariants_hold());
     if (!context_.scheduler.has_unflushed()) return;
@@ -297,50 +288,6 @@ class store_driver {
       if (!context_.scheduler.committing() || context_.life.ended()) return;
       context_.guard.run([this] { dispatcher_.flush(); });
     });
-  }
-
-  void end_commit(detail::failure why) {
-    assert(!in_commit_.empty());
-    protocol::timestamp now = context_.now();
-    std::error_code failed = why.code;
-    handle_commit_ended(std::move(why), now);
-    for (const auto& [p, change] : in_commit_) {
-      if (failed) {
-        p->core.handle_commit_failed(failed, now);
-        // Changes that belong together stay together.
-        peers_.list_changed(*p);
-      } else {
-        p->in_store = true;
-        p->core.handle_committed(now);
-      }
-      sends_.complete(*p, now);
-      // What came during the commit was not due before its end.
-      if (p->changed) peers_.list_due(*p);
-    }
-    sends_.admit_waiting();
-    dispatcher_.admit_deliveries();
-    std::size_t unsent = 0;
-    for (const auto& [p, change] : in_commit_) {
-      peers_.list_unflushed(*p);
-      unsent = std::max(unsent, p->core.unsent_bytes());
-    }
-    in_commit_.clear();
-    assert(invariants_hold());
-    if (context_.scheduler.flush_due(unsent)) dispatcher_.flush();
-  }
-
-  void handle_commit_ended(detail::failure why, protocol::timestamp now) {
-    bool failed = static_cast<bool>(why);
-    context_.board.count_commit(failed);
-    commit_scheduler& scheduler = context_.scheduler;
-    if (!failed) {
-      if (scheduler.handle_committed()) context_.report(event_kind::store_recovered);
-      return;
-    }
-    if (scheduler.handle_commit_failed(now)) {
-      context_.report(event_kind::store_failed, std::move(why));
-    }
-    context_.wake_by(scheduler.deadline());
   }
 
   /// Has the store forget a peer of which nothing is under way.
@@ -412,14 +359,13 @@ class store_driver {
   context& context_;
   peers& peers_;
   dispatcher& dispatcher_;
-  send_driver& sends_;
   forget_driver& forgets_;
   const peer_name& local_;
   part<store_port> port_;
+  commit_batch batch_;
   std::function<void()> opened_;
   std::function<void(std::error_code)> open_failed_;
   asio::cancellation_signal stop_opening_;
-  std::vector<std::pair<peer*, protocol::store_change>> in_commit_;
   const peer* dropping_ = nullptr;  ///< the peer that the store is to forget just now
   protocol::timestamp retry_at_ = protocol::never;  ///< of opening
 };

@@ -2,12 +2,15 @@
 
 #include <ilm/backend.hpp>
 #include <ilm/detail/asio.hpp>
+#include <ilm/event.hpp>
 #include <ilm/message.hpp>
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -19,10 +22,19 @@ namespace ilm::inline v0::testing {
 struct store_faults {
   enum class operation : std::uint8_t { open, commit, read, close };
 
+  /// One peer's part of a batch.
+  struct change {
+    std::string peer;  ///< as printable_id shows it
+    std::span<const stored_message> outbox;
+    std::span<const stored_message> inbox;
+  };
+
   /// Errors to throw instead of doing the operation; none while empty.
   std::error_code open_error;
   std::error_code commit_error;
   std::error_code read_error;
+  /// The error for which a batch with this change is refused; none if the change is none of its.
+  std::function<std::error_code(const change&)> refuse;
   /// How long each operation takes before it has an effect.
   std::chrono::nanoseconds open_time{};
   std::chrono::nanoseconds commit_time{};
@@ -63,6 +75,7 @@ class faulty_backend {
     report(*f, store_faults::operation::commit, false);
     co_await pause(f->commit_time);
     if (f->commit_error) throw std::system_error(f->commit_error);
+    if (f->refuse) check(*f, change);
     co_await inner_.commit(change);
     report(*f, store_faults::operation::commit, true);
   }
@@ -83,6 +96,13 @@ class faulty_backend {
   asio::awaitable<void> close() { return inner_.close(); }
 
  private:
+  static void check(const store_faults& f, const batch<PeerId>& change) {
+    for (const auto& c : change.changes) {
+      std::error_code refused = f.refuse({printable_id(c.peer), c.outbox, c.inbox});
+      if (refused) throw std::system_error(refused);
+    }
+  }
+
   static void report(const store_faults& f, store_faults::operation operation, bool after) {
     if (f.watch) f.watch(operation, after);
   }

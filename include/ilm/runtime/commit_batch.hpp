@@ -1,0 +1,228 @@
+#pragma once
+
+#include <ilm/detail/failure.hpp>
+#include <ilm/event.hpp>
+#include <ilm/protocol/store_change.hpp>
+#include <ilm/runtime/commit_search.hpp>
+#include <ilm/runtime/context.hpp>
+#include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/peers.hpp>
+#include <ilm/runtime/ports.hpp>
+#include <ilm/runtime/send_driver.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace ilm::inline v0::runtime {
+
+/// The changes that the store is asked to take at one time: all of them at first, and where that
+/// fails, those that it does take. The rest is held back, or put off where it takes none.
+class commit_batch {
+ public:
+  commit_batch(context& c, peers& all, dispatcher& d, send_driver& sends)
+      : context_(c), peers_(all), dispatcher_(d), sends_(sends) {}
+
+  bool empty() const noexcept { return changes_.empty(); }
+
+  /// Gathers the changes of all peers that have any, and are not held back. The last commit has
+  /// all. False if there are none.
+  bool collect() {
+    assert(empty() && groups_.empty());
+    protocol::timestamp now = context_.now();
+    bool last = context_.life.current() == lifecycle::state::last_commit;
+    if (last) peers_.list_held(protocol::never);
+    peers_.drain_changed([&](peer& p) {
+      if (last || peers_.units().ready(p, now)) collect(p, now);
+    });
+    auto together = std::stable_partition(groups_.begin(), groups_.end(),
+                                          [](const group& g) { return !g.held; });
+    search_.start(static_cast<std::size_t>(together - groups_.begin()), groups_.size(), now);
+    assert(invariants_hold());
+    return !empty();
+  }
+
+  /// Chooses the next try; then `handle_ended`. False at the end; then `finish`. After a
+  /// failure, a shutdown's deadline is the end.
+  bool next_try() {
+    protocol::timestamp now = context_.now();
+    bool goes_on = context_.life.current() == lifecycle::state::last_commit ||
+                   context_.life.begins_commits(now);
+    if (failure_ && !goes_on) search_.handle_stop();
+    std::optional<commit_search::range> next = search_.next(now);
+    if (next) tried_ = *next;
+    return next.has_value();
+  }
+  /// Whether it was the last try.
+  bool ended() const noexcept { return search_.ended(); }
+
+  /// Hands the changes of the try to the store. A batch that cannot be made fails as one that the
+  /// store refuses.
+  void append_to(store_port& store) {
+    appended_ = 0;
+    for_each_tried([&](peer& p, protocol::store_change& change) {
+      store.append(*p.name, change);
+      ++appended_;
+    });
+  }
+  void take_back(store_port& store) noexcept {
+    std::size_t at = 0;
+    for_each_tried([&](peer&, protocol::store_change& change) {
+      if (at < appended_) store.take_back(at, change);
+      ++at;
+    });
+  }
+
+  /// The store has the changes of the try, or not, for `why`.
+  void handle_ended(detail::failure why) {
+    context_.board.count_commit(static_cast<bool>(why));
+    if (why) {
+      context_.scheduler.handle_commit_failed();
+      search_.handle_failed();
+      if (tried_.size() == 1) groups_[tried_.first].why = why;
+      failure_ = std::move(why);
+    } else {
+      if (context_.scheduler.handle_committed()) context_.report(event_kind::store_recovered);
+      search_.handle_stored();
+      complete_tried();
+    }
+    assert(invariants_hold());
+  }
+
+  /// A change that the store refuses while it takes others is held back. Where it takes nothing, it
+  /// is the store that fails.
+  void finish() {
+    protocol::timestamp now = context_.now();
+    bool works = search_.any_stored();
+    bool store_fails = std::any_of(groups_.begin(), groups_.end(), [works](const group& g) {
+      return !g.stored && !g.held && !works;
+    });
+    if (store_fails && context_.scheduler.handle_store_failed(now)) {
+      context_.report(event_kind::store_failed, failure_);
+    }
+    for (group& g : groups_) {
+      if (g.stored) continue;
+      if (!g.why) g.why = failure_;
+      fail(g, now, g.held || works);
+    }
+    groups_.clear();
+    changes_.clear();
+    failure_ = {};
+    context_.wake_by(std::min(context_.scheduler.deadline(), peers_.units().deadline()));
+    assert(invariants_hold());
+    admit_waiting();
+  }
+
+ private:
+  /// Changes that are stored together or not at all: from `first` to before `last`.
+  struct group {
+    std::size_t first = 0;
+    std::size_t last = 0;
+    bool held = false;  ///< it was held back, and is tried by itself
+    bool stored = false;
+    detail::failure why;  ///< why the store refused it, once it was tried by itself
+  };
+
+  bool invariants_hold() const noexcept {
+    return changes_.empty() == groups_.empty() && groups_.size() <= changes_.size() &&
+           changes_.size() <= peers_.size();
+  }
+
+  /// The change of the peer, and those that belong to it.
+  void collect(peer& p, protocol::timestamp now) {
+    group g;
+    g.held = bool(peers_.units().refusal(p));
+    g.first = changes_.size();
+    peers_.units().take(p, [&](peer& m) {
+      if (m.forgetting()) return;
+      std::optional<protocol::store_change> change = m.core.poll_change(now);
+      if (!change) return;
+      assert(change->next.consistent());
+      changes_.emplace_back(&m, std::move(*change));
+    });
+    g.last = changes_.size();
+    if (g.first != g.last) groups_.push_back(std::move(g));
+  }
+
+  void complete_tried() {
+    protocol::timestamp now = context_.now();
+    for (std::size_t g = tried_.first; g < tried_.last; ++g) groups_[g].stored = true;
+    for_each_tried([&](peer& p, protocol::store_change&) {
+      p.in_store = true;
+      p.refused = false;
+      peers_.units().handle_stored(p, [](peer& m) { m.deliver.notify(); });
+      if (std::exchange(p.failure_told, false)) {
+        context_.report(event_kind::store_recovered, {}, p.name.get());
+      }
+      p.core.handle_committed(now);
+      sends_.complete(p, now);
+      // Changes that came during the commit were not due before its end.
+      if (p.changed) peers_.list_due(p);
+    });
+    admit_waiting();
+    std::size_t unsent = 0;
+    for_each_tried([&](peer& p, protocol::store_change&) {
+      peers_.list_unflushed(p);
+      unsent = std::max(unsent, p.core.unsent_bytes());
+    });
+    if (context_.scheduler.flush_due(unsent)) dispatcher_.flush();
+  }
+
+  /// The sends of the group end with the error, but for those with the consumption of a message.
+  void fail(const group& g, protocol::timestamp now, bool hold) {
+    std::vector<peer*> together;
+    bool waits = false;
+    for (std::size_t at = g.first; at < g.last; ++at) {
+      peer& p = *changes_[at].first;
+      p.refused = true;
+      if (!p.forgetting()) together.push_back(&p);
+      if (hold && !std::exchange(p.failure_told, true)) {
+        context_.report(event_kind::store_failed, g.why, p.name.get());
+      }
+      p.core.handle_commit_failed(g.why.code, now);
+      sends_.complete(p, now);
+      waits = waits || p.core.has_due_change(now);
+      // Changes that belong together stay together.
+      peers_.list_changed(p);
+      peers_.list_due(p);
+      peers_.list_unflushed(p);
+    }
+    if (hold && waits && !together.empty()) {
+      peers_.units().hold(together, g.why.code, now, context_.settings);
+    } else {
+      peers_.units().rejoin(together);
+    }
+  }
+
+  /// Sends and deliveries that waited for the store may go on.
+  void admit_waiting() {
+    sends_.admit_waiting();
+    dispatcher_.admit_deliveries();
+  }
+
+  /// `function(peer&, store_change&)` with each change that is tried.
+  template <class Function>
+  void for_each_tried(Function function) {
+    for (std::size_t g = tried_.first; g < tried_.last; ++g) {
+      for (std::size_t at = groups_[g].first; at < groups_[g].last; ++at) {
+        function(*changes_[at].first, changes_[at].second);
+      }
+    }
+  }
+
+  context& context_;
+  peers& peers_;
+  dispatcher& dispatcher_;
+  send_driver& sends_;
+  std::vector<std::pair<peer*, protocol::store_change>> changes_;
+  std::vector<group> groups_;
+  commit_search search_;
+  commit_search::range tried_;
+  std::size_t appended_ = 0;  ///< how many of the changes tried the store was handed
+  detail::failure failure_;   ///< the last one
+};
+
+}  // namespace ilm::inline v0::runtime

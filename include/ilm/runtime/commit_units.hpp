@@ -1,0 +1,138 @@
+#pragma once
+
+#include <ilm/options.hpp>
+#include <ilm/protocol/time.hpp>
+#include <ilm/runtime/commit_backoff.hpp>
+#include <ilm/runtime/deadlines.hpp>
+
+#include <cassert>
+#include <cstdint>
+#include <memory>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ilm::inline v0::runtime {
+
+/// Peers whose changes are stored together or not at all: a message is sent to one with the
+/// consumption of a message from another. Or those that are held back, be it a peer by itself.
+template <class Peer>
+struct commit_unit {
+  bool held() const noexcept { return bool(reason); }
+
+  std::vector<Peer*> members;  ///< each has this unit
+  /// Why the store refused the changes; none if it did not. Until it takes them, the unit is held
+  /// back: it is tried by itself, and nobody joins it.
+  std::error_code reason;
+  commit_backoff backoff;
+  protocol::timestamp armed = protocol::never;
+  std::uint64_t armed_as = 0;  ///< the entry for `armed` among the deadlines
+};
+
+/// The units of the peers that have one. A `Peer` has a member `unit`, null without one.
+template <class Peer>
+class commit_units {
+ public:
+  using unit = commit_unit<Peer>;
+
+  /// Why nobody may join the peer now; none if they may.
+  static std::error_code refusal(const Peer& p) noexcept {
+    return p.unit ? p.unit->reason : std::error_code();
+  }
+  /// Whether the changes of the peer may be tried.
+  static bool ready(const Peer& p, protocol::timestamp now) noexcept {
+    return !p.unit || p.unit->backoff.open(now);
+  }
+
+  /// The next changes of both go together.
+  void join(Peer& a, Peer& b) {
+    assert(!refusal(a) && !refusal(b));
+    if (&a != &b) merge(unit_of(a), unit_of(b));
+  }
+
+  /// `function(peer&)` with each whose change goes with that of `p`, for a try. Joins that follow
+  /// are of the changes that follow.
+  template <class Function>
+  void take(Peer& p, Function function) {
+    std::shared_ptr<unit> u = p.unit;
+    if (!u) return function(p);
+    if (!u->held()) detach(*u);
+    for (Peer* m : u->members) function(*m);
+  }
+  /// The store took a change of the peer: its unit is not held any more. `function(peer&)` with
+  /// each that was.
+  template <class Function>
+  void handle_stored(const Peer& p, Function function) {
+    std::shared_ptr<unit> u = p.unit;
+    if (!u || !u->held()) return;
+    timers_.disarm(*u);
+    detach(*u);
+    for (Peer* m : u->members) function(*m);
+  }
+  /// The changes of `together` failed: they still go together, with those that were joined to
+  /// them meanwhile.
+  void rejoin(const std::vector<Peer*>& together) {
+    for (Peer* p : together) {
+      if (p != together.front()) merge(unit_of(*together.front()), unit_of(*p));
+    }
+  }
+  /// Likewise, and the store takes others.
+  void hold(const std::vector<Peer*>& together, std::error_code reason, protocol::timestamp now,
+            const options& o) {
+    assert(!together.empty() && reason);
+    rejoin(together);
+    unit& u = *unit_of(*together.front());
+    u.reason = reason;
+    u.backoff.handle_failed(now, o);
+    timers_.disarm(u);
+    timers_.arm(u, u.backoff.until());
+  }
+
+  /// A new send: its caller shall learn how the store is now.
+  static void handle_send(const Peer& p) noexcept {
+    if (p.unit) p.unit->backoff.handle_send();
+  }
+  /// A unit that may be tried again, or null.
+  unit* take_due(protocol::timestamp now) {
+    unit* u = timers_.take_due(now);
+    if (u != nullptr) u->backoff.handle_send();
+    return u;
+  }
+  protocol::timestamp deadline() const noexcept { return timers_.earliest(); }
+
+  /// The peer leaves its unit.
+  void remove(Peer& p) {
+    std::shared_ptr<unit> u = std::exchange(p.unit, nullptr);
+    if (!u) return;
+    std::erase(u->members, &p);
+    if (u->members.empty()) timers_.disarm(*u);
+  }
+
+ private:
+  static std::shared_ptr<unit> unit_of(Peer& p) {
+    if (!p.unit) {
+      auto made = std::make_shared<unit>();
+      made->members.push_back(&p);
+      p.unit = std::move(made);
+    }
+    return p.unit;
+  }
+
+  /// The smaller one goes into the other, but one that is held stays.
+  void merge(std::shared_ptr<unit> into, std::shared_ptr<unit> from) {
+    if (into == from) return;
+    if (from->held() || (!into->held() && into->members.size() < from->members.size())) {
+      std::swap(into, from);
+    }
+    into->members.insert(into->members.end(), from->members.begin(), from->members.end());
+    for (Peer* p : from->members) p->unit = into;
+    timers_.disarm(*from);
+  }
+  static void detach(const unit& u) noexcept {
+    for (Peer* p : u.members) p->unit = nullptr;
+  }
+
+  deadlines<unit> timers_;
+};
+
+}  // namespace ilm::inline v0::runtime

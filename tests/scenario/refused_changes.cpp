@@ -1,0 +1,311 @@
+#include "support/catch.hpp"
+#include "support/messenger.hpp"
+#include "support/steps.hpp"
+
+#include <ilm/delivery_context.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+using namespace test;
+
+// A store that does not take the messages of some peers: the others go on.
+
+namespace {
+
+using change = ilm::testing::store_faults::change;
+
+const std::error_code too_large = std::make_error_code(std::errc::file_too_large);
+
+/// Refuses what holds a message that begins with "bad".
+std::error_code refuse_bad(const change& c) {
+  auto is_bad = [](const ilm::stored_message& m) {
+    return m.contents.text().substr(0, 3) == "bad";
+  };
+  bool bad = std::any_of(c.outbox.begin(), c.outbox.end(), is_bad) ||
+             std::any_of(c.inbox.begin(), c.inbox.end(), is_bad);
+  return bad ? too_large : std::error_code();
+}
+
+std::size_t count_of(peer& p, ilm::event_kind kind, const std::string& of) {
+  std::size_t n = 0;
+  for (const event& e : p.events()) n += e.kind == kind && e.peer == of ? 1 : 0;
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("a message that the store refuses holds its own stream, and no other") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  for (peer* p : {&a, &b, &c}) p->start();
+  a.watch();
+  store_all(w, b, "a", {"0"});
+  store_all(w, c, "a", {"0"});
+  REQUIRE(w.until([&] { return empty(b) && empty(c); }));
+
+  a.store_faults().refuse = refuse_bad;
+  store_all(w, b, "a", {"bad", "2"});
+  w.run_for(1s);
+  CHECK(all_stored(store_all(w, a, "c", numbered(100))));
+  store_all(w, c, "a", numbered(50));
+  REQUIRE(w.until([&] { return empty(c) && empty(a); }));
+  CHECK(c.app().texts_from("a") == numbered(100));
+  CHECK(a.app().texts_from("c").size() == 51);
+  CHECK(a.app().texts_from("b") == numbered(1));
+  CHECK(count_of(a, ilm::event_kind::store_failed, "b") == 1);
+  CHECK(count_of(a, ilm::event_kind::store_failed, "c") == 0);
+  CHECK(a.find(ilm::event_kind::store_failed)->error == too_large);
+
+  a.store_faults().refuse = nullptr;
+  REQUIRE(w.until([&] { return empty(b); }));
+  CHECK(a.app().texts_from("b") == std::vector<std::string>{"0", "bad", "2"});
+  CHECK(count_of(a, ilm::event_kind::store_recovered, "b") == 1);
+}
+
+TEST_CASE("a send that the store refuses fails alone") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  for (peer* p : {&a, &b, &c}) p->start();
+  a.store_faults().refuse = refuse_bad;
+  sends to_c = send_all(a, "c", numbered(50));
+  sends to_b = send_all(a, "b", {"bad"});
+  sends more = send_all(a, "c", {"50", "51"});
+  REQUIRE(w.until([&] { return all_done(to_b) && all_done(to_c) && all_done(more); }));
+  CHECK(to_b[0]->error == too_large);
+  CHECK(all_stored(to_c));
+  CHECK(all_stored(more));
+  // Nothing of it stays: the next one is not held up.
+  CHECK(all_stored(store_all(w, a, "b", {"0"})));
+  REQUIRE(w.until([&] { return empty(a); }));
+  CHECK(b.app().texts() == numbered(1));
+  CHECK(c.app().texts() == numbered(52));
+}
+
+TEST_CASE("among forty peers, the store refuses five, and the others notice nothing") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  a.watch();
+  std::vector<peer> others;
+  for (const std::string& name : numbered(40, "p")) others.push_back(w.make(name));
+  for (peer& p : others) {
+    p.start();
+    store_all(w, p, "a", {"0"});
+  }
+  REQUIRE(w.until([&] { return a.app().consumed.size() == 40; }));
+  std::set<std::string> refused{"p0", "p7", "p8", "p23", "p39"};
+  a.store_faults().refuse = [&](const change& c) {
+    return refused.count(c.peer) != 0 && !c.inbox.empty() ? too_large : std::error_code();
+  };
+  for (peer& p : others) send_all(p, "a", {"1", "2"});
+  auto rest_is_done = [&] {
+    for (peer& p : others) {
+      if (refused.count(p.name()) == 0 && !empty(p)) return false;
+    }
+    return true;
+  };
+  REQUIRE(w.until(rest_is_done));
+  for (peer& p : others) {
+    bool held = refused.count(p.name()) != 0;
+    CHECK(a.app().texts_from(p.name()) == numbered(held ? 1 : 3));
+    CHECK(count_of(a, ilm::event_kind::store_failed, p.name()) == (held ? 1U : 0U));
+    // A peer that is held back can still be sent to, if the store takes that.
+    a.send(p.name(), "hello");
+  }
+  a.store_faults().refuse = nullptr;
+  REQUIRE(w.until([&] { return empty(a) && a.app().consumed.size() == 120; }));
+  for (peer& p : others) CHECK(a.app().texts_from(p.name()) == numbered(3));
+  for (const std::string& name : refused) {
+    CHECK(count_of(a, ilm::event_kind::store_recovered, name) == 1);
+  }
+}
+
+TEST_CASE("a store that takes nothing is said to fail once, whoever has messages") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  a.watch();
+  std::vector<peer> others;
+  for (const std::string& name : numbered(30, "p")) others.push_back(w.make(name));
+  for (peer& p : others) {
+    p.start();
+    store_all(w, p, "a", {"0"});
+  }
+  REQUIRE(w.until([&] { return empty(a); }));
+  a.store_faults().commit_error = too_large;
+  for (peer& p : others) send_all(p, "a", {"1"});
+  std::uint64_t before = a.store_faults().commits;
+  w.run_for(1min);
+  CHECK(a.count(ilm::event_kind::store_failed) == 1);
+  CHECK_FALSE(a.find(ilm::event_kind::store_failed)->peer);
+  CHECK(a.store_faults().commits - before < 1000);
+  a.store_faults().commit_error = {};
+  REQUIRE(w.until([&] { return empty(a); }));
+  w.run_for(1min);
+  for (peer& p : others) CHECK(a.app().texts_from(p.name()) == numbered(2));
+  CHECK(a.count(ilm::event_kind::store_recovered) == 1);
+}
+
+TEST_CASE("what is held back is tried with growing patience, and a send tries it at once") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  for (peer* p : {&a, &b, &c}) p->start();
+  store_all(w, b, "a", {"0"});
+  a.store_faults().refuse = refuse_bad;
+  store_all(w, b, "a", {"bad"});
+  store_all(w, a, "c", {"0"});
+  w.run_for(1s);
+  std::uint64_t before = a.store_faults().commits;
+  w.run_for(1min);
+  CHECK(a.store_faults().commits - before < 60);
+  CHECK(a.store_faults().commits - before > 5);
+  sends tried = store_all(w, a, "b", {"1"});
+  CHECK(tried[0]->error == too_large);
+  a.store_faults().refuse = nullptr;
+  CHECK(all_stored(store_all(w, a, "b", {"1"})));
+  REQUIRE(w.until([&] { return empty(a) && empty(b); }, 1s));
+}
+
+TEST_CASE("a change of a peer that the store did not refuse does not wait for one that it did") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  for (peer* p : {&a, &b, &c}) p->start();
+  store_all(w, b, "a", {"0"});
+  store_all(w, c, "a", {"0"});
+  REQUIRE(w.until([&] { return empty(b) && empty(c); }));
+  a.store_faults().refuse = refuse_bad;
+  store_all(w, b, "a", {"bad"});
+  w.run_for(5min);  // Its next try is half a minute away.
+  store_all(w, c, "a", {"1"});
+  REQUIRE(w.until([&] { return empty(c); }, 500ms));
+  CHECK(a.app().texts_from("c") == numbered(2));
+}
+
+TEST_CASE("a shutdown stores what the store takes") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  for (peer* p : {&a, &b, &c}) p->start();
+  store_all(w, b, "a", {"0"});
+  a.store_faults().refuse = refuse_bad;
+  store_all(w, b, "a", {"bad"});
+  REQUIRE(all_stored(store_all(w, a, "c", {"0"})));
+  a.app().check = [&](const message&) { throw std::runtime_error("later"); };
+  store_all(w, c, "a", {"0"});
+  REQUIRE(w.until([&] { return a.disk().size(ilm::queue::inbox) == 1; }));
+  a.app().check = nullptr;
+  w.run_for(10s);
+  report r = w.run(a.shutdown(1s));
+  CHECK(r.unread == 0);
+  CHECK(cursors_of(w, a.disk(), "c").inbox.first == 2);
+  a.crash();
+  w.run_for(0s);
+  a.store_faults().refuse = nullptr;
+  a.start();
+  REQUIRE(w.until([&] { return empty(b) && empty(a); }));
+  CHECK(a.app().texts_from("b") == std::vector<std::string>{"0", "bad"});
+  CHECK(a.app().texts_from("c") == numbered(1));
+}
+
+TEST_CASE("a peer that is held back can be forgotten, and the store works again") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  for (peer* p : {&a, &b, &c}) p->start();
+  store_all(w, b, "a", {"0"});
+  a.store_faults().refuse = refuse_bad;
+  store_all(w, b, "a", {"bad"});
+  store_all(w, a, "c", {"0"});
+  w.run_for(1s);
+  auto forget = [](messenger& m) -> asio::awaitable<ilm::forget_report> {
+    co_return co_await m.forget("b");
+  };
+  w.net.disconnect("a", "b");
+  w.run(forget(*a));
+  CHECK(a.disk().copy().size(ilm::queue::inbox) == 0);
+  CHECK(all_stored(store_all(w, a, "c", {"1"})));
+  CHECK(all_stored(store_all(w, a, "b", {"0"})));
+}
+
+// Messages sent with the consumption of another.
+
+namespace {
+
+using context_type = ilm::delivery_context<std::string>;
+using work = std::function<void(const message&, context_type&)>;
+using relay_messenger = ilm::messenger<backend, network, work>;
+
+/// A relay "r" between "a" and those that the messages name.
+struct relay {
+  relay() : a(w.make("a")), b(w.make("b")), c(w.make("c")) {
+    for (peer* p : {&a, &b, &c}) p->start();
+    start();
+  }
+  void start() {
+    r.emplace(w.context, backend(disk, faults), w.net.join("r"),
+              [](const message& m, context_type& context) {
+                std::string text(m.text());
+                context.send_to(text.substr(0, 1), text.substr(1));
+              });
+  }
+
+  world w;
+  peer a, b, c;
+  store disk;
+  std::shared_ptr<ilm::testing::store_faults> faults =
+      std::make_shared<ilm::testing::store_faults>();
+  std::optional<relay_messenger> r;
+};
+
+}  // namespace
+
+TEST_CASE("a message and the consumption that it was sent with are refused together") {
+  relay t;
+  store_all(t.w, t.a, "r", {"b0", "c0"});
+  REQUIRE(t.w.until([&] { return empty(t.a) && t.disk.size(ilm::queue::outbox) == 0; }));
+  t.faults->refuse = refuse_bad;
+  store_all(t.w, t.a, "r", {"bbad", "c1"});
+  store_all(t.w, t.b, "r", {"c2"});
+  t.w.run_for(1min);
+  // The consumption of the message to b is not stored, and those behind it wait.
+  CHECK(cursors_of(t.w, t.disk, "a").inbox.first == 3);
+  CHECK(cursors_of(t.w, t.disk, "b").outbox.next == 2);
+  CHECK(t.c.app().texts() == numbered(1));
+
+  // A peer that has nothing to do with them goes on.
+  store_all(t.w, t.c, "r", {"a0"});
+  t.w.run_for(1s);
+  t.faults->refuse = nullptr;
+  REQUIRE(t.w.until([&] { return empty(t.a) && empty(t.b) && empty(t.c); }));
+  t.w.run_for(10s);
+  CHECK(t.b.app().texts() == std::vector<std::string>{"0", "bad"});
+  std::vector<std::string> at_c = t.c.app().texts();
+  std::sort(at_c.begin(), at_c.end());
+  CHECK(at_c == numbered(3));
+}
+
+TEST_CASE("a crash while changes are held back loses and repeats nothing") {
+  relay t;
+  store_all(t.w, t.a, "r", {"b0"});
+  t.faults->refuse = refuse_bad;
+  store_all(t.w, t.a, "r", {"bbad", "b2"});
+  store_all(t.w, t.c, "r", {"b9"});
+  t.w.run_for(10s);
+  t.r.reset();
+  t.w.run_for(0s);
+  t.faults->refuse = nullptr;
+  t.start();
+  REQUIRE(t.w.until([&] { return empty(t.a) && empty(t.c); }));
+  t.w.run_for(10s);
+  std::vector<std::string> at_b = t.b.app().texts();
+  CHECK(std::count(at_b.begin(), at_b.end(), "9") == 1);
+  std::erase(at_b, "9");
+  CHECK(at_b == std::vector<std::string>{"0", "bad", "2"});
+}
