@@ -58,7 +58,8 @@ enum class event_kind : std::uint8_t {
   /// of the exception.
   delivery_failed,
   /// An operation of the store failed with `error`, and `text` is that of the exception. It is
-  /// tried again, but for the close of a shutdown; sends fail meanwhile. With a peer: the store
+  /// tried again, but for `forget` and a shutdown's close; sends fail meanwhile. With a peer: the
+  /// store
   /// refuses the changes of this peer, and takes the rest. If a stored message fails its
   /// check, outbound or inbound names it: it is never sent or delivered, and all behind it waits.
   store_failed,

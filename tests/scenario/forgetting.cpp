@@ -229,6 +229,7 @@ TEST_CASE("a store that fails to forget keeps all, and the streams go on") {
   w.run_for(100ms);
   REQUIRE(f->error == full);
   CHECK(a.count(event_kind::store_failed) >= 1);
+  CHECK(a.statistics().commits_failed > 0);
   a.store_faults().commit_error = {};
   auto s = store_all(w, a, "b", numbered(2));
   CHECK(all_stored(s));
@@ -236,6 +237,7 @@ TEST_CASE("a store that fails to forget keeps all, and the streams go on") {
   CHECK(a.app().texts() == numbered(5));
   CHECK(b.app().texts() == numbered(2));
   CHECK(a.count(event_kind::rolled_back) == 0);
+  REQUIRE(a.find(event_kind::store_recovered));
 }
 
 TEST_CASE("a peer can be forgotten before the store is open, and not after a shutdown began") {

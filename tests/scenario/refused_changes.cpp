@@ -291,6 +291,27 @@ TEST_CASE("a message and the consumption that it was sent with are refused toget
   CHECK(at_c == numbered(3));
 }
 
+TEST_CASE("a peer is forgotten although the commit with a delivery's message to it fails") {
+  relay t;
+  store_all(t.w, t.a, "r", {"b0"});
+  REQUIRE(t.w.until([&] { return t.b.app().consumed.size() == 1; }));
+  t.faults->commit_time = 20ms;
+  send_all(t.a, "r", {"b1"});
+  REQUIRE(t.w.until([&] { return t.r->statistics().uncommitted_messages == 1; }));
+  t.faults->commit_error = too_large;
+  bool done = false;
+  t.r->forget("b", [&](std::error_code failed, const ilm::forget_report&) {
+    CHECK_FALSE(failed);
+    done = true;
+  });
+  t.w.run_for(15ms);
+  CHECK_FALSE(done);
+  t.faults->commit_error = {};
+  REQUIRE(t.w.until([&] { return done; }, 10s));
+  store_all(t.w, t.a, "r", {"b2"});
+  REQUIRE(t.w.until([&] { return empty(t.a) && t.b.app().texts().back() == "2"; }));
+}
+
 TEST_CASE("a crash while changes are held back loses and repeats nothing") {
   relay t;
   store_all(t.w, t.a, "r", {"b0"});

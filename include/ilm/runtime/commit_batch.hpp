@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/detail/failure.hpp>
+#include <ilm/error.hpp>
 #include <ilm/event.hpp>
 #include <ilm/protocol/store_change.hpp>
 #include <ilm/runtime/commit_search.hpp>
@@ -183,6 +184,8 @@ class commit_batch {
         context_.report(event_kind::store_failed, g.why, p.name.get());
       }
       p.core.handle_commit_failed(g.why.code, now);
+      // Sends with the consumption of a message came back, and no change of the peer is to follow.
+      if (p.forgetting()) p.core.handle_forget(error::peer_forgotten);
       sends_.complete(p, now);
       waits = waits || p.core.has_due_change(now);
       // Changes that belong together stay together.

@@ -307,8 +307,10 @@ class store_driver {
       dropping_ = nullptr;
     }
     if (context_.life.ended()) co_return;
+    if (p.in_store) context_.board.count_commit(static_cast<bool>(failed));
     if (detail::failure why = detail::failure_of(failed)) {
       std::error_code reason = why.code;
+      p.failure_told = true;
       context_.report(event_kind::store_failed, std::move(why), p.name.get());
       forgets_.handle_failed(p, reason);
     } else {
