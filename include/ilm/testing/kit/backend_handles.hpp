@@ -179,6 +179,11 @@ class backend_handles {
     s.commit(first.done());
     s.commit(s.compose().peer(a_).append(queue::outbox).forget(b_).done());
     expect_forgotten(s, {b_});
+    // One that comes again while the store is open begins as a new one.
+    s.commit(s.compose().peer(b_).append(queue::outbox, 2).append(queue::inbox, 1).done());
+    s.expect_messages(clause::forget_peer);
+    store::expect(s.compare(s.model, s.reopen()), clause::forget_peer, "opened again, ");
+    s.commit(s.compose().forget(b_).done());
     s.commit(s.compose().forget(c).forget(d).done());
     expect_forgotten(s, {b_, c, d});
     store::expect(s.compare(s.model, s.reopen()), clause::forget_peer, "opened again, ");
