@@ -214,6 +214,25 @@ TEST_CASE("forgetting cancels a running handler, and waits for it") {
   CHECK(a.app().consumed.empty());
 }
 
+TEST_CASE("a wait that begins while its peer is being forgotten ends at once") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  store_all(w, a, "b", numbered(1));
+  a.store_faults().commit_time = 1s;
+  send_all(a, "c", {"0"});
+  w.run_for(100ms);
+  auto f = forget(a, "b");
+  w.run_for(100ms);
+  REQUIRE_FALSE(f->error);
+  std::optional<std::error_code> ended;
+  (*a).wait_delivered("b", 1, [&](std::error_code e) { ended = e; });
+  w.run_for(100ms);
+  CHECK(ended == make_error_code(ilm::error::peer_forgotten));
+  w.run_for(3s);
+  CHECK(f->error == std::error_code());
+}
+
 TEST_CASE("a store that fails to forget keeps all, and the streams go on") {
   world w;
   peer a = w.make("a"), b = w.make("b");
