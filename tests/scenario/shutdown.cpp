@@ -65,6 +65,23 @@ TEST_CASE("a shutdown ends with its timeout and reports the messages left", "[pr
   CHECK(a.disk().size(ilm::queue::outbox) == 10);
 }
 
+TEST_CASE("a shutdown does not wait for a peer that has no session") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store_all(w, a, "b", {"0"});
+  REQUIRE(w.until([&] { return empty(a); }));
+  crash(w, b);
+  store_all(w, a, "b", {"1"});
+  store_all(w, a, "nobody", {"0"});
+  w.run_for(1s);
+  auto before = clock::now();
+  report r = w.run(a.shutdown(10s));
+  CHECK(clock::now() - before < 1s);
+  CHECK(r.undelivered == 2);
+}
+
 TEST_CASE("a shutdown waits for a slow store without spinning") {
   world w;
   peer a = w.make("a"), b = w.make("b");

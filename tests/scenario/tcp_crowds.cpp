@@ -37,15 +37,19 @@ wire::byte_string proof_and_go() {
   return all;
 }
 
-/// While it lives, the process has no file descriptor left.
+/// While it lives, the process has no file descriptor left, or so many.
 class no_descriptors {
  public:
-  no_descriptors() {
+  explicit no_descriptors(std::size_t left = 0) {
     ::getrlimit(RLIMIT_NOFILE, &before_);
     rlimit few = before_;
     few.rlim_cur = std::min<rlim_t>(few.rlim_cur, 256);
     ::setrlimit(RLIMIT_NOFILE, &few);
     for (int taken = ::dup(0); taken >= 0; taken = ::dup(0)) taken_.push_back(taken);
+    for (; left > 0; --left) {
+      ::close(taken_.back());
+      taken_.pop_back();
+    }
   }
   no_descriptors(const no_descriptors&) = delete;
   no_descriptors& operator=(const no_descriptors&) = delete;
@@ -214,6 +218,25 @@ TEST_CASE("a system that cannot accept is reported once, and once when it is ove
             .front()
             .starts_with("connections are accepted again, after "));
   CHECK(a.problems() == 2);
+}
+#endif
+
+#ifndef ILM_TEST_HAS_SANITIZER
+TEST_CASE("where descriptors are short, nobody gives up a place while nobody waits", "[tcp]") {
+  loop l;
+  node b(l, "b");
+  l.run_for(1ms);
+  asio::ip::tcp::socket last(l.context, asio::ip::tcp::v4());
+  no_descriptors left(1);
+  last.connect({asio::ip::address_v4::loopback(), b.control().port()});
+  l.run_for(50ms);
+  REQUIRE(::dup(0) < 0);  // It was accepted.
+  last.non_blocking(true);
+  std::error_code heard;
+  char byte = 0;
+  last.read_some(asio::buffer(&byte, 1), heard);
+  CHECK(heard == asio::error::would_block);
+  CHECK(b.problems() == 0);
 }
 #endif
 
