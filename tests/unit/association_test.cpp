@@ -1165,3 +1165,55 @@ TEST_CASE("two sides that do not agree challenge each other no more often than b
   REQUIRE(p.settle());
   CHECK(p.b.texts() == std::vector<std::string>{"x"});
 }
+
+TEST_CASE("messages for which there is no memory are not taken, and come again") {
+  for (bool reliable : {false, true}) {
+    INFO("reliable " << reliable);
+    core_pair p(patient(), 1, reliable);
+    p.connect();
+    REQUIRE(p.until([&] { return p.established(); }));
+    p.run_for(1s);
+    std::vector<std::vector<std::byte>> kept;
+    p.filter = [&](bool to_a, const std::vector<std::byte>& frame) {
+      if (!to_a) kept.push_back(frame);
+      return to_a;
+    };
+    send(p.a, numbered("a", 3));
+    p.run_for(1ms);
+    REQUIRE_FALSE(kept.empty());
+    p.filter = {};
+    for (const auto& frame : kept) p.b->handle_frame(frame, p.now, false);
+    CHECK(p.b->inbox_depth() == 0);
+    // Where nothing is lost within a session, they come in another one.
+    CHECK(p.b->session_open() == !reliable);
+    REQUIRE(p.settle());
+    CHECK(p.b.texts() == numbered("a", 3));
+    CHECK(p.b->duplicates() == 0);
+    // Frames of a former session end none.
+    p.reconnect();
+    REQUIRE(p.until([&] { return p.established(); }));
+    for (const auto& frame : kept) p.b->handle_frame(frame, p.now, false);
+    CHECK(p.b->session_open());
+  }
+}
+
+TEST_CASE("a pair whose memory is short at every step delivers all, in order, once") {
+  for (bool reliable : {false, true}) {
+    INFO("reliable " << reliable);
+    core_pair p(patient(), 1, reliable);
+    if (!reliable) p.faults.loss = 10;
+    p.connect();
+    send(p.a, numbered("a", 200));
+    send(p.b, numbered("b", 200));
+    bool done = false;
+    for (int i = 0; i < 100'000 && !done; ++i) {
+      p.run_for(1ms);
+      p.a->handle_memory_short();
+      p.b->handle_memory_short();
+      CHECK(p.a->memory().releasable == 0);
+      done = p.a.texts().size() == 200 && p.b.texts().size() == 200;
+    }
+    CHECK(p.b.texts() == numbered("a", 200));
+    CHECK(p.a.texts() == numbered("b", 200));
+  }
+}

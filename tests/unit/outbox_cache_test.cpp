@@ -195,3 +195,82 @@ TEST_CASE("a cache that forgets transmissions keeps contents, salts and hashes")
   c.mark_lost(7);
   CHECK(c.lost() == 1);
 }
+
+TEST_CASE("a cache lets go of all contents but those of one message, and knows the rest of each") {
+  outbox_cache c = five_to_seven();
+  for (std::uint64_t s = 8; s <= 10; ++s) c.append(of_size(10), s * 10, hash_at(s));
+  for (std::uint64_t s = 5; s <= 7; ++s) c.handle_sent(s, s, 1s);
+  CHECK(c.held() == 36 + 6 * message_overhead);
+  CHECK(c.releasable(8, 8) == 26 + 2 * message_overhead);
+  c.release(8, 8);
+  CHECK(c.releasable(8, 8) == 0);
+  CHECK(c.held() == 10 + 4 * message_overhead);
+  CHECK(c.next() == 9);
+  CHECK(c.bytes() == 16);
+  for (std::uint64_t s = 5; s <= 8; ++s) {
+    CHECK(c.at(s).loaded == (s == 8));
+    CHECK(c.at(s).hash == hash_at(s));
+    CHECK(c.at(s).salt == s * 10);
+  }
+  CHECK(c.at(6).size() == 2);
+  CHECK(c.oldest_in_transit() == 5);
+  CHECK(c.invariants_hold());
+  c.erase_below(7);
+  CHECK(c.bytes() == 13);
+  CHECK(c.held() == 10 + 2 * message_overhead);
+  CHECK(c.invariants_hold());
+}
+
+TEST_CASE("a lost message whose contents were read again lets go of them when it is sent") {
+  outbox_cache c = five_to_seven();
+  for (std::uint64_t s = 5; s <= 7; ++s) c.handle_sent(s, s, 1s);
+  c.mark_lost(5);
+  c.mark_lost(7);
+  c.release(5, 8);
+  CHECK(c.at(5).loaded);
+  CHECK_FALSE(c.at(7).loaded);
+  c.load(7, of_size(3));
+  CHECK(c.at(7).loaded);
+  CHECK(c.held() == 4 + 3 * message_overhead);
+  CHECK(c.releasable(5, 8) == 3);
+  c.handle_sent(5, 8, 2s);
+  c.handle_sent(7, 8, 2s);
+  CHECK(c.held() == 3 * message_overhead);
+  CHECK(c.invariants_hold());
+  c.erase_below(8);
+  CHECK(c.held() == 0);
+  CHECK(c.invariants_hold());
+}
+
+TEST_CASE("a cache that lets go once more keeps another message") {
+  outbox_cache c = five_to_seven();
+  for (std::uint64_t s = 5; s <= 7; ++s) c.handle_sent(s, s, 1s);
+  c.mark_lost(6);
+  c.release(6, 8);
+  c.mark_lost(5);
+  c.load(5, of_size(1));
+  c.release(5, 8);
+  CHECK(c.at(5).loaded);
+  CHECK_FALSE(c.at(6).loaded);
+  CHECK(c.held() == 1 + 3 * message_overhead);
+  c.load(6, of_size(2));
+  c.mark_sacked({5, 5});
+  c.release(6, 8);
+  CHECK_FALSE(c.at(5).loaded);
+  CHECK(c.at(6).loaded);
+  CHECK(c.held() == 2 + 3 * message_overhead);
+  CHECK(c.invariants_hold());
+}
+
+TEST_CASE("a session that begins has the messages up to the first whose contents are not here") {
+  outbox_cache c = five_to_seven();
+  for (std::uint64_t s = 5; s <= 6; ++s) c.handle_sent(s, s, 1s);
+  c.mark_lost(5);
+  c.release(5, 7);
+  c.reset_transmissions();
+  CHECK(c.first() == 5);
+  CHECK(c.next() == 6);
+  CHECK(c.bytes() == 1);
+  CHECK(c.held() == 1 + message_overhead);
+  CHECK(c.invariants_hold());
+}

@@ -707,3 +707,77 @@ TEST_CASE(
     CHECK(consumed == 60);
   }
 }
+
+TEST_CASE("what the store has leaves memory, and is delivered from pages, in order") {
+  rig g;
+  for (std::uint64_t s = 1; s <= 4; ++s) g.feed(s);
+  g.commit();
+  g.feed(5);
+  auto batch = g.stage();
+  g.feed(6);
+  std::size_t before = g.r.memory().held;
+  CHECK(before == 6 * held_size(1));
+  CHECK(g.r.memory().unstored == 2 * held_size(1));
+  CHECK(g.r.memory().releasable == 3 * held_size(1));
+  g.r.release();
+  CHECK(g.r.memory().held == 3 * held_size(1));
+  CHECK(g.r.memory().releasable == 0);
+  CHECK(g.r.invariants_hold());
+  g.committed(batch);
+  CHECK(g.take() == texts{"1a", "2b", "3c", "4d", "5e"});
+  g.commit();
+  CHECK(g.take() == texts{"6f"});
+  CHECK(g.r.memory().held == 0);
+}
+
+TEST_CASE("a message that is with the application stays where it is when memory is short") {
+  rig g;
+  for (std::uint64_t s = 1; s <= 3; ++s) g.feed(s);
+  g.commit();
+  const stored_message* lent = g.r.next_delivery();
+  g.feed(4);
+  g.r.release();
+  CHECK(g.r.next_delivery() == lent);
+  CHECK(lent->sequence == 1);
+  CHECK_FALSE(g.r.next_page());
+  g.r.handle_consumed();
+  // One of a page does so as well.
+  g.commit();
+  REQUIRE(g.page());
+  lent = g.r.next_delivery();
+  g.r.release();
+  CHECK(g.r.next_delivery() == lent);
+  CHECK(g.take() == texts{"2b", "3c", "4d"});
+}
+
+TEST_CASE("messages that left memory give their credit back once when they are consumed") {
+  options o = small();
+  o.credit_bytes = 100;
+  o.maximum_message_size = 50;
+  rig g(o);
+  g.plan = always("0123456789");
+  for (std::uint64_t s = 1; s <= 10; ++s) CHECK_FALSE(g.feed(s));
+  g.commit();
+  g.r.release();
+  CHECK(g.r.credit_bytes() == 100);
+  CHECK(g.take().size() == 10);
+  CHECK(g.r.credit_bytes() == 200);
+  // Those of an earlier life took none in this one.
+  rig after(o, g);
+  CHECK(after.take().size() == 10);
+  CHECK(after.r.credit_bytes() == 100);
+}
+
+TEST_CASE("early messages leave a memory that is short, and are taken when they come again") {
+  rig g;
+  for (std::uint64_t s : {2U, 4U, 5U}) g.feed(s);
+  CHECK(g.r.memory().releasable == 3 * held_size(1));
+  g.r.release();
+  CHECK(g.r.memory().held == 0);
+  CHECK_FALSE(g.r.has_gap());
+  CHECK(g.r.sacked().empty());
+  for (std::uint64_t s = 1; s <= 5; ++s) CHECK_FALSE(g.feed(s));
+  g.commit();
+  CHECK(g.r.duplicates() == 0);
+  CHECK(g.take() == texts{"1a", "2b", "3c", "4d", "5e"});
+}

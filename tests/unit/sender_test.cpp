@@ -1113,3 +1113,104 @@ TEST_CASE("a session that ends with messages in flight leaves none that count as
   r.s.handle_session_end();
   CHECK(r.s.unsent_bytes() == 0);
 }
+
+TEST_CASE("a backlog that left memory is sent from pages, once there is credit for it") {
+  rig r;
+  session_terms narrow = terms_from(1);
+  narrow.granted.sequence = 2;
+  r.open(narrow);
+  r.commit(20);
+  CHECK(r.flush() == from_to(1, 2));
+  CHECK(r.s.memory().held == 20 * held_size(10));
+  CHECK(r.s.memory().releasable == 17 * held_size(10) + 20);
+  r.s.release();
+  CHECK(r.s.memory().releasable == 0);
+  CHECK(r.s.memory().held == held_size(10) + 2 * message_overhead);
+  // Without credit, a page would only have to leave again.
+  CHECK_FALSE(r.s.next_page());
+  ack_record a = r.ack(2);
+  a.credit.sequence = 3;
+  a.credit.bytes = 1 << 30;
+  CHECK_FALSE(r.take(a));
+  CHECK(r.flush() == from_to(3, 3));
+  CHECK_FALSE(r.s.next_page());
+  a = r.ack(3);
+  a.credit.sequence = 100;
+  a.credit.bytes = 1 << 30;
+  CHECK_FALSE(r.take(a));
+  REQUIRE(r.s.next_page());
+  CHECK(r.flush() == from_to(4, 20));
+}
+
+TEST_CASE("bytes of credit bound the pages of a backlog that left memory") {
+  rig r;
+  session_terms narrow = terms_from(1);
+  narrow.granted.bytes = 20;
+  r.open(narrow);
+  r.commit(20);
+  CHECK(r.flush() == from_to(1, 2));
+  r.s.release();
+  CHECK_FALSE(r.s.next_page());
+  ack_record a = r.ack(2);
+  a.credit.bytes = 30;
+  CHECK_FALSE(r.take(a));
+  CHECK(r.flush() == from_to(3, 3));
+  CHECK_FALSE(r.s.next_page());
+}
+
+TEST_CASE("a lost message whose contents left memory is read again and sent") {
+  rig r;
+  r.open();
+  r.commit(5);
+  CHECK(r.flush() == from_to(1, 5));
+  r.s.release();
+  CHECK(r.s.memory().held == 5 * message_overhead);
+  r.take_ranges(1, {{4, 5}}, 10ms);
+  timestamp at = r.expire();
+  REQUIRE(r.s.next_page());
+  CHECK(r.s.next_page()->from == 2);
+  CHECK_FALSE(r.s.has_data());
+  CHECK(r.flush(at) == sequences{2, 3});
+  CHECK(r.s.memory().held == 4 * message_overhead);
+  CHECK_FALSE(r.take(r.ack(5), at));
+  CHECK(r.s.memory().held == 0);
+}
+
+TEST_CASE("a lost message whose contents are not here holds back no new one") {
+  rig r;
+  r.open();
+  r.commit(3);
+  CHECK(r.flush() == from_to(1, 3));
+  r.s.release();
+  r.take_ranges(0, {{2, 3}}, 10ms);
+  timestamp at = r.expire();
+  r.commit(2);
+  REQUIRE(r.s.has_data());
+  CHECK(r.flush(at) == sequences{4, 5, 1});
+}
+
+TEST_CASE("another message than was sent is not sent again in its place") {
+  rig r;
+  r.open();
+  r.commit(3);
+  r.flush();
+  r.s.release();
+  r.take_ranges(0, {{2, 3}}, 10ms);
+  r.expire();
+  r.outbox.at(1).contents = bytes(std::string("other text"));
+  REQUIRE(r.page());
+  CHECK_FALSE(r.s.has_data());
+  CHECK(r.s.next_page()->from == 1);
+}
+
+TEST_CASE("a timer that runs out has messages sent again whose contents left memory") {
+  rig r;
+  r.open();
+  r.commit(2);
+  r.flush();
+  r.s.release();
+  timestamp at = r.expire();
+  CHECK(r.flush(at) == sequences{1});
+  at = r.expire();
+  CHECK(r.flush(at) == sequences{1});
+}

@@ -10,6 +10,7 @@
 #include <ilm/protocol/frame_builder.hpp>
 #include <ilm/protocol/frame_reader.hpp>
 #include <ilm/protocol/handshake.hpp>
+#include <ilm/protocol/memory_use.hpp>
 #include <ilm/protocol/page.hpp>
 #include <ilm/protocol/page_schedule.hpp>
 #include <ilm/protocol/random.hpp>
@@ -100,7 +101,10 @@ class association {
     assert(invariants_hold());
   }
 
-  void handle_frame(std::span<const std::byte> in, timestamp now) {
+  /// `has_room`: whether there is memory for messages, until the store has them. If not, those in
+  /// the frame are not taken: the peer sends them again, in another session if the network is
+  /// reliable.
+  void handle_frame(std::span<const std::byte> in, timestamp now, bool has_room = true) {
     frame f;
     if (in.size() > setup_.frame_limit) {
       reject(error::frame_too_large);
@@ -108,7 +112,10 @@ class association {
       if (e == error::unsupported_version) session_.handle_unspoken_version(now);
       reject(e);
     } else if (session_.listens()) {
+      bool refused = !has_room && !f.data.empty();
+      if (refused) f.data.clear();
       handle_read_frame(f, now);
+      if (refused) handle_no_room(f.header, now);
     }
     assert(invariants_hold());
   }
@@ -203,6 +210,14 @@ class association {
   void handle_forget(std::error_code reason) {
     handle_session_down();
     submissions_.fail_accepted(reason);
+    assert(invariants_hold());
+  }
+
+  /// Memory is short: all goes that can be read or sent again (`memory().releasable`), but for the
+  /// next message to send and the next one to deliver. Pages are asked for where they are needed.
+  void handle_memory_short() {
+    receiver_.release();
+    sender_.release();
     assert(invariants_hold());
   }
 
@@ -365,6 +380,10 @@ class association {
   std::uint64_t stale_frames() const noexcept { return stale_frames_; }
   std::uint64_t rejected_frames() const noexcept { return rejected_frames_; }
   duration rtt() const noexcept { return sender_.rtt(); }
+  memory_use memory() const noexcept {
+    memory_use m = sender_.memory();
+    return m += receiver_.memory();
+  }
 
   bool invariants_hold() const noexcept {
     return durable_.invariants_hold() && session_.invariants_hold() && sender_.invariants_hold() &&
@@ -435,6 +454,12 @@ class association {
     } else {
       ++stale_frames_;
     }
+  }
+
+  /// The messages of a frame were not taken. Where nothing is lost within a session, it ends: a
+  /// hello of this side, without which there is no other, waits until the store has the rest.
+  void handle_no_room(const frame_header& h, timestamp now) {
+    if (setup_.reliable && session_.is_open() && session_.owns(h)) restart_session(now);
   }
 
   void handle_hello(const frame& f, timestamp now) {

@@ -5,6 +5,7 @@
 #include <ilm/message.hpp>
 #include <ilm/options.hpp>
 #include <ilm/protocol/frame.hpp>
+#include <ilm/protocol/memory_use.hpp>
 #include <ilm/protocol/page.hpp>
 #include <ilm/protocol/sequence_set.hpp>
 #include <ilm/protocol/stream_hash.hpp>
@@ -35,7 +36,7 @@ class receiver {
   void restore(const inbox_cursors& c) {
     assert(c.first != 0 && c.first <= c.next && c.start <= c.next);
     consumed_next_ = c.first;
-    accepted_.next = committed_.next = in_commit_.next = c.next;
+    accepted_.next = committed_.next = in_commit_.next = life_start_ = c.next;
     start_ = c.start;
     offset_ = c.offset;
     accepted_.hash = in_commit_.hash = committed_.hash = c.received_hash;
@@ -129,6 +130,7 @@ class receiver {
       if (m.index != next || next >= committed_.next) continue;
       if (attributes::check(m.attributes.view()) || !continues(m)) break;
       page_.push_back(m);
+      page_bytes_ += held_size(m.size());
     }
   }
   /// Whether the next message for the application is of a stream before the one that is followed.
@@ -137,10 +139,42 @@ class receiver {
     assert(next_delivery() != nullptr);
     bool from_store = !page_.empty();
     std::deque<stored_message>& queue = from_store ? page_ : recent_;
+    std::size_t size = queue.front().size();
     if (consumed_next_ >= start_) delivered_hash_ = queue.front().hash;
-    if (!from_store) consumed_bytes_ += queue.front().size();
+    // Those of an earlier life took no credit in this one.
+    if (consumed_next_ >= life_start_) consumed_bytes_ += size;
+    (from_store ? page_bytes_ : recent_bytes_) -= held_size(size);
     queue.pop_front();
     ++consumed_next_;
+  }
+
+  // Memory.
+
+  memory_use memory() const noexcept {
+    memory_use m;
+    std::size_t early = reorder_bytes_ + reorder_buffer_.size() * message_overhead;
+    m.held = page_bytes_ + recent_bytes_ + early;
+    m.unstored = static_cast<std::size_t>(accepted_.bytes - committed_.bytes +
+                                          (accepted_.next - committed_.next) * message_overhead);
+    const stored_message* next = next_delivery();
+    m.releasable = m.held - m.unstored - (next != nullptr ? held_size(next->size()) : 0);
+    return m;
+  }
+  /// Lets go of messages in the store, which are read again as pages, and of early ones, which the
+  /// peer sends again (RFC 2018, section 8). The next message to deliver stays where it is: the
+  /// application may have it.
+  void release() {
+    clear_reorder_buffer();
+    if (page_.empty() && next_delivery() != nullptr) make_page_of_recent();
+    while (page_.size() > 1) {
+      page_bytes_ -= held_size(page_.back().size());
+      page_.pop_back();
+    }
+    while (!recent_.empty() && recent_.front().index < committed_.next) {
+      recent_bytes_ -= held_size(recent_.front().size());
+      recent_.pop_front();
+    }
+    assert(memory().releasable == 0);
   }
 
   // Acks, besides the stored cursors.
@@ -186,7 +220,10 @@ class receiver {
                                          : reorder_buffer_.begin()->first > accepted() + 1 &&
                                                early_.contains(reorder_buffer_.begin()->first) &&
                                                early_.contains(reorder_buffer_.rbegin()->first);
-    return ordered && counted && frames && early &&
+    bool sized = recent_bytes_ >= recent_.size() * message_overhead &&
+                 page_bytes_ >= page_.size() * message_overhead &&
+                 recent_.size() >= accepted_.next - committed_.next;
+    return ordered && counted && frames && early && sized &&
            recent_.size() + page_.size() <= accepted_.next - consumed_next_;
   }
 
@@ -251,8 +288,23 @@ class receiver {
     reorder_bytes_ = 0;
   }
 
+  /// Of the messages in `recent_`, those that the store has become a page: none of them moves.
+  void make_page_of_recent() {
+    assert(page_.empty());
+    page_.swap(recent_);
+    page_bytes_ = std::exchange(recent_bytes_, 0);
+    while (page_.back().index >= committed_.next) {
+      std::size_t size = held_size(page_.back().size());
+      recent_.push_front(std::move(page_.back()));
+      page_.pop_back();
+      page_bytes_ -= size;
+      recent_bytes_ += size;
+    }
+  }
+
   void accept(early_message m) {
     accepted_.bytes += m.message.size();
+    recent_bytes_ += held_size(m.message.size());
     accepted_.hash = m.hash;
     recent_.emplace_back(accepted_.next, accepted_.next + offset_, m.salt, m.hash,
                          std::move(m.message.contents), std::move(m.message.attributes));
@@ -267,11 +319,14 @@ class receiver {
   }
 
   const options& options_;
-  std::deque<stored_message> recent_;  ///< accepted in this life, not consumed
-  std::deque<stored_message> page_;    ///< accepted in an earlier life, read from the store
+  std::deque<stored_message> recent_;  ///< the last ones accepted in this life, not consumed
+  std::deque<stored_message> page_;    ///< the first ones that are not, from the store
+  std::size_t recent_bytes_ = 0;       ///< that both take
+  std::size_t page_bytes_ = 0;
   std::map<std::uint64_t, early_message> reorder_buffer_;
   sequence_set early_;  ///< the sequences in it
 
+  std::uint64_t life_start_ = 1;  ///< the index of the first message accepted in this life
   std::uint64_t consumed_next_ = 1;
   std::uint64_t consumed_bytes_ = 0;
   position accepted_;

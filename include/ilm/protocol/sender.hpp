@@ -7,6 +7,7 @@
 #include <ilm/options.hpp>
 #include <ilm/protocol/frame_writer.hpp>
 #include <ilm/protocol/loss_detector.hpp>
+#include <ilm/protocol/memory_use.hpp>
 #include <ilm/protocol/outbox_cache.hpp>
 #include <ilm/protocol/page.hpp>
 #include <ilm/protocol/random.hpp>
@@ -136,6 +137,7 @@ class sender {
     if (unverified) acknowledged_ = delivered_;
     timeout_at_ = never;
     losses_.handle_session_end();
+    frugal_ = false;
     drop_cache(acknowledged_ + 1,
                unverified ? delivered_hash_ : cache_.hash_before(cache_.first()));
   }
@@ -161,18 +163,31 @@ class sender {
       if (next && has_room() && !attributes::check(m.attributes.view()) &&
           extend(cache_.hash_before(m.sequence), m) == m.hash) {
         cache_.append(payload(m.contents, m.attributes), m.salt, m.hash);
+      } else if (is_wanted(m.sequence)) {
+        // The hash of the message, and the one before it, are known here.
+        bool same = extend(cache_.hash_before(m.sequence), m) == cache_.at(m.sequence).hash;
+        if (same) cache_.load(m.sequence, payload(m.contents, m.attributes));
       }
     }
+    if (cache_.next() == committed_next_) frugal_ = false;
   }
 
   /// The page that is wanted now. A look: nothing changes.
   std::optional<page_request> next_page() const noexcept {
-    if (stage_ != stage::sending || blocked_ || cache_.next() >= committed_next_ || !has_room())
-      return std::nullopt;
-    // Half a page in hand is enough to go on with until the next one is wanted.
-    if (cache_.next() - send_next_ > options_.page_messages / 2) return std::nullopt;
+    if (stage_ != stage::sending) return std::nullopt;
     page_request r;
     r.purpose = page_purpose::outbox;
+    if (cache_.lost() > 0 && is_wanted(cache_.first_lost())) {
+      r.from = cache_.first_lost();
+      r.messages = static_cast<std::size_t>(
+          std::min<std::uint64_t>(options_.page_messages, send_next_ - r.from));
+      r.bytes = options_.page_bytes;
+      return r;
+    }
+    if (blocked_ || cache_.next() >= committed_next_ || !has_room()) return std::nullopt;
+    // Half a page in hand is enough to go on with until the next one is wanted.
+    if (cache_.next() - send_next_ > options_.page_messages / 2) return std::nullopt;
+    if (frugal_ && !could_send_at_once()) return std::nullopt;
     r.from = cache_.next();
     r.messages =
         std::min<std::size_t>(options_.page_messages, options_.window_messages - cache_.size());
@@ -270,7 +285,7 @@ class sender {
       losses_.handle_sent(cache_, sequence, now);
       return true;
     };
-    while (cache_.lost() > 0) {
+    while (may_send_lost()) {
       if (!put(cache_.first_lost())) return arm(now, random);
       ++resent_;
     }
@@ -284,7 +299,22 @@ class sender {
   }
 
   bool has_data() noexcept {
-    return stage_ == stage::sending && (cache_.lost() > 0 || may_send_new());
+    return stage_ == stage::sending && (may_send_lost() || may_send_new());
+  }
+
+  // Memory.
+
+  memory_use memory() const noexcept {
+    memory_use m;
+    m.held = cache_.held();
+    m.releasable = cache_.releasable(next_to_send(), send_next_);
+    return m;
+  }
+  /// Lets go of contents that are in the store, but for those of the next message to send. Pages
+  /// hold no more than can be sent at once from then on, until there is no backlog.
+  void release() {
+    cache_.release(next_to_send(), send_next_);
+    frugal_ = cache_.next() < committed_next_;
   }
 
   timestamp deadline() const noexcept { return std::min(timeout_at_, losses_.deadline()); }
@@ -328,7 +358,25 @@ class sender {
     sending,
   };
 
+  /// Whether the message is to be sent again, and its contents are in the store alone.
+  bool is_wanted(std::uint64_t s) const noexcept {
+    return cache_.contains(s) && cache_.at(s).lost() && !cache_.at(s).loaded;
+  }
+  bool may_send_lost() const noexcept {
+    return cache_.lost() > 0 && cache_.at(cache_.first_lost()).loaded;
+  }
+  std::uint64_t next_to_send() const noexcept {
+    return cache_.lost() > 0 ? cache_.first_lost() : send_next_;
+  }
+  /// Whether a new message could go, of which nothing but the size is unknown.
+  bool could_send_at_once() const noexcept {
+    return send_next_ == cache_.next() && send_next_ <= granted_.granted.sequence &&
+           in_flight_bytes_ < granted_.granted.bytes - granted_.granted.received_bytes;
+  }
+
+  /// Of one whose contents are not here, about.
   static std::size_t item_size(const outgoing_message& m) noexcept {
+    if (!m.loaded) return protocol::item_size(m.size(), 0, m.salt != 0);
     return protocol::item_size(m.message.contents.size(), m.message.attributes.size(), m.salt != 0);
   }
 
@@ -402,6 +450,7 @@ class sender {
   std::uint64_t blocked_reported_ = 0;
   stage stage_ = stage::closed;
   bool blocked_ = false;
+  bool frugal_ = false;  ///< memory was short, and a backlog is in the store alone
   bool ping_due_ = false;
   bool probed_ = false;  ///< the timer asked for an ack, and none with news came
 };
