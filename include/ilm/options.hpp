@@ -37,6 +37,12 @@ struct options {
   std::size_t uncommitted_messages = 8192;
   std::size_t uncommitted_bytes = 8 << 20;
 
+  /// How much memory messages may take over all peers, in bytes, besides those that wait for the
+  /// store: received and not yet consumed, in flight, or read to be sent. 0: no limit. Beyond it,
+  /// messages that the store has leave memory, of the peers that have most, and are read again when
+  /// they are needed. At least four times `maximum_message_size`.
+  std::size_t memory_limit = 256 << 20;
+
   /// How many messages an outbox may hold before send_to fails with error::outbox_full; 0: no
   /// limit.
   std::uint64_t outbox_limit = 0;
@@ -114,6 +120,12 @@ inline std::string bound_error(const options& o) {
              ") is less than maximum_message_size (" + readable_size(o.maximum_message_size) +
              "); one message must fit";
     }
+  }
+  // A quarter of it is for messages that the store does not have: one must fit.
+  if (o.memory_limit != 0 && o.memory_limit / 4 < o.maximum_message_size) {
+    return "memory_limit (" + readable_size(o.memory_limit) +
+           ") is less than four times maximum_message_size (" +
+           readable_size(o.maximum_message_size) + "); raise it, or set it to 0 for no limit";
   }
   if (!o.support.valid()) {
     return "support has no versions, or requires a feature that it does not understand";

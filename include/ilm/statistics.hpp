@@ -52,6 +52,8 @@ struct messenger_totals {
   /// Sends and bytes that wait for the store.
   std::uint64_t uncommitted_messages = 0;
   std::uint64_t uncommitted_bytes = 0;
+  /// Bytes that messages take in memory over all peers, besides those: see options::memory_limit.
+  std::uint64_t held_bytes = 0;
   std::uint64_t events_lost = 0;
 };
 

@@ -73,6 +73,7 @@ void to_json(nlohmann::json& out, const messenger_statistics<PeerId>& s) {
                        {"commits_failed", s.commits_failed},
                        {"uncommitted_messages", s.uncommitted_messages},
                        {"uncommitted_bytes", s.uncommitted_bytes},
+                       {"held_bytes", s.held_bytes},
                        {"events_lost", s.events_lost}};
 }
 

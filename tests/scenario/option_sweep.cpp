@@ -55,6 +55,7 @@ std::vector<setting> ends_of_all_options() {
   add(all, "credit_bytes", &o::credit_bytes, sizes);
   add(all, "uncommitted_messages", &o::uncommitted_messages, sizes);
   add(all, "uncommitted_bytes", &o::uncommitted_bytes, sizes);
+  add(all, "memory_limit", &o::memory_limit, sizes);
   add(all, "frame_fill", &o::frame_fill, sizes);
   add(all, "page_messages", &o::page_messages, sizes);
   add(all, "page_bytes", &o::page_bytes, sizes);
@@ -149,6 +150,7 @@ TEST_CASE("pairs of times at the end of their type are right to the last") {
 TEST_CASE("messages beyond what a frame carries are refused where the options are") {
   ilm::options o;
   o.window_bytes = o.credit_bytes = o.uncommitted_bytes = std::size_t{1} << 34;
+  o.memory_limit = std::size_t{1} << 34;
   o.maximum_message_size = ilm::protocol::largest_frame;
   CHECK(try_out(o).empty());
   o.maximum_message_size = ilm::protocol::largest_frame + 1;

@@ -29,6 +29,10 @@ TEST_CASE("statistics have a JSON form") {
   CHECK(j.at("peers")[1].at("outbox_depth") == 1);
   CHECK(j.at("peers")[1].at("oldest_age_ns") >= 1'000'000'000);
   CHECK(j.at("commits") > 0);
+  CHECK(j.at("held_bytes") == 0);
+  ilm::messenger_statistics<std::string> s;
+  s.held_bytes = 7;
+  CHECK(nlohmann::json(s).at("held_bytes") == 7);
 }
 
 TEST_CASE("events have a JSON form that leaves out what is empty") {

@@ -100,6 +100,20 @@ TEST_CASE("a byte bound that one message exceeds is named with both figures") {
   }
 }
 
+TEST_CASE("a limit of memory that has no room for messages is refused, and none at all is not") {
+  auto set = [](std::size_t bytes) {
+    return after_change([=](options& o) {
+      o.maximum_message_size = 1024;
+      o.memory_limit = bytes;
+    });
+  };
+  CHECK(set(4095) ==
+        "memory_limit (4095 bytes) is less than four times maximum_message_size "
+        "(1 KiB); raise it, or set it to 0 for no limit");
+  CHECK(set(4096).empty());
+  CHECK(set(0).empty());
+}
+
 TEST_CASE("a network with tiny frames is refused") {
   std::string text = validation_error({}, minimum_frame_size - 1);
   CHECK(says(text, "maximum_frame_size (1023 bytes)"));

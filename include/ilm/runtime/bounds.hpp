@@ -21,6 +21,10 @@ inline constexpr unsigned deliveries_before_yield = 64;
 /// How many reports of the network may follow one another before others have a turn.
 inline constexpr unsigned reports_before_yield = 8;
 
+/// For how long the network is not read at most while messages that came take all the memory that
+/// those may which the store does not have. Well below the silence that ends a session.
+inline constexpr std::chrono::milliseconds longest_reading_pause{1000};
+
 /// How long a shutdown waits for calls of the application that ignore their cancellation.
 inline constexpr std::chrono::milliseconds delivery_grace{200};
 

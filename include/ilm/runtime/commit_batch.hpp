@@ -159,6 +159,7 @@ class commit_batch {
         context_.report(event_kind::store_recovered, {}, p.name.get());
       }
       p.core.handle_committed(now);
+      dispatcher_.update_memory(p);
       sends_.complete(p, now);
       // Changes that came during the commit were not due before its end.
       if (p.changed) peers_.list_due(p);

@@ -34,6 +34,7 @@ struct context {
         events(settings.event_limit),
         store_wake(strand),
         page_wake(strand),
+        read_wake(strand),
         progress(strand) {
     assert(clock);
   }
@@ -71,6 +72,7 @@ struct context {
   statistics_board board;
   detail::async_event store_wake;  ///< for the store driver: something may be due
   detail::async_event page_wake;   ///< for the store driver: a page may be asked for
+  detail::async_event read_wake;   ///< for the network driver: there may be room to read again
   detail::async_event progress;    ///< for the shutdown driver: something came to its end
 };
 

@@ -33,12 +33,10 @@ class dispatcher {
     complete_receipts(p);
     if (!p.writing && !p.unflushed) p.write.notify();
     if (p.core.has_delivery(now)) p.deliver.notify();
-    while (std::optional<protocol::page_request> r = p.core.poll_page(now)) {
-      pages_.emplace_back(&p, *r);
-    }
+    request_pages(p, now);
+    update_memory(p);
     peers_.list_changed(p);
     peers_.update_owing(p);
-    if (!pages_.empty()) context_.page_wake.notify();
     if (p.core.has_due_change(now)) {
       peers_.list_due(p);
       if (!p.refused) context_.scheduler.handle_news();
@@ -48,6 +46,27 @@ class dispatcher {
     publish(p, now);
     if (context_.life.shutting_down()) context_.progress.notify();
     assert(p.invariants_hold() && invariants_hold());
+  }
+
+  /// Has the pages read that the core wants.
+  void request_pages(peer& p, protocol::timestamp now) {
+    while (std::optional<protocol::page_request> r = p.core.poll_page(now)) {
+      r->bytes = peers_.memory().reserve(p, r->bytes);
+      pages_.emplace_back(&p, *r);
+    }
+    if (!pages_.empty()) context_.page_wake.notify();
+  }
+
+  /// Has the peers with most let go of messages while all take more than the limit.
+  void update_memory(peer& p) {
+    memory_budget<peer>& memory = peers_.memory();
+    bool had_room = memory.has_room_for_unstored();
+    memory.update(p, p.core.memory(), bool(peers_.units().refusal(p)));
+    while (peer* most = memory.next_to_release()) {
+      most->core.handle_memory_short();
+      memory.update(*most, most->core.memory(), most->memory.refused);
+    }
+    if (!had_room && memory.has_room_for_unstored()) context_.read_wake.notify();
   }
 
   /// Takes the peer out of memory: see `peers::remove`. A page that is read for it is dropped. No
@@ -252,6 +271,7 @@ class dispatcher {
     messenger_totals t;
     t.uncommitted_messages = context_.sends.messages();
     t.uncommitted_bytes = context_.sends.bytes();
+    t.held_bytes = peers_.memory().held();
     t.events_lost = context_.events.lost();
     return t;
   }

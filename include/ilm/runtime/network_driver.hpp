@@ -5,12 +5,14 @@
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/dispatcher.hpp>
 #include <ilm/runtime/part.hpp>
+#include <ilm/runtime/reading_pause.hpp>
 
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -48,7 +50,15 @@ class network_driver final : network_sink {
     }
   }
 
+  void handle_time(protocol::timestamp now) {
+    if (pause_ends_ > now) return;
+    pause_ends_ = protocol::never;
+    context_.read_wake.notify();
+  }
+  protocol::timestamp deadline() const noexcept { return pause_ends_; }
+
   void stop() {
+    context_.read_wake.notify();
     for (auto& [name, p] : peers_) {
       p->write.notify();
       p->stop_writing.emit(asio::cancellation_type::terminal);
@@ -59,6 +69,7 @@ class network_driver final : network_sink {
   /// Destroys the network, and the coroutines that wait.
   void abandon() {
     port_.abandon();
+    context_.read_wake.abandon();
     for (auto& [name, p] : peers_) p->write.abandon();
   }
 
@@ -73,6 +84,7 @@ class network_driver final : network_sink {
           co_await network->receive(*this);
           // A network that always has something must not starve the rest.
           if (!context_.life.ended()) co_await context_.yield();
+          while (!context_.life.ended() && !may_read()) co_await context_.read_wake.wait();
         }
       } catch (...) {
         failed = std::current_exception();
@@ -90,7 +102,16 @@ class network_driver final : network_sink {
   bool handle_report(const network_report& r) override {
     assert(reports_ < reports_before_yield);
     if (!context_.life.ended()) context_.guard.run([&] { handle(r); });
-    return !context_.life.ended() && ++reports_ < reports_before_yield;
+    return !context_.life.ended() && ++reports_ < reports_before_yield && has_room();
+  }
+
+  bool has_room() const noexcept { return peers_.memory().has_room_for_unstored(); }
+  bool may_read() {
+    protocol::timestamp now = context_.now();
+    bool may = pause_.may_read(has_room(), now);
+    pause_ends_ = pause_.deadline(now);
+    context_.wake_by(pause_ends_);
+    return may;
   }
 
   bool handle_thrown(const std::exception_ptr& thrown) noexcept override {
@@ -128,13 +149,17 @@ class network_driver final : network_sink {
         break;
       case type::frame:
         ++p.frames_received;
-        if (!p.forgetting()) p.core.handle_frame(r.frame, context_.now());
+        if (!p.forgetting()) take_frame(p, r.frame);
         break;
       case type::problem:
         break;
     }
     dispatcher_.service(p);
     remove_stranger(p);
+  }
+
+  void take_frame(peer& p, std::span<const std::byte> frame) {
+    p.core.handle_frame(frame, context_.now(), peers_.memory().has_room_for_unstored(p));
   }
 
   /// A peer that nothing is known of, if the report is reason to remember it: the network vouches
@@ -175,6 +200,8 @@ class network_driver final : network_sink {
       std::vector<std::byte> frame;
       frame.reserve(usual);
       if (!p.core.poll_frame(frame, context_.now())) {
+        dispatcher_.request_pages(p, context_.now());
+        dispatcher_.update_memory(p);
         dispatcher_.report_events(p);
         dispatcher_.publish(p);
         context_.progress.notify();
@@ -231,6 +258,8 @@ class network_driver final : network_sink {
   part<network_port> port_;
   asio::cancellation_signal stop_receiving_;
   unsigned reports_ = 0;  ///< since others had a turn
+  reading_pause pause_;
+  protocol::timestamp pause_ends_ = protocol::never;  ///< `never` where none is
 };
 
 }  // namespace ilm::inline v0::runtime

@@ -4,6 +4,7 @@
 #include <ilm/detail/async_event.hpp>
 #include <ilm/protocol/association.hpp>
 #include <ilm/runtime/commit_units.hpp>
+#include <ilm/runtime/memory_budget.hpp>
 #include <ilm/runtime/oldest_age.hpp>
 #include <ilm/runtime/requests.hpp>
 #include <ilm/runtime/statistics_board.hpp>
@@ -60,6 +61,7 @@ struct peer : std::enable_shared_from_this<peer> {
   std::multimap<std::uint64_t, detail::completion<std::error_code>> consumptions;
   oldest_age ages;
   statistics_board::entry* published = nullptr;
+  memory_account memory;
 
   std::uint64_t delivered_at_open;
   std::uint64_t last_before_shutdown = 0;  ///< the last message accepted for it by then

@@ -5,6 +5,7 @@
 #include <ilm/protocol/random.hpp>
 #include <ilm/runtime/commit_units.hpp>
 #include <ilm/runtime/deadlines.hpp>
+#include <ilm/runtime/memory_budget.hpp>
 #include <ilm/runtime/peer.hpp>
 
 #include <cassert>
@@ -33,7 +34,8 @@ class peers {
         random_(random),
         board_(board),
         names_(names),
-        added_(std::move(added)) {
+        added_(std::move(added)),
+        memory_(o) {
     assert(added_);
   }
 
@@ -86,6 +88,7 @@ class peers {
     count(owing_, p.owing, false);
     units_.remove(p);
     timers_.disarm(p);
+    memory_.remove(p);
     board_.remove(*p.name);
     p.published = nullptr;
     table_.erase(p.name.get());
@@ -165,6 +168,9 @@ class peers {
     return any;
   }
 
+  memory_budget<peer>& memory() noexcept { return memory_; }
+  const memory_budget<peer>& memory() const noexcept { return memory_; }
+
   deadlines<peer>& timers() noexcept { return timers_; }
   const deadlines<peer>& timers() const noexcept { return timers_; }
 
@@ -213,6 +219,7 @@ class peers {
   bool draining_ = false;  ///< a list is walked: none may be removed from it
   commit_units<peer> units_;
   deadlines<peer> timers_;
+  memory_budget<peer> memory_;
   std::size_t writing_ = 0;
   std::size_t delivering_ = 0;
   std::size_t owing_ = 0;

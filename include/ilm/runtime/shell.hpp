@@ -307,13 +307,15 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     lookout here(*this);
     try {
       while (!context_.life.ended()) {
-        context_.timer_at = std::min({peers_.timers().earliest(), store_.deadline(),
-                                      context_.life.deadline(), context_.events.deadline()});
+        context_.timer_at =
+            std::min({peers_.timers().earliest(), store_.deadline(), network_.deadline(),
+                      context_.life.deadline(), context_.events.deadline()});
         co_await context_.clock->wait_until(context_.timer_at);
         if (context_.life.ended()) break;
         protocol::timestamp now = context_.now();
         dispatcher_.handle_time(now);
         store_.handle_time(now);
+        network_.handle_time(now);
         shutdown_.handle_time(now);
         context_.events.handle_time(now);
       }

@@ -109,6 +109,7 @@ class statistics_board {
   void publish_locked(const messenger_totals& totals) {
     totals_.uncommitted_messages = totals.uncommitted_messages;
     totals_.uncommitted_bytes = totals.uncommitted_bytes;
+    totals_.held_bytes = totals.held_bytes;
     totals_.events_lost = totals.events_lost;
   }
 

@@ -352,6 +352,7 @@ class store_driver {
       std::size_t usable = count_usable(request, p.core.stored(), all);
       p.core.handle_page(request, all.first(usable), context_.now());
     }
+    peers_.memory().handle_page_read(p, request.bytes);
     dispatcher_.service(p);
   }
 
