@@ -3,6 +3,16 @@
 #include "simulation/plan.hpp"
 
 namespace simulation {
+namespace {
+
+/// The bytes that count for a message in memory besides its contents.
+constexpr std::size_t overhead = 160;
+
+/// The largest frame of a plan, and how many messages one may hold.
+constexpr std::size_t largest_frame = 1 << 16;
+constexpr std::size_t frame_messages = 100;
+
+}  // namespace
 
 void checker::handle_end(std::size_t at, const image& before, const image& after) {
   stores_.handle_end(at, before, after);
@@ -21,6 +31,14 @@ void checker::check_bounds(std::size_t at, const ilm::messenger_statistics<std::
   within("uncommitted messages", s.uncommitted_messages, times * o.uncommitted_messages + staged);
   within("uncommitted bytes", s.uncommitted_bytes,
          times * o.uncommitted_bytes + staged * o.maximum_message_size);
+  if (o.memory_limit != 0) {
+    // Of each peer stay a message to send, one to deliver, one that is read, and a record of each
+    // in flight; and the messages of a frame go beyond the share of those that are not stored.
+    std::size_t message = o.maximum_message_size + overhead;
+    std::size_t stays = 3 * message + o.window_messages * overhead;
+    within("memory", s.held_bytes,
+           o.memory_limit + s.peers.size() * stays + largest_frame + frame_messages * overhead);
+  }
   for (const auto& p : s.peers) {
     within("messages in flight", p.in_flight, o.window_messages);
     within("inbox", p.inbox_depth, o.credit_messages);

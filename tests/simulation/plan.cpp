@@ -38,7 +38,7 @@ struct profile {
 };
 
 std::vector<profile> make_profiles() {
-  std::vector<profile> all(9);
+  std::vector<profile> all(10);
   all[0].name = "calm";
   all[1].name = "network";
   all[2].name = "crashes";
@@ -47,7 +47,8 @@ std::vector<profile> make_profiles() {
   all[5].name = "old_copies";
   all[6].name = "attackers";
   all[7].name = "relays";
-  all[8].name = "everything";
+  all[8].name = "memory";
+  all[9].name = "everything";
   for (profile& p : all) {
     if (p.name == "calm") continue;
     p.network = p.name == "network" ? 14 : 4;
@@ -66,6 +67,11 @@ std::vector<profile> make_profiles() {
       p.flips = p.lost = p.old_copies = p.power_cuts = 1;
       p.interrupts = 3;
       p.relays = 8;
+    }
+    if (p.name == "memory") {
+      p.stores = p.applications = 6;
+      p.lost = p.old_copies = p.power_cuts = p.interrupts = 1;
+      p.relays = 3;
     }
     if (p.name == "everything") {
       p.attacks = p.builds = p.interrupts = 1;
@@ -97,7 +103,8 @@ class plan_generator {
     plan_.mixed_builds = plan_.seed % 4 == 3;
     plan_.syncs = profile_.power_cuts == 0 || draw(3) == 0;
     // One limit for all: a message that its peer does not take blocks its stream for good.
-    largest_ = draw(3) == 0 ? 100 + draw(800) : plan_.frame_size - 69;
+    bool small = draw(3) == 0 || profile_.name == "memory";
+    largest_ = small ? 100 + draw(800) : plan_.frame_size - 69;
     for (std::size_t i = 0; i < peers; ++i) plan_.options.push_back(draw_options());
     if (profile_.relays != 0) draw_roles();
     // In half of the histories only one peer loses its store or goes back: then the checker knows
@@ -164,6 +171,8 @@ class plan_generator {
     o.frame_fill = 1 + draw(plan_.frame_size);
     if (draw(4) == 0) o.outbox_limit = 1 + draw(100);
     o.event_limit = 100'000;
+    // For a handful of messages, over all peers.
+    if (profile_.name == "memory") o.memory_limit = 4 * largest_ + draw(4 * largest_);
     return o;
   }
 
