@@ -157,7 +157,7 @@ namespace {
 using network_event = ilm::network_event<std::string>;
 
 /// The events that a network gives, followed by `receive_failure`, and how its sends fail.
-struct script {
+struct failing_script {
   std::deque<network_event> events;
   std::exception_ptr receive_failure;
   std::exception_ptr send_failure;
@@ -166,12 +166,12 @@ struct script {
 };
 
 template <bool Reliable>
-class scripted_network {
+class failing_network {
  public:
   using clock_type = test::clock;
   static constexpr bool reliable = Reliable;
 
-  explicit scripted_network(std::shared_ptr<script> s) : script_(std::move(s)) {}
+  explicit failing_network(std::shared_ptr<failing_script> s) : script_(std::move(s)) {}
 
   std::string local_id() const { return "a"; }
   std::size_t maximum_frame_size() const { return 1 << 16; }
@@ -181,7 +181,7 @@ class scripted_network {
     co_return;
   }
   asio::awaitable<network_event> receive() {
-    std::shared_ptr<script> s = script_;
+    std::shared_ptr<failing_script> s = script_;
     if (!s->events.empty() || s->receive_failure) {
       co_await sleep_for(s->pause);
     }
@@ -198,23 +198,19 @@ class scripted_network {
   }
 
  private:
-  std::shared_ptr<script> script_;
-};
-
-struct ignore {
-  void operator()(const message&) const {}
+  std::shared_ptr<failing_script> script_;
 };
 
 template <bool Reliable>
-using scripted_messenger = ilm::messenger<store, scripted_network<Reliable>, ignore>;
+using failing_messenger = ilm::messenger<store, failing_network<Reliable>, ignore>;
 
 /// The events of a messenger "a" on such a network, after a while.
 template <bool Reliable>
-std::vector<event> events_of_network(const std::shared_ptr<script>& s) {
+std::vector<event> events_of_network(const std::shared_ptr<failing_script>& s) {
   world w;
   std::vector<event> events;
   {
-    scripted_messenger<Reliable> a(w.context, store(), scripted_network<Reliable>(s), ignore());
+    failing_messenger<Reliable> a(w.context, store(), failing_network<Reliable>(s), ignore());
     read_events(a, events);
     w.run_for(10min);
   }
@@ -229,7 +225,7 @@ std::exception_ptr thrown(const char* text) {
 }  // namespace
 
 TEST_CASE("the text that a network threw while it received is in the event of its end") {
-  auto s = std::make_shared<script>();
+  auto s = std::make_shared<failing_script>();
   s->receive_failure = thrown("the cable is cut");
   std::vector<event> events = events_of_network<true>(s);
   const event* e = find(events, event_kind::network_ended);
@@ -239,7 +235,7 @@ TEST_CASE("the text that a network threw while it received is in the event of it
 }
 
 TEST_CASE("the text that a network threw while it sent is in an event, once a session") {
-  auto s = std::make_shared<script>();
+  auto s = std::make_shared<failing_script>();
   s->send_failure = thrown("the cable is cut");
   s->events = {network_event::up("b"), network_event::up("b")};
   s->pause = 4min;
@@ -264,7 +260,7 @@ TEST_CASE("the text that a network threw while it sent is in an event, once a se
 }
 
 TEST_CASE("the text that a network gives with a problem is in the event, bounded") {
-  auto s = std::make_shared<script>();
+  auto s = std::make_shared<failing_script>();
   s->events = {network_event::problem("b", ilm::error::network_ended, "port 7 is taken"),
                network_event::problem("c", ilm::error::network_ended, std::string(5000, 'x'))};
   std::vector<event> events = events_of_network<true>(s);

@@ -11,8 +11,8 @@ using ilm::sequence_range;
 namespace {
 
 /// Two peers, and a backup of each store after three messages each way; then three more each way.
-struct scene {
-  scene() : a(w.make("a")), b(w.make("b")) {
+struct rollback_scene {
+  rollback_scene() : a(w.make("a")), b(w.make("b")) {
     a.start();
     b.start();
     exchange(0);
@@ -49,7 +49,7 @@ struct scene {
 }  // namespace
 
 TEST_CASE("a peer that was rolled back begins a new history, and the streams go on") {
-  scene s;
+  rollback_scene s;
   s.put_back(s.b, s.backup_b);
   s.w.run_for(5s);
   // b's store knows three of each; a knows six of each.
@@ -74,7 +74,7 @@ TEST_CASE("a peer that was rolled back begins a new history, and the streams go 
 
 TEST_CASE(
     "messages sent from a rolled-back store before the handshake are not confused with old ones") {
-  scene s;
+  rollback_scene s;
   crash(s.w, s.a);
   s.a.put_back(s.backup_a);
   s.w.net.disconnect("a", "b");
@@ -95,7 +95,7 @@ TEST_CASE(
 }
 
 TEST_CASE("more messages sent from a rolled-back store than were lost are all delivered") {
-  scene s;
+  rollback_scene s;
   crash(s.w, s.a);
   s.a.put_back(s.backup_a);
   s.w.net.disconnect("a", "b");
@@ -111,7 +111,7 @@ TEST_CASE("more messages sent from a rolled-back store than were lost are all de
 
 TEST_CASE(
     "nothing flows to or from a peer that was rolled back before it has stored its new history") {
-  scene s;
+  rollback_scene s;
   // The rolled-back side cannot store it.
   s.put_back(s.b, s.backup_b);
   s.b.store_faults().commit_error = std::make_error_code(std::errc::no_space_on_device);
@@ -126,7 +126,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a roll-back to a state that no peer saw go by is harmless") {
-  scene s;
+  rollback_scene s;
   // Nothing happened since the copy: it is the same history.
   crash(s.w, s.b);
   store same = s.b.disk().copy();
@@ -139,7 +139,7 @@ TEST_CASE("a roll-back to a state that no peer saw go by is harmless") {
 }
 
 TEST_CASE("both sides rolled back to the same moment report nothing, for no cursors contradict") {
-  scene s;
+  rollback_scene s;
   crash(s.w, s.a);
   crash(s.w, s.b);
   s.a.put_back(s.backup_a);
@@ -154,7 +154,7 @@ TEST_CASE("both sides rolled back to the same moment report nothing, for no curs
 }
 
 TEST_CASE("two clones of one store cannot both go on in its name") {
-  scene s;
+  rollback_scene s;
   // The clone takes a's place, sends, and then the original does so again.
   crash(s.w, s.a);
   store original = s.a.disk().copy();
@@ -174,7 +174,7 @@ TEST_CASE("two clones of one store cannot both go on in its name") {
 }
 
 TEST_CASE("a roll-back towards one peer leaves the streams with others alone") {
-  scene s;
+  rollback_scene s;
   peer c = s.w.make("c");
   c.start();
   store_all(s.w, c, "b", numbered(3));

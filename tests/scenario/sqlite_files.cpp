@@ -35,10 +35,6 @@ using strings = std::vector<std::string>;
 
 fs::path part_of(const fs::path& file, const std::string& part) { return file.string() + part; }
 
-std::string content_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
 /// In place: the file stays the same one.
 void overwrite(const fs::path& file, const std::string& content) {
   std::ofstream(file, std::ios::binary) << content;

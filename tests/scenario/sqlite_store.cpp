@@ -21,11 +21,6 @@ strings numbers(int count) {
   return all;
 }
 
-std::string content_of(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 ilm::sqlite_options in_application_database() {
   ilm::sqlite_options o;
   o.table_prefix = "messages_";

@@ -83,15 +83,15 @@ void to_json(nlohmann::json& out, const place& p) {
   out = nlohmann::json{{"city", p.city}, {"numbers", {p.number}}};
 }
 
-struct token {
+struct coin {
   std::array<unsigned char, 2> bytes{};
 };
 
 }  // namespace
 
 template <>
-struct ilm::codec<token> {
-  static void encode(const token& t, std::vector<std::byte>& out) {
+struct ilm::codec<coin> {
+  static void encode(const coin& t, std::vector<std::byte>& out) {
     for (unsigned char b : t.bytes) out.push_back(std::byte{b});
   }
 };
@@ -104,6 +104,6 @@ TEST_CASE("an id that is no text keeps its own JSON form, with printable texts i
 }
 
 TEST_CASE("an id without a JSON form has the digits of its bytes") {
-  nlohmann::json j = ilm::event<token>(token{{0x1f, 0xff}}, {});
+  nlohmann::json j = ilm::event<coin>(coin{{0x1f, 0xff}}, {});
   CHECK(j.at("peer") == "1fff");
 }

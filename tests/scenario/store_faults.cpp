@@ -3,7 +3,6 @@
 #include "support/steps.hpp"
 
 using namespace test;
-using operation = ilm::testing::store_faults::operation;
 
 // A store that fails, fills up, or has somebody else in it.
 
@@ -332,7 +331,9 @@ TEST_CASE("a store that cannot be opened is tried with growing patience") {
   peer a = w.make("a");
   int opened = 0;
   a.store_faults().open_error = std::make_error_code(std::errc::permission_denied);
-  a.store_faults().watch = [&](operation o, bool) { opened += o == operation::open ? 1 : 0; };
+  a.store_faults().watch = [&](ilm::testing::store_faults::operation o, bool) {
+    opened += o == ilm::testing::store_faults::operation::open ? 1 : 0;
+  };
   a.start();
   w.run_for(1min);
   CHECK(opened > 10);

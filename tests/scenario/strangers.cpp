@@ -52,12 +52,8 @@ class played_network {
   std::shared_ptr<line> line_;
 };
 
-struct ignore {
-  void operator()(const message&) const {}
-};
-
-struct scene {
-  scene() { w.run_for(1ms); }
+struct stranger_scene {
+  stranger_scene() { w.run_for(1ms); }
 
   void report(network_event e) {
     network->events.push_back(std::move(e));
@@ -104,7 +100,7 @@ bytes_vector old_hello(const std::string& destination) {
 }  // namespace
 
 TEST_CASE("bad frames in a thousand unknown names make no peer, and are told") {
-  scene s;
+  stranger_scene s;
   std::vector<event> told;
   s.a.on_event([&](const event& e) { told.push_back(e); });
   for (int i = 0; i < 1000; ++i) {
@@ -121,7 +117,7 @@ TEST_CASE("bad frames in a thousand unknown names make no peer, and are told") {
 }
 
 TEST_CASE("a frame of a session, or an old hello, in an unknown name makes no peer") {
-  scene s;
+  stranger_scene s;
   SECTION("a ping") {
     s.report(network_event::frame("b", written([](auto& w) { w.ping(); }, 1)));
   }
@@ -135,14 +131,14 @@ TEST_CASE("a frame of a session, or an old hello, in an unknown name makes no pe
 }
 
 TEST_CASE("a challenge in an unknown name is answered") {
-  scene s;
+  stranger_scene s;
   s.report(network_event::frame("b", challenge()));
   CHECK(s.peers() == 1);
   CHECK_FALSE(s.network->sent_to.empty());
 }
 
 TEST_CASE("a peer that asked for a hello and never said one is gone after a while") {
-  scene s;
+  stranger_scene s;
   s.report(network_event::frame("b", challenge()));
   s.w.run_for(110s);
   CHECK(s.peers() == 1);
@@ -159,7 +155,7 @@ TEST_CASE("a peer that asked for a hello and never said one is gone after a whil
 }
 
 TEST_CASE("a peer whose session ends before it said a hello leaves nothing behind") {
-  scene s;
+  stranger_scene s;
   for (int i = 0; i < 200; ++i) {
     s.network->events.push_back(network_event::up("x" + std::to_string(i)));
   }
@@ -176,7 +172,7 @@ TEST_CASE("a peer whose session ends before it said a hello leaves nothing behin
 }
 
 TEST_CASE("a peer whose session ends while a frame for it is with the network leaves after that") {
-  scene s;
+  stranger_scene s;
   s.network->send_time = 5s;
   s.report(network_event::up("b"));
   CHECK(s.network->sent_to.size() == 1);
@@ -187,7 +183,7 @@ TEST_CASE("a peer whose session ends while a frame for it is with the network le
 }
 
 TEST_CASE("a peer for which a message waits stays when its session ends") {
-  scene s;
+  stranger_scene s;
   bool stored = false;
   s.a.send_to("b", "kept", [&](std::error_code failed, std::uint64_t) { stored = !failed; });
   s.report(network_event::up("b"));

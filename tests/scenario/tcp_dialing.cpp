@@ -21,12 +21,6 @@ std::string code_and_text(const std::function<void()>& act, std::error_code& cod
   return {};
 }
 
-/// An address at which nobody listens.
-std::string deserted(loop& l) {
-  asio::ip::tcp::acceptor a(l.context, {asio::ip::address_v4::loopback(), 0});
-  return "127.0.0.1:" + std::to_string(a.local_endpoint().port());
-}
-
 }  // namespace
 
 TEST_CASE("a port in use is an error that says so", "[tcp]") {

@@ -87,12 +87,6 @@ std::string at_port_of(const std::string& host, const node& n) {
   return host + ":" + std::to_string(n.control().port());
 }
 
-/// An address at which nobody listens.
-std::string deserted(loop& l) {
-  asio::ip::tcp::acceptor a(l.context, {asio::ip::address_v4::loopback(), 0});
-  return "127.0.0.1:" + std::to_string(a.local_endpoint().port());
-}
-
 /// An address that answers no connection: its queue is full.
 struct black_hole {
   explicit black_hole(loop& l) : acceptor(l.context), queued(l.context) {

@@ -60,18 +60,18 @@ class changed_backend {
 static_assert(ilm::backend<changed_backend, std::string>);
 
 using slow_backend = ilm::testing::faulty_backend<std::string, changed_backend, test::clock>;
-using messenger_of_ours = ilm::messenger<slow_backend, network, handler>;
+using messenger_of_ours = ilm::messenger<slow_backend, network, test::handler>;
 
 /// The messenger "a" on such a backend, and its peer "b", an honest one.
-struct scene {
-  scene() : b(w.make("b")) { b.start(); }
+struct backend_scene {
+  backend_scene() : b(w.make("b")) { b.start(); }
 
   void start() {
     a.reset();
     w.run_for(0s);
     slow_backend parts(changed_backend(disk, how), faults);
     a = std::make_unique<messenger_of_ours>(w.context, std::move(parts), w.net.join("a"),
-                                            handler(app));
+                                            test::handler(app));
     events.clear();
     watch();
   }
@@ -145,7 +145,7 @@ struct scene {
 }  // namespace
 
 TEST_CASE("a store whose cursors contradict each other is corrupt, and the event names the peer") {
-  scene s;
+  backend_scene s;
   s.fill();
   auto spoil = [&s](auto change) {
     s.refuses_to_open([change](state& found) { change(found.peers.at(0).second); }, "b");
@@ -166,19 +166,19 @@ TEST_CASE("a store whose cursors contradict each other is corrupt, and the event
 }
 
 TEST_CASE("a store that names a peer twice is corrupt") {
-  scene s;
+  backend_scene s;
   s.fill();
   s.refuses_to_open([](state& found) { found.peers.push_back(found.peers.front()); }, "b");
 }
 
 TEST_CASE("a store that is new and has peers is corrupt") {
-  scene s;
+  backend_scene s;
   s.fill();
   s.refuses_to_open([](state& found) { found.local = {}; }, std::nullopt);
 }
 
 TEST_CASE("a shutdown while a store is corrupt ends with that error") {
-  scene s;
+  backend_scene s;
   s.fill();
   s.how->opened = [](state& found) { found.peers.push_back(found.peers.front()); };
   s.start();
@@ -190,7 +190,7 @@ TEST_CASE("a shutdown while a store is corrupt ends with that error") {
 }
 
 TEST_CASE("a page whose messages have wrong numbers is neither sent nor delivered") {
-  scene s;
+  backend_scene s;
   s.fill();
   s.app->check = {};
   SECTION("from its first message on") {
@@ -225,7 +225,7 @@ TEST_CASE("a page whose messages have wrong numbers is neither sent nor delivere
 }
 
 TEST_CASE("a page with more messages than were asked for is cut, and none comes twice") {
-  scene s;
+  backend_scene s;
   s.fill();
   s.app->check = {};
   s.how->unlimited = true;
@@ -241,7 +241,7 @@ TEST_CASE("a page with more messages than were asked for is cut, and none comes 
 }
 
 TEST_CASE("a shutdown whose store fails to close says so, with its counts") {
-  scene s;
+  backend_scene s;
   s.fill();
   s.how->close_error = std::make_error_code(std::errc::no_space_on_device);
   std::optional<std::error_code> first, again;

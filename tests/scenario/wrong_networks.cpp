@@ -67,10 +67,6 @@ class scripted_network {
   std::shared_ptr<script> script_;
 };
 
-struct ignore {
-  void operator()(const message&) const {}
-};
-
 template <bool Reliable>
 using scripted_messenger = ilm::messenger<store, scripted_network<Reliable>, ignore>;
 

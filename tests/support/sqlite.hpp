@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -47,6 +49,12 @@ class temporary_directory {
  private:
   std::filesystem::path path_;
 };
+
+/// The bytes of a file; none if there is no such file.
+inline std::string content_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
 
 /// Runs SQL on a file, as anybody else could; the first column of the first row, as text.
 inline std::string outsider(const std::filesystem::path& file, const std::string& sql) {

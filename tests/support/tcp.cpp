@@ -30,6 +30,11 @@ std::string to_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+std::string deserted(loop& l) {
+  asio::ip::tcp::acceptor a(l.context, {asio::ip::address_v4::loopback(), 0});
+  return "127.0.0.1:" + std::to_string(a.local_endpoint().port());
+}
+
 options quick() {
   options o;
   o.minimum_reconnect_delay = 10ms;

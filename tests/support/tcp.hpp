@@ -127,6 +127,9 @@ class node {
   std::shared_ptr<line> line_;
 };
 
+/// An address at which nobody listens.
+std::string deserted(loop& l);
+
 /// Waits until both have a session with each other and neither has more to say.
 bool joined(loop& l, const node& a, const node& b);
 

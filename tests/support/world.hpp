@@ -56,6 +56,11 @@ struct application {
   }
 };
 
+/// A delivery for tests in which nobody looks at the messages.
+struct ignore {
+  void operator()(const message&) const {}
+};
+
 /// The delivery that stands between a messenger and an application.
 class handler {
  public:
