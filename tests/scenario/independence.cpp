@@ -175,9 +175,11 @@ TEST_CASE("a network that ends ends the sessions at once") {
   b.start();
   a.watch();
   w.run((*a).connected("b"));
+  CHECK(a.statistics_of("b").connected);
   w.net.end("a");
   w.run_for(1ms);
   CHECK(a.connected_peers().empty());
+  CHECK_FALSE(a.statistics_of("b").connected);
   CHECK(a.count(ilm::event_kind::peer_disconnected) == 1);
 }
 

@@ -291,6 +291,42 @@ TEST_CASE("each wait can be cancelled before the store is open, and ends no othe
   CHECK(other_range == std::error_code());
 }
 
+TEST_CASE("sends, receipts and ranges asked for before the store is open are answered when it is") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  store_all(w, a, "b", numbered(2));
+  crash(w, a);
+  a.store_faults().open_time = 1s;
+  a.start();
+  auto third = a.send("b", "2");
+  std::optional<std::error_code> receipt, range;
+  ilm::sequence_range left;
+  (*a).wait_delivered("b", 1, [&](std::error_code failed) { receipt = failed; });
+  (*a).undelivered("b", [&](std::error_code failed, ilm::sequence_range r) {
+    range = failed;
+    left = r;
+  });
+  w.run_for(500ms);
+  CHECK(a.statistics_of("b").delivered == 0);
+  CHECK_FALSE(third->done);
+  CHECK_FALSE(receipt);
+  CHECK_FALSE(range);
+  w.run_for(1s);
+  REQUIRE(third->done);
+  CHECK_FALSE(third->error);
+  CHECK(third->sequence == 3);
+  REQUIRE(range == std::error_code());
+  CHECK(left.first == 1);
+  CHECK(left.last == 2);  // the third is not stored yet
+  CHECK(a.statistics_of("b").outbox_depth == 3);
+  CHECK_FALSE(receipt);
+  b.start();
+  REQUIRE(w.until([&] { return receipt.has_value(); }));
+  CHECK(receipt == std::error_code());
+  REQUIRE(w.until([&] { return b.app().texts() == numbered(3); }));
+}
+
 TEST_CASE("a store that cannot be opened ends every wait that cannot be answered") {
   world w;
   peer a = w.make("a"), b = w.make("b");
