@@ -301,7 +301,7 @@ void store_checker::finish_unread(std::size_t at) {
           const ilm::sequence_range& r =
               u.which == ilm::queue::outbox ? t.event.outbound : t.event.inbound;
           return t.process == process && t.event.error == ilm::error::store_corrupt &&
-                 (r.contains(u.sequence) || r.contains(u.index));
+                 r.contains(u.sequence);
         });
     if (!found) {
       seen_.fail("unreported unreadable message",
