@@ -7,6 +7,12 @@ option(ILM_UNITE_TESTS "Compile several files of the scenario tests at once" OFF
 function(ilm_unite target)
   set(alone removed_peers threads throwing)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  # A name of one file may stand before a local one of another. As a library's, the option comes last.
+  if(NOT TARGET ilm_united)
+    add_library(ilm_united INTERFACE)
+    target_compile_options(ilm_united INTERFACE -Wno-shadow)
+  endif()
+  target_link_libraries(${target} PRIVATE ilm_united)
   foreach(source IN LISTS ARGN)
     get_filename_component(name "${source}" NAME_WE)
     if(name IN_LIST alone)
