@@ -59,6 +59,9 @@ concept delivery_result = std::is_void_v<delivery_returns_t<D, PeerId>> ||
 /// One peer's messages come one at a time, different peers' at the same time. The calls run on the
 /// messenger's strand; one that must block moves elsewhere, or it delays all peers. A messenger
 /// that is destroyed or shut down cancels a call that still runs (terminal cancellation).
+/// While one goes on all the same, the store stays with that messenger, and the next one gets
+/// error::store_in_use: no message is with two calls at a time. A call whose coroutine is destroyed
+/// has ended, and the message is delivered again.
 template <class D, class PeerId>
 concept delivery = std::move_constructible<D> && detail::delivery_call<D, PeerId> &&
     detail::delivery_result<D, PeerId>;

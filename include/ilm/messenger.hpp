@@ -48,8 +48,9 @@ inline constexpr start_later_t start_later{};
 ///
 /// It owns its backend, network and delivery, and runs from construction until it is shut down or
 /// destroyed. Destroying it without `shutdown` is a crash, and as safe as one: the store is free
-/// for the next messenger as soon as the executor has run the handlers posted to it. Members may be
-/// called from any thread; the parts are called on one strand of the executor.
+/// for the next messenger as soon as the executor has run the handlers posted to it, and no call of
+/// the delivery runs any more. Members may be called from any thread; the parts are called on one
+/// strand of the executor.
 ///
 /// Every asynchronous member takes an Asio completion token, `use_awaitable` by default. Errors are
 /// of ilm::error_category() or the backend's; `asio::error::operation_aborted` means that the

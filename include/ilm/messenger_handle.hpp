@@ -244,8 +244,12 @@ class messenger_handle {
   ///   confirmed all messages sent to it, and running calls of the delivery have ended; or the
   ///   timeout is over. Then the store is closed. Beyond the timeout it waits for an operation of
   ///   the store that is under way, but for `open`; up to 200 ms for calls of the delivery that go
-  ///   on although they are cancelled; and up to 200 ms for the last frames. It does not wait for
-  ///   the readers of an inbox: a message that one has and did not consume comes again.
+  ///   on although they are cancelled; and up to 200 ms for the last frames. Calls that go on even
+  ///   then are counted as `running`, and are the one thing left: the store stays open for them,
+  ///   so that no successor begins their messages meanwhile, takes up what they consume, and is
+  ///   closed when the last one has ended. Called again, it waits for that until its own timeout.
+  ///   It does not wait for the readers of an inbox: a message that one has and did not consume
+  ///   comes again.
   ///   It begins no delivery, but of messages from a peer that has not confirmed all that was sent
   ///   to it before: it may shut down as well, and wait for this side.
   /// Errors: the store's, if it cannot be opened or closed: then the counts are not known.

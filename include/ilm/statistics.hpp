@@ -76,6 +76,9 @@ struct shutdown_counts {
   std::uint64_t undelivered = 0;
   /// Messages that stay in the inbox: received, and not consumed by the application.
   std::uint64_t unread = 0;
+  /// Of these, messages that a handler has which goes on although it was cancelled. The store stays
+  /// in use until it ends, and then records what it consumed; see messenger_handle::shutdown.
+  std::uint64_t running = 0;
 };
 
 /// What was kept of a peer that was forgotten.

@@ -67,10 +67,10 @@ inline std::string outsider(const std::filesystem::path& file, const std::string
     if (!first) first = values[0] == nullptr ? "" : values[0];
     return 0;
   };
-  char* message = nullptr;
-  sqlite3_exec(database, sql.c_str(), row, &found, &message);
-  std::string failed = message == nullptr ? "" : message;
-  sqlite3_free(message);
+  char* error_text = nullptr;
+  sqlite3_exec(database, sql.c_str(), row, &found, &error_text);
+  std::string failed = error_text == nullptr ? "" : error_text;
+  sqlite3_free(error_text);
   sqlite3_close(database);
   if (!failed.empty()) throw std::runtime_error(sql + ": " + failed);
   return found.value_or("");

@@ -28,6 +28,20 @@ lifecycle opened() {
   return l;
 }
 
+/// Shuts it down while a call of the application goes on; gives what goes on then.
+lifecycle::activity lingering(lifecycle& l) {
+  lifecycle::activity calling = nothing();
+  calling.delivering = true;
+  l.handle_shutdown(0s);
+  CHECK(l.next(calling, 0s) == step::stop_deliveries);
+  CHECK(l.next(calling, 1s) == step::store_last);
+  l.handle_last_commit();
+  CHECK(l.next(calling, 1s) == step::say_bye);
+  CHECK(l.next(calling, 1s) == step::report);
+  CHECK(l.current() == state::lingering);
+  return calling;
+}
+
 }  // namespace
 
 TEST_CASE("a lifecycle accepts sends from the beginning, and commits once the store is open") {
@@ -112,7 +126,90 @@ TEST_CASE("a shutdown waits for peers until its deadline, and a moment for slow 
   l.handle_last_commit();
   CHECK(l.next(stuck, 20s) == step::say_bye);
   CHECK(l.next(stuck, l.deadline() - 1ns) == step::wait);
+  stuck.delivering = false;
   CHECK(l.next(stuck, l.deadline()) == step::close_store);
+}
+
+TEST_CASE("a shutdown reports while a call goes on, and keeps the store for it") {
+  lifecycle l = opened();
+  lifecycle::activity stuck = lingering(l);
+  CHECK(l.lingers());
+  CHECK(l.retired());
+  CHECK_FALSE(l.ended());
+  CHECK(l.shutting_down());
+  CHECK_FALSE(l.delivers());
+  CHECK_FALSE(l.reads());
+  CHECK_FALSE(l.accepts_sends());
+  CHECK(l.refusal() == error::shut_down);
+  CHECK(l.commits());
+  CHECK(l.begins_commits(100h));
+  CHECK(l.deadline() == ilm::protocol::never);
+  CHECK(l.next(stuck, 100h) == step::wait);
+
+  stuck.delivering = false;
+  stuck.committing = true;
+  CHECK(l.next(stuck, 100h) == step::wait);
+  stuck.committing = false;
+  CHECK(l.next(stuck, 100h) == step::store_last);
+  CHECK_FALSE(l.commits());
+  l.handle_last_commit();
+  CHECK(l.lingers());
+  CHECK(l.next(stuck, 100h) == step::close_store);
+  l.handle_closed({});
+  CHECK(l.ended());
+  CHECK(l.retired());
+  CHECK_FALSE(l.lingers());
+}
+
+TEST_CASE("a shutdown asked for again while a call goes on reports again at its deadline") {
+  lifecycle l = opened();
+  lifecycle::activity stuck = lingering(l);
+  l.handle_shutdown(60s);
+  l.handle_shutdown(50s);
+  CHECK(l.deadline() == 50s);
+  CHECK(l.begins_commits(55s));
+  CHECK(l.next(stuck, 50s - 1ns) == step::wait);
+  CHECK(l.next(stuck, 50s) == step::report);
+  CHECK(l.deadline() == ilm::protocol::never);
+  CHECK(l.next(stuck, 51s) == step::wait);
+  l.handle_shutdown(60s);
+  stuck.delivering = false;
+  CHECK(l.next(stuck, 60s) == step::store_last);
+  CHECK(l.deadline() == ilm::protocol::never);
+}
+
+TEST_CASE("a call that ends behind the last batch of a shutdown has a batch of its own") {
+  lifecycle::activity calling = nothing();
+  calling.delivering = true;
+  for (int when = 0; when < 4; ++when) {
+    lifecycle l = opened();
+    l.handle_shutdown(0s);
+    CHECK(l.next(calling, 0s) == step::stop_deliveries);
+    if (when == 0) l.handle_consumed();
+    CHECK(l.next(calling, 1s) == step::store_last);
+    if (when == 1) l.handle_consumed();
+    l.handle_last_commit();
+    if (when == 2) l.handle_consumed();
+    CHECK(l.next(calling, 1s) == step::say_bye);
+    if (when == 3) l.handle_consumed();
+    if (when > 0) {
+      CHECK(l.next(nothing(), 1s) == step::store_last);
+      CHECK(l.next(nothing(), 1s) == step::wait);
+      l.handle_last_commit();
+    }
+    CHECK(l.next(nothing(), 1s) == step::close_store);
+    CHECK_FALSE(l.lingers());
+  }
+}
+
+TEST_CASE("a messenger that keeps its store for a call ends when it fails") {
+  const std::error_code failed = std::make_error_code(std::errc::not_enough_memory);
+  lifecycle l = opened();
+  lingering(l);
+  l.handle_failed(failed);
+  CHECK(l.ended());
+  CHECK_FALSE(l.lingers());
+  CHECK(l.shutdown_error() == failed);
 }
 
 TEST_CASE("a second shutdown can bring the deadline forward, and not put it off") {

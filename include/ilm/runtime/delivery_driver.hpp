@@ -4,9 +4,11 @@
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/delivery_executor.hpp>
 #include <ilm/runtime/dispatcher.hpp>
+#include <ilm/runtime/part.hpp>
 #include <ilm/runtime/send_driver.hpp>
 #include <ilm/runtime/staged_sends.hpp>
 
+#include <atomic>
 #include <cassert>
 #include <cstdint>
 #include <exception>
@@ -18,14 +20,21 @@
 
 namespace ilm::inline v0::runtime {
 
-/// Delivers messages to the application: one at a time for each peer, peers concurrently.
+/// Delivers messages to the application: one at a time for each peer, peers concurrently. The store
+/// is in use while a call of the application runs: whatever ends the messenger, no successor on the
+/// store begins a message before its call has ended here.
 class delivery_driver {
  public:
   using owner = std::shared_ptr<engine>;
 
   delivery_driver(context& c, peers& all, dispatcher& d, send_driver& sends,
-                  std::unique_ptr<delivery_port> port)
-      : context_(c), peers_(all), dispatcher_(d), sends_(sends), port_(std::move(port)) {}
+                  part<store_port>& store, std::unique_ptr<delivery_port> port)
+      : context_(c),
+        peers_(all),
+        dispatcher_(d),
+        sends_(sends),
+        store_(store),
+        port_(std::move(port)) {}
 
   void start(peer& p, owner keep) {
     delivery_executor executor(context_.strand, keep.get());
@@ -35,6 +44,9 @@ class delivery_driver {
 
   /// Whether the end of the calls under way does not depend on a reader.
   bool ends_by_itself() const noexcept { return !port_->waits_for_reader(); }
+
+  /// Whether a call is under way.
+  bool running() const noexcept { return in_use_.has_value(); }
 
   /// Cancels the calls under way.
   void cancel() {
@@ -49,12 +61,40 @@ class delivery_driver {
       p->stop_delivering.emit(asio::cancellation_type::terminal);
     }
   }
-  /// Destroys the coroutines that wait.
+  /// Destroys the coroutines that wait. Calls will never go on, though their frames may be kept by
+  /// another context: the store is not kept for them.
   void abandon() {
+    abandoned_ = true;
+    in_use_.reset();
     for (auto& [name, p] : peers_) p->deliver.abandon();
   }
 
  private:
+  /// A call of the application, in the frame of its coroutine. A frame that is destroyed ends it:
+  /// another context, which the call waited for, may have ended.
+  class call {
+   public:
+    call(delivery_driver& d, peer& p, const owner& self) : driver_(d), peer_(p), self_(self) {
+      driver_.begin_call(peer_);
+    }
+    call(const call&) = delete;
+    call& operator=(const call&) = delete;
+    ~call() {
+      if (!ended_) driver_.handle_destroyed(peer_, self_);
+    }
+
+    void end() {
+      ended_ = true;
+      driver_.end_call(peer_);
+    }
+
+   private:
+    delivery_driver& driver_;
+    peer& peer_;
+    const owner& self_;
+    bool ended_ = false;
+  };
+
   asio::awaitable<void> delivery_loop(owner self, peer& p) {
     protocol::timestamp now = context_.now();
     for (unsigned count = 1; !context_.life.ended() && !p.removed(); ++count) {
@@ -66,7 +106,7 @@ class delivery_driver {
       }
       std::exception_ptr failed;
       std::shared_ptr<staged_sends> staged;
-      peers_.set_delivering(p, true);
+      call under_way(*this, p, self);
       try {
         staged = begin_delivery(p, next->index, self);
         std::optional<asio::awaitable<void>> running = port_->deliver(*p.name, *next, staged);
@@ -77,8 +117,7 @@ class delivery_driver {
       } catch (...) {
         failed = std::current_exception();
       }
-      peers_.set_delivering(p, false);
-      context_.progress.notify();
+      under_way.end();
       if (context_.life.ended()) {
         if (staged) {
           staged->end();
@@ -101,6 +140,43 @@ class delivery_driver {
         now = context_.now();
       }
     }
+  }
+
+  void begin_call(peer& p) {
+    if (!in_use_) in_use_.emplace(store_);
+    peers_.set_delivering(p, true);
+  }
+  void end_call(peer& p) {
+    peers_.set_delivering(p, false);
+    context_.progress.notify();
+    if (peers_.delivering() > 0) return;
+    in_use_.reset();
+    if (context_.life.ended()) context_.clock->wake();
+  }
+
+  /// From any thread.
+  void handle_destroyed(peer& p, const owner& self) noexcept {
+    if (abandoned_) return;
+    try {
+      // The engine must not live on in a handler of a context that is just being destroyed.
+      auto go_on = [this, &p, engine = std::weak_ptr(self)] {
+        owner alive = engine.lock();
+        if (alive) context_.guard.run([&] { begin_again(p, alive); });
+      };
+      asio::post(context_.strand, std::move(go_on));
+    } catch (...) {
+      // Without memory, the stream stands still.
+    }
+  }
+
+  /// The peer's coroutine was destroyed in a call: another one offers the message again.
+  void begin_again(peer& p, const owner& self) {
+    end_call(p);
+    if (context_.life.ended()) return;
+    std::system_error lost(asio::error::operation_aborted);
+    handle_ended(p, std::make_exception_ptr(lost), nullptr, context_.now());
+    dispatcher_.service(p);
+    start(p, self);
   }
 
   const stored_message* next_delivery(peer& p, protocol::timestamp now) {
@@ -137,6 +213,7 @@ class delivery_driver {
     if (staged != nullptr) reason = take_staged(p, *staged, std::move(reason));
     if (!reason) {
       ++p.consumed;
+      context_.life.handle_consumed();
       p.core.handle_consumed(now);
       // The next call may wait for long: the store learns of this one without it.
       peers_.list_changed(p);
@@ -179,7 +256,10 @@ class delivery_driver {
   peers& peers_;
   dispatcher& dispatcher_;
   send_driver& sends_;
+  part<store_port>& store_;
+  std::optional<part<store_port>::use> in_use_;  ///< while calls run
   std::unique_ptr<delivery_port> port_;
+  std::atomic<bool> abandoned_ = false;
 };
 
 }  // namespace ilm::inline v0::runtime

@@ -173,14 +173,16 @@ class dispatcher {
 
   /// Ends all that waits for the consumption of the peer's messages, on either side.
   void fail_waits(peer& p, std::error_code reason) {
-    for (auto& [sequence, r] : std::exchange(p.receipts, {})) {
-      receipt_places_.remove(r->id);
-      r->done(reason);
-    }
+    fail_receipts(p, reason);
     for (auto& [index, done] : std::exchange(p.consumptions, {})) done(reason);
   }
   void fail_all(std::error_code reason) {
+    fail_requests(reason);
     for (auto& [name, p] : peers_) fail_waits(*p, reason);
+  }
+  /// Ends all that waits for a peer. What waits for the store goes on.
+  void fail_requests(std::error_code reason) {
+    for (auto& [name, p] : peers_) fail_receipts(*p, reason);
     fail_connecting(reason);
   }
   void fail_connecting(std::error_code reason) {
@@ -207,6 +209,13 @@ class dispatcher {
     std::unique_ptr<connected_request> request;
   };
   using connecting_map = std::multimap<const peer_name*, connecting, name_order>;
+
+  void fail_receipts(peer& p, std::error_code reason) {
+    for (auto& [sequence, r] : std::exchange(p.receipts, {})) {
+      receipt_places_.remove(r->id);
+      r->done(reason);
+    }
+  }
 
   /// A core asks for one page a purpose at a time.
   bool invariants_hold() const noexcept {

@@ -8,26 +8,39 @@
 #include <cassert>
 #include <cstdint>
 #include <system_error>
+#include <utility>
 
 namespace ilm::inline v0::runtime {
 
 /// Where a messenger stands between its construction and its end.
 ///
-/// | state               | until                                                          | then |
-/// |---------------------|----------------------------------------------------------------|---------------------|
-/// | opening             | the store opened; a shutdown was asked for                     |
-/// running; giving_up  | | giving_up           | the store opened; it failed again, or the deadline
-/// | draining; ended     | | running             | a shutdown was asked for | draining            |
-/// | draining            | everything is delivered, or the deadline                       |
-/// stopping_commits    | | stopping_commits    | no commit is under way | stopping_deliveries | |
-/// stopping_deliveries | no call of the application runs, or delivery_grace is over     |
-/// last_commit         | | last_commit         | the last batch is stored, or failed | last_stored
-/// | | last_stored         | at once                                                        |
-/// saying_bye          | | saying_bye          | no frame is with the network, or bye_grace is over
-/// | closing             | | closing             | the store is closed, or failed to close | ended
-/// |
+/// | state               | until                                            | then                |
+/// |---------------------|--------------------------------------------------|---------------------|
+/// | opening             | the store opened                                 | running             |
+/// |                     | a shutdown was asked for                         | giving_up           |
+/// | giving_up           | the store opened                                 | draining            |
+/// |                     | it failed again, or the deadline                 | ended               |
+/// | running             | a shutdown was asked for                         | draining            |
+/// | draining            | everything is delivered, or the deadline         | stopping_commits    |
+/// | stopping_commits    | no commit is under way                           | stopping_deliveries |
+/// | stopping_deliveries | no call of the application runs, or the grace    | last_commit         |
+/// | last_commit         | the last batch is stored, or failed              | last_stored         |
+/// | last_stored         | at once                                          | saying_bye          |
+/// | saying_bye          | no frame is with the network, or the grace, and  |                     |
+/// |                     | a call of the application runs                   | lingering           |
+/// |                     | one ended after the last batch was made          | last_commit         |
+/// |                     | neither                                          | closing             |
+/// | lingering           | no call of the application runs, and no commit   | last_commit         |
+/// | closing             | the store is closed, or failed to close          | ended               |
 ///
-/// From each, a messenger that is destroyed, or that failed, goes to ended.
+/// Bye is said once: a later last_stored goes on as saying_bye does at its end. The graces are
+/// delivery_grace and bye_grace.
+///
+/// A messenger that lingers has reported, and is at its end for its callers and the network. The
+/// store is kept for the calls that ignore their cancellation: no successor begins their messages
+/// before they end, and what they consume is stored.
+///
+/// From each, a messenger that failed goes to ended, and one that is destroyed, unless it lingers.
 class lifecycle {
  public:
   enum class state : std::uint8_t {
@@ -40,6 +53,7 @@ class lifecycle {
     last_commit,
     last_stored,
     saying_bye,
+    lingering,
     closing,
     ended,
   };
@@ -58,6 +72,7 @@ class lifecycle {
     stop_deliveries,  ///< cancel the calls of the application
     store_last,       ///< commit the remaining changes; then `handle_last_commit`
     say_bye,          ///< send the last frames
+    report,           ///< tell those that wait for the shutdown that calls still run
     close_store,      ///< then `handle_closed`
     finish,           ///< report
     leave,            ///< it is over
@@ -82,11 +97,12 @@ class lifecycle {
     return news;
   }
 
-  /// A shutdown by `at`. Asked again, the earlier deadline holds.
+  /// A shutdown by `at`. Asked again, the earlier deadline holds; while it lingers, it is that of
+  /// the next report.
   void handle_shutdown(protocol::timestamp at) {
     if (state_ == state::opening) state_ = state::giving_up;
     if (state_ == state::running) state_ = state::draining;
-    if (state_ == state::giving_up || state_ == state::draining) {
+    if (state_ == state::giving_up || state_ == state::draining || state_ == state::lingering) {
       deadline_ = std::min(deadline_, at);
     }
     assert(invariants_hold());
@@ -97,12 +113,19 @@ class lifecycle {
     enter(state::last_stored, protocol::never);
   }
 
+  /// A call of the application ended, and what it did is to be stored.
+  void handle_consumed() noexcept {
+    bool behind_batch =
+        state_ == state::last_commit || state_ == state::last_stored || state_ == state::saying_bye;
+    if (behind_batch) unstored_ = true;
+  }
+
   void handle_closed(std::error_code failed) {
     assert(state_ == state::closing);
     end(error::shut_down, failed);
   }
 
-  /// The messenger is destroyed: `reason` is told to whoever waits.
+  /// The messenger is destroyed, and does not linger: `reason` is told to whoever waits.
   void handle_stopped(std::error_code reason) {
     if (state_ != state::ended) end(reason, {});
   }
@@ -128,17 +151,22 @@ class lifecycle {
     return state_ == state::opening || state_ == state::running;
   }
   bool delivers() const noexcept { return state_ <= state::draining; }
-  bool commits() const noexcept { return state_ == state::running || state_ == state::draining; }
+  bool reads() const noexcept { return state_ == state::running || state_ == state::draining; }
+  bool commits() const noexcept { return reads() || state_ == state::lingering; }
   /// A shutdown waits for the commit under way; it is not to wait for another after its deadline.
   bool begins_commits(protocol::timestamp now) const noexcept {
-    return commits() && now < deadline_;
+    return state_ == state::lingering || (reads() && now < deadline_);
   }
   bool shutting_down() const noexcept {
     return state_ != state::opening && state_ != state::running && state_ != state::ended;
   }
   bool ended() const noexcept { return state_ == state::ended; }
+  /// Whether a shutdown has reported, and the store is kept for calls of the application.
+  bool lingers() const noexcept { return reported_ && !ended(); }
+  /// Whether it is at its end for its callers and the network.
+  bool retired() const noexcept { return reported_ || ended(); }
 
-  /// Why a send is refused now.
+  /// Why a request is refused now.
   std::error_code refusal() const noexcept {
     return ended() ? end_reason_ : make_error_code(error::shut_down);
   }
@@ -177,18 +205,43 @@ class lifecycle {
       case state::last_commit:
         return step::wait;
       case state::last_stored:
+        if (std::exchange(said_bye_, true)) return leave_store(a);
         enter(state::saying_bye, now + bye_grace);
         return step::say_bye;
       case state::saying_bye:
         if (a.writing && now < deadline_) return step::wait;
-        enter(state::closing, protocol::never);
-        return step::close_store;
+        return leave_store(a);
+      case state::lingering:
+        return linger(a, now);
       case state::closing:
         return step::wait;
       case state::ended:
         return step::leave;
     }
     return step::leave;
+  }
+
+  step leave_store(const activity& a) {
+    if (a.delivering) {
+      assert(!reported_);
+      reported_ = true;
+      enter(state::lingering, protocol::never);
+      return step::report;
+    }
+    bool again = std::exchange(unstored_, false);
+    enter(again ? state::last_commit : state::closing, protocol::never);
+    return again ? step::store_last : step::close_store;
+  }
+
+  step linger(const activity& a, protocol::timestamp now) {
+    if (a.delivering && now >= deadline_) {
+      deadline_ = protocol::never;
+      return step::report;
+    }
+    if (a.delivering || a.committing) return step::wait;
+    unstored_ = false;
+    enter(state::last_commit, protocol::never);
+    return step::store_last;
   }
 
   void enter(state next, protocol::timestamp deadline) noexcept {
@@ -204,7 +257,9 @@ class lifecycle {
 
   bool invariants_hold() const noexcept {
     bool timed = state_ == state::giving_up || state_ == state::draining ||
-                 state_ == state::stopping_deliveries || state_ == state::saying_bye;
+                 state_ == state::stopping_deliveries || state_ == state::saying_bye ||
+                 state_ == state::lingering;
+    if (reported_ && !said_bye_) return false;
     if (!timed && deadline_ != protocol::never) return false;
     if (open_error_ && !opening() && !ended()) return false;
     return ended() == static_cast<bool>(end_reason_);
@@ -215,6 +270,9 @@ class lifecycle {
   std::error_code open_error_;
   std::error_code end_reason_;
   std::error_code shutdown_error_;
+  bool said_bye_ = false;
+  bool unstored_ = false;  ///< a call ended after the last batch was made
+  bool reported_ = false;  ///< the shutdown, while calls went on
 };
 
 }  // namespace ilm::inline v0::runtime

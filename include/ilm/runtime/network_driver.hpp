@@ -79,18 +79,18 @@ class network_driver final : network_sink {
     {
       part<network_port>::use network(port_);
       try {
-        while (!context_.life.ended()) {
+        while (!context_.life.retired()) {
           reports_ = 0;
           co_await network->receive(*this);
           // A network that always has something must not starve the rest.
-          if (!context_.life.ended()) co_await context_.yield();
-          while (!context_.life.ended() && !may_read()) co_await context_.read_wake.wait();
+          if (!context_.life.retired()) co_await context_.yield();
+          while (!context_.life.retired() && !may_read()) co_await context_.read_wake.wait();
         }
       } catch (...) {
         failed = std::current_exception();
       }
     }
-    if (context_.life.ended() || !failed) co_return;
+    if (context_.life.retired() || !failed) co_return;
     context_.report(event_kind::network_ended, detail::failure_of(failed));
     for (auto& [name, p] : peers_) {
       p->has_network = false;
@@ -101,8 +101,8 @@ class network_driver final : network_sink {
 
   bool handle_report(const network_report& r) override {
     assert(reports_ < reports_before_yield);
-    if (!context_.life.ended()) context_.guard.run([&] { handle(r); });
-    return !context_.life.ended() && ++reports_ < reports_before_yield && has_room();
+    if (!context_.life.retired()) context_.guard.run([&] { handle(r); });
+    return !context_.life.retired() && ++reports_ < reports_before_yield && has_room();
   }
 
   bool has_room() const noexcept { return peers_.memory().has_room_for_unstored(); }
@@ -196,7 +196,7 @@ class network_driver final : network_sink {
 
   asio::awaitable<void> write_loop(peer& p) {
     std::size_t usual = 0;
-    while (!context_.life.ended() && !p.removed()) {
+    while (!context_.life.retired() && !p.removed()) {
       std::vector<std::byte> frame;
       frame.reserve(usual);
       if (!p.core.poll_frame(frame, context_.now())) {
@@ -225,7 +225,7 @@ class network_driver final : network_sink {
         }
       }
       peers_.set_writing(p, false);
-      if (context_.life.ended()) break;
+      if (context_.life.retired()) break;
       remove_stranger(p);
       if (p.removed()) break;
       // The frame that failed may belong to a session that the network has replaced meanwhile.

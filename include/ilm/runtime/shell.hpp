@@ -97,7 +97,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
 
   void watch_events(event_queue::watcher w) override {
     auto watch = [watcher = std::move(w)](shell& s) mutable {
-      if (!s.context_.life.ended()) s.context_.events.watch(std::move(watcher));
+      if (!s.context_.life.retired()) s.context_.events.watch(std::move(watcher));
     };
     asio::dispatch(context_.strand, context_.guard.wrap(shared_from_this(), std::move(watch)));
   }
@@ -149,7 +149,8 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     }
     void operator()() {
       std::shared_ptr<shell> s = std::exchange(shell_, nullptr);
-      s->end(asio::error::operation_aborted);
+      // One that lingers ends when the calls do for which it does.
+      if (!s->context_.life.lingers()) s->end(asio::error::operation_aborted);
     }
 
    private:
@@ -164,11 +165,14 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     lookout(const lookout&) = delete;
     lookout& operator=(const lookout&) = delete;
     ~lookout() {
-      if (!shell_.context_.life.ended()) shell_.abandon();
+      if (watching_) shell_.abandon();
     }
+
+    void end() noexcept { watching_ = false; }
 
    private:
     shell& shell_;
+    bool watching_ = true;
   };
 
   shell(engine_parts parts, protocol::association_setup setup)
@@ -190,9 +194,10 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
             [this] { handle_opened(); },
             [this](std::error_code reason) { handle_open_failed(reason); }),
         network_(context_, peers_, dispatcher_, *parts.local, std::move(parts.network)),
-        delivery_(context_, peers_, dispatcher_, sends_, std::move(parts.delivery)),
-        shutdown_(context_, peers_, dispatcher_, sends_, forgets_, store_, network_, delivery_,
-                  [this] { end(error::shut_down); }) {}
+        delivery_(context_, peers_, dispatcher_, sends_, store_.store(), std::move(parts.delivery)),
+        shutdown_(
+            context_, peers_, dispatcher_, sends_, forgets_, store_, network_, delivery_,
+            [this] { retire(error::shut_down); }, [this] { end(error::shut_down); }) {}
 
   static std::unique_ptr<clock_port> clock_of(engine_parts& parts) {
     if (parts.clock) return std::move(parts.clock);
@@ -267,7 +272,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
 
   /// Why a request is refused now.
   std::error_code refusal() const noexcept {
-    return context_.life.ended() ? context_.life.refusal() : context_.life.open_error();
+    return context_.life.retired() ? context_.life.refusal() : context_.life.open_error();
   }
 
   // The answers to these are in the store.
@@ -303,15 +308,17 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     }
   }
 
+  /// Runs as long as anything does that is not to outlive the context.
   asio::awaitable<void> timer_loop() {
     lookout here(*this);
     try {
-      while (!context_.life.ended()) {
+      while (!context_.life.ended() || delivery_.running()) {
         context_.timer_at =
             std::min({peers_.timers().earliest(), store_.deadline(), network_.deadline(),
                       context_.life.deadline(), context_.events.deadline()});
+        if (context_.life.ended()) context_.timer_at = protocol::never;
         co_await context_.clock->wait_until(context_.timer_at);
-        if (context_.life.ended()) break;
+        if (context_.life.ended()) continue;
         protocol::timestamp now = context_.now();
         dispatcher_.handle_time(now);
         store_.handle_time(now);
@@ -323,6 +330,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
       // Without the loop, the lookout would take this for the end of the context.
       context_.guard.fail(std::current_exception());
     }
+    here.end();
   }
 
   /// Ends the messenger with the error of an exception. Whatever threw is not asked again.
@@ -339,17 +347,24 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   void end(std::error_code reason) noexcept {
     context_.life.handle_stopped(reason);
     attempt([&] { sends_.fail_all(reason); });
-    attempt([&] { forgets_.fail_all(reason); });
     attempt([&] { dispatcher_.fail_all(reason); });
+    retire(reason);
+    attempt([&] { context_.clock->wake(); });
+    attempt([&] { context_.progress.notify(); });
+    attempt([&] { delivery_.stop(); });
+    attempt([&] { store_.stop(); });
+  }
+
+  /// Ends all but the store, the deliveries and their sends. The callers that wait get `reason`.
+  void retire(std::error_code reason) noexcept {
+    attempt([&] { sends_.fail_waiting(reason); });
+    attempt([&] { forgets_.fail_all(reason); });
+    attempt([&] { dispatcher_.fail_requests(reason); });
     attempt([&] { early_.fail_all(reason); });
     attempt([&] { shutdown_.fail_all(reason); });
     attempt([&] { context_.events.close(reason); });
     attempt([&] { context_.board.handle_end(); });
-    attempt([&] { context_.clock->wake(); });
-    attempt([&] { context_.progress.notify(); });
     attempt([&] { network_.stop(); });
-    attempt([&] { delivery_.stop(); });
-    attempt([&] { store_.stop(); });
   }
 
   /// No step of the end leaves out the next.
@@ -372,6 +387,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     context_.page_wake.abandon();
     context_.progress.abandon();
     delivery_.abandon();
+    store_.abandon();
     early_.abandon();
     forgets_.abandon();
     shutdown_.abandon();

@@ -25,10 +25,11 @@ class shutdown_driver {
   using owner = std::shared_ptr<const void>;
   using handler = detail::completion<std::error_code, named_report>;
 
-  /// `finished` is called at the end.
+  /// `retired` is called when the shutdown has reported while calls of the application still run,
+  /// and `finished` at the end.
   shutdown_driver(context& c, peers& all, dispatcher& d, send_driver& sends, forget_driver& forgets,
                   store_driver& store, network_driver& network, delivery_driver& delivery,
-                  std::function<void()> finished)
+                  std::function<void()> retired, std::function<void()> finished)
       : context_(c),
         peers_(all),
         dispatcher_(d),
@@ -37,8 +38,9 @@ class shutdown_driver {
         store_(store),
         network_(network),
         delivery_(delivery),
+        retired_(std::move(retired)),
         finished_(std::move(finished)) {
-    assert(finished_);
+    assert(retired_ && finished_);
   }
 
   /// The caller waits for the end; at the end, it is told at once. Begins nothing.
@@ -100,6 +102,10 @@ class shutdown_driver {
           network_.say_bye();
           co_await context_.yield();
           break;
+        case step::report:
+          report();
+          retired_();
+          break;
         case step::close_store: {
           std::error_code failed = co_await store_.close();
           if (context_.life.ended()) co_return;
@@ -145,7 +151,14 @@ class shutdown_driver {
   }
 
   void finish() {
-    assert(context_.life.ended() && report_.peers.empty());
+    assert(context_.life.ended());
+    report();
+    finished_();
+  }
+
+  /// Tells those that wait how things stand.
+  void report() {
+    report_ = {};
     for (const auto& [name, p] : peers_) {
       shutdown_counts counts;
       counts.delivered = p->core.delivered_by_peer() - p->delivered_at_open;
@@ -153,13 +166,14 @@ class shutdown_driver {
       const cursors& stored = p->core.stored();
       counts.undelivered = stored.outbox.next - 1 - p->core.delivered_by_peer();
       counts.unread = stored.inbox.next - stored.inbox.first;
+      counts.running = p->delivering ? 1 : 0;
       report_.totals.delivered += counts.delivered;
       report_.totals.undelivered += counts.undelivered;
       report_.totals.unread += counts.unread;
+      report_.totals.running += counts.running;
       report_.peers.emplace_back(p->name, counts);
     }
     fail_all(context_.life.shutdown_error());
-    finished_();
   }
 
   context& context_;
@@ -170,6 +184,7 @@ class shutdown_driver {
   store_driver& store_;
   network_driver& network_;
   delivery_driver& delivery_;
+  std::function<void()> retired_;
   std::function<void()> finished_;
   std::vector<handler> waiting_;
   named_report report_;

@@ -73,6 +73,10 @@ class store_driver {
 
   /// Whether the store is asked to take anything just now.
   bool committing() const noexcept { return !batch_.empty() || dropping_ != nullptr; }
+
+  /// The store, for those that keep it in use.
+  part<store_port>& store() noexcept { return port_; }
+
   /// The peer that the store is to forget just now, or null.
   const peer* dropping() const noexcept { return dropping_; }
 
@@ -93,6 +97,8 @@ class store_driver {
     stop_opening_.emit(asio::cancellation_type::terminal);
     port_.release();
   }
+  /// No coroutine will ever go on; the last that is destroyed gives the store free.
+  void abandon() { port_.release(); }
 
  private:
   /// The batch with the store, and a wait to open it again, have their time.
@@ -357,7 +363,7 @@ class store_driver {
   }
 
   /// The last commit ends the reading, for the store is closed after it.
-  bool takes_pages(const peer& p) const { return context_.life.commits() && !p.removed(); }
+  bool takes_pages(const peer& p) const { return context_.life.reads() && !p.removed(); }
 
   context& context_;
   peers& peers_;
