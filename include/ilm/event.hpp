@@ -234,7 +234,7 @@ inline std::string describe(const event_record& e) {
 }
 
 /// A peer's id for people: text as `printable` shows it, with each backslash twice, so that no two
-/// ids look alike; numbers as they are; other ids as the digits of their bytes. Throws the codec's
+/// ids have one form; numbers as they are; other ids as the digits of their bytes. Throws the codec's
 /// exception.
 template <class PeerId>
 std::string printable_id(const PeerId& id) {

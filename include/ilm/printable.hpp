@@ -57,15 +57,22 @@ inline bool needs_escape(std::uint32_t point) noexcept {
          point == 0xfeff || in_range(0xfff9, 0xfffb) || in_range(0xe0000, 0xe007f);
 }
 
-/// `\x` and two digits, `\u` and four, or `\U` and eight.
-inline std::string escape_of(std::uint32_t value) {
-  if (value == '\n') return "\\n";
-  if (value == '\r') return "\\r";
-  if (value == '\t') return "\\t";
-  unsigned digits = value <= 0xff ? 2 : value <= 0xffff ? 4 : 8;
-  std::string escape = digits == 2 ? "\\x" : digits == 4 ? "\\u" : "\\U";
+inline std::string with_digits(std::string escape, std::uint32_t value, unsigned digits) {
   while (digits-- > 0) escape += "0123456789abcdef"[value >> (4 * digits) & 15];
   return escape;
+}
+
+/// The escape of a byte: `\x` and two digits.
+inline std::string escape_of_byte(unsigned char byte) { return with_digits("\\x", byte, 2); }
+
+/// The escape of a character: as its byte, if it is one; otherwise `\u` and four digits, or `\U`
+/// and eight, as a byte of that value is another text.
+inline std::string escape_of(std::uint32_t point) {
+  if (point == '\n') return "\\n";
+  if (point == '\r') return "\\r";
+  if (point == '\t') return "\\t";
+  if (point <= 0x7f) return escape_of_byte(static_cast<unsigned char>(point));
+  return point <= 0xffff ? with_digits("\\u", point, 4) : with_digits("\\U", point, 8);
 }
 
 /// The largest part of `printable(text)` from its beginning that has up to `limit` bytes and cuts
@@ -79,7 +86,7 @@ inline std::string printable_prefix(std::string_view text, std::size_t limit,
     text.remove_prefix(character.size());
     std::string shown(character);
     if (size == 0) {
-      shown = escape_of(static_cast<unsigned char>(character[0]));
+      shown = escape_of_byte(static_cast<unsigned char>(character[0]));
     } else if (needs_escape(code_point(character))) {
       shown = escape_of(code_point(character));
     } else if (escape_backslash && character == "\\") {
@@ -95,8 +102,9 @@ inline std::string printable_prefix(std::string_view text, std::size_t limit,
 
 /// Text from outside (a peer's, a file's, an exception's), for people, logs and JSON: one line of
 /// UTF-8 that leaves a terminal as it is. Escaped as in C++ are control characters, line breaks,
-/// characters that turn the direction of text or cannot be seen, and bytes that are no UTF-8. What
-/// is printable already stays as it is, so that it may be called twice.
+/// characters that turn the direction of text or cannot be seen, and bytes that are no UTF-8:
+/// `\x85` is a byte, `\u0085` a character. What is printable already stays as it is, so that it may
+/// be called twice.
 inline std::string printable(std::string_view text) {
   return detail::printable_prefix(text, std::string::npos);
 }

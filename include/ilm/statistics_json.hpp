@@ -11,24 +11,24 @@
 #include <type_traits>
 
 // JSON forms of a messenger's statistics and events, for logs and dashboards. Times are in
-// nanoseconds. All text is as `printable` shows it, so that `dump()` does not throw: ids and texts
-// come from strangers. An id that is no text keeps its own JSON form, if it has one, and is
-// otherwise as `printable_id` shows it.
+// nanoseconds. Text is as `printable` shows it, so that `dump()` does not throw: ids and texts come
+// from strangers. An id is as `printable_id` shows it; one that is no text keeps its own JSON form,
+// if it has one, with each text inside as `printable_id` shows it.
 
 namespace ilm::inline v0 {
 
 namespace detail {
 
-/// Each text inside, keys included, as `printable` shows it.
+/// Each text inside, keys included, as `printable_id` shows it: two keys stay two.
 inline nlohmann::json printable_json(const nlohmann::json& in) {
-  if (in.is_string()) return printable(in.get_ref<const std::string&>());
+  if (in.is_string()) return printable_id(in.get_ref<const std::string&>());
   if (!in.is_structured()) return in;
   nlohmann::json out = in.is_array() ? nlohmann::json::array() : nlohmann::json::object();
   for (auto at = in.begin(); at != in.end(); ++at) {
     if (in.is_array()) {
       out.push_back(printable_json(*at));
     } else {
-      out[printable(at.key())] = printable_json(*at);
+      out[printable_id(at.key())] = printable_json(*at);
     }
   }
   return out;

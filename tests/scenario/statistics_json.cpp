@@ -103,6 +103,16 @@ TEST_CASE("an id that is no text keeps its own JSON form, with printable texts i
   CHECK(nlohmann::json(ilm::event<int>(7, r)).at("peer") == 7);
 }
 
+TEST_CASE("two keys of an id stay two in its JSON form") {
+  nlohmann::json id = {{"a\n", 1}, {"a\\n", 2}, {"\x85", 3}, {"\xc2\x85", 4}};
+  nlohmann::json j = ilm::detail::json_of_id(id);
+  CHECK(j.size() == 4);
+  CHECK(j.at(R"(a\n)") == 1);
+  CHECK(j.at(R"(a\\n)") == 2);
+  CHECK(j.at(R"(\x85)") == 3);
+  CHECK(j.at(R"(\u0085)") == 4);
+}
+
 TEST_CASE("an id without a JSON form has the digits of its bytes") {
   nlohmann::json j = ilm::event<coin>(coin{{0x1f, 0xff}}, {});
   CHECK(j.at("peer") == "1fff");

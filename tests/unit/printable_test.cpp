@@ -4,7 +4,12 @@
 #include <ilm/event.hpp>
 #include <ilm/printable.hpp>
 
+#include <cstddef>
+#include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 using ilm::printable;
 
@@ -19,7 +24,7 @@ TEST_CASE("text that is printable stays as it is") {
 TEST_CASE("control characters and line breaks are escaped") {
   CHECK(printable("a\nb\rc\td") == R"(a\nb\rc\td)");
   CHECK(printable(std::string("\0\x1b[2J\x7f", 6)) == R"(\x00\x1b[2J\x7f)");
-  CHECK(printable("\xc2\x80\xc2\x9b\xc2\x9f") == R"(\x80\x9b\x9f)");
+  CHECK(printable("\xc2\x80\xc2\x9b\xc2\x9f") == R"(\u0080\u009b\u009f)");
   CHECK(printable("\xe2\x80\xa8\xe2\x80\xa9") == R"(\u2028\u2029)");
 }
 
@@ -62,11 +67,90 @@ TEST_CASE("a prefix cuts neither a character nor an escape") {
   CHECK(printable_prefix("abc", 0) == "");
 }
 
-TEST_CASE("no two ids look alike") {
+TEST_CASE("an escape says whether it is of a byte or of a character") {
+  CHECK(printable("\x85") == R"(\x85)");
+  CHECK(printable("\xc2\x85") == R"(\u0085)");
+  CHECK(printable("\xc2\x85\x85") == R"(\u0085\x85)");
+}
+
+TEST_CASE("an id keeps its form, with each backslash twice") {
   using ilm::printable_id;
   CHECK(printable_id(std::string("a\n")) == R"(a\n)");
   CHECK(printable_id(std::string("a\\n")) == R"(a\\n)");
   CHECK(printable_id(std::string("\xff")) == R"(\xff)");
   CHECK(printable_id(std::string("\\xff")) == R"(\\xff)");
   CHECK(printable_id(-7) == "-7");
+}
+
+namespace {
+
+/// Notes ids whose form was that of another before.
+class forms {
+ public:
+  void add(const std::string& id) {
+    auto [at, is_new] = ids_.emplace(ilm::printable_id(id), id);
+    if (!is_new && at->second != id) alike_.push_back(at->first);
+  }
+  const std::vector<std::string>& alike() const { return alike_; }
+
+ private:
+  std::map<std::string, std::string> ids_;
+  std::vector<std::string> alike_;
+};
+
+std::string utf8_of(std::uint32_t point) {
+  auto byte = [](std::uint32_t value) { return static_cast<char>(value); };
+  auto next = [&](unsigned shift) { return byte(0x80 | (point >> shift & 0x3f)); };
+  if (point < 0x80) return {byte(point)};
+  if (point < 0x800) return {byte(0xc0 | point >> 6), next(0)};
+  if (point < 0x10000) return {byte(0xe0 | point >> 12), next(6), next(0)};
+  return {byte(0xf0 | point >> 18), next(12), next(6), next(0)};
+}
+
+}  // namespace
+
+TEST_CASE("no two ids of one or two bytes have one form") {
+  forms seen;
+  for (int first = 0; first < 256; ++first) {
+    seen.add({static_cast<char>(first)});
+    for (int second = 0; second < 256; ++second) {
+      seen.add({static_cast<char>(first), static_cast<char>(second)});
+    }
+  }
+  CHECK(seen.alike() == std::vector<std::string>());
+}
+
+TEST_CASE("no two ids of the bytes that escapes are of have one form") {
+  // Those that begin, end or are a part of a character that is escaped, and of an escape.
+  const std::string bytes =
+      "\\xuUn0285ae\n\x1b\x7f\x80\x85\xa8\xae\xbb\xbf\xc2\xd8\xe2\xef\xf3\xa0";
+  forms seen;
+  std::vector<std::string> shorter{""};
+  for (int size = 1; size <= 4; ++size) {
+    std::vector<std::string> all;
+    for (const std::string& s : shorter) {
+      for (char c : bytes) all.push_back(s + c);
+    }
+    if (size == 4) {
+      std::size_t n = 0;
+      std::erase_if(all, [&n](const std::string&) { return ++n % 7 != 0; });
+    }
+    for (const std::string& id : all) seen.add(id);
+    shorter = std::move(all);
+  }
+  CHECK(seen.alike() == std::vector<std::string>());
+}
+
+TEST_CASE("no character has the form of another, or of its own bytes one by one") {
+  forms seen;
+  for (std::uint32_t point = 0; point <= 0x10ffff; ++point) {
+    bool half_of_a_pair = point >= 0xd800 && point <= 0xdfff;
+    bool some = point < 0x3000 || point % 61 == 0 || (point >= 0xe0000 && point < 0xe0200);
+    if (half_of_a_pair || !some) continue;
+    std::string character = utf8_of(point);
+    seen.add(character);
+    seen.add(ilm::printable_id(character));
+    for (char c : character) seen.add({c});
+  }
+  CHECK(seen.alike() == std::vector<std::string>());
 }
