@@ -125,7 +125,8 @@ class inbox {
   /// Completes when: the store has it; at once if there is nothing to consume.
   /// Errors: outbox_full if something that was sent with it has no room; the message then comes
   ///   again, later. shut_down or operation_aborted if the messenger ended before it was stored;
-  ///   message_returned if it had ended before: the message comes again.
+  ///   message_returned if it had ended before: the message comes again. Of several messages the
+  ///   others are consumed all the same.
   /// Cancelling: has no effect.
   template <class Token = asio::use_awaitable_t<>>
   requires(!std::derived_from<std::remove_cvref_t<Token>, message<PeerId>>) auto consume(
@@ -152,8 +153,9 @@ class inbox {
         token);
   }
 
-  /// Refuses all messages from now on, and ends all waits. Other messages stay in the store; one
-  /// that was given may still be consumed.
+  /// Refuses all messages from now on, those that are given back included, and ends all waits. They
+  /// stay in the store. A message that was given may still be consumed; one that a `receive` has
+  /// completed with, whose handler is yet to run, is given.
   void close() { state_->close(); }
 
  private:
