@@ -41,8 +41,8 @@ enum class event_kind : std::uint8_t {
   /// Both ends are open.
   rolled_back,
   /// All that is kept of the peer is about to be dropped, as `forget` asked. outbound: not
-  /// confirmed
-  /// as delivered. inbound: not consumed.
+  /// confirmed as delivered. inbound: not consumed, of the peer's present stream; the unread
+  /// messages of a former one, whose sequences may be the same, are in forget_report::unread alone.
   peer_forgotten,
   /// The peer's first message not received is past one it no longer holds. inbound: the gap.
   gap,
@@ -234,8 +234,8 @@ inline std::string describe(const event_record& e) {
 }
 
 /// A peer's id for people: text as `printable` shows it, with each backslash twice, so that no two
-/// ids have one form; numbers as they are; other ids as the digits of their bytes. Throws the codec's
-/// exception.
+/// ids have one form; numbers as they are; other ids as the digits of their bytes. Throws the
+/// codec's exception.
 template <class PeerId>
 std::string printable_id(const PeerId& id) {
   if constexpr (std::is_convertible_v<const PeerId&, std::string_view>) {

@@ -86,7 +86,7 @@ struct forget_report {
   forget_report() = default;
 
   /// Messages to the peer that it had not confirmed as delivered, and messages from it that the
-  /// application had not consumed.
+  /// application had not consumed, of its former streams too.
   std::uint64_t undelivered = 0;
   std::uint64_t unread = 0;
 };

@@ -85,6 +85,32 @@ TEST_CASE("forgetting drops what the application has not consumed, and names it"
   CHECK(a.find(event_kind::peer_forgotten)->inbound == ilm::sequence_range{1, 4});
 }
 
+TEST_CASE("forgetting counts unread messages of a former stream, and names those of the present") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.app().check = [](const message&) { throw std::runtime_error("not now"); };
+  a.start();
+  a.watch();
+  b.start();
+  store_all(w, b, "a", numbered(4));
+  REQUIRE(w.until([&] { return a.disk().size(ilm::queue::inbox) == 4; }));
+  crash(w, b);
+  b.lose_store();
+  b.start();
+  REQUIRE(w.until([&] { return a.count(event_kind::peer_reset) == 1; }));
+  bool sends = GENERATE(false, true);
+  if (sends) {
+    store_all(w, b, "a", numbered(2));
+    REQUIRE(w.until([&] { return a.disk().size(ilm::queue::inbox) == 6; }));
+  }
+  auto f = forget(a, "b");
+  REQUIRE(w.until([&] { return f->error.has_value(); }));
+  CHECK(f->report.unread == (sends ? 6 : 4));
+  REQUIRE(w.until([&] { return a.count(event_kind::peer_forgotten) == 1; }));
+  CHECK(a.find(event_kind::peer_forgotten)->inbound ==
+        (sends ? ilm::sequence_range{1, 2} : ilm::sequence_range()));
+}
+
 TEST_CASE("forgetting a peer of whom nothing is known drops nothing, and has no event") {
   world w;
   peer a = w.make("a");

@@ -115,7 +115,7 @@ inline std::string_view text_of(backend_clause c) noexcept {
       return "open: `local_id` is the id that came with the incarnation, for good. A backend may "
              "leave it out, but then always";
     case backend_clause::cursors:
-      return "commit, open: `next` replaces a peer's cursors wholly, all nineteen numbers";
+      return "commit, open: `next` replaces a peer's cursors wholly, every number of them";
     case backend_clause::every_peer:
       return "open: gives every peer once, whatever its id: 255 bytes long, with zeros and quotes";
     case backend_clause::reopened_messages:
