@@ -27,7 +27,7 @@ TEST_CASE("an old acknowledgement never moves a cursor back") {
   CHECK_NOTHROW(w.run(a.wait_delivered("x", 5)));
 }
 
-TEST_CASE("received in an ack stops retransmissions; delivered alone erases") {
+TEST_CASE("received in an ack stops retransmissions, and delivered alone erases") {
   world w;
   peer a = w.make("a");
   a.start();

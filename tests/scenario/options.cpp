@@ -60,7 +60,7 @@ TEST_CASE("contradictory options are refused with a text that names them") {
   CHECK_THAT(refusal([](ilm::options&) {}, 100), ContainsSubstring("maximum_frame_size"));
 }
 
-TEST_CASE("contents beyond the limit are refused; at the limit they pass") {
+TEST_CASE("contents beyond the limit are refused, and at the limit they pass") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   ilm::options small;

@@ -142,7 +142,7 @@ TEST_CASE("events report sessions in order") {
 }
 
 TEST_CASE(
-    "events that nobody reads are kept up to the limit; then the oldest go, and are counted") {
+    "events that nobody reads are kept up to the limit, then the oldest go, and are counted") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   ilm::options few;

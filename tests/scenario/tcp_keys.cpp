@@ -42,8 +42,9 @@ TEST_CASE("a short key is refused with a text that says so", "[tcp]") {
   CHECK_THROWS_AS(ilm::pre_shared_keys(keys), std::invalid_argument);
 }
 
-TEST_CASE("peers with one key connect; with another, or none, they are refused, and both report it",
-          "[tcp]") {
+TEST_CASE(
+    "peers with one key connect, and with another, or none, they are refused, and both report it",
+    "[tcp]") {
   loop l;
   node a(l, "a", with_key(key)), b(l, "b", with_key(key));
   b.dial(a);

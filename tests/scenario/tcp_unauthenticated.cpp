@@ -229,7 +229,8 @@ TEST_CASE("an id that its codec would write otherwise is none", "[tcp]") {
   REQUIRE(l.until([&] { return s.closed() && reported; }));
 }
 
-TEST_CASE("peers beyond the limit are refused; one that has a session may take it over", "[tcp]") {
+TEST_CASE("peers beyond the limit are refused, and one that has a session may take it over",
+          "[tcp]") {
   loop l;
   options o = quick();
   o.maximum_connections = 2;

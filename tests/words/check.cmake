@@ -4,6 +4,7 @@
 # - A comment's subject is the thing that it speaks of. Where a tree has many sentences whose subject is a
 #   clause ("what ...", "who ..."), it has 10 and more of what, who and whom in 1,000 words; fewer than
 #   `limit` are plain English. Counted over comments, and over pages, each as a whole.
+# - A test's title has no semicolon: CTest would cut it there, run no test of that name, and call it passed.
 # - One thing has one name: the words of words.txt are names of former days, and each has another now.
 cmake_minimum_required(VERSION 3.25)
 
@@ -100,6 +101,9 @@ foreach(file IN LISTS files)
     continue()
   endif()
   file(READ "${ROOT}/${file}" text)
+  if(text MATCHES "TEST_CASE(_METHOD)?[(][^\";]*(\"[^\"]*\"[ \n]+)*\"([^\"]*;[^\"]*)\"")
+    string(APPEND findings "  ${file} has a semicolon in a title: ${CMAKE_MATCH_3}\n")
+  endif()
   string(REGEX REPLACE "[][;$\\]" " " text "${text}")
   check_names("${file}" "${text}")
   if(file MATCHES "\\.[hci]pp$")

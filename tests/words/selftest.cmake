@@ -34,3 +34,7 @@ expect("b.cpp says tie_window" tests/b.cpp "call(tie_window);\n")
 expect("b.cpp says hosted_" examples/b.cpp "if (!hosted_) return;\n")
 expect("README.md says mint: say" README.md "${plain} Stores mint numbers. ${plain}\n")
 expect(pass include/ilm/b.hpp "int unminted = 0, mint_condition = 0;\n")
+expect("b.cpp has a semicolon in a title: one; two" tests/b.cpp "TEST_CASE(\"one; two\") {\n")
+expect("b.cpp has a semicolon in a title: two; three" tests/b.cpp
+       "TEST_CASE_METHOD(f,\n    \"one \"\n    \"two; three\", \"[tag]\") {\n")
+expect(pass tests/b.cpp "TEST_CASE(\"one, two\", \"[tag]\") {\n  call(\"three\"); // \"\n")
