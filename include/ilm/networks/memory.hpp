@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/cancellation.hpp>
 #include <ilm/network.hpp>
 #include <ilm/networks/memory/fabric.hpp>
 
@@ -85,10 +86,14 @@ class memory_network {
     return endpoint_->send(&to, std::move(frame));
   }
 
+  /// Cancelling: ends the wait; no event is lost.
   asio::awaitable<network_event<PeerId>> receive() {
     std::shared_ptr<detail::endpoint> e = endpoint_;
     detail::fabric_event next;
-    while (!e->take(next)) {
+    for (;;) {
+      asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+      detail::leave_if_cancelled(state);
+      if (e->take(next)) break;
       asio::any_io_executor executor = co_await asio::this_coro::executor;
       co_await e->wait(executor);
     }

@@ -71,7 +71,7 @@ class endpoint {
   /// Gives the next event that has arrived, if there is one. Throws once the endpoint has ended.
   virtual bool take(fabric_event& next) = 0;
 
-  /// Completes when `take` may give an event, after it gave none.
+  /// Completes when `take` may give an event, after it gave none, or when it is cancelled.
   virtual asio::awaitable<void> wait(const asio::any_io_executor& executor) = 0;
   virtual void wake() = 0;
 

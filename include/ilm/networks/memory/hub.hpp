@@ -45,7 +45,6 @@ struct seat {
   completion<> waiter;
   time looks_again = time::max();  ///< at which a receiver that waits is woken
   bool ended = false;
-  bool cancelled = false;
 };
 
 /// The peers of a fabric, their sessions, and the faults between them.
@@ -133,7 +132,6 @@ class hub final : public fabric, public std::enable_shared_from_this<hub> {
 
   bool take(seat& at, fabric_event& next) {
     std::lock_guard lock(mutex_);
-    if (at.cancelled) throw std::system_error(asio::error::operation_aborted);
     if (at.ended) throw std::system_error(error::network_ended);
     while (!at.queue.empty()) {
       auto first = at.queue.begin();
@@ -154,16 +152,11 @@ class hub final : public fabric, public std::enable_shared_from_this<hub> {
     std::lock_guard lock(mutex_);
     at.waiter = std::move(waiter);
     bool sooner = !at.queue.empty() && at.queue.begin()->first < at.looks_again;
-    if (sooner || at.ended || at.cancelled) at.wake();
+    if (sooner || at.ended) at.wake();
   }
 
   void wake(seat& at) {
     std::lock_guard lock(mutex_);
-    at.wake();
-  }
-  void cancel(seat& at) {
-    std::lock_guard lock(mutex_);
-    at.cancelled = true;
     at.wake();
   }
 
@@ -319,7 +312,7 @@ class hub_endpoint final : public endpoint, public std::enable_shared_from_this<
       auto slot = asio::get_associated_cancellation_slot(handler);
       if (slot.is_connected()) {
         slot.assign([weak = std::weak_ptr<hub_endpoint>(self_)](asio::cancellation_type) {
-          if (auto alive = weak.lock()) alive->hub_->cancel(*alive->seat_);
+          if (auto alive = weak.lock()) alive->wake();
         });
       }
       // What an initiation throws does not reach the coroutine that waits.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/cancellation.hpp>
 #include <ilm/error.hpp>
 #include <ilm/networks/tcp/acceptor.hpp>
 #include <ilm/networks/tcp/admission.hpp>
@@ -54,6 +55,8 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
     if (!running_ && !closed_) start(co_await asio::this_coro::executor);
     for (;;) {
       if (closed_) throw std::system_error(error::network_ended);
+      asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+      leave_if_cancelled(state);
       std::optional<encoded_event> next = running_->events->poll();
       if (next) co_return std::move(*next);
       co_await running_->events->wait();
