@@ -182,7 +182,7 @@ TEST_CASE("chat: what a peer says does not control the terminal") {
   alice.start(bob);
   bob.start(alice);
   alice.type("wipe \x1b[2J, title \xc2\x9d, turn \xe2\x80\xae, half \xc3");
-  std::string shown = R"(wipe \x1b[2J, title \x9d, turn \u202e, half \xc3)";
+  std::string shown = R"(wipe \x1b[2J, title \u009d, turn \u202e, half \xc3)";
   CHECK(test::wait_until([&] { return bob.printed("alice: " + shown) == 1; }));
   CHECK(alice.printed("… 1 to bob: " + shown) == 1);
   INFO(alice.output() << bob.output());
