@@ -6,6 +6,7 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 
+#include <array>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -170,4 +171,20 @@ TEST_CASE("cancelling a later wait for a session leaves the earlier one") {
   w.run_for(0s);
   CHECK(second == result(asio::error::operation_aborted));
   CHECK_FALSE(first);
+}
+
+TEST_CASE("a session that opens ends all waits for it at once") {
+  world w;
+  // Nothing follows in the same moment.
+  ilm::faults slow;
+  slow.delay = 50ms;
+  w.net.set_faults(slow);
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  std::array<result, 20> waits;
+  for (result& r : waits) (*a).connected("b", keep_in(r));
+  b.start();
+  REQUIRE(w.until([&] { return waits[0].has_value(); }));
+  w.run_for(0s);
+  for (const result& r : waits) CHECK(r == result(std::error_code()));
 }

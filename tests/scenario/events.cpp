@@ -194,3 +194,15 @@ TEST_CASE("a function that throws, or ends the messenger, does no harm") {
   CHECK(a == nullptr);
   CHECK(held.use_count() == 1);
 }
+
+TEST_CASE("an event at which a function throws is there for a reader") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  (*a).on_event([](const event&) { throw std::runtime_error("no room in the log"); });
+  a.watch();
+  w.run_for(1s);
+  b.start();
+  w.run_for(1s);
+  CHECK(a.count(event_kind::peer_connected) == 1);
+}

@@ -394,3 +394,86 @@ TEST_CASE("two sides that have consumed what they sent each other begin no more 
   CHECK(b.app().consumed.size() <= 2);
   CHECK(r.unread + b.app().consumed.size() == 20);
 }
+
+TEST_CASE("a shutdown of less than no time ends at once") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  b.app().time = 1h;
+  store_all(w, a, "b", {"0"});
+  w.run_for(1s);
+  auto before = test::clock::now();
+  CHECK(w.run(a.shutdown(-1h)).undelivered == 1);
+  CHECK(test::clock::now() - before < 1s);
+}
+
+TEST_CASE("a shutdown ends the sends that wait for room, and none of them is stored") {
+  world w;
+  peer a = w.make("a");
+  ilm::options narrow;
+  narrow.uncommitted_messages = 5;
+  a.start(narrow);
+  w.run_for(10ms);
+  a.store_faults().commit_time = 1s;
+  auto sent = send_all(a, "b", numbered(12));
+  w.run_for(10ms);
+  auto left = std::make_shared<std::optional<report>>();
+  asio::co_spawn(w.context, a.shutdown(1h),
+                 [left](std::exception_ptr, const report& r) { *left = r; });
+  w.run_for(10ms);
+  for (std::size_t i = 0; i < sent.size(); ++i) CHECK(sent[i]->done == (i >= 5));
+  REQUIRE(w.until([&] { return left->has_value(); }));
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    CHECK(sent[i]->error == (i < 5 ? std::error_code() : ilm::error::shut_down));
+  }
+  CHECK((*left)->undelivered == 5);
+}
+
+TEST_CASE("a shutdown waits for a send that is with the store, and for its delivery") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  REQUIRE(w.until([&] { return a.connected_peers().size() == 1; }));
+  w.run_for(1s);
+  a.store_faults().commit_time = 1s;
+  auto sent = a.send("b", "0");
+  w.run_for(10ms);
+  report r = w.run(a.shutdown(1h));
+  CHECK_FALSE(sent->error);
+  CHECK(r.delivered == 1);
+  CHECK(r.undelivered == 0);
+}
+
+TEST_CASE("a second shutdown brings the end forward where nothing else happens") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  b.app().time = 10h;
+  store_all(w, a, "b", {"0"});
+  w.run_for(1s);
+  crash(w, a);
+  w.run_for(1min);
+  auto ended = std::make_shared<int>(0);
+  auto count = [ended](std::exception_ptr, const report&) { ++*ended; };
+  asio::co_spawn(w.context, b.shutdown(1h), count);
+  w.run_for(1min);
+  asio::co_spawn(w.context, b.shutdown(1s), count);
+  w.run_for(2s);
+  CHECK(*ended == 2);
+}
+
+TEST_CASE("a shutdown says bye before the network goes") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  raw_peer x(w, "x", "a");
+  REQUIRE(x.open());
+  w.run_for(1s);
+  CHECK_FALSE(x.said_bye());
+  w.run(a.shutdown(1s));
+  w.run_for(10ms);
+  CHECK(x.said_bye());
+}

@@ -377,3 +377,14 @@ TEST_CASE("a backlog of either queue flows as soon as it is read") {
   CHECK(a.app().texts() == numbered(20));
   CHECK(b.app().texts() == numbered(20));
 }
+
+TEST_CASE("a store that could not be opened for a day is tried again as soon as before") {
+  world w;
+  peer a = w.make("a");
+  a.store_faults().open_error = std::make_error_code(std::errc::permission_denied);
+  a.start();
+  w.run_for(24h);
+  a.store_faults().open_error = {};
+  w.run_for(ilm::options().maximum_store_retry);
+  CHECK(all_stored(store_all(w, a, "b", {"0"})));
+}

@@ -171,6 +171,13 @@ class raw_peer {
     return all;
   }
   std::size_t frames() const { return line_->frames.size(); }
+  bool said_bye() const {
+    for (const bytes_vector& f : line_->frames) {
+      ilm::protocol::frame parsed;
+      if (!ilm::protocol::read_frame(f, {}, parsed) && parsed.bye) return true;
+    }
+    return false;
+  }
 
   /// The other side's last hello.
   ilm::protocol::hello_record theirs;

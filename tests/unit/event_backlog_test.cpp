@@ -62,6 +62,16 @@ TEST_CASE_METHOD(fixture, "an event of little importance makes room for others")
   CHECK(backlog.take_dropped().empty());
 }
 
+TEST_CASE_METHOD(fixture, "a sum that goes counts as all the events in it") {
+  named_event sum = from("bob", event_kind::network_problem);
+  sum.record.count = 5;
+  backlog.push(std::move(sum));
+  for (int i = 0; i < 3; ++i) backlog.push(from("carol", event_kind::peer_connected));
+  CHECK(backlog.push(from("carol", event_kind::peer_connected)) == 5);
+  CHECK(backlog.take_dropped() ==
+        std::vector<event_count>{event_count{event_kind::network_problem, 5}});
+}
+
 TEST_CASE_METHOD(fixture, "a peer with many events drives out no other's, but its own oldest") {
   backlog.push(from("bob", event_kind::peer_connected));
   backlog.push(from("carol", event_kind::peer_disconnected));

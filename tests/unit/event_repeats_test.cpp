@@ -129,3 +129,21 @@ TEST_CASE_METHOD(fixture, "a stranger that repeats itself is summed up under its
   REQUIRE(sum->peer);
   CHECK(sum->peer->readable() == "x");
 }
+
+TEST_CASE_METHOD(fixture, "strangers that have been quiet leave their places to others") {
+  using ilm::runtime::most_repeating_strangers;
+  for (int round = 0; round < 3; ++round) {
+    auto now = round * 1h;
+    for (std::size_t i = 0; i < most_repeating_strangers; ++i) {
+      std::string name = std::to_string(round) + " " + std::to_string(i);
+      CHECK(repeats.handle_event(from_stranger(name), now));
+      CHECK_FALSE(repeats.handle_event(from_stranger(name), now));
+    }
+    std::size_t named = 0;
+    while (repeats.deadline() != ilm::protocol::never) {
+      std::optional<named_event> sum = repeats.poll(repeats.deadline());
+      if (sum && sum->peer) ++named;
+    }
+    CHECK(named == most_repeating_strangers);
+  }
+}
