@@ -250,6 +250,39 @@ TEST_CASE("deliveries that waited for room go on when the store has what was sen
   CHECK(p.w.until([&] { return p.c.app().consumed.size() == 100; }, 10s));
 }
 
+TEST_CASE("a delivery waits for the sends and bytes of others to be stored, and no longer") {
+  ilm::options o;
+  o.maximum_message_size = 1000;
+  if (GENERATE(true, false)) {
+    o.uncommitted_messages = 1;
+  } else {
+    o.uncommitted_bytes = 1000;
+  }
+  bool refuses = true;
+  std::size_t begun = 0;
+  chain p(
+      [&](const message&, context_type& context) {
+        if (refuses) throw std::runtime_error("not now");
+        ++begun;
+        context.send_to("c", std::string(1000, 'x'));
+      },
+      o);
+  peer d = p.w.make("d");
+  d.start();
+  store_all(p.w, p.a, "b", {"0"});
+  store_all(p.w, d, "b", {"0"});
+  REQUIRE(p.w.until([&] { return p.disk.size(ilm::queue::inbox) == 2; }));
+  // Of those that are gone, nothing comes that has the relay look again.
+  for (peer* gone : {&p.a, &p.c, &d}) crash(p.w, *gone);
+  refuses = false;
+  p.faults->commit_time = 1min;
+  p.restart();
+  p.w.run_for(50s);
+  CHECK(begun == 1);
+  p.w.run_for(20s);
+  CHECK(begun == 2);
+}
+
 TEST_CASE("a handler answers before its messenger has a name, and one that needs it starts later") {
   world w;
   peer a = w.make("a");

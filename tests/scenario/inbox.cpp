@@ -134,6 +134,38 @@ TEST_CASE("consume waits for a store that fails") {
   CHECK(disk.size(ilm::queue::inbox) == 0);
 }
 
+TEST_CASE("consume ends when the messenger does before the store knows") {
+  world w;
+  peer a = w.make("a");
+  store disk;
+  a.start();
+  auto faults = std::make_shared<ilm::testing::store_faults>();
+  inbox incoming;
+  auto b = std::make_unique<reading_messenger>(w.context, backend(disk, faults), w.net.join("b"),
+                                               incoming);
+  store_all(w, a, "b", {"0"});
+  REQUIRE(w.until([&] { return disk.size(ilm::queue::inbox) == 1; }));
+  w.run_for(1s);
+  REQUIRE(incoming.try_receive());
+  faults->commit_time = 1h;
+  std::optional<std::error_code> ended;
+  auto say_done = [&] {
+    incoming.consume(asio::bind_executor(w.context, [&](std::error_code e) { ended = e; }));
+  };
+  if (GENERATE(true, false)) {
+    say_done();
+    w.run_for(1s);
+    CHECK_FALSE(ended);
+    b.reset();
+  } else {
+    // The end of the delivery comes behind that of the messenger.
+    b.reset();
+    say_done();
+  }
+  w.run_for(1s);
+  CHECK(ended == std::optional<std::error_code>(asio::error::operation_aborted));
+}
+
 TEST_CASE("an exception in the reader's work gives the message again, with the next attempt") {
   reading_pair p(numbered(2));
   auto fail_at_work = [](inbox& from, unsigned& attempt) -> asio::awaitable<void> {

@@ -238,6 +238,50 @@ TEST_CASE("a message that a reader has when the inbox is closed can be consumed"
   CHECK(d->consumed());
 }
 
+TEST_CASE("an inbox that is closed ends the waits of its readers") {
+  fixture f;
+  std::optional<std::error_code> ended;
+  f.box.receive(
+      asio::bind_executor(f.context, [&](std::error_code e, const received&) { ended = e; }));
+  f.run();
+  CHECK_FALSE(ended);
+  f.box.close();
+  f.run();
+  CHECK(ended == std::optional<std::error_code>(ilm::error::inbox_closed));
+}
+
+TEST_CASE("a message that was promised to a reader that is cancelled goes to one that waits") {
+  fixture f;
+  inbox second = f.box;
+  asio::io_context slow;
+  asio::cancellation_signal cancelling;
+  auto handler = asio::bind_executor(slow, [](std::error_code, const received&) {});
+  f.box.receive(asio::bind_cancellation_slot(cancelling.slot(), handler));
+  f.receive(second);
+  auto d = f.offer();
+  cancelling.emit(asio::cancellation_type::terminal);
+  slow.poll();
+  f.elsewhere.poll();
+  REQUIRE(f.given);
+  CHECK(f.consume(second) == std::error_code());
+  CHECK(d->consumed());
+}
+
+TEST_CASE("a message passes over readers whose context has ended") {
+  fixture f;
+  inbox gone = f.box;
+  {
+    asio::io_context ending;
+    gone.receive(asio::bind_executor(ending, [](std::error_code, const received&) {}));
+  }
+  f.receive(f.box);
+  auto d = f.offer();
+  f.elsewhere.poll();
+  REQUIRE(f.given);
+  CHECK(f.consume(f.box) == std::error_code());
+  CHECK(d->consumed());
+}
+
 namespace {
 
 /// Some readers, and messengers, that do anything at any time. Knows of each offer whether a reader

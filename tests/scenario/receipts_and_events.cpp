@@ -1,5 +1,6 @@
 #include "support/catch.hpp"
 #include "support/messenger.hpp"
+#include "support/raw_peer.hpp"
 #include "support/steps.hpp"
 
 #include <asio/bind_cancellation_slot.hpp>
@@ -455,4 +456,39 @@ TEST_CASE("the age of a message from an earlier messenger grows although others 
   store_all(w, a, "b", {"1"});
   w.run_for(1s);
   CHECK(a.statistics_of("b").oldest_age >= 6s);
+}
+
+TEST_CASE("one acknowledgement ends the waits for all receipts that it brings") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  raw_peer x(w, "x", "a");
+  REQUIRE(x.open());
+  store_all(w, a, "x", numbered(5));
+  REQUIRE(w.until([&] { return x.data().size() == 5; }));
+  std::size_t told = 0;
+  for (std::uint64_t sequence = 1; sequence <= 5; ++sequence) {
+    (*a).wait_delivered("x", sequence, [&](std::error_code failed) { told += failed ? 0 : 1; });
+  }
+  w.run_for(10ms);
+  // No batch that ends has the receipts looked at again.
+  a.store_faults().commit_time = 1h;
+  x.put(x.ack_frame(x.ack_of(4)));
+  w.run_for(1ms);
+  CHECK(told == 4);
+}
+
+TEST_CASE("the age of the oldest message is not that of one that was delivered") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store_all(w, a, "b", {"0"});
+  REQUIRE(w.until([&] { return empty(a); }));
+  crash(w, b);
+  w.run_for(10s);
+  store_all(w, a, "b", {"1"});
+  w.run_for(1s);
+  CHECK(a.statistics_of("b").oldest_age >= 1s);
+  CHECK(a.statistics_of("b").oldest_age < 2s);
 }

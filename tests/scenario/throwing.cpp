@@ -402,6 +402,31 @@ TEST_CASE("memory that runs out at any step loses, repeats and silences nothing"
 
 // The two that are long, without leaving out any step.
 
+TEST_CASE("an event that cannot be given to its reader is there for the next one") {
+  clock_type::reset();
+  asio::io_context context;
+  fabric net;
+  side alice{"alice"}, bob{"bob"};
+  messenger a(context, trapped_store(alice.store), trapped_network(net.join("alice")),
+              application(alice));
+  messenger b(context, trapped_store(bob.store), trapped_network(net.join("bob")),
+              application(bob));
+  clock_type::run_for(context, 1s);
+  std::size_t failures = 0;
+  std::optional<event_kind> given;
+  for (std::uint64_t number = 1; !given && number < 10; ++number) {
+    trap::set(trap::kind::copy, number);
+    a.next_event([&](std::error_code failed, const event& e) {
+      failed ? void(++failures) : void(given = e.kind);
+    });
+    clock_type::run_for(context, 0s);
+    trap::clear();
+  }
+  CHECK(failures > 0);
+  CHECK(given == event_kind::peer_connected);
+  clock_type::reset();
+}
+
 TEST_CASE("every comparison of a peer id may throw", "[.every_step]") {
   sweep(trap::kind::comparison);
 }
