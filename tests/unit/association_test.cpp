@@ -15,6 +15,12 @@ options patient() {
   return o;
 }
 
+/// Loses all that goes to a but the handshake.
+bool is_of_handshake_or_to_b(bool to_a, const std::vector<std::byte>& sent) {
+  frame f;
+  return !to_a || (!read_frame(sent, {}, f) && f.header.session == 0);
+}
+
 }  // namespace
 
 TEST_CASE("two new peers open a session and exchange messages") {
@@ -191,6 +197,51 @@ TEST_CASE("a confirmation whose commit failed is stored later, though nothing el
   CHECK(p.a.failing_commits == 0);
 }
 
+TEST_CASE("what a hello says to be received is stored soon, though no ack follows") {
+  core_pair p(patient());
+  p.connect();
+  p.a.send("a1");
+  REQUIRE(p.settle());
+  p.run_for(1s);
+  p.filter = is_of_handshake_or_to_b;
+  p.b.application_up = false;
+  send(p.a, {"a2", "a3"});
+  REQUIRE(p.until([&] { return p.b.disk.inbox.size() == 2; }));
+  p.run_for(100ms);
+  REQUIRE(p.a.disk.where.outbox.acknowledged == 1);
+  p.reconnect();
+  CHECK(p.until([&] { return p.a.disk.where.outbox.acknowledged == 3; }, 5s));
+}
+
+TEST_CASE("a hello that tells of messages consumed confirms them, though no ack follows") {
+  core_pair p(patient());
+  p.connect();
+  p.a.send("a1");
+  REQUIRE(p.settle());
+  p.run_for(1s);
+  p.filter = is_of_handshake_or_to_b;
+  p.a.send("a2");
+  REQUIRE(p.until([&] { return p.b.consumed.size() == 2; }));
+  p.run_for(100ms);
+  REQUIRE(p.a->delivered_by_peer() == 1);
+  p.reconnect();
+  CHECK(p.until([&] { return p.a->delivered_by_peer() == 2; }, 5s));
+  CHECK(p.until([&] { return p.a.disk.outbox.empty(); }, 5s));
+}
+
+TEST_CASE("a store hears of the first of many acks soon, however closely the others follow") {
+  options o = patient();
+  o.window_messages = 1;
+  core_pair p(o);
+  p.b.application_up = false;
+  p.connect();
+  REQUIRE(p.until([&] { return p.established(); }));
+  p.run_for(1s);
+  send(p.a, numbered("a", 50));
+  REQUIRE(p.until([&] { return p.b.disk.inbox.size() == 40; }));
+  CHECK(p.a.disk.where.outbox.acknowledged >= 30);
+}
+
 TEST_CASE("an ack follows the commit of the messages that it confirms") {
   core_pair p(patient());
   p.b.commit_time = 50ms;
@@ -266,6 +317,31 @@ TEST_CASE("credit that ran out over a crash comes back") {
   p.b.application_up = true;
   REQUIRE(p.settle());
   CHECK(p.b.texts() == numbered("a", 10));
+}
+
+TEST_CASE("credit that came back in a lost ack is asked for, though nothing is in flight") {
+  options o = patient();
+  o.credit_messages = 2;
+  core_pair p(o);
+  p.b.application_up = false;
+  p.connect();
+  send(p.a, {"old1", "old2"});
+  REQUIRE(p.until([&] { return p.b.disk.inbox.size() == 2; }));
+  p.a.lose_store();
+  p.crash(p.a);
+  REQUIRE(p.until([&] { return p.established(); }));
+  p.run_for(1s);
+  // The messages of the lost store hold all credit.
+  p.filter = [](bool to_a, const auto&) { return !to_a; };
+  p.a.send("new");
+  p.run_for(100ms);
+  CHECK(p.a->in_flight() == 0);
+  p.b.application_up = true;
+  p.run_for(100ms);
+  CHECK(p.b.consumed.size() == 2);
+  p.filter = nullptr;
+  REQUIRE(p.settle());
+  CHECK(p.b.texts() == std::vector<std::string>{"old1", "old2", "new"});
 }
 
 TEST_CASE(

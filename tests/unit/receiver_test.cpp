@@ -430,6 +430,19 @@ TEST_CASE("messages of an earlier process are read from the store, in pages, and
   CHECK(g.inbox.empty());
 }
 
+TEST_CASE("a page of the inbox is bounded in messages and in bytes") {
+  rig before;
+  for (std::uint64_t s = 1; s <= 4; ++s) before.feed(s);
+  before.commit();
+  options o = small();
+  o.page_messages = 3;
+  o.page_bytes = 700;
+  rig g(o, before);
+  REQUIRE(g.r.next_page());
+  CHECK(g.r.next_page()->messages == 3);
+  CHECK(g.r.next_page()->bytes == 700);
+}
+
 TEST_CASE("a page of the inbox that was asked for earlier is ignored") {
   rig before;
   before.plan = always("a");
@@ -541,6 +554,23 @@ TEST_CASE("a message of the store that is not the one that was stored is not del
     }
     INFO(wrong);
     CHECK(delivered == wrong - 2);
+  }
+}
+
+TEST_CASE("a message of the store whose attributes are none is not delivered") {
+  rig before;
+  for (std::uint64_t s = 1; s <= 3; ++s) before.feed(s);
+  before.commit();
+  for (std::uint64_t wrong : {1U, 2U, 3U}) {
+    rig g(small(), before);
+    g.inbox.at(wrong).attributes = bytes(std::string_view("\x01"));
+    stream_hash hash;
+    for (auto& [at, m] : g.inbox) hash = m.hash = extend(hash, m);
+    INFO(wrong);
+    REQUIRE(g.page());
+    std::size_t delivered = 0;
+    for (; g.r.next_delivery() != nullptr; ++delivered) g.r.handle_consumed();
+    CHECK(delivered == wrong - 1);
   }
 }
 

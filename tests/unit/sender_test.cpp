@@ -191,6 +191,19 @@ TEST_CASE("the sender sends nothing before a session is open and verified") {
   CHECK(r.flush() == from_to(1, 3));
 }
 
+TEST_CASE("messages that are stored without a session are in the store alone") {
+  rig r;
+  r.commit(3);
+  CHECK(r.s.memory().held == 0);
+  r.open();
+  CHECK(r.flush() == from_to(1, 3));
+  r.s.handle_session_end();
+  r.commit(2);
+  CHECK(r.s.memory().held == 0);
+  r.open();
+  CHECK(r.flush() == from_to(1, 5));
+}
+
 TEST_CASE(
     "bytes that were sent are not unsent any more, though the peer has not said that it has them") {
   rig r;
@@ -440,6 +453,18 @@ TEST_CASE("a message of a page that is not the one that was stored is not sent")
   r.s.handle_page(page);
   REQUIRE(r.s.next_page());
   CHECK(r.s.next_page()->from == 3);
+}
+
+TEST_CASE("a message of a page whose attributes are none is not sent") {
+  rig r;
+  r.commit(3, 10, true);
+  r.outbox.at(2).attributes = bytes(std::string_view("\x01"));
+  for (std::uint64_t s : {2U, 3U}) r.outbox.at(s).hash = extend(r.hash_at(s - 1), r.outbox.at(s));
+  r.restore(1);
+  r.open();
+  REQUIRE(r.page());
+  REQUIRE(r.s.next_page());
+  CHECK(r.s.next_page()->from == 2);
 }
 
 TEST_CASE("a message that a later one overtook is lost after a round trip and a quarter") {
