@@ -554,6 +554,97 @@ TEST_CASE("a bye ends the session on the other side and is not answered") {
   CHECK(p.a->deadline() == never);
 }
 
+TEST_CASE("a side that closed waits for nothing, not even for what it had begun") {
+  core_pair p(patient());
+  p.filter = [](bool, const auto&) { return false; };
+  p.connect();
+  while (p.operate()) {
+  }
+  REQUIRE(p.a->state() == phase::handshaking);
+  REQUIRE(p.a->deadline() != never);
+  p.a->handle_close();
+  while (p.operate()) {
+  }
+  CHECK(p.a->deadline() == never);
+}
+
+TEST_CASE("a page that cannot be read has a time at which it is asked for again") {
+  core_pair p(patient(), 1, true);
+  p.a.send("a1");
+  p.run_for(1s);
+  p.connect();
+  std::optional<page_request> asked;
+  REQUIRE(p.until([&] {
+    if (p.a->state() == phase::established && !asked) asked = p.a->poll_page(p.now);
+    return asked.has_value();
+  }));
+  p.run_for(1s);
+  REQUIRE(p.a->deadline() == never);
+  p.a->handle_page_failed(*asked, std::make_error_code(std::errc::io_error), p.now);
+  timestamp due = p.a->deadline();
+  REQUIRE(due == p.now + options().minimum_store_retry);
+  CHECK_FALSE(p.a->poll_page(due - 1ns));
+  p.a->handle_timeout(due);
+  std::optional<page_request> again = p.a->poll_page(due);
+  REQUIRE(again);
+  CHECK(again->from == asked->from);
+}
+
+TEST_CASE("a message that was looked up for a former session is not compared in the present one") {
+  core_pair p(patient());
+  p.b.application_up = false;
+  p.connect();
+  send(p.a, numbered("a", 3));
+  REQUIRE(p.until([&] { return p.a.disk.where.outbox.acknowledged == 3; }));
+  model_store backup = p.b.disk;
+  p.filter = [](bool to_a, const auto&) { return !to_a; };
+  p.a.send("a4");
+  REQUIRE(p.until([&] { return p.b.disk.where.inbox.received() == 4; }));
+  p.filter = [](bool, const auto&) { return false; };
+  p.a.send("a5");
+  p.run_for(10ms);
+  p.filter = nullptr;
+  // Of the fourth message a hears in this session, and then b's store is one that has three.
+  auto compares = [&] { return p.a->state() == phase::verifying; };
+  p.crash(p.a);
+  REQUIRE(p.until(compares));
+  std::optional<page_request> asked = p.a->poll_page(p.now);
+  REQUIRE(asked);
+  REQUIRE(asked->from == 4);
+  p.b.disk = backup;
+  p.crash(p.b);
+  REQUIRE_FALSE(compares());
+  REQUIRE(p.until(compares));
+  p.a->handle_page(*asked, std::vector{p.a.disk.outbox.at(4)}, p.now);
+  CHECK(compares());
+  p.b.application_up = true;
+  REQUIRE(p.settle());
+  CHECK(p.b.texts() == numbered("a", 5));
+  CHECK(p.a.count(event_kind::rolled_back) == 0);
+}
+
+TEST_CASE("the store learns of another history without delay, though cursors may wait") {
+  options o = patient();
+  o.cursor_commit_delay = 1h;
+  core_pair p(o);
+  p.connect();
+  p.run_for(1s);
+  CHECK(p.a.disk.where.met());
+  CHECK(p.b.disk.where.met());
+  p.a.send("a1");
+  p.run_for(1s);
+  model_store backup = p.b.disk;
+  p.a.send("a2");
+  p.run_for(1s);
+  p.b.disk = backup;
+  p.crash(p.b);
+  p.run_for(1s);
+  CHECK(p.b.count(event_kind::rolled_back) == 1);
+  CHECK(p.b.disk.where.history.origin == lineage_origin::rolled_back);
+  CHECK(p.a.count(event_kind::peer_rolled_back) == 1);
+  CHECK(p.established());
+}
+
 TEST_CASE("data that leaves a gap is answered at once, and data that closes it by the commit") {
   options o = patient();
   o.frame_fill = 1;

@@ -83,6 +83,9 @@ TEST_CASE("the key of a header has 1 to 64 bytes") {
   CHECK_FALSE(refusal_of(with_headers(1, 1, 0)));
   CHECK_FALSE(refusal_of(with_headers(1, 64, 0)));
   CHECK(refusal_of(with_headers(1, 65, 0)) == error::invalid_attributes);
+  // Sizes that the one byte for it would show as 1 and as 64.
+  CHECK(refusal_of(with_headers(1, 257, 0)) == error::invalid_attributes);
+  CHECK(refusal_of(with_headers(1, 320, 1)) == error::invalid_attributes);
   CHECK(refusal_of({.headers = {{"", "v"}}}) == error::invalid_attributes);
 }
 

@@ -662,10 +662,10 @@ TEST_CASE("a length of a record is believed only as far as there are bytes") {
 }
 
 TEST_CASE("sequences of data keep to the bounds of sequences") {
-  auto data_at = [](std::uint64_t first) {
+  auto data_at = [](std::uint64_t first, int messages = 1) {
     return verdict_on(written([&](frame_writer& w) {
       w.begin_data(first, {});
-      w.item(view("x"));
+      for (int i = 0; i < messages; ++i) w.item(view("x"));
     }));
   };
   CHECK(data_at(0) == error::cursor_out_of_range);
@@ -673,6 +673,10 @@ TEST_CASE("sequences of data keep to the bounds of sequences") {
   CHECK_FALSE(data_at(maximum_sequence));
   CHECK(data_at(maximum_sequence + 1) == error::cursor_out_of_range);
   CHECK(data_at(~std::uint64_t{0}) == error::cursor_out_of_range);
+  // The last message of a record counts as well.
+  CHECK_FALSE(data_at(maximum_sequence - 1, 2));
+  CHECK(data_at(maximum_sequence, 2) == error::cursor_out_of_range);
+  CHECK(data_at(maximum_sequence - 1, 3) == error::cursor_out_of_range);
 }
 
 TEST_CASE("the ranges of an ack rise, part and lie above what is received") {

@@ -235,6 +235,21 @@ TEST_CASE("a challenge without an answer is sent again, ever less often, up to a
   }
 }
 
+TEST_CASE("a handshake that begins anew sends its challenge again as soon as the first one did") {
+  end a(1);
+  a.begin(0s);
+  timestamp now = 0s;
+  for (int i = 0; i < 12; ++i) {
+    a.poll_challenge(now);
+    now = a.hands.deadline();
+  }
+  a.begin(now);
+  a.poll_challenge(now);
+  duration wait = settings().initial_timeout;
+  CHECK(a.hands.deadline() - now >= wait);
+  CHECK(a.hands.deadline() - now <= wait + wait / 4);
+}
+
 TEST_CASE("the time of a frame that waits for the network is named once") {
   end a(1);
   a.begin(0s);

@@ -132,12 +132,32 @@ TEST_CASE("a required feature that the other build lacks is named on both sides"
   CHECK(requires_it.count(event_kind::peer_incompatible) == 2);
 }
 
+TEST_CASE("of two builds that each require what the other lacks, each names its own lack") {
+  core_pair p;
+  start_with(p, {1, 1, 0b01, 0b01}, {1, 1, 0b10, 0b10});
+  p.run_for(10s);
+  const event_record& at_a = p.a.find(event_kind::peer_incompatible);
+  const event_record& at_b = p.b.find(event_kind::peer_incompatible);
+  CHECK(at_a.error == error::feature_missing_here);
+  CHECK(at_b.error == error::feature_missing_here);
+  CHECK(at_a.features == 0b10);
+  CHECK(at_b.features == 0b01);
+}
+
 TEST_CASE("an established session ends when the peer comes back as a build that does not fit") {
+  bool seen = GENERATE(true, false);
   core_pair p;
   start_with(p, {1, 1, 0b1, 0b1}, {1, 1, 0b1, 0});
   REQUIRE(p.until([&] { return p.established(); }));
-  replace(p, p.b, {});
+  p.filter = [](bool to_a, const auto&) { return to_a; };
+  p.a.send("under way");
+  p.run_for(10ms);
+  REQUIRE(p.a->in_flight() == 1);
+  p.filter = nullptr;
+  p.b.support = {};
+  p.crash(p.b, seen);
   p.run_for(10s);
+  CHECK(p.a->in_flight() == 0);
   CHECK(p.a.count(event_kind::peer_disconnected) == 1);
   CHECK(p.a.count(event_kind::peer_incompatible) == 1);
   CHECK(p.b.count(event_kind::peer_incompatible) == 1);

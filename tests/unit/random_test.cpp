@@ -67,6 +67,11 @@ TEST_CASE("a random number that names something is never 0") {
   CHECK(next_nonzero(zero) == 1);
   CHECK(next_nonzero(other) == 7);
   CHECK(next_nonzero(largest) == ~std::uint64_t{0});
+  // SplitMix64 adds this to its state first, and makes 0 of 0.
+  constexpr std::uint64_t before_zero = ~std::uint64_t{0x9e3779b97f4a7c15} + 1;
+  CHECK(random_source(before_zero).next() == 0);
+  CHECK(random_source(before_zero).next_nonzero() == 1);
+  CHECK(random_source(7).next_nonzero() == random_source(7).next());
 }
 
 TEST_CASE("the entropy of a test is that of its seed") {

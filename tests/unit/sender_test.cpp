@@ -513,6 +513,22 @@ TEST_CASE("the sender does not retransmit sacked messages") {
   CHECK(std::count(again.begin(), again.end(), 4U) == 1);
 }
 
+TEST_CASE("a message that was not sent in this session is not sacked, though a range names it") {
+  rig r;
+  session_terms three = terms_from(1);
+  three.granted.sequence = 3;
+  r.open(three);
+  r.commit(4);
+  REQUIRE(r.flush(0ms) == from_to(1, 3));
+  REQUIRE_FALSE(r.take_ranges(0, {{2, 4}}, 1ms));
+  ack_record all = r.ack(3);
+  all.credit.sequence = 4;
+  REQUIRE_FALSE(r.take(all, 2ms));
+  CHECK(r.flush(2ms) == from_to(4, 4));
+  // Nobody has it, so it goes again.
+  CHECK(r.flush(r.expire()) == from_to(4, 4));
+}
+
 TEST_CASE("what was sacked is sent again if an ack that was asked for brings nothing new") {
   rig r;
   r.open();
@@ -873,6 +889,20 @@ TEST_CASE("small messages share a frame, up to its filling and its limit") {
   narrow.open();
   narrow.commit(100, 100);
   CHECK(narrow.flush() == from_to(1, 100));
+}
+
+TEST_CASE("a new message waits for the lost ones before it, though it would fit their frame") {
+  options o = small();
+  o.frame_fill = 200;
+  rig r(o);
+  r.open();
+  r.commit(1, 100);
+  r.commit(1, 150);
+  r.flush(0s);
+  timestamp now = r.expire();
+  r.commit(1, 10);
+  CHECK(r.flush(now) == from_to(1, 3));
+  CHECK(r.s.resent() == 2);
 }
 
 TEST_CASE("messages of two commits stand in one record, each commit with its salt") {

@@ -247,6 +247,27 @@ TEST_CASE("a proof of an earlier handshake is none, whichever side's nonce is an
   CHECK(deliver(old_answer, dialer, answer) == tcp_error::wrong_key);
 }
 
+TEST_CASE("each session has keys of its own for its frames, whichever side's nonce is another") {
+  prove_type key = toy_key(1);
+  auto tag_of = [&](unsigned dialers, unsigned acceptors) {
+    hello alice = hello_of("alice", "bob"), bob = hello_of("bob", "");
+    alice.keyed = bob.keyed = true;
+    alice.nonce.fill(static_cast<std::byte>(dialers));
+    bob.nonce.fill(static_cast<std::byte>(acceptors));
+    handshake dialer(true, alice, key), acceptor(false, bob, key);
+    byte_string answer, last, nothing;
+    REQUIRE_FALSE(deliver(dialer.begin(), acceptor, answer));
+    REQUIRE_FALSE(deliver(answer, dialer, last));
+    REQUIRE_FALSE(deliver(last, acceptor, nothing));
+    frame_tag tag = dialer.macs().outgoing->tag({});
+    CHECK(acceptor.macs().incoming->tag({}) == tag);
+    return tag;
+  };
+  CHECK(tag_of(1, 2) == tag_of(1, 2));
+  CHECK(tag_of(1, 2) != tag_of(4, 2));
+  CHECK(tag_of(1, 2) != tag_of(1, 3));
+}
+
 TEST_CASE("messages out of turn end a handshake") {
   prove_type none;
   handshake acceptor(false, hello_of("bob", ""), none);

@@ -2,7 +2,10 @@
 
 #include <ilm/protocol/wire.hpp>
 
+#include <array>
+#include <cstdint>
 #include <limits>
+#include <vector>
 
 using namespace ilm::protocol;
 
@@ -48,6 +51,22 @@ TEST_CASE("a patch changes a number in place and nothing beside it") {
   CHECK(in.number<std::uint16_t>() == 1);
   CHECK(in.number<std::uint16_t>() == 0xbeef);
   CHECK(in.number<std::uint16_t>() == 3);
+}
+
+TEST_CASE("a varint takes the fewest of 1, 2, 4 or 8 bytes, and comes back, at every bound") {
+  for (auto [bits, shorter, longer] : {std::array<unsigned, 3>{6, 1, 2}, {14, 2, 4}, {30, 4, 8}}) {
+    std::uint64_t bound = std::uint64_t{1} << bits;
+    for (std::uint64_t value : {bound - 1, bound, bound + 1}) {
+      std::vector<std::byte> out;
+      wire_writer(out).varint(value);
+      CHECK(out.size() == (value < bound ? shorter : longer));
+      CHECK(varint_size(value) == out.size());
+      wire_reader in(out);
+      CHECK(in.varint() == value);
+      CHECK(in.left() == 0);
+      CHECK(in.ok());
+    }
+  }
 }
 
 TEST_CASE("reading past the end gives zeros for good") {
