@@ -496,6 +496,34 @@ TEST_CASE("an ack that comes late enough shows the loss at once") {
   CHECK(r.flush(230ms) == from_to(2, 4));
 }
 
+TEST_CASE(
+    "after a needless retransmission, also of a message that came early, losses are found later") {
+  for (bool early : {false, true}) {
+    rig r;
+    r.open();
+    r.commit(1);
+    r.flush(0ms);
+    REQUIRE_FALSE(r.take(r.ack(1), 100ms));  // the round trip is 100 ms
+    r.commit(3);
+    r.flush(100ms);
+    REQUIRE_FALSE(r.take_ranges(1, {{4, 4}}, 200ms));
+    r.s.handle_timeout(225ms, r.random);
+    REQUIRE(r.flush(225ms) == from_to(2, 3));  // in frames 5 and 6
+    ack_record first_copy = r.ack(1);
+    first_copy.ranges = {sequence_range{3, 4}};
+    first_copy.echo = 4;
+    if (early) REQUIRE_FALSE(r.take(first_copy, 230ms));
+    ack_record all = r.ack(4);
+    all.echo = 5;
+    REQUIRE_FALSE(r.take(all, 325ms));
+    r.commit(2);
+    r.flush(330ms);
+    REQUIRE_FALSE(r.take_ranges(4, {{6, 6}}, 430ms));
+    INFO(early);
+    CHECK(r.s.deadline() == 480ms);  // a round trip and two quarters
+  }
+}
+
 TEST_CASE("the sender does not retransmit sacked messages") {
   rig r;
   r.open();

@@ -39,7 +39,7 @@ class loss_detector {
   void handle_echo(std::uint64_t frame, timestamp now) noexcept {
     if (std::optional<timestamp> sent = frames_.handle_echo(frame)) round_trip_.sample(now - *sent);
   }
-  /// The peer has stored the message, which it did not have out of order.
+  /// The peer has stored the message.
   void handle_arrival(const outgoing_message& m) noexcept {
     assert(m.transmissions != 0 && was_sent(m.frame));
     if (m.transmissions > 1 && m.frame > frames_.echoed()) round_trip_.spurious_retransmission();

@@ -411,7 +411,7 @@ class sender {
     granted_.granted.received_bytes = counted;
     for (std::uint64_t s = acknowledged_ + 1; s <= to && s < send_next_; ++s) {
       const outgoing_message& arrived = cache_.at(s);
-      if (!arrived.sacked()) losses_.handle_arrival(arrived);
+      losses_.handle_arrival(arrived);
       in_flight_bytes_ -= arrived.size();
     }
     assert(to < cache_.next());
