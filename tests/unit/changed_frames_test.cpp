@@ -125,6 +125,24 @@ TEST_CASE("no ack echoes a frame with a message that was refused") {
   CHECK(p.b.texts() == numbered("a", 1));
 }
 
+TEST_CASE("a message that blocks its stream is told of though no frame goes out") {
+  core_pair p(patient(), 1, true);
+  p.alter = changing(true, [](frame& f) {
+    if (f.hello) f.hello->maximum_message_size = 10;
+  });
+  establish(p);
+  // As a's stamp stays unconfirmed, its next commit is none that an ack tells of.
+  p.filter = [](bool to_a, const auto&) { return !to_a; };
+  p.a.send("fits");
+  p.run_for(1s);
+  int frames = p.a.frames;
+  p.a.send("more than ten bytes");
+  p.run_for(1s);
+  p.run_for(1s);  // an event may be the last to come
+  CHECK(p.a.count(event_kind::stream_blocked) == 1);
+  CHECK(p.a.frames == frames);
+}
+
 TEST_CASE("a hello that shows the peer in another session ends the one that is open") {
   core_pair p(patient());
   std::vector<std::byte> hello;
