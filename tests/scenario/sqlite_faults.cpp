@@ -2,6 +2,8 @@
 #include "support/fault_vfs.hpp"
 #include "support/sqlite.hpp"
 
+#include <ilm/backends/sqlite/connection.hpp>
+
 #include <map>
 #include <random>
 
@@ -217,6 +219,126 @@ TEST_CASE("sqlite: a commit is synced once at `media`, and not at `os`") {
   };
   temporary_directory place;
   CHECK(syncs(hand_driven<>(place / "media.db", o)) == 1);
+  CHECK(disk.kind_of_last_sync() == SQLITE_SYNC_FULL);
   using os_backend = ilm::sqlite_backend<std::string, ilm::durability::os>;
   CHECK(syncs(hand_driven<os_backend>(place / "os.db", o)) == 0);
+}
+
+TEST_CASE("sqlite: a commit that could not be synced is not in the log, though somebody reads it") {
+  fault_disk disk;
+  temporary_directory place;
+  std::filesystem::path file = place / "s.db", copy = place / "copy.db";
+  ilm::cursors c;
+  hand_driven<> s(file, on_fault_disk());
+  s.open();
+  s.commit(append("bob", c, {"stored"}));
+  ilm::detail::sqlite_connection reader(file.string(), "");
+  reader.execute("BEGIN");
+  reader.number("SELECT count(*) FROM ilm_peer");
+  bool fails = true;
+  disk.result_of = [&](operation o) {
+    return o == operation::sync && std::exchange(fails, false) ? SQLITE_IOERR_FSYNC : SQLITE_OK;
+  };
+  ilm::cursors then = c;
+  CHECK(s.commit_error(append("bob", then, {"failed"})));
+  // As a crash would leave it.
+  for (const char* part : {"", "-wal"}) {
+    std::filesystem::copy_file(file.string() + part, copy.string() + part);
+  }
+  hand_driven<> again(copy);
+  again.open();
+  CHECK(texts_of(again.read(ilm::queue::outbox, "bob", 1)) == strings{"stored"});
+}
+
+TEST_CASE("sqlite: a commit that failed and turns out to be stored is no damage") {
+  fault_disk disk;
+  disk.be_default();
+  disk.writes_half = false;
+  temporary_directory place;
+  ilm::cursors c;
+  {
+    hand_driven<> s(place / "s.db");
+    s.open();
+    s.commit(append("bob", c, {"1"}));
+    bool sick = false;
+    disk.result_of = [&](operation o) {
+      sick = sick || o == operation::sync;
+      return sick && o != operation::read ? SQLITE_IOERR : SQLITE_OK;
+    };
+    ilm::cursors then = c;
+    CHECK(s.commit_error(append("bob", then, {"2"})));
+    then = c;
+    CHECK(s.commit_error(append("bob", then, {"other", "messages"})));
+    s.crash();
+    disk.result_of = {};
+  }
+  hand_driven<> s(place / "s.db");
+  CHECK_FALSE(s.open_error());
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == strings{"1", "2"});
+}
+
+TEST_CASE("sqlite: once nothing is left of a commit that failed no older store is taken for it") {
+  fault_disk disk;
+  disk.be_default();
+  temporary_directory place;
+  std::filesystem::path file = place / "s.db", log = place / "s.db-wal";
+  ilm::cursors bob, eve;
+  hand_driven<> s(file);
+  s.open();
+  s.commit(append("bob", bob, {"1"}));
+  bool fails = true;
+  disk.result_of = [&](operation o) {
+    return o == operation::sync && std::exchange(fails, false) ? SQLITE_IOERR_FSYNC : SQLITE_OK;
+  };
+  ilm::cursors then = bob;
+  CHECK(s.commit_error(append("bob", then, {"2"})));
+  s.commit(append("eve", eve, {"1"}));
+  std::string older = content_of(log);
+  ilm::batch<std::string> forget;
+  forget.forgotten.push_back("bob");
+  s.commit(forget);
+  s.crash();
+  CHECK_FALSE(hand_driven<>(file).open_error());
+  std::ofstream(log, std::ios::binary) << older;
+  CHECK(hand_driven<>(file).open_error() == ilm::error::store_corrupt);
+}
+
+namespace {
+
+/// A commit after which the log is emptied.
+ilm::batch<std::string> first_change(ilm::cursors& c) {
+  ilm::batch<std::string> b = append("bob", c, {"first"});
+  b.new_incarnation = ilm::incarnation{1, 2};
+  return b;
+}
+
+}  // namespace
+
+TEST_CASE("sqlite: no commit waits for somebody who reads") {
+  fault_disk disk;
+  temporary_directory place;
+  ilm::cursors c;
+  hand_driven<> s(place / "s.db", on_fault_disk());
+  s.open();
+  s.commit(append("bob", c, {"before"}));
+  ilm::detail::sqlite_connection reader((place / "s.db").string(), "");
+  reader.execute("BEGIN");
+  reader.number("SELECT count(*) FROM ilm_peer");
+  int waits = 0;
+  disk.instead_of_sleep = [&] { ++waits; };
+  CHECK_FALSE(s.commit_error(first_change(c)));
+  CHECK(waits == 0);
+}
+
+TEST_CASE("sqlite: each commit waits for somebody who writes") {
+  fault_disk disk;
+  temporary_directory place;
+  ilm::cursors c;
+  hand_driven<> s(place / "s.db", on_fault_disk());
+  s.open();
+  s.commit(first_change(c));
+  ilm::detail::sqlite_connection writer((place / "s.db").string(), "");
+  writer.execute("BEGIN IMMEDIATE");
+  disk.instead_of_sleep = [&] { writer.execute("COMMIT"); };
+  CHECK_FALSE(s.commit_error(append("bob", c, {"second"})));
 }

@@ -188,6 +188,16 @@ TEST_CASE("sqlite: with a VFS of one's own, a file that goes is found by what SQ
   CHECK(s.commit_error(append("bob", c, {"x"})) == ilm::sqlite_error::file_moved);
 }
 
+TEST_CASE("sqlite: with a VFS of one's own, too, a store that is open is in use") {
+  fault_disk disk;
+  temporary_directory place;
+  ilm::sqlite_options o;
+  o.vfs = fault_disk::name;
+  store_type first(place / "s.db", o), second(place / "s.db", o);
+  first.open();
+  CHECK(second.open_error() == ilm::error::store_in_use);
+}
+
 TEST_CASE("sqlite: reading the files of a store in its process does not give it free") {
   temporary_directory place;
   fs::path file = place / "s.db";
@@ -708,28 +718,103 @@ TEST_CASE("sqlite: after a restart of the machine a synced store that went back 
   }
 }
 
-TEST_CASE("sqlite: after a restart of the machine a forgotten peer is not missed") {
-  using ilm::detail::last_commit;
+namespace {
+
+ilm::detail::store_mark mark(std::uint64_t rows, std::uint64_t progress) {
+  ilm::detail::store_mark m;
+  m.rows = rows;
+  m.progress = progress;
+  return m;
+}
+
+/// The record of the newest commit, by itself.
+struct record_of_commits {
+  using last_commit = ilm::detail::last_commit;
+
+  record_of_commits() { overwrite(file, "a store"); }
+  /// As the next process finds it.
+  last_commit opened(ilm::durability level) const {
+    return {record.string(), *ilm::detail::file_identity::of(file.string()), level};
+  }
+
   temporary_directory place;
   fs::path file = place / "s.db", record = part_of(file, "-last");
-  overwrite(file, "a store");
-  ilm::detail::file_identity self = *ilm::detail::file_identity::of(file.string());
-  auto mark = [](std::uint64_t rows, std::uint64_t progress) {
-    ilm::detail::store_mark m;
-    m.rows = rows;
-    m.progress = progress;
-    return m;
-  };
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(record_of_commits,
+                 "sqlite: after a restart of the machine a forgotten peer is not missed") {
   {
-    last_commit last(record.string(), self, ilm::durability::media);
+    last_commit last = opened(ilm::durability::media);
     last.start_from(mark(100, 50));
     last.begin(mark(60, 20));
   }
   as_of_another_boot(record);
-  last_commit last(record.string(), self, ilm::durability::media);
+  last_commit last = opened(ilm::durability::media);
   CHECK(last.is_in(mark(60, 20)));
   CHECK(last.is_in(mark(100, 50)));
   CHECK_FALSE(last.is_in(mark(60, 19)));
+}
+
+TEST_CASE_METHOD(
+    record_of_commits,
+    "sqlite: a process that ends within a commit leaves the store before or after it") {
+  {
+    last_commit last = opened(ilm::durability::media);
+    last.start_from(mark(100, 50));
+    last.begin(mark(120, 60));
+  }
+  last_commit last = opened(ilm::durability::media);
+  CHECK(last.is_in(mark(100, 50)));
+  CHECK(last.is_in(mark(120, 60)));
+  CHECK_FALSE(last.is_in(mark(110, 55)));
+}
+
+TEST_CASE_METHOD(record_of_commits,
+                 "sqlite: a store of `os` is one of `media` from its first commit there on") {
+  {
+    last_commit last = opened(ilm::durability::os);
+    last.begin(mark(100, 50));
+    last.complete(mark(100, 50));
+  }
+  {
+    last_commit last = opened(ilm::durability::media);
+    last.start_from(mark(100, 50));
+    last.begin(mark(120, 60));
+    last.complete(mark(120, 60));
+    last.begin(mark(140, 70));
+    last.complete(mark(140, 70));
+  }
+  as_of_another_boot(record);
+  CHECK_FALSE(opened(ilm::durability::media).is_in(mark(120, 60)));
+}
+
+TEST_CASE_METHOD(crashed_store, "sqlite: a damaged record of the newest commit says nothing") {
+  for (std::size_t at : {95U, 111U}) flip(part_of(file, "-last"), at);
+  CHECK_FALSE(store_type(file).open_error());
+}
+
+TEST_CASE("sqlite: a store without its tables is damage, also if it may have lost commits") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  using at_os = ilm::sqlite_backend<std::string, ilm::durability::os>;
+  ilm::cursors c;
+  hand_driven<at_os> s(file);
+  s.open();
+  s.commit(append("bob", c, {"x"}));
+  s.close();
+  outsider(file,
+           "DROP TABLE ilm_store; DROP TABLE ilm_peer; DROP TABLE ilm_outbox; DROP TABLE "
+           "ilm_inbox");
+  as_of_another_boot(part_of(file, "-last"));
+  CHECK(hand_driven<at_os>(file).open_error() == ilm::error::store_corrupt);
+}
+
+TEST_CASE_METHOD(crashed_store, "sqlite: a store without one of its tables is damage") {
+  std::string table = GENERATE("ilm_store", "ilm_peer", "ilm_outbox", "ilm_inbox");
+  outsider(file, "DROP TABLE " + table);
+  CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
 }
 
 TEST_CASE("sqlite: a file that is cut under a running messenger fails the next commit") {

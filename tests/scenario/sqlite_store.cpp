@@ -1,10 +1,13 @@
 #include "support/catch.hpp"
 #include "support/sqlite.hpp"
 
+#include <ilm/backends/sqlite/store.hpp>
+
 #include <chrono>
 #include <fstream>
 #include <limits>
 #include <random>
+#include <span>
 
 using namespace test;
 
@@ -86,6 +89,44 @@ TEST_CASE("sqlite: a page ends at its bounds, and has a message if there is one"
   CHECK(s.read(ilm::queue::outbox, "bob", 1, 10, 20).size() == 2);
   CHECK(s.read(ilm::queue::outbox, "bob", 1, 10, 19).size() == 1);
   CHECK(s.read(ilm::queue::outbox, "bob", 1, 10, 1).size() == 1);
+  ilm::cursors d;
+  ilm::batch<std::string> b = append("eve", d, {"0123", "0123"});
+  for (ilm::stored_message& m : b.changes[0].outbox) m.attributes = ilm::bytes("456789");
+  s.commit(b);
+  CHECK(s.read(ilm::queue::outbox, "eve", 1, 10, 20).size() == 2);
+  CHECK(s.read(ilm::queue::outbox, "eve", 1, 10, 19).size() == 1);
+}
+
+TEST_CASE("sqlite: each new peer has a number of its own, in one commit and after a restart") {
+  temporary_directory place;
+  ilm::cursors bob, eve, zoe;
+  {
+    store_type s(place / "s.db");
+    s.open();
+    ilm::batch<std::string> both = append("bob", bob, {"for bob"});
+    both.changes.push_back(append("eve", eve, {"for eve"}).changes[0]);
+    s.commit(both);
+  }
+  store_type s(place / "s.db");
+  s.open();
+  s.commit(append("zoe", zoe, {"for zoe"}));
+  for (const char* name : {"bob", "eve", "zoe"}) {
+    CHECK(texts_of(s.read(ilm::queue::outbox, name, 1)) == strings{"for " + std::string(name)});
+  }
+}
+
+TEST_CASE("sqlite: a commit that failed leaves nothing of it to the next") {
+  temporary_directory place;
+  store_type s(place / "s.db");
+  s.open();
+  ilm::cursors bob, eve;
+  ilm::batch<std::string> fails = append("eve", eve, {"for eve"});
+  fails.forgotten.push_back("nobody");
+  CHECK(s.commit_error(fails) == ilm::error::store_corrupt);
+  s.commit(append("bob", bob, {"for bob"}));
+  fails.forgotten.clear();
+  CHECK_FALSE(s.commit_error(fails));
+  CHECK(texts_of(s.read(ilm::queue::outbox, "eve", 1)) == strings{"for eve"});
 }
 
 TEST_CASE("sqlite: random changes leave the same as in a store in memory") {
@@ -432,6 +473,32 @@ TEST_CASE("sqlite: a message that was changed on the disk ends the page before i
   CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 4)) == strings{"3", "4"});
 }
 
+TEST_CASE("sqlite: a part of the file that was overwritten ends the page before it, then fails") {
+  temporary_directory place;
+  std::filesystem::path file = place / "s.db";
+  {
+    store_type s(file);
+    s.open();
+    strings texts = numbers(100);
+    for (std::string& text : texts) text = "message " + text + std::string(1000, '.');
+    ilm::cursors c;
+    s.commit(append("bob", c, texts));
+    s.close();
+  }
+  std::string content = content_of(file);
+  std::size_t at = content.find("message 50.");
+  REQUIRE(at != std::string::npos);
+  content[at / 4096 * 4096] = '\0';
+  std::ofstream(file, std::ios::binary) << content;
+  store_type s(file);
+  s.open();
+  std::size_t whole = s.read(ilm::queue::outbox, "bob", 1).size();
+  CHECK(whole > 0);
+  CHECK(whole <= 50);
+  CHECK(store_type::error_of([&] { s.read(ilm::queue::outbox, "bob", whole + 1); }) ==
+        ilm::error::store_corrupt);
+}
+
 TEST_CASE("sqlite: a missing message ends a page, and its successor does not take its place") {
   temporary_directory place;
   store_type s(place / "s.db");
@@ -479,6 +546,50 @@ TEST_CASE("sqlite: a drained store gives its space back") {
   CHECK(std::filesystem::file_size(file) < 6'000'000);
   s.commit(append("bob", c, {"and goes on"}));
   CHECK(s.read(ilm::queue::outbox, "bob", c.outbox.next - 1).size() == 1);
+}
+
+namespace {
+
+/// Stores some 8 MB and erases them.
+void fill_and_drain(ilm::detail::sqlite_store& s) {
+  s.load();
+  std::string text = "bob";
+  auto name = std::as_bytes(std::span(text));
+  ilm::cursors c;
+  std::vector<ilm::stored_message> messages;
+  for (int i = 0; i < 80; ++i) {
+    messages.push_back(stored(c.outbox.next++, std::string(100'000, 'x')));
+  }
+  s.change([&] { s.put(name, c, messages, {}); });
+  c.outbox.first = c.outbox.next;
+  s.change([&] { s.put(name, c, {}, {}); });
+}
+
+}  // namespace
+
+TEST_CASE("sqlite: a drained store keeps some 4 MiB to fill again") {
+  temporary_directory place;
+  std::filesystem::path file = place / "s.db";
+  ilm::detail::sqlite_store s(file.string(), {}, ilm::durability::os);
+  fill_and_drain(s);
+  while (s.reclaim_space()) {
+  }
+  int free_pages = std::stoi(outsider(file, "PRAGMA freelist_count"));
+  CHECK(free_pages <= 1024);
+  CHECK(free_pages > 512);
+}
+
+TEST_CASE("sqlite: the free space of an application's database is left to the application") {
+  temporary_directory place;
+  std::filesystem::path file = place / "app.db";
+  outsider(file,
+           "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; CREATE TABLE own (x)");
+  ilm::detail::sqlite_store s(file.string(), in_application_database(), ilm::durability::os);
+  fill_and_drain(s);
+  std::string free_pages = outsider(file, "PRAGMA freelist_count");
+  CHECK(std::stoi(free_pages) > 1024);
+  CHECK_FALSE(s.reclaim_space());
+  CHECK(outsider(file, "PRAGMA freelist_count") == free_pages);
 }
 
 TEST_CASE("sqlite: a store that is closed or was never opened says so") {

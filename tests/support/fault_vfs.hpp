@@ -25,9 +25,12 @@ class fault_disk {
   enum class operation { read, write, truncate, sync };
 
   /// Asked before each operation on a file of a store: what it fails with, or SQLITE_OK. A write
-  /// that fails has written half.
+  /// that fails has written half, or nothing.
   std::function<int(operation)> result_of;
+  bool writes_half = true;
   bool read_only = false;
+  /// Called in place of each sleep of SQLite's, which waits for a lock.
+  std::function<void()> instead_of_sleep;
 
   fault_disk() {
     base_ = sqlite3_vfs_find(nullptr);
@@ -36,6 +39,7 @@ class fault_disk {
     vfs_.zName = name;
     vfs_.pAppData = this;
     vfs_.xOpen = open;
+    vfs_.xSleep = sleep;
     vfs_.pNext = nullptr;
     sqlite3_vfs_register(&vfs_, 0);
   }
@@ -43,9 +47,17 @@ class fault_disk {
   fault_disk& operator=(const fault_disk&) = delete;
   ~fault_disk() { sqlite3_vfs_unregister(&vfs_); }
 
+  /// From now on it is the VFS of stores that name none.
+  void be_default() { sqlite3_vfs_register(&vfs_, 1); }
+
   std::uint64_t count(operation o) const {
     std::lock_guard lock(mutex_);
     return counts_[static_cast<int>(o)];
+  }
+  /// SQLITE_SYNC_NORMAL or SQLITE_SYNC_FULL.
+  int kind_of_last_sync() const {
+    std::lock_guard lock(mutex_);
+    return last_sync_ & 0xf;
   }
 
   /// Copies a store as a power cut now would leave it: what was written and not synced is gone, but
@@ -132,6 +144,13 @@ class fault_disk {
 
   // The methods that SQLite calls.
 
+  static int sleep(sqlite3_vfs* v, int microseconds) {
+    auto* disk = static_cast<fault_disk*>(v->pAppData);
+    if (!disk->instead_of_sleep) return disk->base_->xSleep(disk->base_, microseconds);
+    disk->instead_of_sleep();
+    return microseconds;
+  }
+
   static int open(sqlite3_vfs* v, const char* path, sqlite3_file* out, int flags, int* got) {
     auto* disk = static_cast<fault_disk*>(v->pAppData);
     file& f = of(out);
@@ -164,7 +183,7 @@ class fault_disk {
   static int write(sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
     if (of(f).path == nullptr) return of(f).real()->pMethods->xWrite(of(f).real(), data, size, at);
     int failed = of(f).disk->ask(operation::write);
-    int written = failed != SQLITE_OK ? size / 2 : size;
+    int written = failed == SQLITE_OK ? size : of(f).disk->writes_half ? size / 2 : 0;
     remember(of(f), at, static_cast<std::size_t>(written));
     int result = of(f).real()->pMethods->xWrite(of(f).real(), data, written, at);
     return failed != SQLITE_OK ? failed : result;
@@ -182,6 +201,7 @@ class fault_disk {
     if (of(f).path == nullptr) return of(f).real()->pMethods->xSync(of(f).real(), flags);
     if (int failed = of(f).disk->ask(operation::sync)) return failed;
     std::lock_guard lock(of(f).disk->mutex_);
+    of(f).disk->last_sync_ = flags;
     of(f).disk->unsynced_[*of(f).path].clear();
     return SQLITE_OK;  // the test ends before the machine does
   }
@@ -221,6 +241,7 @@ class fault_disk {
   sqlite3_vfs vfs_;
   mutable std::mutex mutex_;
   std::uint64_t counts_[4] = {};
+  int last_sync_ = 0;
   std::map<std::string, std::vector<change>> unsynced_;
 };
 

@@ -77,6 +77,7 @@ class sqlite_store {
   state load() {
     state found = read_store_row();
     read_peers(found);
+    next_mark_ = mark_;
     if (!schema_.in_application_database()) {
       guard_.require_own_log(sqlite_schema::header_bits_of(seed_number_));
     }
@@ -322,7 +323,6 @@ class sqlite_store {
   void transact(Work work) {
     if (lost_) std::rethrow_exception(lost_);
     statements_.begin.run();
-    forget_changes();
     try {
       work();
       guard_.check();

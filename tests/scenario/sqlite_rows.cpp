@@ -1,0 +1,67 @@
+// Rows of peers in a SQLite store that it would not have made itself, though they pass their
+// checks.
+
+#include "support/catch.hpp"
+#include "support/sqlite.hpp"
+
+#include <ilm/backends/sqlite/rows.hpp>
+
+#include <array>
+#include <span>
+#include <string>
+
+using namespace test;
+
+namespace {
+
+/// A store that knows bob and holds nothing, and was closed.
+struct store_of_bob {
+  store_of_bob() {
+    hand_driven<> s(file);
+    s.open();
+    s.commit(append("bob", bob, {"1"}));
+    s.commit(erase("bob", bob, bob.outbox.next));
+    s.close();
+    std::filesystem::remove(file.string() + "-last");
+  }
+
+  /// Adds a row with bob's cursors and a checksum that is right.
+  void add_row(std::uint64_t id, const std::string& name) {
+    std::string seed = outsider(file, "SELECT seed FROM ilm_store");
+    ilm::cursors::encoded encoded = bob.encode();
+    std::uint32_t sum = ilm::detail::peer_row_checksum(
+        ilm::detail::checksum_seed(static_cast<std::uint64_t>(std::stoll(seed))), id,
+        std::as_bytes(std::span(name)), encoded);
+    outsider(file, "INSERT INTO ilm_peer SELECT " + std::to_string(id) + ", CAST('" + name +
+                       "' AS BLOB), cursors, " + std::to_string(sum) +
+                       " FROM ilm_peer WHERE id = 1");
+  }
+
+  temporary_directory place;
+  std::filesystem::path file = place / "s.db";
+  ilm::cursors bob;
+};
+
+constexpr std::uint64_t most_peers = 8'388'607;
+
+}  // namespace
+
+TEST_CASE_METHOD(store_of_bob, "sqlite: a peer with a number that no key has room for is damage") {
+  add_row(most_peers + 1, "eve");
+  CHECK(hand_driven<>(file).open_error() == ilm::error::store_corrupt);
+}
+
+TEST_CASE_METHOD(store_of_bob, "sqlite: a peer that is there twice is damage") {
+  add_row(2, "bob");
+  CHECK(hand_driven<>(file).open_error() == ilm::error::store_corrupt);
+}
+
+TEST_CASE_METHOD(store_of_bob, "sqlite: a store whose last number is taken takes no new peer") {
+  add_row(most_peers, "eve");
+  hand_driven<> s(file);
+  REQUIRE(s.open().peers.size() == 2);
+  ilm::cursors eve = bob, zoe;
+  CHECK(s.commit_error(append("zoe", zoe, {"x"})) == ilm::sqlite_error::too_many_peers);
+  CHECK_FALSE(s.commit_error(append("eve", eve, {"2"})));
+  CHECK_FALSE(s.commit_error(append("bob", bob, {"2"})));
+}
