@@ -289,6 +289,12 @@ void store_checker::handle_shutdown(std::size_t at, const ilm::shutdown_report<s
   }
 }
 
+/// Of such a message the store has no sequence any more: it is named by its index.
+bool store_checker::is_of_former_stream(const unread_message& u) const {
+  const image::peer_record* stored = seen_.peer_record_at(*seen_.disks[u.reader], u.peer);
+  return u.which == ilm::queue::inbox && stored != nullptr && u.index < stored->where.inbox.start;
+}
+
 void store_checker::finish_unread(std::size_t at) {
   unsigned process = seen_.processes[at];
   for (const unread_message& u : unread_) {
@@ -301,7 +307,7 @@ void store_checker::finish_unread(std::size_t at) {
           const ilm::sequence_range& r =
               u.which == ilm::queue::outbox ? t.event.outbound : t.event.inbound;
           return t.process == process && t.event.error == ilm::error::store_corrupt &&
-                 r.contains(u.sequence);
+                 (r.contains(u.sequence) || (is_of_former_stream(u) && r.contains(u.index)));
         });
     if (!found) {
       seen_.fail("unreported unreadable message",

@@ -41,6 +41,8 @@ class store_checker {
     std::uint64_t sequence = 0;
   };
 
+  bool is_of_former_stream(const unread_message& u) const;
+
   std::size_t find_sent(std::size_t at, std::size_t to, const ilm::stored_message& m);
   void store_outbox(std::size_t at, std::size_t to, const ilm::peer_change<std::string>& c);
   void store_inbox(std::size_t at, std::size_t from, const ilm::peer_change<std::string>& c);
