@@ -46,18 +46,29 @@ class join {
 
 /// The messages that messengers offer to an inbox, each in one of five stages:
 ///
-///   waiting     no reader has it
-///   promised    a reader has it when its handler runs
-///   recalled    likewise; its messenger withdrew it, so that it comes again
-///   given       a reader works with it
-///   lost        likewise; its messenger withdrew it, so that it comes again
+/// | stage    | meaning                                                             |
+/// |----------|---------------------------------------------------------------------|
+/// | waiting  | no reader has it                                                    |
+/// | promised | a reader has it when its handler runs                               |
+/// | recalled | likewise; its messenger withdrew it, so that it comes again         |
+/// | given    | a reader works with it                                              |
+/// | lost     | likewise; its messenger withdrew it, so that it comes again         |
 ///
-///   add           -> waiting
-///   promise       waiting -> promised
-///   give          waiting, promised -> given;  recalled -> lost
-///   release       promised, given -> waiting, or refused by a closed inbox;  recalled, lost ->
-///   gone withdraw      waiting -> gone;  promised -> recalled;  given -> lost consume       given
-///   -> consumed;  lost -> gone close         waiting -> refused
+/// | input    | in               | then                                             |
+/// |----------|------------------|--------------------------------------------------|
+/// | add      |                  | waiting                                          |
+/// | promise  | waiting          | promised                                         |
+/// | give     | waiting          | given                                            |
+/// |          | promised         | given                                            |
+/// |          | recalled         | lost                                             |
+/// | release  | promised, given  | waiting, or refused by a closed inbox            |
+/// |          | recalled, lost   | gone                                             |
+/// | withdraw | waiting          | gone                                             |
+/// |          | promised         | recalled                                         |
+/// |          | given            | lost                                             |
+/// | consume  | given            | consumed                                         |
+/// |          | lost             | gone                                             |
+/// | close    | waiting          | refused                                          |
 ///
 /// The messenger is told once: when an offer is consumed, refused or withdrawn. Not synchronized.
 template <class PeerId>
