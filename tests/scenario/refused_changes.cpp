@@ -35,6 +35,17 @@ std::error_code refuse_bad(const change& c) {
   return bad ? too_large : std::error_code();
 }
 
+/// So many peers, each of which sent its first message to "a".
+std::vector<peer> make_senders(world& w, std::size_t count) {
+  std::vector<peer> all;
+  for (const std::string& name : numbered(count, "p")) all.push_back(w.make(name));
+  for (peer& p : all) {
+    p.start();
+    store_all(w, p, "a", {"0"});
+  }
+  return all;
+}
+
 std::size_t count_of(peer& p, ilm::event_kind kind, const std::string& of) {
   std::size_t n = 0;
   for (const event& e : p.events()) n += e.kind == kind && e.peer == of ? 1 : 0;
@@ -95,12 +106,7 @@ TEST_CASE("among forty peers, the store refuses five, and the others notice noth
   peer a = w.make("a");
   a.start();
   a.watch();
-  std::vector<peer> others;
-  for (const std::string& name : numbered(40, "p")) others.push_back(w.make(name));
-  for (peer& p : others) {
-    p.start();
-    store_all(w, p, "a", {"0"});
-  }
+  std::vector<peer> others = make_senders(w, 40);
   REQUIRE(w.until([&] { return a.app().consumed.size() == 40; }));
   std::set<std::string> refused{"p0", "p7", "p8", "p23", "p39"};
   a.store_faults().refuse = [&](const change& c) {
@@ -134,12 +140,7 @@ TEST_CASE("a store that takes nothing is said to fail once, whoever has messages
   peer a = w.make("a");
   a.start();
   a.watch();
-  std::vector<peer> others;
-  for (const std::string& name : numbered(30, "p")) others.push_back(w.make(name));
-  for (peer& p : others) {
-    p.start();
-    store_all(w, p, "a", {"0"});
-  }
+  std::vector<peer> others = make_senders(w, 30);
   REQUIRE(w.until([&] { return empty(a); }));
   a.store_faults().commit_error = too_large;
   for (peer& p : others) send_all(p, "a", {"1"});
