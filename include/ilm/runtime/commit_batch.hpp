@@ -50,9 +50,7 @@ class commit_batch {
   /// failure, a shutdown's deadline is the end.
   bool next_try() {
     protocol::timestamp now = context_.now();
-    bool goes_on = context_.life.current() == lifecycle::state::last_commit ||
-                   context_.life.begins_commits(now);
-    if (failure_ && !goes_on) search_.handle_stop();
+    if (failure_ && !context_.life.begins_commits(now)) search_.handle_stop();
     std::optional<commit_search::range> next = search_.next(now);
     if (next) tried_ = *next;
     return next.has_value();
@@ -98,9 +96,8 @@ class commit_batch {
   void finish() {
     protocol::timestamp now = context_.now();
     bool works = search_.any_stored();
-    bool store_fails = std::any_of(groups_.begin(), groups_.end(), [works](const group& g) {
-      return !g.stored && !g.held && !works;
-    });
+    bool store_fails = !works && std::any_of(groups_.begin(), groups_.end(),
+                                             [](const group& g) { return !g.held; });
     if (store_fails && context_.scheduler.handle_store_failed(now)) {
       context_.report(event_kind::store_failed, failure_);
     }
@@ -177,8 +174,7 @@ class commit_batch {
   void fail(const group& g, protocol::timestamp now, bool hold) {
     std::vector<peer*> together;
     bool waits = false;
-    for (std::size_t at = g.first; at < g.last; ++at) {
-      peer& p = *changes_[at].first;
+    for_each_of(g, [&](peer& p, protocol::store_change&) {
       p.refused = true;
       if (!p.forgetting()) together.push_back(&p);
       if (hold && !std::exchange(p.failure_told, true)) {
@@ -193,7 +189,7 @@ class commit_batch {
       peers_.list_changed(p);
       peers_.list_due(p);
       peers_.list_unflushed(p);
-    }
+    });
     if (hold && waits && !together.empty()) {
       peers_.units().hold(together, g.why.code, now, context_.settings);
     } else {
@@ -210,10 +206,12 @@ class commit_batch {
   /// `function(peer&, store_change&)` with each change that is tried.
   template <class Function>
   void for_each_tried(Function function) {
-    for (std::size_t g = tried_.first; g < tried_.last; ++g) {
-      for (std::size_t at = groups_[g].first; at < groups_[g].last; ++at) {
-        function(*changes_[at].first, changes_[at].second);
-      }
+    for (std::size_t g = tried_.first; g < tried_.last; ++g) for_each_of(groups_[g], function);
+  }
+  template <class Function>
+  void for_each_of(const group& g, Function&& function) {
+    for (std::size_t at = g.first; at < g.last; ++at) {
+      function(*changes_[at].first, changes_[at].second);
     }
   }
 

@@ -95,7 +95,7 @@ class commit_units {
   /// A unit that may be tried again, or null.
   unit* take_due(protocol::timestamp now) {
     unit* u = timers_.take_due(now);
-    if (u != nullptr) u->backoff.handle_send();
+    if (u != nullptr) u->backoff.handle_time(now);
     return u;
   }
   protocol::timestamp deadline() const noexcept { return timers_.earliest(); }

@@ -153,9 +153,11 @@ class lifecycle {
   bool delivers() const noexcept { return state_ <= state::draining; }
   bool reads() const noexcept { return state_ == state::running || state_ == state::draining; }
   bool commits() const noexcept { return reads() || state_ == state::lingering; }
-  /// A shutdown waits for the commit under way; it is not to wait for another after its deadline.
+  /// A shutdown waits for the commit under way; it is not to wait for another after its deadline,
+  /// but for the last one.
   bool begins_commits(protocol::timestamp now) const noexcept {
-    return state_ == state::lingering || (reads() && now < deadline_);
+    return state_ == state::last_commit || state_ == state::lingering ||
+           (reads() && now < deadline_);
   }
   bool shutting_down() const noexcept {
     return state_ != state::opening && state_ != state::running && state_ != state::ended;
