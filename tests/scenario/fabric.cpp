@@ -34,8 +34,9 @@ TEST_CASE("a network whose name was taken by another sends nothing in it") {
   ilm::memory_fabric<std::string> fabric;
   named_network earlier = fabric.join("alice"), bob = fabric.join("bob");
   named_network alice = fabric.join("alice");
-  asio::co_spawn(context, earlier.send("bob", frame_of('e')), asio::detached);
-  asio::co_spawn(context, alice.send("bob", frame_of('a')), asio::detached);
+  const std::string receiver = "bob";
+  asio::co_spawn(context, earlier.send(receiver, frame_of('e')), asio::detached);
+  asio::co_spawn(context, alice.send(receiver, frame_of('a')), asio::detached);
   std::optional<std::vector<std::byte>> found;
   asio::co_spawn(context, first_frame(bob, found), asio::detached);
   context.run();
