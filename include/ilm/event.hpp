@@ -29,8 +29,8 @@ enum class event_kind : std::uint8_t {
   /// the old one may have accepted, and that will now never come; the end is open.
   peer_reset,
   /// This side lost its store, or forgot the peer: the peer knows an older history. outbound: those
-  /// that the old one may
-  /// have accepted. inbound: those that it may have consumed. Both ends are open.
+  /// that the old one may have accepted. inbound: those that it may have consumed. Both ends are
+  /// open.
   store_lost,
   /// The peer's store went back to an older state. outbound: those that it may consume twice, or no
   /// longer has; they are sent again. inbound: those that it may have accepted, and that will now
@@ -59,8 +59,7 @@ enum class event_kind : std::uint8_t {
   delivery_failed,
   /// An operation of the store failed with `error`, and `text` is that of the exception. It is
   /// tried again, but for `forget` and a shutdown's close; sends fail meanwhile. With a peer: the
-  /// store
-  /// refuses the changes of this peer, and takes the rest. If a stored message fails its
+  /// store refuses the changes of this peer, and takes the rest. If a stored message fails its
   /// check, outbound or inbound names it: it is never sent or delivered, and all behind it waits.
   store_failed,
   /// The store works again; with a peer: it took the peer's changes.
@@ -71,9 +70,8 @@ enum class event_kind : std::uint8_t {
   /// The network ended with `error` and `text`; nothing will be sent or received any more.
   network_ended,
   /// The messenger ended with `error` and `text`: those of an exception that is no error of a
-  /// store,
-  /// a network or a delivery. A peer id could not be copied or compared, say, or there was no
-  /// memory. All requests fail with the error; the store is free for the next messenger.
+  /// store, a network or a delivery. A peer id could not be copied or compared, say, or there was
+  /// no memory. All requests fail with the error; the store is free for the next messenger.
   messenger_failed,
   /// Events were dropped because nobody read them; `lost` tells how many, by kind, and
   /// outbound.last how many in all.
