@@ -7,7 +7,7 @@
 
 #include <cassert>
 #include <chrono>
-#include <optional>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -17,7 +17,8 @@ namespace ilm::inline v0::runtime {
 template <class Clock>
 class clock_adapter final : public clock_port {
  public:
-  explicit clock_adapter(const asio::any_io_executor& executor) : timer_(std::in_place, executor) {}
+  explicit clock_adapter(const asio::any_io_executor& executor)
+      : timer_(std::make_unique<timer>(executor)) {}
 
   protocol::timestamp now() const noexcept override {
     return std::chrono::duration_cast<protocol::timestamp>(Clock::now().time_since_epoch());
@@ -36,7 +37,11 @@ class clock_adapter final : public clock_port {
   void abandon() noexcept override { timer_.reset(); }
 
  private:
-  std::optional<typename timer_of<Clock>::type> timer_;
+  using timer = typename timer_of<Clock>::type;
+
+  /// No std::optional: to destroy the timer may destroy the coroutine that waits for it, whose
+  /// frame abandons it again.
+  std::unique_ptr<timer> timer_;
   std::error_code ignored_;
 };
 

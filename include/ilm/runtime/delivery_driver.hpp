@@ -65,7 +65,7 @@ class delivery_driver {
   /// another context: the store is not kept for them.
   void abandon() {
     abandoned_ = true;
-    in_use_.reset();
+    free_store();
     for (auto& [name, p] : peers_) p->deliver.abandon();
   }
 
@@ -142,6 +142,8 @@ class delivery_driver {
     }
   }
 
+  /// What destroys the store may come here again.
+  void free_store() { [[maybe_unused]] auto last = std::exchange(in_use_, std::nullopt); }
   void begin_call(peer& p) {
     if (!in_use_) in_use_.emplace(store_);
     peers_.set_delivering(p, true);
@@ -150,7 +152,7 @@ class delivery_driver {
     peers_.set_delivering(p, false);
     context_.progress.notify();
     if (peers_.delivering() > 0) return;
-    in_use_.reset();
+    free_store();
     if (context_.life.ended()) context_.clock->wake();
   }
 

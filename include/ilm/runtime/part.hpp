@@ -17,23 +17,24 @@ class part {
 
   class use {
    public:
-    explicit use(part& owner) : owner_(owner) {
+    explicit use(part& owner) : owner_(&owner) {
       assert(owner.port_);
-      ++owner_.users_;
+      ++owner.users_;
     }
-    use(const use&) = delete;
-    use& operator=(const use&) = delete;
+    use(use&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)) {}
+    use& operator=(use&&) = delete;
     ~use() {
-      assert(owner_.users_ > 0);
-      --owner_.users_;
-      owner_.destroy_unused();
+      if (!owner_) return;
+      assert(owner_->users_ > 0);
+      --owner_->users_;
+      owner_->destroy_unused();
     }
 
-    Port* operator->() const noexcept { return owner_.port_.get(); }
-    Port& operator*() const noexcept { return *owner_.port_; }
+    Port* operator->() const noexcept { return owner_->port_.get(); }
+    Port& operator*() const noexcept { return *owner_->port_; }
 
    private:
-    part& owner_;
+    part* owner_;
   };
 
   void release() {
