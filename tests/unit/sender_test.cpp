@@ -1,3 +1,4 @@
+#include "support/as_size.hpp"
 #include "support/catch.hpp"
 
 #include <ilm/protocol/frame_reader.hpp>
@@ -12,6 +13,7 @@
 
 using namespace ilm;
 using namespace ilm::protocol;
+using test::as_size;
 using namespace std::chrono_literals;
 
 namespace {
@@ -25,7 +27,7 @@ frame_header of_a_session() {
 }
 
 sequences from_to(std::uint64_t first, std::uint64_t last) {
-  sequences all(last + 1 - first);
+  sequences all(as_size(last + 1 - first));
   std::iota(all.begin(), all.end(), first);
   return all;
 }
@@ -612,6 +614,20 @@ TEST_CASE("the sender retransmits an unacknowledged flight when its timer ends")
   CHECK(r.flush(r.expire()) == from_to(1, 1));
 }
 
+TEST_CASE("the first message is sent again with the lost ones although the peer once named it") {
+  rig r;
+  r.open();
+  r.commit(4);
+  r.flush(0s);
+  REQUIRE_FALSE(r.take_ranges(0, {{2, 3}}, 1ms));
+  // It has 1, and no longer the two that came early.
+  REQUIRE_FALSE(r.take(r.ack(1), 2ms));
+  CHECK(r.flush(r.expire()) == sequences{2, 4});
+  REQUIRE_FALSE(r.take(r.ack(2), 300ms));
+  REQUIRE_FALSE(r.take(r.ack(2), 300ms));
+  CHECK(r.flush(r.expire()) == sequences{3, 4});
+}
+
 TEST_CASE("the timer backs off to its bound, and a measurement brings it back") {
   rig r;
   r.open();
@@ -766,7 +782,7 @@ TEST_CASE("the sender reads a backlog from the store, page by page and without a
     received = sent.back();
     REQUIRE_FALSE(r.take(r.ack(received, received)));
     // What is sent meanwhile queues behind the backlog.
-    if (r.next <= 700) r.commit(std::min<std::size_t>(10, 701 - r.next));
+    if (r.next <= 700) r.commit(std::min<std::size_t>(10, as_size(701 - r.next)));
   }
   CHECK(sent == from_to(1, 700));
 }
@@ -1132,14 +1148,14 @@ TEST_CASE("an ack that counts more bytes than were granted is refused, and chang
 TEST_CASE("under random acks and losses the sender sends all, in the window and within credit") {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     random_source chance(seed);
-    options o = small(1 + chance.below(20));
-    o.page_messages = 1 + chance.below(10);
-    o.frame_fill = 1 + chance.below(200);
+    options o = small(1 + as_size(chance.below(20)));
+    o.page_messages = 1 + as_size(chance.below(10));
+    o.frame_fill = 1 + as_size(chance.below(200));
     rig r(o);
     r.commit(40, 10, true);
     r.restore(1);
     std::vector<bool> arrived(102, false);
-    std::uint64_t received = 0;
+    std::size_t received = 0;
     std::uint64_t heard = 0;  // the highest frame of which anything arrived
     timestamp now = 0s;
     auto advance = [&] {
@@ -1147,12 +1163,12 @@ TEST_CASE("under random acks and losses the sender sends all, in the window and 
     };
     r.open();
     for (int step = 0; step < 5000 && r.s.delivered() < 100; ++step) {
-      if (r.next <= 100 && chance.below(3) == 0) r.commit(1 + chance.below(101 - r.next));
+      if (r.next <= 100 && chance.below(3) == 0) r.commit(1 + as_size(chance.below(101 - r.next)));
       for (std::uint64_t s : r.flush(now)) {
         REQUIRE(s < r.next);
         REQUIRE(s <= received + o.window_messages + 100);
         if (chance.below(100) < 30) continue;
-        arrived[s] = true;
+        arrived[as_size(s)] = true;
         heard = std::max(heard, r.carried[s]);
       }
       REQUIRE(r.s.in_flight() <= o.window_messages);
@@ -1162,7 +1178,7 @@ TEST_CASE("under random acks and losses the sender sends all, in the window and 
         advance();
         a = r.ack(received, received);
         a.echo = heard;
-        for (std::uint64_t s = received + 2; s < r.next && a.ranges.size() < 32; ++s) {
+        for (std::size_t s = received + 2; s < r.next && a.ranges.size() < 32; ++s) {
           if (!arrived[s]) continue;
           if (!a.ranges.empty() && a.ranges.back().last + 1 == s) {
             a.ranges.back().last = s;

@@ -321,6 +321,8 @@ class sender {
 
   /// Time passed: messages in flight for long enough are lost; without any, a ping asks for an ack.
   /// If that brought nothing new, the peer may have what it named no more: a copy of it goes on.
+  /// The first message of all goes with the lost ones although the peer named it: had it kept that,
+  /// it would have come further (RFC 2018, section 8).
   void handle_timeout(timestamp now, random_source& random) {
     if (losses_.deadline() <= now) losses_.find(cache_, now);
     if (timeout_at_ > now) return;
@@ -331,6 +333,7 @@ class sender {
       bytes += item_size(cache_.at(s));
       cache_.mark_lost(s);
     }
+    if (bytes != 0) cache_.mark_lost(acknowledged_ + 1);
     probed_ = bytes == 0;
     if (bytes == 0) {
       losses_.times().probe();
