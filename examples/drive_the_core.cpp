@@ -45,7 +45,8 @@ struct side {
     }
     while (std::optional<page_request> asked = core.poll_page(now)) {
       // Nothing is ever erased here, so that message 1 is the first.
-      core.handle_page(*asked, std::span(outbox).subspan(asked->from - 1), now);
+      auto at = static_cast<std::size_t>(asked->from - 1);
+      core.handle_page(*asked, std::span(outbox).subspan(at), now);
     }
     while (const ilm::stored_message* message = core.poll_delivery(now)) {
       std::cout << name << " gets " << message->contents.text() << '\n';

@@ -38,10 +38,10 @@ void put(std::string& out, std::string_view text) {
   put(out, text.size());
   out += text;
 }
-std::string_view take(std::string_view& in, std::size_t size) {
+std::string_view take(std::string_view& in, std::uint64_t size) {
   if (size > in.size()) throw std::system_error(ilm::error::store_corrupt);
-  std::string_view taken = in.substr(0, size);
-  in.remove_prefix(size);
+  std::string_view taken = in.substr(0, static_cast<std::size_t>(size));
+  in.remove_prefix(taken.size());
   return taken;
 }
 std::uint64_t take_number(std::string_view& in) {

@@ -99,7 +99,7 @@ namespace detail {
 inline std::string bound_error(const options& o) {
   struct bound {
     const char* name;
-    std::size_t value;
+    std::uint64_t value;
   };
   for (bound b :
        {bound{"window_messages", o.window_messages}, bound{"credit_messages", o.credit_messages},

@@ -29,10 +29,10 @@ class cursor {
   explicit cursor(std::span<const std::byte> bytes) : bytes_(bytes) {}
 
   bool at_end() const { return bytes_.empty(); }
-  std::span<const std::byte> take(std::size_t size) {
+  std::span<const std::byte> take(std::uint64_t size) {
     if (size > bytes_.size()) throw std::runtime_error("a frame ends too early");
-    auto taken = bytes_.first(size);
-    bytes_ = bytes_.subspan(size);
+    auto taken = bytes_.first(static_cast<std::size_t>(size));
+    bytes_ = bytes_.subspan(taken.size());
     return taken;
   }
   std::uint64_t number(std::size_t size) {

@@ -1,3 +1,4 @@
+#include "support/as_size.hpp"
 #include "support/catch.hpp"
 #include "support/steps.hpp"
 
@@ -26,7 +27,7 @@ TEST_CASE("a crash after the application took a message repeats that one alone, 
   b.start();
   REQUIRE(w.until([&] { return empty(a); }));
   std::vector<std::string> expected = numbered(consumed);
-  for (std::size_t i = recorded; i < 10; ++i) expected.push_back(std::to_string(i));
+  for (std::size_t i = as_size(recorded); i < 10; ++i) expected.push_back(std::to_string(i));
   CHECK(b.app().texts() == expected);
 }
 

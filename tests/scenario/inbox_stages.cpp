@@ -1,3 +1,4 @@
+#include "support/as_size.hpp"
 #include "support/catch.hpp"
 #include "support/steps.hpp"
 
@@ -322,7 +323,7 @@ class random_use {
 
   void take_step() {
     ++time_;
-    reader& r = readers_[random_.below(readers_.size())];
+    reader& r = readers_[as_size(random_.below(readers_.size()))];
     switch (random_.below(12)) {
       case 0:
       case 1:
@@ -346,7 +347,7 @@ class random_use {
       case 9:
         return give_back(r);
       case 10:
-        if (!offers_.empty()) withdraw(offers_[random_.below(offers_.size())]);
+        if (!offers_.empty()) withdraw(offers_[as_size(random_.below(offers_.size()))]);
         return;
       default:
         if (random_.below(8) == 0) return replace(r);
@@ -414,7 +415,7 @@ class random_use {
       for (received& m : all) take(r, std::move(m), asked_at);
     };
     r.box->receive_some(
-        1 + random_.below(3),
+        1 + as_size(random_.below(3)),
         asio::bind_cancellation_slot(r.cancelling->slot(), asio::bind_executor(elsewhere_, into)));
   }
 

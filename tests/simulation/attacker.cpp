@@ -121,7 +121,7 @@ std::uint64_t attacker::draw_tag(const step& s) {
       return draw(20);
     default:
       if (others.empty()) return draw();
-      return others[draw(others.size())] + draw(3) - 1;
+      return others[draw_size(others.size())] + draw(3) - 1;
   }
 }
 
@@ -173,7 +173,7 @@ wire::bytes attacker::guess_ack(const step& s) {
 
 wire::bytes attacker::guess_data(const step& s) {
   wire::claim peers = passed_[{s.b, s.a}].ack.claim;
-  std::vector<std::byte> contents(draw(40), static_cast<std::byte>('x'));
+  std::vector<std::byte> contents(draw_size(40), static_cast<std::byte>('x'));
   wire::name before = draw(2) == 0 ? peers.received_hash : wire::name{draw(), draw()};
   return wire::write_data(guess_header(s), peers.received + draw(4), before, draw(2) * draw(),
                           contents);
@@ -186,15 +186,16 @@ wire::bytes attacker::frame_of_others(const step& s) {
     if (!is_of(s, name) && !last.frame.empty()) others.push_back(&last.frame);
   }
   for (const auto& [name, kept] : handshakes_) {
-    if (!is_of(s, name)) others.push_back(&kept[draw(kept.size())]);
+    if (!is_of(s, name)) others.push_back(&kept[draw_size(kept.size())]);
   }
-  return others.empty() ? wire::bytes() : *others[draw(others.size())];
+  return others.empty() ? wire::bytes() : *others[draw_size(others.size())];
 }
 
 /// An old frame of the handshake that its own sender gets back.
 wire::bytes attacker::reflected(const step& s) {
   auto kept = handshakes_.find({s.b, s.a});
-  return kept == handshakes_.end() ? wire::bytes() : kept->second[draw(kept->second.size())];
+  if (kept == handshakes_.end()) return {};
+  return kept->second[draw_size(kept->second.size())];
 }
 
 }  // namespace simulation

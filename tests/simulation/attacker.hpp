@@ -43,6 +43,7 @@ class attacker {
 
   std::uint64_t draw();
   std::uint64_t draw(std::uint64_t bound) { return draw() % bound; }
+  std::size_t draw_size(std::size_t bound) { return static_cast<std::size_t>(draw(bound)); }
   std::uint64_t draw_tag(const step& s);
   wire::bytes frame_of_others(const step& s);
   wire::bytes reflected(const step& s);

@@ -50,7 +50,7 @@ void message_checker::handle_consumed(std::size_t at, std::size_t from,
   const ilm::stored_message* m = nullptr;
   if (stored != nullptr && !stored->inbox.empty() && index >= stored->inbox.front().index &&
       index - stored->inbox.front().index < stored->inbox.size()) {
-    m = &stored->inbox[index - stored->inbox.front().index];
+    m = &stored->inbox[static_cast<std::size_t>(index - stored->inbox.front().index)];
   }
   if (m == nullptr || m->sequence != sequence) {
     return seen_.fail("consumed but not stored",

@@ -97,21 +97,21 @@ class plan_generator {
 
   plan write() {
     if (profile_.name == "calm") return write_calm();
-    std::size_t peers = draw(2) == 0 ? 2 : 2 + draw(draw(3) == 0 ? 7 : 3);
-    std::uint64_t sizes[] = {1024, 1500, 9000, 1 << 16};
-    plan_.frame_size = sizes[draw(4)];
+    std::size_t peers = draw(2) == 0 ? 2 : 2 + draw_size(draw(3) == 0 ? 7 : 3);
+    std::size_t sizes[] = {1024, 1500, 9000, 1 << 16};
+    plan_.frame_size = sizes[draw_size(4)];
     plan_.mixed_builds = plan_.seed % 4 == 3;
     plan_.syncs = profile_.power_cuts == 0 || draw(3) == 0;
     // One limit for all: a message that its peer does not take blocks its stream for good.
     bool small = draw(3) == 0 || profile_.name == "memory";
-    largest_ = small ? 100 + draw(800) : plan_.frame_size - 69;
+    largest_ = small ? 100 + draw_size(800) : plan_.frame_size - 69;
     for (std::size_t i = 0; i < peers; ++i) plan_.options.push_back(draw_options());
     if (profile_.relays != 0) draw_roles();
     // In half of the histories only one peer loses its store or goes back: then the checker knows
     // exactly which evidence the others keep.
     victim_ = draw(2) == 0 ? static_cast<int>(draw(peers)) : -1;
     nanoseconds at{};
-    std::size_t steps = 20 + draw(80);
+    std::size_t steps = 20 + draw_size(80);
     for (std::size_t i = 0; i < steps; ++i) {
       at += nanoseconds(draw(4) == 0 ? draw(400'000'000) : draw(20'000'000));
       add(at);
@@ -123,6 +123,7 @@ class plan_generator {
 
  private:
   std::uint64_t draw(std::uint64_t bound) { return bound == 0 ? 0 : random_() % bound; }
+  std::size_t draw_size(std::size_t bound) { return static_cast<std::size_t>(draw(bound)); }
   double chance() { return static_cast<double>(draw(1001)) / 1000; }
   nanoseconds draw_time(nanoseconds bound) {
     return nanoseconds(draw(static_cast<std::uint64_t>(bound.count()) + 1));
@@ -147,7 +148,7 @@ class plan_generator {
       s.a = i % 2;
       s.b = 1 - s.a;
       s.count = 50;
-      s.size = 1 + draw(300);
+      s.size = 1 + draw_size(300);
       plan_.steps.push_back(s);
     }
     return std::move(plan_);
@@ -160,19 +161,19 @@ class plan_generator {
     o.keepalive_timeout = 2s;
     o.maximum_message_size = largest_;
     std::size_t most = plan_.frame_size;
-    o.window_messages = 1 + draw(100);
-    o.credit_messages = 1 + draw(100);
-    o.window_bytes = most + draw(20'000);
-    o.credit_bytes = most + draw(20'000);
-    o.page_messages = 1 + draw(20);
-    o.page_bytes = 1 + draw(20'000);
-    o.uncommitted_messages = 1 + draw(50);
-    o.uncommitted_bytes = most + draw(20'000);
-    o.frame_fill = 1 + draw(plan_.frame_size);
+    o.window_messages = 1 + draw_size(100);
+    o.credit_messages = 1 + draw_size(100);
+    o.window_bytes = most + draw_size(20'000);
+    o.credit_bytes = most + draw_size(20'000);
+    o.page_messages = 1 + draw_size(20);
+    o.page_bytes = 1 + draw_size(20'000);
+    o.uncommitted_messages = 1 + draw_size(50);
+    o.uncommitted_bytes = most + draw_size(20'000);
+    o.frame_fill = 1 + draw_size(plan_.frame_size);
     if (draw(4) == 0) o.outbox_limit = 1 + draw(100);
     o.event_limit = 100'000;
     // For a handful of messages, over all peers.
-    if (profile_.name == "memory") o.memory_limit = 4 * largest_ + draw(4 * largest_);
+    if (profile_.name == "memory") o.memory_limit = 4 * largest_ + draw_size(4 * largest_);
     return o;
   }
 
@@ -180,7 +181,7 @@ class plan_generator {
     for (ilm::options& o : plan_.options) {
       bool produces = draw(10) < profile_.relays;
       plan_.roles.push_back(produces ? static_cast<role>(1 + draw(3)) : role::plain);
-      if (draw(2) == 0) o.uncommitted_messages = 1 + draw(4);
+      if (draw(2) == 0) o.uncommitted_messages = 1 + draw_size(4);
       // A full outbox must have room for all that goes with one message.
       if (o.outbox_limit != 0) o.outbox_limit += most_outputs;
     }
@@ -259,7 +260,7 @@ class plan_generator {
   void add_send(step s) {
     s.count = draw(5) == 0 ? 1 + draw(120) : 1 + draw(5);
     std::size_t most = plan_.options[s.a].maximum_message_size;
-    s.size = draw(6) == 0 ? draw(most + 1) : draw(40);
+    s.size = draw(6) == 0 ? draw_size(most + 1) : draw_size(40);
     plan_.steps.push_back(s);
   }
 
@@ -381,7 +382,7 @@ class plan_generator {
         s.kind = action::replay;
         s.count = 1 + draw(5);
         s.time = draw_time(500ms);
-        s.size = draw(ways_of_replay);
+        s.size = draw_size(ways_of_replay);
         return plan_.steps.push_back(s);
       case 1:
         return add_steady_replay(s);
@@ -389,7 +390,7 @@ class plan_generator {
         s.kind = action::guess;
         s.count = 1 + draw(30);
         s.time = draw(2) == 0 ? draw_time(5ms) : draw_time(200ms);
-        s.size = draw(2) == 0 ? 0 : 1 + draw(kinds_of_guess);
+        s.size = draw(2) == 0 ? 0 : 1 + draw_size(kinds_of_guess);
         s.flag = draw(10) == 0;
         plan_.steps.push_back(s);
     }
@@ -410,7 +411,7 @@ class plan_generator {
     s.count = 10 + draw(40);
     s.time = draw(3) != 0 ? nanoseconds(150ms) : 20ms + draw_time(300ms);
     s.span = draw(2) == 0 ? nanoseconds(100ms) : 0ns;
-    s.size = draw(ways_of_replay);
+    s.size = draw_size(ways_of_replay);
     s.flag = draw(4) == 0;
     plan_.steps.push_back(s);
     std::swap(s.a, s.b);

@@ -59,8 +59,8 @@ enum class action : std::uint8_t {
 std::string_view name_of(action kind);
 
 /// The ways of an action::replay, and the kinds of frames of an action::guess.
-inline constexpr std::uint64_t ways_of_replay = 4;
-inline constexpr std::uint64_t kinds_of_guess = 9;
+inline constexpr std::size_t ways_of_replay = 4;
+inline constexpr std::size_t kinds_of_guess = 9;
 
 /// Versions and features of the builds of an action::build: 0 is any.
 inline constexpr std::uint64_t builds = 5;

@@ -224,7 +224,7 @@ class player {
   void interrupt_after(const process_pointer& l, const reader_pointer& r, std::uint64_t run,
                        unsigned turns);
   void interrupt(std::size_t a);
-  std::uint64_t draw(std::size_t a, std::uint64_t bound);
+  std::size_t draw(std::size_t a, std::size_t bound);
   void watch_events(std::size_t a, const process_pointer& l);
   void handle_event(std::size_t a, const event_type& e);
   void send(const step& s);

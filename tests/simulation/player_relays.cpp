@@ -50,9 +50,9 @@ std::vector<task::output> task::choose_outputs() const {
   if (input_.depth >= deepest) return {};
   std::uint64_t z = player_.plan_.seed * 512 + at_ * 64 + input_.from * 8;
   z = mixed(z * 0x9e3779b97f4a7c15 + input_.number);
-  auto draw = [&z](std::uint64_t bound) {
+  auto draw = [&z](std::size_t bound) {
     z = mixed(z + 0x9e3779b97f4a7c15);
-    return z % bound;
+    return static_cast<std::size_t>(z % bound);
   };
   constexpr std::uint64_t counts[] = {0, 1, 1, 1, 2, most_outputs};
   std::size_t peers = player_.plan_.peers();
@@ -164,9 +164,10 @@ std::shared_ptr<messenger> player::make_messenger(std::size_t a, const ilm::opti
 }
 
 /// A choice of the application of `a`.
-std::uint64_t player::draw(std::size_t a, std::uint64_t bound) {
+std::size_t player::draw(std::size_t a, std::size_t bound) {
   std::uint64_t z = plan_.seed * 64 + a;
-  return mixed(z * 0x9e3779b97f4a7c15 + ++actors_[a]->app->drawn) % bound;
+  z = mixed(z * 0x9e3779b97f4a7c15 + ++actors_[a]->app->drawn);
+  return static_cast<std::size_t>(z % bound);
 }
 
 // Readers.

@@ -169,7 +169,7 @@ void player::act_on_store(const step& s) {
       (s.flag ? how.commit_error : how.read_error) = std::make_error_code(std::errc::io_error);
       break;
     case action::fill_disk:
-      how.capacity = x.store.content().messages() + s.count;
+      how.capacity = x.store.content().messages() + static_cast<std::size_t>(s.count);
       break;
     case action::cure_store:
       cure(s.a);
@@ -185,7 +185,7 @@ void player::act_on_store(const step& s) {
       break;
     case action::power_cut:
       ++out_.totals.power_cuts;
-      destroy(s.a, s.flag, [&] { x.store.power_cut(s.count); });
+      destroy(s.a, s.flag, [&] { x.store.power_cut(static_cast<std::size_t>(s.count)); });
       break;
     case action::lose_store:
       ++out_.totals.stores_lost;

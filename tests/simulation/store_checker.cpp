@@ -10,8 +10,9 @@ namespace {
 bool has(const std::deque<ilm::stored_message>& messages, const ilm::stored_message& wanted) {
   if (messages.empty() || wanted.index < messages.front().index) return false;
   std::uint64_t place = wanted.index - messages.front().index;
-  return place < messages.size() && messages[place].hash == wanted.hash &&
-         messages[place].sequence == wanted.sequence;
+  if (place >= messages.size()) return false;
+  const ilm::stored_message& found = messages[static_cast<std::size_t>(place)];
+  return found.hash == wanted.hash && found.sequence == wanted.sequence;
 }
 
 /// Compares messages as well: equal cursors may belong to other messages with the same numbers.
@@ -125,7 +126,8 @@ void store_checker::handle_unreadable(std::size_t at, ilm::queue which, std::siz
   u.index = u.sequence = index;
   const image::peer_record* stored = seen_.peer_record_at(*seen_.disks[at], peer);
   if (which == ilm::queue::inbox && stored != nullptr) {
-    u.sequence = stored->inbox[index - stored->inbox.front().index].sequence;
+    std::uint64_t place = index - stored->inbox.front().index;
+    u.sequence = stored->inbox[static_cast<std::size_t>(place)].sequence;
   }
   unread_.push_back(u);
 }

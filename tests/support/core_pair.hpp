@@ -4,6 +4,8 @@
 // them with faults, and time. One operation at a time, so that a crash can be put between any two.
 // It knows no test framework: a violation is a std::logic_error.
 
+#include "support/as_size.hpp"
+
 #include <ilm/protocol/association.hpp>
 #include <ilm/protocol/random.hpp>
 #include <ilm/protocol/reconcile.hpp>
@@ -432,7 +434,7 @@ class basic_core_pair {
     if (alter) alter(to_a, frame);
     if (chance_.below(100) < faults.loss) return;
     if (chance_.below(100) < faults.corruption) {
-      frame[chance_.below(frame.size())] ^=
+      frame[as_size(chance_.below(frame.size()))] ^=
           std::byte{static_cast<unsigned char>(1U << chance_.below(8))};
     }
     do {

@@ -1,6 +1,7 @@
 // The contract of the core as it is written: hand it an input, then drain its outputs, in any
 // order.
 
+#include "support/as_size.hpp"
 #include "support/catch.hpp"
 #include "support/core_pair.hpp"
 
@@ -21,7 +22,7 @@ class drainer {
   std::size_t drain(timestamp now) {
     std::size_t given = 0;
     for (std::array<bool, 6> empty{}; given < 1000;) {
-      std::size_t which = chance_.below(empty.size());
+      std::size_t which = as_size(chance_.below(empty.size()));
       if (poll(which, now)) {
         ++given;
         empty = {};
@@ -115,7 +116,7 @@ TEST_CASE("draining the outputs ends in every order, and all work done it brings
     INFO(seed);
     CHECK(p.a->outbox_depth() == 0);
     REQUIRE(a.results.size() == 10);
-    for (std::uint64_t i = 1; i <= 10; ++i) {
+    for (std::size_t i = 1; i <= 10; ++i) {
       CHECK(a.results[i - 1].id == send_id{i});
       CHECK(a.results[i - 1].sequence == i);
     }

@@ -1,3 +1,4 @@
+#include "support/as_size.hpp"
 #include "support/catch.hpp"
 
 #include <ilm/protocol/frame_reader.hpp>
@@ -343,7 +344,7 @@ TEST_CASE("a flipped bit behind the header is reported as a wrong checksum") {
 TEST_CASE("random bytes are no frame and do no harm") {
   random_source random(42);
   for (int round = 0; round < 20'000; ++round) {
-    buffer garbage(random.below(200));
+    buffer garbage(test::as_size(random.below(200)));
     for (std::byte& b : garbage) b = static_cast<std::byte>(random.next());
     CHECK(verdict_on(garbage));
   }
@@ -378,7 +379,7 @@ TEST_CASE("changed bytes of a plain frame are read or refused, and never beyond 
   for (int round = 0; round < 50'000; ++round) {
     buffer in = round % 2 == 0 ? data_frame(false) : hello_frame(some_hello(), false);
     for (std::uint64_t i = random.below(4); i-- > 0;) {
-      in[random.below(in.size())] = static_cast<std::byte>(random.next());
+      in[test::as_size(random.below(in.size()))] = static_cast<std::byte>(random.next());
     }
     frame f;
     (void)read_frame(in, {}, f);

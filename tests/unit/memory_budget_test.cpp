@@ -147,7 +147,7 @@ TEST_CASE("a page has room for a message, though the limit has none") {
 TEST_CASE("without a limit nothing leaves memory, and nothing is kept out of it") {
   holder h;
   budget b(limit(0));
-  b.update(h, use(std::size_t{1} << 40, std::size_t{1} << 40, std::size_t{1} << 39));
+  b.update(h, use(std::size_t{1} << 30, std::size_t{1} << 30, std::size_t{1} << 29));
   CHECK(b.next_to_release() == nullptr);
   CHECK(b.has_room_for_unstored());
   CHECK(b.reserve(h, 1 << 20) == 1 << 20);

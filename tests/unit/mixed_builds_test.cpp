@@ -1,5 +1,6 @@
 // Two builds of the core whose versions and features differ, and change in the middle of traffic.
 
+#include "support/as_size.hpp"
 #include "support/catch.hpp"
 #include "support/core_pair.hpp"
 
@@ -249,7 +250,7 @@ TEST_CASE("upgrades and downgrades of either side lose, repeat and disorder noth
       }
       p.run_for(std::chrono::milliseconds(chance.below(400)));
       core_side& changed = chance.below(2) == 0 ? p.a : p.b;
-      replace(p, changed, builds[chance.below(builds.size())]);
+      replace(p, changed, builds[as_size(chance.below(builds.size()))]);
     }
     replace(p, p.a, {1, 2, 0b0111, 0});
     replace(p, p.b, {});

@@ -17,7 +17,7 @@ ilm::stream_hash hash_at(std::uint64_t s) { return {s, 1}; }
 outbox_cache five_to_seven() {
   outbox_cache c;
   c.clear(5, hash_at(4));
-  for (std::uint64_t s = 5; s <= 7; ++s) c.append(of_size(s - 4), s * 10, hash_at(s));
+  for (std::size_t s = 5; s <= 7; ++s) c.append(of_size(s - 4), s * 10, hash_at(s));
   return c;
 }
 

@@ -1,3 +1,4 @@
+#include "support/as_size.hpp"
 #include "support/catch.hpp"
 
 #include <ilm/protocol/random.hpp>
@@ -12,6 +13,7 @@
 
 using namespace ilm;
 using namespace ilm::protocol;
+using test::as_size;
 
 namespace {
 
@@ -539,7 +541,7 @@ TEST_CASE("a message of the store that is not the one that was stored is not del
   before.commit();
   before.take(1);
   before.commit();
-  for (std::uint64_t wrong : {2U, 3U, 4U}) {
+  for (std::size_t wrong : {2U, 3U, 4U}) {
     rig g(small(), before);
     std::vector<stored_message> page;
     for (auto& [at, m] : g.inbox) page.push_back(m);
@@ -692,8 +694,8 @@ TEST_CASE(
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     random_source chance(seed);
     options o = small();
-    o.credit_messages = 1 + chance.below(20);
-    o.page_messages = 1 + chance.below(5);
+    o.credit_messages = 1 + as_size(chance.below(20));
+    o.page_messages = 1 + as_size(chance.below(5));
     auto g = std::make_unique<rig>(o);
     g->plan = [](std::uint64_t s) { return std::to_string(s); };
     std::uint64_t consumed = 0;
@@ -718,7 +720,7 @@ TEST_CASE(
         }
         case 3:
         case 4:
-          for (const std::string& text : g->take(chance.below(4))) {
+          for (const std::string& text : g->take(as_size(chance.below(4)))) {
             ++consumed;
             REQUIRE(text == std::to_string(consumed) + std::to_string(consumed));
             g->commit();  // as the shell does before the next restart counts it as consumed

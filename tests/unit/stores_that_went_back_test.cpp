@@ -408,13 +408,13 @@ TEST_CASE(
           CHECK(at_b == p.a.sent);
           continue;
         }
-        for (std::uint64_t s = 1; s <= 6; ++s) {
+        for (std::size_t s = 1; s <= 6; ++s) {
           if (contains(at_b, numbered("a", 6)[s - 1])) continue;
           INFO("a's " << s);
           CHECK(names_inbound(p.b, event_kind::rolled_back, s));
           CHECK(names_outbound(p.a, event_kind::peer_rolled_back, s));
         }
-        for (std::uint64_t s = 1; s <= sent_before.size(); ++s) {
+        for (std::size_t s = 1; s <= sent_before.size(); ++s) {
           if (contains(at_a, sent_before[s - 1])) continue;
           INFO("b's " << s);
           CHECK(names_outbound(p.b, event_kind::rolled_back, s));

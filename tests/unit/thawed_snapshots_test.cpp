@@ -1,6 +1,7 @@
 // A machine is copied while it runs, memory and store, goes on, and the copy is thawed later: that
 // side goes on from where it was, while the other knows more. Judged from outside.
 
+#include "support/as_size.hpp"
 #include "support/catch.hpp"
 #include "support/recorded_core.hpp"
 
@@ -313,7 +314,7 @@ class history {
   }
   static void judge_order_of_gone(const thaw_record& t, const texts& kept, const texts& consumed) {
     texts gone;
-    for (std::uint64_t i = t.known; i < t.sent.size(); ++i) {
+    for (std::size_t i = as_size(t.known); i < t.sent.size(); ++i) {
       if (times_in(kept, t.sent[i]) == 0) gone.push_back(t.sent[i]);
     }
     judge_order(gone, consumed);
@@ -336,7 +337,7 @@ class history {
   void judge_gone(const thaw_record& t, const recorded_side& from, const recorded_side& to,
                   const texts& consumed) {
     bool told = count_from(from, t.events_here, is_own) > 0;
-    for (std::uint64_t i = t.known; i < t.sent.size(); ++i) {
+    for (std::size_t i = as_size(t.known); i < t.sent.size(); ++i) {
       bool here = times_in(from.sent, t.sent[i]) > 0, there = times_in(consumed, t.sent[i]) > 0;
       if (here) continue;
       // The other side has another message under the number, and never had this one.

@@ -244,8 +244,8 @@ class simulated_store {
     const std::deque<stored_message>& messages = at->second.of(which);
     if (messages.empty() || from < messages.front().index) co_return page;
     std::size_t size = 0;
-    for (std::size_t i = from - messages.front().index; i < messages.size(); ++i) {
-      const stored_message& m = messages[i];
+    for (std::uint64_t i = from - messages.front().index; i < messages.size(); ++i) {
+      const stored_message& m = messages[static_cast<std::size_t>(i)];
       size += m.size();
       if (page.size() == limit.messages || (size > limit.bytes && !page.empty())) break;
       if (c->bad.contains({which, peer, m.index})) {
