@@ -43,6 +43,10 @@ namespace ilm::inline v0::detail {
 
 #ifdef __linux__
 
+static_assert(sizeof(off_t) == sizeof(std::int64_t),
+              "a store's files have offsets of 64 bits: compile with -D_FILE_OFFSET_BITS=64, "
+              "as ilm::sqlite of CMake does");
+
 /// SQLite's code for an error of the system.
 inline int sqlite_code_of(int system_error) noexcept {
   switch (system_error) {
