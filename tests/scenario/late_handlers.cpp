@@ -1,18 +1,11 @@
+#include "support/late_handlers.hpp"
+
 #include "support/catch.hpp"
 #include "support/messenger.hpp"
-#include "support/sqlite.hpp"
 #include "support/steps.hpp"
 
-#include <asio/executor_work_guard.hpp>
-#include <asio/thread_pool.hpp>
-
 #include <algorithm>
-#include <condition_variable>
-#include <future>
-#include <map>
-#include <mutex>
 #include <optional>
-#include <thread>
 
 using namespace test;
 
@@ -20,63 +13,6 @@ using namespace test;
 // one of them has, and after a shutdown nothing is taken twice.
 
 namespace {
-
-/// The calls of an application, over all lives of its messenger.
-struct calls {
-  std::vector<std::string> begun;
-  std::vector<std::string> ended;
-  bool overlapped = false;
-  bool throws = false;
-  std::map<std::string, ilm::detail::completion<>> waiting;
-
-  std::size_t running() const { return begun.size() - ended.size(); }
-  void let_go(const std::string& text) {
-    ilm::detail::completion<> go_on = std::move(waiting.at(text));
-    waiting.erase(text);
-    go_on();
-  }
-};
-
-/// A handler that ends when the test says so, and not when it is cancelled.
-template <class PeerId>
-class stubborn_of {
- public:
-  explicit stubborn_of(std::shared_ptr<calls> c) : calls_(std::move(c)) {}
-
-  asio::awaitable<void> operator()(ilm::message<PeerId> m, ilm::delivery_context<PeerId>& context) {
-    std::shared_ptr<calls> c = calls_;
-    std::string text(m.text());
-    // Without a failure, a message runs and ends before it may begin again.
-    if (std::count(c->begun.begin(), c->begun.end(), text) !=
-        std::count(c->ended.begin(), c->ended.end(), text)) {
-      c->overlapped = true;
-    }
-    c->begun.push_back(text);
-    co_await wait(*c, text, co_await asio::this_coro::executor);
-    c->ended.push_back(text);
-    if (c->throws) throw std::runtime_error("not now");
-    context.send_to(m.from, "re: " + text);
-  }
-
- private:
-  struct initiate {
-    calls* into;
-    std::string text;
-    asio::any_io_executor executor;
-    template <class Handler>
-    void operator()(Handler&& h) {
-      into->waiting[text] = ilm::detail::completion<>(std::forward<Handler>(h), executor);
-    }
-  };
-
-  static asio::awaitable<void> wait(calls& into, std::string text, asio::any_io_executor e) {
-    initiate begin{&into, std::move(text), std::move(e)};
-    co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(std::move(begin),
-                                                                          asio::use_awaitable);
-  }
-
-  std::shared_ptr<calls> calls_;
-};
 
 using stubborn = stubborn_of<std::string>;
 using stubborn_messenger = ilm::messenger<backend, network, stubborn>;
@@ -510,139 +446,4 @@ TEST_CASE("a context that is destroyed keeps no store for a handler that will ne
   CHECK(app->waiting.size() == 1);
   world w;
   CHECK_NOTHROW(w.run(open_store(disk)));
-}
-
-TEST_CASE("sqlite: a successor on the file waits for a handler that outlives a shutdown") {
-  using file_messenger =
-      ilm::messenger<ilm::sqlite_backend<>, ilm::memory_network<std::string>, stubborn>;
-  bool shut_down = GENERATE(true, false);
-  temporary_directory directory;
-  asio::io_context context;
-  ilm::memory_fabric<std::string> net;
-  auto app = std::make_shared<calls>(), other = std::make_shared<calls>();
-  auto until = [&](auto done) {
-    for (auto end = std::chrono::steady_clock::now() + 30s; !done();) {
-      if (std::chrono::steady_clock::now() > end) return false;
-      context.restart();
-      context.run_one_for(10ms);
-    }
-    return true;
-  };
-  auto file = [&](const char* name) { return ilm::sqlite_backend<>(directory / name); };
-  file_messenger a(context, file("a"), net.join("a"), stubborn(other));
-  std::optional<file_messenger> b;
-  b.emplace(context, file("b"), net.join("b"), stubborn(app));
-  a.send_to("b", "x", [](std::error_code, std::uint64_t) {});
-  REQUIRE(until([&] { return app->running() == 1; }));
-  std::optional<report> left;
-  if (shut_down) {
-    b->shutdown(0s, [&](std::error_code, report r) { left = std::move(r); });
-    REQUIRE(until([&] { return left.has_value(); }));
-    CHECK(left->running == 1);
-  }
-  b.emplace(context, file("b"), net.join("b"), stubborn(app));
-  std::optional<event> told;
-  b->next_event([&](std::error_code, event e) { told = std::move(e); });
-  REQUIRE(until([&] { return told.has_value(); }));
-  CHECK(told->kind == ilm::event_kind::store_failed);
-  CHECK(told->error == ilm::error::store_in_use);
-  CHECK(app->begun == strings{"x"});
-  app->let_go("x");
-  if (!shut_down) {
-    REQUIRE(until([&] { return app->begun.size() == 2; }));
-    app->let_go("x");
-  }
-  REQUIRE(until([&] { return other->running() == 1; }));  // the reply
-  CHECK(app->begun == (shut_down ? strings{"x"} : strings{"x", "x"}));
-  CHECK_FALSE(app->overlapped);
-  app->waiting.clear();
-  other->waiting.clear();
-}
-
-namespace {
-
-/// Blocks a thread until it is let go.
-class door {
- public:
-  void pass() {
-    std::unique_lock lock(mutex_);
-    ++begun_;
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return open_; });
-    ++ended_;
-  }
-  void open() {
-    std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-  bool wait_begun() {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, 60s, [this] { return begun_ > ended_; });
-  }
-  std::pair<int, int> counts() {
-    std::lock_guard lock(mutex_);
-    return {begun_, ended_};
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int begun_ = 0;
-  int ended_ = 0;
-  bool open_ = false;
-};
-
-/// A handler that has threads of a pool do its work, which no cancellation reaches.
-struct blocking {
-  std::shared_ptr<door> work;
-  asio::thread_pool* pool;
-
-  asio::awaitable<void> operator()(message) {
-    co_await asio::co_spawn(*pool, run(work), asio::use_awaitable);
-  }
-  static asio::awaitable<void> run(std::shared_ptr<door> d) {
-    d->pass();
-    co_return;
-  }
-};
-
-}  // namespace
-
-TEST_CASE("a handler at work on a thread pool ends before a successor begins its message") {
-  using real_fabric = ilm::memory_fabric<std::string>;
-  using node = ilm::messenger<store, real_fabric::network_type, blocking>;
-  auto work = std::make_shared<door>(), no_work = std::make_shared<door>();
-  asio::thread_pool pool(2);
-  asio::io_context context;
-  auto guard = asio::make_work_guard(context);
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 3; ++i) threads.emplace_back([&] { context.run(); });
-  real_fabric net;
-  store disk;
-  {
-    node a(context, store(), net.join("a"), blocking{no_work, &pool});
-    std::optional<node> b;
-    b.emplace(context, disk, net.join("b"), blocking{work, &pool});
-    std::promise<std::error_code> received;
-    a.send_to("b", "x", [&](std::error_code, std::uint64_t sequence) {
-      a.wait_delivered("b", sequence, [&](std::error_code e) { received.set_value(e); });
-    });
-    REQUIRE(work->wait_begun());
-    std::promise<report> reported;
-    b->shutdown(0s, [&](std::error_code, report r) { reported.set_value(std::move(r)); });
-    CHECK(reported.get_future().get().running == 1);
-    b.emplace(context, disk, net.join("b"), blocking{work, &pool});
-    std::promise<event> told;
-    b->next_event([&](std::error_code, event e) { told.set_value(std::move(e)); });
-    event refused = told.get_future().get();
-    CHECK(refused.kind == ilm::event_kind::store_failed);
-    CHECK(refused.error == ilm::error::store_in_use);
-    CHECK(work->counts() == std::pair(1, 0));
-    work->open();
-    CHECK(received.get_future().get() == std::error_code());
-    CHECK(work->counts() == std::pair(1, 1));
-  }
-  guard.reset();
-  for (std::thread& t : threads) t.join();
 }
