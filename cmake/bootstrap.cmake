@@ -1,7 +1,7 @@
-# Shared by cmake/demo.cmake and cmake/test.cmake: from a bare machine to a built tree.
+# Shared by cmake/demo.cmake, cmake/test.cmake and cmake/wasm.cmake: from a bare machine to a built tree.
 #
 # A thing is taken from the system; else, where there is apt-get and we may use it, from Debian's
-# package; else (libraries only) cmake/dependencies.cmake fetches it. Only these two scripts install
+# package; else (libraries only) cmake/dependencies.cmake fetches it. Only these scripts install
 # packages; configuring the project never does.
 
 get_filename_component(ilm_root "${CMAKE_CURRENT_LIST_DIR}" DIRECTORY)
@@ -76,6 +76,7 @@ set(ilm_package_of_json nlohmann-json3-dev)
 set(ilm_package_of_openssl libssl-dev)
 set(ilm_package_of_catch2 catch2)
 set(ilm_package_of_sqlite libsqlite3-dev)
+set(ilm_package_of_debootstrap debootstrap)
 
 # missing_of(<variable> <thing>...): those that are not installed.
 function(missing_of variable)

@@ -38,6 +38,7 @@ function(ilm_add_compiled include_dir)
 
   add_library(ilm_compiled STATIC EXCLUDE_FROM_ALL ${sources})
   add_library(ilm::compiled ALIAS ilm_compiled)
+  set_target_properties(ilm_compiled PROPERTIES CXX_SCAN_FOR_MODULES OFF) # there are none
   target_compile_definitions(ilm_compiled PUBLIC ILM_COMPILED)
   target_link_libraries(ilm_compiled PUBLIC ${links})
 endfunction()

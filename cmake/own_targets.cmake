@@ -14,6 +14,15 @@ endif()
 add_library(ilm_warnings INTERFACE)
 target_compile_options(ilm_warnings INTERFACE ${ilm_warning_options})
 
+# Under Emscripten the programs run in node: with its files, and an exit code.
+if(EMSCRIPTEN)
+  add_library(ilm_in_node STATIC "${PROJECT_SOURCE_DIR}/tests/support/node_select.cpp")
+  target_compile_features(ilm_in_node PRIVATE cxx_std_20)
+  target_link_options(ilm_in_node INTERFACE -Wl,--wrap=select -sALLOW_MEMORY_GROWTH -sEXIT_RUNTIME
+                      -sNODERAWFS -sSTACK_SIZE=1MB)
+  target_link_libraries(ilm_warnings INTERFACE ilm_in_node)
+endif()
+
 # Warnings are errors, and `cmake --compile-no-warning-as-error` is CMake's own way to say otherwise.
 if(NOT DEFINED CMAKE_COMPILE_WARNING_AS_ERROR)
   set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
@@ -44,31 +53,51 @@ list(TRANSFORM ilm_parts_targets PREPEND ilm::)
 set(ilm_header_only ilm::ilm ${ilm_parts_targets})
 set(ilm_all ilm::compiled ${ilm_parts_targets})
 
-# The includes that need a part that is switched off.
+# <include that cannot be used here>|<why>
 set(ilm_missing_includes "")
 foreach(part IN LISTS ilm_optional_parts)
   if(NOT part IN_LIST ilm_parts)
-    list(APPEND ilm_missing_includes ${ilm_${part}_headers})
+    set(includes ${ilm_${part}_headers})
+    list(TRANSFORM includes REPLACE "^${ilm_include_dir}/(.*)$" "\\1|ilm::${part} is off")
+    list(APPEND ilm_missing_includes ${includes})
   endif()
 endforeach()
-list(TRANSFORM ilm_missing_includes REPLACE "^${ilm_include_dir}/" "")
 if(NOT json IN_LIST ilm_parts)
-  list(APPEND ilm_missing_includes nlohmann/json.hpp)
+  list(APPEND ilm_missing_includes "nlohmann/json.hpp|ilm::json is off")
 endif()
 if(NOT sqlite IN_LIST ilm_parts)
-  list(APPEND ilm_missing_includes sqlite3.h)
+  list(APPEND ilm_missing_includes "sqlite3.h|ilm::sqlite is off" "support/sqlite.hpp|ilm::sqlite is off")
+endif()
+if(EMSCRIPTEN)
+  list(APPEND ilm_missing_includes
+       "ilm/networks/tcp.hpp|no sockets" "support/tcp.hpp|no sockets" "asio/ip/udp.hpp|no sockets"
+       "../../examples/own_network.cpp|no sockets" "thread|no threads" "ilm/detail/worker.hpp|no threads"
+       "../../examples/own_backend.cpp|no locks of files"
+       "flawed_backend.hpp|it tests the kit" "flawed_network.hpp|it tests the kit")
 endif()
 
 set(ILM_TEST_TIMEOUT 60 CACHE STRING "Seconds after which a test has failed")
 
-# ilm_glob(<variable> <pattern>...): sources, but for those that need a part that is switched off.
+# ilm_glob(<variable> <pattern>...): sources, but for those that include what cannot be used here, which are named.
 function(ilm_glob variable)
   file(GLOB sources CONFIGURE_DEPENDS ${ARGN})
   foreach(source IN LISTS sources)
-    foreach(header IN LISTS ilm_missing_includes)
-      file(STRINGS "${source}" needs_part REGEX "^#include <${header}>")
-      if(needs_part)
+    file(STRINGS "${source}" includes REGEX "^#include [<\"]")
+    foreach(missing IN LISTS ilm_missing_includes)
+      string(REPLACE "|" ";" missing "${missing}")
+      list(GET missing 0 header)
+      if(includes MATCHES "[<\"]${header}[>\"]")
+        list(GET missing 1 why)
+        file(RELATIVE_PATH name "${PROJECT_SOURCE_DIR}" "${source}")
+        file(STRINGS "${source}" tests REGEX "^(TEMPLATE_)?TEST_CASE")
+        list(LENGTH tests count)
+        set(tests "")
+        if(count GREATER 0)
+          set(tests ", tests: ${count}")
+        endif()
+        message(STATUS "Left out, ${why}: ${name}${tests}")
         list(REMOVE_ITEM sources "${source}")
+        break()
       endif()
     endforeach()
   endforeach()
