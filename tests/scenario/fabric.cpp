@@ -8,7 +8,10 @@
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
+#include <chrono>
 #include <cstddef>
+#include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -27,6 +30,22 @@ asio::awaitable<void> first_frame(named_network& n, std::optional<std::vector<st
   }
 }
 
+/// The first frame that comes in a session, of which one is from the session before it.
+char first_frame_of_two_sessions(named_network& from, named_network& to,
+                                 ilm::memory_fabric<std::string>& fabric) {
+  asio::io_context context;
+  const std::string receiver = to.local_id();
+  asio::co_spawn(context, from.send(receiver, frame_of('f')), asio::detached);
+  context.run();
+  fabric.connect(from.local_id(), receiver);
+  std::optional<std::vector<std::byte>> found;
+  asio::co_spawn(context, from.send(receiver, frame_of('n')), asio::detached);
+  asio::co_spawn(context, first_frame(to, found), asio::detached);
+  context.restart();
+  context.run();
+  return found ? static_cast<char>(found->front()) : '-';
+}
+
 }  // namespace
 
 TEST_CASE("a network whose name was taken by another sends nothing in it") {
@@ -42,4 +61,37 @@ TEST_CASE("a network whose name was taken by another sends nothing in it") {
   context.run();
   CHECK(found == frame_of('a'));
   CHECK(fabric.counts().sent == 1);
+}
+
+TEST_CASE("a frame under way when a session ends is lost, or arrives late if that is asked for") {
+  using namespace std::chrono_literals;
+  bool late = GENERATE(false, true);
+  CAPTURE(late);
+  ilm::memory_fabric<std::string> fabric;
+  ilm::faults faults;
+  faults.delay = 10ms;
+  faults.late_frames = late;
+  fabric.set_faults(faults);
+  named_network alice = fabric.join("alice"), bob = fabric.join("bob");
+  CHECK(first_frame_of_two_sessions(alice, bob, fabric) == (late ? 'f' : 'n'));
+  CHECK(fabric.counts().sent == 2);
+  CHECK(fabric.counts().arrived == 1);
+  CHECK(fabric.counts().lost == (late ? 0 : 1));
+}
+
+TEST_CASE("a receiver of a fabric that is about to wait is woken by what came after its look") {
+  asio::io_context context;
+  const std::string alice = "alice", bob = "bob";
+  std::shared_ptr<ilm::detail::fabric> fabric = ilm::detail::make_fabric(
+      ilm::detail::id_functions<std::string>::type, ilm::detail::steady_fabric_clock(), 1, 1000);
+  std::shared_ptr<ilm::detail::endpoint> place = fabric->join(&bob);
+  ilm::detail::fabric_event next;
+  REQUIRE_FALSE(place->take(next));
+  fabric->inject(&alice, &bob, frame_of('f'));
+  bool woken = false;
+  asio::co_spawn(context, place->wait(context.get_executor()),
+                 [&](const std::exception_ptr&) { woken = true; });
+  context.poll();
+  CHECK(woken);
+  CHECK(place->take(next));
 }

@@ -108,6 +108,13 @@ struct fixture {
     REQUIRE(result);
     return *result;
   }
+  std::error_code consume(inbox& from, const received& m) {
+    std::optional<std::error_code> result;
+    from.consume(m, asio::bind_executor(context, [&](std::error_code e) { result = e; }));
+    run();
+    REQUIRE(result);
+    return *result;
+  }
 
   asio::io_context context;
   asio::io_context elsewhere;
@@ -168,6 +175,18 @@ TEST_CASE("consume of several messages says that one of them comes again") {
   CHECK(f.consume(f.box) == ilm::error::message_returned);
   CHECK(second->consumed());
   CHECK(f.consume(f.box) == std::error_code());
+}
+
+TEST_CASE("a reader cannot consume a message that another one has") {
+  fixture f;
+  inbox other = f.box;
+  auto d = f.offer();
+  auto m = f.box.try_receive();
+  REQUIRE(m);
+  CHECK(f.consume(other, *m) == ilm::error::message_returned);
+  CHECK(d->open());
+  CHECK(f.consume(f.box, *m) == std::error_code());
+  CHECK(d->consumed());
 }
 
 TEST_CASE("consume says that a message of a reader that is gone comes again") {

@@ -6,9 +6,12 @@
 
 #include <ilm/backends/sqlite/rows.hpp>
 
-#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 using namespace test;
 
@@ -25,16 +28,25 @@ struct store_of_bob {
     std::filesystem::remove(file.string() + "-last");
   }
 
-  /// Adds a row with bob's cursors and a checksum that is right.
-  void add_row(std::uint64_t id, const std::string& name) {
+  /// Adds a row with bob's cursors, `more` bytes behind them, and a checksum that is right.
+  void add_row(std::uint64_t id, const std::string& name, std::size_t more = 0) {
     std::string seed = outsider(file, "SELECT seed FROM ilm_store");
     ilm::cursors::encoded encoded = bob.encode();
+    std::vector<std::byte> stored(encoded.begin(), encoded.end());
+    stored.resize(stored.size() + more);
     std::uint32_t sum = ilm::detail::peer_row_checksum(
         ilm::detail::checksum_seed(static_cast<std::uint64_t>(std::stoll(seed))), id,
-        std::as_bytes(std::span(name)), encoded);
-    outsider(file, "INSERT INTO ilm_peer SELECT " + std::to_string(id) + ", CAST('" + name +
-                       "' AS BLOB), cursors, " + std::to_string(sum) +
-                       " FROM ilm_peer WHERE id = 1");
+        std::as_bytes(std::span(name)), stored);
+    outsider(file, "INSERT INTO ilm_peer VALUES (" + std::to_string(id) + ", CAST('" + name +
+                       "' AS BLOB), " + blob(stored) + ", " + std::to_string(sum) + ")");
+  }
+  static std::string blob(const std::vector<std::byte>& bytes) {
+    std::string text = "x'";
+    for (std::byte b : bytes) {
+      text += "0123456789abcdef"[std::to_integer<std::size_t>(b >> 4)];
+      text += "0123456789abcdef"[std::to_integer<std::size_t>(b & std::byte{15})];
+    }
+    return text + "'";
   }
 
   temporary_directory place;
@@ -56,6 +68,13 @@ TEST_CASE_METHOD(store_of_bob, "sqlite: a peer that is there twice is damage") {
   CHECK(hand_driven<>(file).open_error() == ilm::error::store_corrupt);
 }
 
+TEST_CASE_METHOD(store_of_bob, "sqlite: a peer with more bytes than cursors have is damage") {
+  std::size_t more = GENERATE(0U, 1U);
+  add_row(2, "eve", more);
+  CHECK(hand_driven<>(file).open_error() ==
+        (more == 0 ? std::error_code() : make_error_code(ilm::error::store_corrupt)));
+}
+
 TEST_CASE_METHOD(store_of_bob, "sqlite: a store whose last number is taken takes no new peer") {
   add_row(most_peers, "eve");
   hand_driven<> s(file);
@@ -64,4 +83,19 @@ TEST_CASE_METHOD(store_of_bob, "sqlite: a store whose last number is taken takes
   CHECK(s.commit_error(append("zoe", zoe, {"x"})) == ilm::sqlite_error::too_many_peers);
   CHECK_FALSE(s.commit_error(append("eve", eve, {"2"})));
   CHECK_FALSE(s.commit_error(append("bob", bob, {"2"})));
+}
+
+TEST_CASE("sqlite: a change of a peer whose row is gone is damage, and nothing of it is stored") {
+  temporary_directory place;
+  std::filesystem::path file = place / "app.db";
+  outsider(file, "PRAGMA journal_mode = WAL");
+  ilm::sqlite_options o;
+  o.table_prefix = "messages_";
+  hand_driven<> s(file, o);
+  s.open();
+  ilm::cursors bob;
+  s.commit(append("bob", bob, {"1"}));
+  outsider(file, "DELETE FROM messages_peer");
+  CHECK(s.commit_error(append("bob", bob, {"2"})) == ilm::error::store_corrupt);
+  CHECK(outsider(file, "SELECT count(*) FROM messages_outbox") == "1");
 }
