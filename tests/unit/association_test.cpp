@@ -1384,3 +1384,18 @@ TEST_CASE("a pair whose memory is short at every step delivers all, in order, on
     CHECK(p.a.texts() == numbered("b", 200));
   }
 }
+
+TEST_CASE("a hello that waits for the store is no reason to wake") {
+  core_pair p;
+  p.a.commit_time = p.b.commit_time = 1s;
+  p.connect();
+  std::size_t waits = 0;
+  CHECK(p.until([&] {
+    for (core_side* s : {&p.a, &p.b}) {
+      if (!(*s)->session_open() || !s->in_commit()) continue;
+      ++waits;
+      CHECK((*s)->deadline() > p.now);
+    }
+    return waits > 0 && !p.a.in_commit() && !p.b.in_commit();
+  }));
+}

@@ -1255,6 +1255,8 @@ TEST_CASE("bytes of credit bound the pages of a backlog that left memory") {
   CHECK_FALSE(r.take(a));
   CHECK(r.flush() == from_to(3, 3));
   CHECK_FALSE(r.s.next_page());
+  // Nor was one read before.
+  CHECK(r.s.memory().held == held_size(10));
 }
 
 TEST_CASE("a lost message whose contents left memory is read again and sent") {
