@@ -297,6 +297,20 @@ TEST_CASE("with frames lost and overtaken, a tiny limit changes nothing but the 
   CHECK(c.faults->messages_read > 0);
 }
 
+TEST_CASE("messages that a limit has leave memory are read again from the store") {
+  constexpr std::size_t peers = 4, count = 40;
+  ilm::options tiny = limited();
+  tiny.maximum_message_size = 2000;
+  tiny.memory_limit = 20'000;
+  crowd<true> c(peers, tiny, usual());
+  c.hub_app->held = true;
+  for (std::size_t i = 0; i < peers; ++i) c.send(*c.others[i], "hub", count, size);
+  c.w.run_for(10s);
+  c.hub_app->held = false;
+  c.most_held_until([&] { return c.hub_app->consumed == peers * count; }, 1h);
+  CHECK(c.faults->messages_read >= peers * (count - 1) - tiny.memory_limit / size);
+}
+
 TEST_CASE("while a commit takes its time, no more is read than a quarter of the limit") {
   constexpr std::size_t peers = 100, count = 40;
   crowd<true> c(peers, limited(), usual());
@@ -320,14 +334,20 @@ TEST_CASE("while a commit takes its time, no more is read than a quarter of the 
   for (const auto& p : c.hub->statistics().peers) CHECK(p.duplicates_dropped == 0);
 }
 
-TEST_CASE("the network is read again as soon as a commit has made room") {
+TEST_CASE("the network is read again as soon as a commit has made room, and not before") {
   constexpr std::size_t peers = 100, count = 40;
   crowd<true> c(peers, limited(), usual());
+  // A message that is read without room ends the session.
+  std::size_t ended = 0;
+  c.hub->on_event([&](const ilm::event<std::string>& e) {
+    if (e.kind == ilm::event_kind::peer_disconnected) ++ended;
+  });
   c.faults->commit_time = 50ms;
   for (std::size_t i = 0; i < peers; ++i) c.send(*c.others[i], "hub", count, size);
   // It takes five commits, and as many pauses.
   c.most_held_until([&] { return c.hub_app->consumed == peers * count; }, 1s);
   CHECK(c.hub_app->wrong == 0);
+  CHECK(ended == 0);
 }
 
 TEST_CASE("a store that fails for long takes little memory, and hides no end of a session") {
