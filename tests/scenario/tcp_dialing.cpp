@@ -1,7 +1,10 @@
 #include "support/catch.hpp"
 #include "support/tcp.hpp"
 
+#include <ilm/networks/tcp/limits.hpp>
+
 #include <cerrno>
+#include <chrono>
 #include <functional>
 
 using namespace test::tcp;
@@ -187,6 +190,30 @@ TEST_CASE("a hint gives up an attempt that hangs", "[tcp]") {
     return failed == asio::error::eof || failed == asio::error::connection_reset;
   }));
   CHECK(b.problems() == 0);
+}
+
+TEST_CASE("the handshake with another address of a peer waits for the one that is under way",
+          "[tcp]") {
+  loop l;
+  // Both take connections and say nothing.
+  asio::ip::tcp::acceptor first(l.context, {asio::ip::address_v4::loopback(), 0});
+  asio::ip::tcp::acceptor second(l.context, {asio::ip::address_v4::loopback(), 0});
+  asio::ip::tcp::socket to_first(l.context), to_second(l.context);
+  first.async_accept(to_first, [](std::error_code) {});
+  second.async_accept(to_second, [](std::error_code) {});
+  auto address_of = [](const asio::ip::tcp::acceptor& a) {
+    return "127.0.0.1:" + std::to_string(a.local_endpoint().port());
+  };
+  auto hears = [](const asio::ip::tcp::socket& s) { return s.is_open() && s.available() > 0; };
+  std::string one = address_of(first), other = address_of(second);
+  options o = quick();
+  o.handshake_timeout = 1h;
+  node b(l, "b", o, "");
+  auto begin = std::chrono::steady_clock::now();
+  b.control().add_peer("a", {one, other});
+  REQUIRE(l.until([&] { return hears(to_first); }));
+  REQUIRE(l.until([&] { return hears(to_second); }));
+  CHECK(std::chrono::steady_clock::now() - begin >= ilm::detail::tcp::handshake_head_start);
 }
 
 TEST_CASE("an attempt that hangs ends in time and is reported", "[tcp]") {
