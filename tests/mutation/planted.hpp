@@ -30,6 +30,9 @@ inline const std::uint64_t chosen = [] {
   return name == nullptr ? 0 : number_of(name);
 }();
 inline const char* const trace = std::getenv("ILM_PLANTED_TRACE");
+/// Open from the begin, for a test may leave the process no descriptor.
+inline const int trace_file =
+    trace == nullptr ? -1 : ::open(trace, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 
 /// Appends `defect` to the trace at once, for a process may be killed; errno stays as it is.
 inline void append(std::uint64_t defect) noexcept {
@@ -37,11 +40,7 @@ inline void append(std::uint64_t defect) noexcept {
   std::array<char, 24> line{};
   int size =
       std::snprintf(line.data(), line.size(), "%016llx\n", static_cast<unsigned long long>(defect));
-  int file = ::open(trace, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-  if (file >= 0) {
-    static_cast<void>(::write(file, line.data(), static_cast<std::size_t>(size)) == size);
-    ::close(file);
-  }
+  static_cast<void>(::write(trace_file, line.data(), static_cast<std::size_t>(size)) == size);
   errno = before;
 }
 
