@@ -331,3 +331,41 @@ TEST_CASE("a crash while changes are held back loses and repeats nothing") {
   std::erase(at_b, "9");
   CHECK(at_b == std::vector<std::string>{"0", "bad", "2"});
 }
+
+namespace {
+
+/// Takes its time over each message, and passes it on.
+struct slow_relay {
+  asio::awaitable<void> operator()(message m, context_type& context) {
+    std::string text(m.text());
+    co_await sleep_for(10s);
+    context.send_to(text.substr(0, 1), text.substr(1));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a delivery sends nothing if its peer was held back meanwhile, and comes again") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  for (peer* p : {&a, &b, &c}) p->start();
+  auto faults = std::make_shared<ilm::testing::store_faults>();
+  ilm::messenger<backend, network, slow_relay> r(w.context, backend(store(), faults),
+                                                 w.net.join("r"), slow_relay());
+  std::vector<std::error_code> failures;
+  r.on_event([&](const event& e) {
+    if (e.kind == ilm::event_kind::delivery_failed) failures.push_back(e.error);
+  });
+  faults->refuse = refuse_bad;
+  store_all(w, a, "r", {"b0"});
+  w.run_for(1s);
+  store_all(w, a, "r", {"bad"});
+  // The store takes another's.
+  store_all(w, c, "r", {"b1"});
+  w.run_for(20s);
+  CHECK(failures == std::vector<std::error_code>{too_large});
+  CHECK(b.app().texts() == std::vector<std::string>{"1"});
+  faults->refuse = nullptr;
+  REQUIRE(w.until([&] { return empty(a) && b.app().texts().size() == 3; }));
+  CHECK(b.app().texts() == std::vector<std::string>{"1", "0", "ad"});
+}
