@@ -169,11 +169,31 @@ TEST_CASE("what is held back is tried with growing patience, and a send tries it
   w.run_for(1min);
   CHECK(a.store_faults().commits - before < 60);
   CHECK(a.store_faults().commits - before > 5);
-  sends tried = store_all(w, a, "b", {"1"});
+  sends tried = send_all(a, "b", {"1"});
+  REQUIRE(w.until([&] { return all_done(tried); }, 100ms));
   CHECK(tried[0]->error == too_large);
   a.store_faults().refuse = nullptr;
   CHECK(all_stored(store_all(w, a, "b", {"1"})));
   REQUIRE(w.until([&] { return empty(a) && empty(b); }, 1s));
+}
+
+TEST_CASE("what is held back is tried by itself, beside the others") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  for (peer* p : {&a, &b, &c}) p->start();
+  store_all(w, b, "a", {"0"});
+  REQUIRE(w.until([&] { return empty(b); }));
+  a.store_faults().refuse = refuse_bad;
+  store_all(w, b, "a", {"bad"});
+  w.run_for(1s);
+  store_all(w, a, "c", {"0"});
+  w.net.disconnect("a", "b");
+  w.run_for(5min);
+  std::uint64_t before = a.store_faults().commits;
+  sends to_b = send_all(a, "b", {"1"}), to_c = send_all(a, "c", {"1"});
+  REQUIRE(w.until([&] { return all_done(to_b) && all_done(to_c); }, 0s));
+  CHECK(a.store_faults().commits - before == 2);
+  CHECK(all_stored(to_c));
 }
 
 TEST_CASE("a change of a peer that the store did not refuse does not wait for one that it did") {
@@ -214,6 +234,27 @@ TEST_CASE("a shutdown stores what the store takes") {
   REQUIRE(w.until([&] { return empty(b) && empty(a); }));
   CHECK(a.app().texts_from("b") == std::vector<std::string>{"0", "bad"});
   CHECK(a.app().texts_from("c") == numbered(1));
+}
+
+TEST_CASE("a shutdown tries once more what is held back") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  for (peer* p : {&a, &b, &c}) p->start();
+  store_all(w, b, "a", {"0"});
+  REQUIRE(w.until([&] { return empty(b); }));
+  a.store_faults().refuse = refuse_bad;
+  store_all(w, b, "a", {"bad"});
+  w.run_for(1s);
+  store_all(w, a, "c", {"0"});
+  w.net.disconnect("a", "b");
+  w.run_for(5min);  // Its next try is half a minute away.
+  store_all(w, a, "c", {"1"});
+  w.run_for(1s);
+  REQUIRE(a.disk().size(ilm::queue::inbox) == 0);
+  a.store_faults().refuse = nullptr;
+  report r = w.run(a.shutdown(0s));
+  CHECK(r.unread == 1);
+  CHECK(a.disk().size(ilm::queue::inbox) == 1);
 }
 
 TEST_CASE("a peer that is held back can be forgotten, and the store works again") {

@@ -1399,3 +1399,32 @@ TEST_CASE("a hello that waits for the store is no reason to wake") {
     return waits > 0 && !p.a.in_commit() && !p.b.in_commit();
   }));
 }
+
+TEST_CASE("a change that went to the store is due no more") {
+  core_pair p;
+  p.connect();
+  send(p.a, numbered("a", 3));
+  REQUIRE(p.settle());
+  p.run_for(10s);
+  CHECK_FALSE(p.a->has_due_change(p.now));
+  CHECK_FALSE(p.b->has_due_change(p.now));
+}
+
+TEST_CASE("a page of the inbox that takes long holds up no session") {
+  core_pair p;
+  p.a.application_up = p.b.application_up = false;
+  p.connect();
+  send(p.a, {"a1"});
+  send(p.b, {"b1"});
+  REQUIRE(p.until([&] { return p.a.disk.inbox.size() + p.b.disk.inbox.size() == 2; }));
+  p.disconnect();
+  send(p.a, {"a2"});
+  REQUIRE(p.until([&] { return p.a.disk.outbox.size() == 2; }));
+  p.crash(p.a);
+  std::optional<page_request> inbox = p.a->poll_page(p.now);
+  REQUIRE(inbox);
+  CHECK(inbox->purpose == page_purpose::inbox);
+  // Which of its messages b has is read from the store meanwhile.
+  p.connect();
+  CHECK(p.until([&] { return p.b.disk.inbox.size() == 2; }));
+}
