@@ -4,6 +4,9 @@
 
 #include <ilm/delivery_context.hpp>
 
+#include <asio/cancellation_state.hpp>
+#include <asio/this_coro.hpp>
+
 #include <algorithm>
 #include <functional>
 #include <memory>
@@ -409,4 +412,45 @@ TEST_CASE("a delivery sends nothing if its peer was held back meanwhile, and com
   faults->refuse = nullptr;
   REQUIRE(w.until([&] { return empty(a) && b.app().texts().size() == 3; }));
   CHECK(b.app().texts() == std::vector<std::string>{"1", "0", "ad"});
+}
+
+namespace {
+
+/// Takes a message in two seconds, or a little more for "b", and ignores its cancellation.
+struct deaf {
+  asio::awaitable<void> operator()(message m) {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await sleep_for(m.from == "b" ? 2050ms : 2000ms);
+  }
+};
+using deaf_messenger = ilm::messenger<backend, network, deaf>;
+
+}  // namespace
+
+TEST_CASE("the last commit after a shutdown has what the store refused just before") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store disk;
+  auto faults = std::make_shared<ilm::testing::store_faults>();
+  deaf_messenger r(w.context, backend(disk, faults), w.net.join("r"), deaf());
+  w.run_for(1s);
+  for (peer* p : {&a, &b}) p->send("r", "0");
+  w.run_for(1s);
+  auto end = [](deaf_messenger& m) -> asio::awaitable<report> {
+    co_return co_await m.shutdown(0s);
+  };
+  REQUIRE(w.run(end(r)).running == 2);
+  // What the second call consumed waits while the commit of the first one fails.
+  faults->commit_time = 100ms;
+  faults->commit_error = too_large;
+  int commits = 0;
+  faults->watch = [&](auto operation, bool after) {
+    bool begins = operation == ilm::testing::store_faults::operation::commit && !after;
+    if (begins && ++commits == 2) faults->commit_error = {};
+  };
+  w.run_for(10s);
+  CHECK(commits == 2);
+  CHECK(disk.size(ilm::queue::inbox) == 0);
 }
