@@ -228,6 +228,18 @@ TEST_CASE("hints and other addresses do not disturb a session that is alive", "[
   CHECK(b.events().size() == 1);
 }
 
+namespace {
+
+/// As "a", to "b".
+void say_first_frame(plain_socket& s) {
+  s.say(hello_of("a", "b").encode());
+  s.say(wire::make_message(wire::message_type::proof));
+  s.say(wire::make_message(wire::message_type::go));
+  s.say(std::string_view("\0\0\0\5hello", 9));
+}
+
+}  // namespace
+
 TEST_CASE("a side that does not read says that it is alive a few times a second, and no more",
           "[tcp]") {
   loop l;
@@ -236,15 +248,33 @@ TEST_CASE("a side that does not read says that it is alive a few times a second,
   node b(l, "b", o);
   hold(l, b);
   plain_socket s(l, b.address());
-  s.say(hello_of("a", "b").encode());
-  s.say(wire::make_message(wire::message_type::proof));
-  s.say(wire::make_message(wire::message_type::go));
-  s.say(std::string_view("\0\0\0\5hello", 9));
+  say_first_frame(s);
   l.run_for(100ms);
   std::size_t before = s.heard().size();
   l.run_for(1s);
   CHECK(s.heard().size() >= before + 4);
   CHECK(s.heard().size() <= before + 5 * 4);
+}
+
+TEST_CASE("silence of a peer counts from when it is read again", "[tcp]") {
+  loop l;
+  options o = quick();
+  o.receive_buffer = 1;
+  o.keepalive_interval = 400ms;
+  o.keepalive_timeout = 1s;
+  node b(l, "b", o);
+  hold(l, b);
+  plain_socket s(l, b.address());
+  say_first_frame(s);
+  l.run_for(100ms);
+  // Its last sign of life is about as old as one can be.
+  std::size_t before = s.heard().size();
+  REQUIRE(l.until([&] { return s.heard().size() > before; }));
+  l.run_for(250ms);
+  auto begin = std::chrono::steady_clock::now();
+  b.pause(false);
+  REQUIRE(l.until([&] { return b.reported("a", tcp_error::peer_silent); }));
+  CHECK(std::chrono::steady_clock::now() - begin >= o.keepalive_timeout);
 }
 
 TEST_CASE("a hint does not end the session of a peer that is slow to read", "[tcp]") {
