@@ -51,7 +51,7 @@ std::vector<peer> make_senders(world& w, std::size_t count) {
 
 std::size_t count_of(peer& p, ilm::event_kind kind, const std::string& of) {
   std::size_t n = 0;
-  for (const event& e : p.events()) n += e.kind == kind && e.peer == of ? 1 : 0;
+  for (const event& e : p.events()) n += e.kind == kind && e.peer == of ? 1U : 0U;
   return n;
 }
 
@@ -342,17 +342,26 @@ TEST_CASE("a peer is forgotten although the commit with a delivery's message to 
   REQUIRE(t.w.until([&] { return t.b.app().consumed.size() == 1; }));
   t.faults->commit_time = 20ms;
   send_all(t.a, "r", {"b1"});
-  REQUIRE(t.w.until([&] { return t.r->statistics().uncommitted_messages == 1; }));
-  t.faults->commit_error = too_large;
-  bool done = false;
+  bool with_store = false, done = false, refused = false;
+  t.faults->watch = [&](auto, bool after) {
+    with_store = with_store || (!after && t.r->statistics().uncommitted_messages == 1);
+  };
+  REQUIRE(t.w.until([&] { return with_store; }));
+  t.faults->watch = nullptr;
   t.r->forget("b", [&](std::error_code failed, const ilm::forget_report&) {
     CHECK_FALSE(failed);
     done = true;
   });
   t.w.run_for(15ms);
   CHECK_FALSE(done);
-  t.faults->commit_error = {};
+  t.faults->refuse = [&](const change& c) {
+    bool refuses = c.peer == "b" && !c.outbox.empty();
+    refused = refused || refuses;
+    return refuses ? too_large : std::error_code();
+  };
   REQUIRE(t.w.until([&] { return done; }, 10s));
+  CHECK(refused);
+  t.faults->refuse = nullptr;
   store_all(t.w, t.a, "r", {"b2"});
   REQUIRE(t.w.until([&] { return empty(t.a) && t.b.app().texts().back() == "2"; }));
 }
