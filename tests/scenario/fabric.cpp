@@ -31,9 +31,8 @@ asio::awaitable<void> first_frame(named_network& n, std::optional<std::vector<st
 }
 
 /// The first frame that comes in a session, of which one is from the session before it.
-char first_frame_of_two_sessions(named_network& from, named_network& to,
+char first_frame_of_two_sessions(asio::io_context& context, named_network& from, named_network& to,
                                  ilm::memory_fabric<std::string>& fabric) {
-  asio::io_context context;
   const std::string receiver = to.local_id();
   asio::co_spawn(context, from.send(receiver, frame_of('f')), asio::detached);
   context.run();
@@ -67,13 +66,14 @@ TEST_CASE("a frame under way when a session ends is lost, or arrives late if tha
   using namespace std::chrono_literals;
   bool late = GENERATE(false, true);
   CAPTURE(late);
+  asio::io_context context;  // it outlives the networks, whose timers it has
   ilm::memory_fabric<std::string> fabric;
   ilm::faults faults;
   faults.delay = 10ms;
   faults.late_frames = late;
   fabric.set_faults(faults);
   named_network alice = fabric.join("alice"), bob = fabric.join("bob");
-  CHECK(first_frame_of_two_sessions(alice, bob, fabric) == (late ? 'f' : 'n'));
+  CHECK(first_frame_of_two_sessions(context, alice, bob, fabric) == (late ? 'f' : 'n'));
   CHECK(fabric.counts().sent == 2);
   CHECK(fabric.counts().arrived == 1);
   CHECK(fabric.counts().lost == (late ? 0 : 1));
@@ -88,9 +88,9 @@ TEST_CASE("a receiver of a fabric that is about to wait is woken by what came af
   ilm::detail::fabric_event next;
   REQUIRE_FALSE(place->take(next));
   fabric->inject(&alice, &bob, frame_of('f'));
+  const asio::any_io_executor executor = context.get_executor();
   bool woken = false;
-  asio::co_spawn(context, place->wait(context.get_executor()),
-                 [&](const std::exception_ptr&) { woken = true; });
+  asio::co_spawn(context, place->wait(executor), [&](const std::exception_ptr&) { woken = true; });
   context.poll();
   CHECK(woken);
   CHECK(place->take(next));
