@@ -171,6 +171,26 @@ TEST_CASE("a hello that is not admitted leaves the session as it is, and is hear
   CHECK(s.core->stored().history.seen == s.me.claim.mark);
 }
 
+TEST_CASE("a peer that was shown its loss begins anew once without a wait, and no more often") {
+  scene s;
+  s.meet();
+  s.know();
+  s.me.claim.mark.count = 2;
+  s.meet();
+  REQUIRE(s.core->stored().history.seen == stamp{2, 77});
+  s.me.claim.mark.count = 1;
+  s.meet();
+  REQUIRE_FALSE(s.core->session_open());
+  s.me.origin = lineage_origin::rolled_back;
+  for (std::uint64_t i = 3; i < 30; ++i) {
+    s.me.base = i;
+    s.me.claim.mark = s.me.stream = stamp{i, 5};
+    s.meet();
+  }
+  // The first contact and the loss that was shown are two of the others.
+  CHECK(s.told[event_kind::peer_rolled_back] == 1 + renewals_at_once - 2);
+}
+
 TEST_CASE("a hash that differs from the store's does not renew this side's history too often") {
   scene s;
   s.meet();

@@ -65,3 +65,21 @@ TEST_CASE("a description is one line, whatever was thrown and however the peer i
   r.text = "gr\xc3\xbc\xc3\x9f";
   CHECK(describe(r) == "store_failed: gr\xc3\xbc\xc3\x9f");
 }
+
+TEST_CASE("the ranges of a sum cover those of all its events, in whatever order they came") {
+  struct row {
+    sequence_range first, later, both;
+  };
+  for (const row& r : {row{{5, 6}, {3, 4}, {3, 6}}, row{{3, 4}, {5, 6}, {3, 6}},
+                       row{{2, 9}, {3, 4}, {2, 9}}, row{{3, 4}, {2, 9}, {2, 9}},
+                       row{{}, {3, 4}, {3, 4}}, row{{3, 4}, {}, {3, 4}}, row{{}, {}, {}}}) {
+    event_record sum(event_kind::gap), later(event_kind::gap);
+    sum.outbound = r.first;
+    later.outbound = r.later;
+    sum.inbound = r.later;
+    later.inbound = r.first;
+    sum.merge(later);
+    CHECK(sum.outbound == r.both);
+    CHECK(sum.inbound == r.both);
+  }
+}

@@ -565,6 +565,21 @@ TEST_CASE("a handshake that ended has nothing to send") {
   CHECK_FALSE(a.poll(1h));
 }
 
+TEST_CASE("a hello that answers a challenge of a handshake that ended opens nothing") {
+  end a(1);
+  a.begin(0s);
+  std::uint64_t shown = a.poll_challenge(0s);
+  a.hands.end();
+  CHECK_FALSE(a.hands.is_fresh(*answer(55, shown).hello, 0s));
+  CHECK_FALSE(a.take(answer(55, shown), 0s));
+  CHECK_FALSE(a.take(answer(55, shown, true), 0s));
+  // The hello that answers a challenge meanwhile shows another nonce.
+  a.take({99, {}}, 0s);
+  CHECK(a.poll_hello(0s).nonce != shown);
+  CHECK_FALSE(a.take(answer(55, shown), 0s));
+  CHECK_FALSE(a.hands.established());
+}
+
 TEST_CASE("a session that will carry nothing is proven once") {
   end a(1);
   a.begin(0s);

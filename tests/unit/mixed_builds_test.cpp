@@ -103,13 +103,37 @@ TEST_CASE("builds without a common version tell both sides which to upgrade, and
   CHECK(p.b.texts() == std::vector<std::string>{"from a"});
 }
 
+TEST_CASE(
+    "a peer is no stranger any more once it said a hello, also one of a build that does not fit") {
+  core_pair p;
+  bool versions = GENERATE(true, false);
+  replace(p, p.a, {1, 2, 0, 0});
+  replace(p, p.b, versions ? protocol_support{3, 4, 0, 0} : protocol_support{1, 2, 1, 1});
+  CHECK(p.a->is_stranger());
+  p.filter = [](bool, const std::vector<std::byte>& sent) {
+    frame f;
+    return !read_frame(sent, {}, f) && !f.hello;
+  };
+  p.connect();
+  p.run_for(1s);
+  CHECK(p.a->is_stranger());
+  p.filter = nullptr;
+  p.run_for(60s);
+  CHECK(p.a->state() == phase::incompatible);
+  CHECK_FALSE(p.a->is_stranger());
+  CHECK_FALSE(p.b->is_stranger());
+  // Nothing was stored, so the next life has not heard of the peer.
+  p.crash(p.a);
+  CHECK(p.a->is_stranger());
+}
+
 TEST_CASE("a required feature that the other build lacks is named on both sides") {
   bool of_a = GENERATE(true, false);
   core_pair p;
   core_side& requires_it = of_a ? p.a : p.b;
   core_side& lacks_it = of_a ? p.b : p.a;
-  requires_it.support = {1, 1, 0b1100, 0b0100};
-  lacks_it.support = {1, 1, 0b1000, 0};
+  requires_it.support = {1, 2, 0b1100, 0b0100};
+  lacks_it.support = {1, 3, 0b1000, 0};
   start_with(p, p.a.support, p.b.support);
   requires_it.send("text");
   p.run_for(60s);
@@ -123,6 +147,8 @@ TEST_CASE("a required feature that the other build lacks is named on both sides"
   CHECK(at_other.error == error::feature_missing_here);
   CHECK(at_one.features == 0b0100);
   CHECK(at_other.features == 0b0100);
+  CHECK(at_one.peer_versions == version_range{1, 3});
+  CHECK(at_other.peer_versions == version_range{1, 2});
   CHECK_FALSE(p.established());
   replace(p, lacks_it, {1, 1, 0b0100, 0});
   REQUIRE(p.settle());

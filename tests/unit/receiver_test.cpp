@@ -632,6 +632,29 @@ TEST_CASE("a restart between two streams keeps both") {
   CHECK(g.stored.inbox.delivered() == 2);
 }
 
+TEST_CASE("a page of the inbox goes on where a new stream begins, and is checked from there on") {
+  rig before;
+  before.plan = always("old");
+  for (std::uint64_t s = 1; s <= 2; ++s) before.feed(s, "old");
+  before.adopt(7, {9, 9}, "new");
+  for (std::uint64_t s = 7; s <= 9; ++s) before.feed(s, "new");
+  before.commit();
+  for (std::uint64_t wrong : {0U, 4U, 5U}) {
+    rig g(small(), before);
+    if (wrong != 0) g.inbox.at(wrong).contents = bytes(std::string_view("?"));
+    REQUIRE(g.page());
+    std::vector<std::uint64_t> delivered;
+    while (const stored_message* m = g.r.next_delivery()) {
+      delivered.push_back(m->sequence);
+      g.r.handle_consumed();
+    }
+    std::vector<std::uint64_t> all{1, 2, 7, 8, 9};
+    if (wrong != 0) all.resize(wrong - 1);
+    INFO(wrong);
+    CHECK(delivered == all);
+  }
+}
+
 TEST_CASE(
     "leftovers of an old stream count against the new one's credit but never below its start") {
   rig g;

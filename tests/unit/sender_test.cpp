@@ -577,6 +577,18 @@ TEST_CASE("what was sacked is sent again if an ack that was asked for brings not
   CHECK(r.flush(r.expire()) == (news ? sequences{} : from_to(1, 1)));
 }
 
+TEST_CASE("a retransmission asks nothing: what was sacked is not sent again because of it") {
+  rig r;
+  r.open();
+  r.commit(2);
+  r.flush(0ms);
+  REQUIRE_FALSE(r.take_ranges(0, {{1, 1}}, 1ms));
+  for (int i = 0; i < 3; ++i) {
+    CHECK(r.flush(r.expire()) == from_to(2, 2));
+    CHECK_FALSE(r.s.ping_due());
+  }
+}
+
 TEST_CASE("the sender does not retransmit a message sacked after it was marked lost") {
   rig r;
   r.open();
@@ -1067,6 +1079,26 @@ TEST_CASE("a new session begins with the timer that none had expired") {
   r.flush(now);
   CHECK(r.s.deadline() - now >= r.o.initial_timeout);
   CHECK(r.s.deadline() - now <= r.o.initial_timeout * 5 / 4);
+}
+
+TEST_CASE("a new session has no question of the last one, and none that was asked in vain") {
+  bool ended = GENERATE(true, false);
+  rig r;
+  r.open();
+  r.commit(2);
+  r.flush(0ms);
+  REQUIRE_FALSE(r.take_ranges(0, {{1, 2}}, 1ms));
+  timestamp now = r.expire();
+  REQUIRE(r.s.ping_due());
+  if (ended) r.s.handle_session_end();
+  r.open();
+  CHECK_FALSE(r.s.ping_due());
+  CHECK(r.flush(now) == from_to(1, 2));
+  REQUIRE_FALSE(r.take_ranges(0, {{1, 2}}, now + 1ms));
+  // What this peer named stays sacked until it was asked itself.
+  now = r.expire();
+  CHECK(r.s.ping_due());
+  CHECK(r.flush(now).empty());
 }
 
 TEST_CASE("a session that ended looks for no losses") {
