@@ -163,3 +163,24 @@ TEST_CASE("contents to send may nest as deep as contents that are received") {
           ilm::error::undecodable_contents);
   }
 }
+
+TEST_CASE("contents are as deep as their deepest part, wherever that is, and an empty one counts") {
+  nlohmann::json deep = GENERATE(nlohmann::json::array(), nlohmann::json::object());
+  for (std::size_t i = 2; i < ilm::maximum_json_depth; ++i) {
+    nlohmann::json around = nlohmann::json::array();
+    around.push_back(std::move(deep));
+    deep = std::move(around);
+  }
+  std::vector<nlohmann::json> around;
+  for (std::size_t at = 0; at < 3; ++at) {
+    nlohmann::json parts = {1, nlohmann::json::array(), "x"};
+    parts[at] = deep;
+    around.push_back(parts);
+    around.push_back({{"a", parts[0]}, {"b", parts[1]}, {"c", parts[2]}});
+  }
+  for (const nlohmann::json& value : around) {
+    CHECK(there_and_back(value) == value);
+    nlohmann::json deeper = {0, value, 0};
+    CHECK_THROWS_AS(ilm::encode(deeper), std::system_error);
+  }
+}

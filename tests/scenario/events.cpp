@@ -3,10 +3,14 @@
 #include "support/raw_peer.hpp"
 #include "support/steps.hpp"
 
+#include <ilm/runtime/event_queue.hpp>
+
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -205,4 +209,61 @@ TEST_CASE("an event at which a function throws is there for a reader") {
   b.start();
   w.run_for(1s);
   CHECK(a.count(event_kind::peer_connected) == 1);
+}
+
+namespace {
+
+/// A queue of events, and its readers.
+struct queue_of_events {
+  ilm::runtime::event_queue queue{10};
+  /// Of each reader that is done, in order: its id, the event's kind or the error.
+  std::vector<std::pair<std::uint64_t, event_kind>> got;
+  std::vector<std::pair<std::uint64_t, std::error_code>> failed;
+
+  void read(std::uint64_t id) {
+    auto reader = ilm::runtime::event_queue::handler::pass_to(
+        [this, id](std::error_code e, const ilm::runtime::named_event& n) {
+          if (e) {
+            failed.emplace_back(id, e);
+          } else {
+            got.emplace_back(id, n.record.kind);
+          }
+        });
+    queue.read(id, reader, 0s);
+  }
+  static ilm::runtime::named_event of(event_kind kind) {
+    return {nullptr, ilm::event_record(kind)};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an event that nobody has goes to the reader that waits longest, or to the next one") {
+  queue_of_events q;
+  q.read(1);
+  q.read(2);
+  q.queue.put_back(queue_of_events::of(event_kind::gap));
+  REQUIRE(q.got.size() == 1);
+  CHECK(q.got[0] == std::pair(std::uint64_t{1}, event_kind::gap));
+  CHECK_FALSE(q.queue.cancel(1, ilm::error::shut_down));
+  q.queue.put(queue_of_events::of(event_kind::store_failed), 0s);
+  REQUIRE(q.got.size() == 2);
+  CHECK(q.got[1] == std::pair(std::uint64_t{2}, event_kind::store_failed));
+  q.queue.put(queue_of_events::of(event_kind::store_recovered), 0s);
+  q.queue.put_back(queue_of_events::of(event_kind::gap));
+  q.read(3);
+  REQUIRE(q.got.size() == 3);
+  CHECK(q.got[2].second == event_kind::gap);
+}
+
+TEST_CASE("events that end twice end for the first reason, for each reader") {
+  queue_of_events q;
+  const std::error_code first = ilm::error::shut_down, later = ilm::error::network_ended;
+  q.read(1);
+  q.queue.close(first);
+  q.queue.close(later);
+  q.read(2);
+  REQUIRE(q.failed.size() == 2);
+  CHECK(q.failed[0].second == first);
+  CHECK(q.failed[1].second == first);
 }

@@ -30,6 +30,14 @@ asio::awaitable<void> first_frame(named_network& n, std::optional<std::vector<st
   }
 }
 
+/// Until the fabric ends.
+asio::awaitable<void> all_kinds(named_network& n, std::vector<ilm::network_event_type>& kinds) {
+  for (;;) {
+    ilm::network_event<std::string> e = co_await n.receive();
+    kinds.push_back(e.kind);
+  }
+}
+
 /// The first frame that comes in a session, of which one is from the session before it.
 char first_frame_of_two_sessions(asio::io_context& context, named_network& from, named_network& to,
                                  ilm::memory_fabric<std::string>& fabric) {
@@ -77,6 +85,24 @@ TEST_CASE("a frame under way when a session ends is lost, or arrives late if tha
   CHECK(fabric.counts().sent == 2);
   CHECK(fabric.counts().arrived == 1);
   CHECK(fabric.counts().lost == (late ? 0 : 1));
+}
+
+TEST_CASE("a fabric that connects two peers again ends their session and begins another") {
+  using type = ilm::network_event_type;
+  bool cut = GENERATE(false, true);
+  ilm::memory_fabric<std::string> fabric;
+  named_network alice = fabric.join("alice"), bob = fabric.join("bob");
+  if (cut) fabric.disconnect("alice", "bob");
+  fabric.connect("alice", "bob");
+  fabric.connect("bob", "alice");
+  std::vector<type> of_alice, of_bob;
+  asio::io_context context;
+  asio::co_spawn(context, all_kinds(alice, of_alice), asio::detached);
+  asio::co_spawn(context, all_kinds(bob, of_bob), asio::detached);
+  context.poll();
+  const std::vector<type> expected{type::up, type::down, type::up, type::down, type::up};
+  CHECK(of_alice == expected);
+  CHECK(of_bob == expected);
 }
 
 TEST_CASE("a receiver of a fabric that is about to wait is woken by what came after its look") {

@@ -4,6 +4,7 @@
 #include <ilm/statistics_json.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -30,9 +31,46 @@ TEST_CASE("statistics have a JSON form") {
   CHECK(j.at("peers")[1].at("oldest_age_ns") >= 1'000'000'000);
   CHECK(j.at("commits") > 0);
   CHECK(j.at("held_bytes") == 0);
-  ilm::messenger_statistics<std::string> s;
-  s.held_bytes = 7;
-  CHECK(nlohmann::json(s).at("held_bytes") == 7);
+}
+
+TEST_CASE("each figure of the statistics is in the JSON form under its own name") {
+  ilm::messenger_totals totals;
+  totals.commits = 1;
+  totals.commits_failed = 2;
+  totals.uncommitted_messages = 3;
+  totals.uncommitted_bytes = 4;
+  totals.held_bytes = 5;
+  totals.events_lost = 6;
+  ilm::messenger_statistics<std::string> s(totals);
+  ilm::peer_figures f;
+  f.connected = true;
+  f.outbox_depth = 7;
+  f.inbox_depth = 8;
+  f.oldest_age = std::chrono::nanoseconds(9);
+  f.in_flight = 10;
+  f.round_trip = std::chrono::nanoseconds(11);
+  f.accepted = 12;
+  f.delivered = 13;
+  f.received = 14;
+  f.resent = 15;
+  f.duplicates_dropped = 16;
+  f.frames_sent = 17;
+  f.frames_received = 18;
+  f.frames_stale = 19;
+  f.frames_rejected = 20;
+  s.peers.emplace_back("b", f);
+  nlohmann::json of_peer = {
+      {"peer", "b"},          {"connected", true},     {"outbox_depth", 7},
+      {"inbox_depth", 8},     {"oldest_age_ns", 9},    {"in_flight", 10},
+      {"round_trip_ns", 11},  {"accepted", 12},        {"delivered", 13},
+      {"received", 14},       {"resent", 15},          {"duplicates_dropped", 16},
+      {"frames_sent", 17},    {"frames_received", 18}, {"frames_stale", 19},
+      {"frames_rejected", 20}};
+  nlohmann::json all = {
+      {"commits", 1},           {"commits_failed", 2}, {"uncommitted_messages", 3},
+      {"uncommitted_bytes", 4}, {"held_bytes", 5},     {"events_lost", 6}};
+  all["peers"].push_back(of_peer);
+  CHECK(nlohmann::json(s) == all);
 }
 
 TEST_CASE("events have a JSON form that leaves out what is empty") {

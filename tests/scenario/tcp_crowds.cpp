@@ -3,6 +3,9 @@
 #include "support/tcp.hpp"
 #include "support/tcp_strangers.hpp"
 
+#include <ilm/networks/tcp/remote_address.hpp>
+
+#include <asio/ip/address.hpp>
 #include <asio/write.hpp>
 
 #include <algorithm>
@@ -110,6 +113,19 @@ TEST_CASE("a crowd of one address does not take the place of another address", "
   crowd silent(l, a, 10);
   REQUIRE(l.until([&] { return silent.closed() == 8; }));
   CHECK(lonely.closed() == 0);
+}
+
+TEST_CASE("a group of addresses is an IPv4 address, in whatever form, or a network of IPv6") {
+  auto group = [](const char* a) { return ilm::detail::tcp::group_of(asio::ip::make_address(a)); };
+  CHECK(group("192.0.2.1") == group("::ffff:192.0.2.1"));
+  CHECK(group("192.0.2.1") != group("192.0.2.2"));
+  CHECK(group("0.0.0.1") != group("0:0:0:1::"));
+  CHECK(group("2001:db8:1:2::1") == group("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+  // Each digit of the first 64 bits counts.
+  for (const char* other : {"3001:db8:1:2::1", "2001:db9:1:2::1", "2001:db8:2:2::1",
+                            "2001:db8:1:102::1", "2001:db8:1:3::1"}) {
+    CHECK(group(other) != group("2001:db8:1:2::1"));
+  }
 }
 
 TEST_CASE("silent connections do not drive out one that has said hello", "[tcp]") {
