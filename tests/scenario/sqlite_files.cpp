@@ -665,6 +665,30 @@ TEST_CASE(
   CHECK(content_of(file) == before);
 }
 
+TEST_CASE("sqlite: a log that has all of another store is not taken for the file's own") {
+  temporary_directory place;
+  fs::path file = place / "s.db", other = place / "other.db";
+  ilm::cursors c, d;
+  make_crashed_store(file, c);
+  {
+    // Without an identity its log is never worked in: it has the whole store.
+    store_type s(other);
+    s.open();
+    s.commit(append("bob", d, {"another"}));
+    s.crash();
+  }
+  for (const fs::path& part : {part_of(file, "-last"), part_of(file, "-shm")}) fs::remove(part);
+  fs::copy_file(part_of(other, "-wal"), part_of(file, "-wal"),
+                fs::copy_options::overwrite_existing);
+  CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
+  CHECK_THAT(text_of([&] { store_type(file).open(); }),
+             ContainsSubstring(file.string() + "-wal belongs to another file"));
+  // Its own file takes it.
+  store_type s(other);
+  s.open();
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == strings{"another"});
+}
+
 TEST_CASE_METHOD(crashed_store, "sqlite: opening a store changes nothing in it") {
   std::string main = content_of(file), log = content_of(part_of(file, "-wal"));
   store_type s(file);
@@ -772,6 +796,24 @@ TEST_CASE_METHOD(
 }
 
 TEST_CASE_METHOD(record_of_commits,
+                 "sqlite: a store may be as after the last commit, or the one that began then") {
+  {
+    last_commit last = opened(ilm::durability::media);
+    last.start_from(mark(100, 50));
+    for (std::uint64_t n : {1U, 2U}) {
+      last.begin(mark(100 + n, 50 + n));
+      last.complete(mark(100 + n, 50 + n));
+    }
+    last.begin(mark(103, 53));
+  }
+  last_commit last = opened(ilm::durability::media);
+  CHECK_FALSE(last.is_in(mark(100, 50)));
+  CHECK_FALSE(last.is_in(mark(101, 51)));
+  CHECK(last.is_in(mark(102, 52)));
+  CHECK(last.is_in(mark(103, 53)));
+}
+
+TEST_CASE_METHOD(record_of_commits,
                  "sqlite: a store of `os` is one of `media` from its first commit there on") {
   {
     last_commit last = opened(ilm::durability::os);
@@ -829,6 +871,32 @@ TEST_CASE("sqlite: a file that is cut under a running messenger fails the next c
   CAPTURE(part);
   ilm::batch<std::string> b = append("bob", c, {"2"});
   CHECK_THAT(text_of([&] { s.commit(b); }), ContainsSubstring("s.db" + part + " was cut"));
+}
+
+TEST_CASE("sqlite: a file that goes within a commit fails it, and each one after it") {
+  std::string part = GENERATE("", "-wal", "-shm");
+  fault_disk disk;
+  disk.be_default();
+  temporary_directory place;
+  fs::path file = place / "s.db", away = place / "away";
+  ilm::cursors c;
+  store_type s(file);
+  s.open();
+  s.commit(append("bob", c, {"1"}));
+  disk.result_of = [&](fault_disk::operation o) {
+    // The log is synced at the end of the commit, after the files were looked for.
+    if (o == fault_disk::operation::sync && !fs::exists(away)) {
+      fs::rename(part_of(file, part), away);
+    }
+    return SQLITE_OK;
+  };
+  CHECK(s.commit_error(append("bob", c, {"2"})) == ilm::sqlite_error::file_moved);
+  REQUIRE(fs::exists(away));
+  // Nobody knows whether it is stored: not even the file that is back changes that.
+  fs::rename(away, part_of(file, part));
+  CHECK(s.commit_error(append("bob", c, {"3"})) == ilm::sqlite_error::file_moved);
+  s.crash();
+  CHECK_FALSE(store_type(file).open_error());
 }
 
 TEST_CASE("sqlite: a record of the newest commit that goes away is made again") {
@@ -931,8 +999,8 @@ TEST_CASE("sqlite: a prefix is the same in small and large letters") {
   fs::path file = place / "s.db";
   outsider(file, "PRAGMA journal_mode = WAL; CREATE TABLE own (x)");
   ilm::sqlite_options large, small;
-  large.table_prefix = "Foo_";
-  small.table_prefix = "foo_";
+  large.table_prefix = "ABCmXYZ_";
+  small.table_prefix = "abcmxyz_";
   ilm::cursors c;
   store_type first(file, large), second(file, small);
   first.open();

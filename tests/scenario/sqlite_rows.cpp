@@ -9,8 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace test;
@@ -98,4 +100,54 @@ TEST_CASE("sqlite: a change of a peer whose row is gone is damage, and nothing o
   outsider(file, "DELETE FROM messages_peer");
   CHECK(s.commit_error(append("bob", bob, {"2"})) == ilm::error::store_corrupt);
   CHECK(outsider(file, "SELECT count(*) FROM messages_outbox") == "1");
+}
+
+TEST_CASE("sqlite: each cursor of a peer that moves is progress of the store") {
+  using ilm::detail::mark_of_row;
+  ilm::cursors c;
+  std::uint64_t before = mark_of_row(1, c).progress;
+  for (std::uint64_t* moved : {&c.outbox.next, &c.outbox.first, &c.inbox.next, &c.inbox.first}) {
+    ++*moved;
+    CHECK(mark_of_row(1, c).progress == ++before);
+  }
+  CHECK(mark_of_row(7, c).rows == 7);
+}
+
+TEST_CASE("sqlite: the keys that no message can have are all those between the peers'") {
+  using keys = std::vector<std::pair<std::int64_t, std::int64_t>>;
+  constexpr std::int64_t lowest = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t highest = std::numeric_limits<std::int64_t>::max();
+  constexpr std::uint64_t turn = std::uint64_t{1} << 40;
+  constexpr std::int64_t one = std::int64_t{1} << 40;
+  ilm::detail::row_ranges known;
+  auto gaps = [&] {
+    keys all;
+    known.for_each_gap([&](std::int64_t a, std::int64_t b) { all.emplace_back(a, b); });
+    return all;
+  };
+  CHECK(gaps() == keys{{lowest, highest}});
+  // Up to the last key of the first peer; the second has no message, the third begins at the key
+  // after its first one, the fourth follows at once.
+  known.add(1, 3, turn);
+  known.add(2, 5, 5);
+  CHECK(gaps() == keys{{lowest, one + 2}, {2 * one, highest}});
+  known.add(2, 1, turn);
+  CHECK(gaps() == keys{{lowest, one + 2}, {2 * one, 2 * one}, {3 * one, highest}});
+  known.add(3, 0, turn);
+  known.add(4, 2, 4);
+  CHECK(
+      gaps() ==
+      keys{{lowest, one + 2}, {2 * one, 2 * one}, {4 * one, 4 * one + 1}, {4 * one + 4, highest}});
+}
+
+TEST_CASE(
+    "sqlite: of a queue whose keys begin anew the key between its end and its begin is free") {
+  std::vector<std::int64_t> free;
+  constexpr std::uint64_t turn = std::uint64_t{1} << 40;
+  ilm::detail::row_ranges known;
+  known.add(1, 5, turn + 4);
+  known.for_each_gap([&](std::int64_t a, std::int64_t b) {
+    if (a == b) free.push_back(a);
+  });
+  CHECK(free == std::vector<std::int64_t>{(std::int64_t{1} << 40) + 4});
 }
