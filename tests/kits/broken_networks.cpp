@@ -3,10 +3,22 @@
 #include "support/kits.hpp"
 
 #include <ilm/codecs/bytes.hpp>
+#include <ilm/error.hpp>
+#include <ilm/network.hpp>
+#include <ilm/testing/kit/test_peer.hpp>
 #include <ilm/testing/network_kit.hpp>
 #include <ilm/testing/simulated_clock.hpp>
 
+#include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/io_context.hpp>
+
+#include <cstddef>
+#include <deque>
+#include <exception>
+#include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -139,4 +151,77 @@ TEST_CASE("the kit's first finding names the flaw of a network in its calls") {
 
 TEST_CASE("the kit's first finding names the flaw of a network with sessions") {
   require_named(of_sessions, try_flaw);
+}
+
+namespace {
+
+/// The events that one peer of the kit receives from "b", and the clauses that they break.
+struct scripted_events {
+  using peer_id = std::string;
+  using event = ilm::network_event<peer_id>;
+  static constexpr bool reliable = true, may_corrupt = false;
+
+  class network_type {
+   public:
+    explicit network_type(scripted_events* s) : script_(s) {}
+    peer_id local_id() const { return "a"; }
+    asio::awaitable<event> receive() {
+      if (script_->events.empty()) throw std::system_error(ilm::error::network_ended);
+      event next = std::move(script_->events.front());
+      script_->events.pop_front();
+      co_return next;
+    }
+
+   private:
+    scripted_events* script_;
+  };
+
+  auto factory() {
+    return [this](unsigned) { return network_type(this); };
+  }
+  template <class Result, class Operation>
+  std::shared_ptr<ilm::testing::kit::call<Result>> start(Operation operation) {
+    asio::co_spawn(context, operation(), [](const std::exception_ptr&) {});
+    return nullptr;
+  }
+  bool on_strand() const { return true; }
+  void progress() {}
+  void report_violation(network_clause c, const std::string&) { broken.push_back(c); }
+
+  asio::io_context context;
+  std::deque<event> events;
+  std::vector<network_clause> broken;
+};
+
+/// `u` is an up of "b", `d` a down, `f` a frame, `o` an up of the peer itself.
+std::vector<network_clause> broken_by(const std::string& script) {
+  using event = scripted_events::event;
+  scripted_events s;
+  for (char c : script) {
+    if (c == 'u') s.events.push_back(event::up("b"));
+    if (c == 'd') s.events.push_back(event::down("b"));
+    if (c == 'o') s.events.push_back(event::up("a"));
+    if (c == 'f') s.events.push_back(event::frame("b", {std::byte{2}, std::byte{2}}));
+  }
+  auto peer = std::make_shared<ilm::testing::kit::test_peer<scripted_events>>(s, 0U);
+  peer->known["b"] = 1;
+  peer->receive();
+  s.context.run();
+  return s.broken;
+}
+
+}  // namespace
+
+TEST_CASE("the kit tells an event that is out of its order, and no other") {
+  using clauses = std::vector<network_clause>;
+  const clauses alternate{network_clause::up_and_down_alternate};
+  CHECK(broken_by("ufdufud") == alternate);
+  CHECK(broken_by("ufdufd").empty());
+  CHECK(broken_by("uu") == alternate);
+  CHECK(broken_by("uuf") == alternate);
+  CHECK(broken_by("d") == alternate);
+  CHECK(broken_by("udd") == alternate);
+  CHECK(broken_by("f") == clauses{network_clause::up_before_frames});
+  CHECK(broken_by("udf") == clauses{network_clause::no_frames_after_down});
+  CHECK(broken_by("o") == clauses{network_clause::nothing_of_oneself});
 }
