@@ -163,33 +163,73 @@ TEST_CASE("the wait before dialing again grows to its maximum, and a hint cuts i
   CHECK(joined(l, a, b));
 }
 
-TEST_CASE("a hint gives up an attempt that hangs", "[tcp]") {
-  loop l;
-  // It takes connections and says nothing.
-  asio::ip::tcp::acceptor silent(l.context, {asio::ip::address_v4::loopback(), 0});
-  options o = quick();
-  o.handshake_timeout = 1h;
-  node b(l, "b", o, "");
-  b.control().add_peer("a", "127.0.0.1:" + std::to_string(silent.local_endpoint().port()));
-  std::vector<asio::ip::tcp::socket> accepted;
-  auto accept = [&] {
+namespace {
+
+/// "b" dials an address of "a" that takes connections and says nothing, and does so only once.
+struct hanging_attempt {
+  hanging_attempt() {
+    b.control().add_peer("a", "127.0.0.1:" + std::to_string(silent.local_endpoint().port()));
+    REQUIRE(accept());
+  }
+  static options patient() {
+    options o;
+    o.handshake_timeout = o.minimum_reconnect_delay = o.maximum_reconnect_delay = 1h;
+    return o;
+  }
+
+  /// Whether "b" dials it again.
+  bool accept() {
     std::size_t before = accepted.size();
     silent.async_accept(
-        [&](std::error_code, asio::ip::tcp::socket s) { accepted.push_back(std::move(s)); });
+        [this](std::error_code, asio::ip::tcp::socket s) { accepted.push_back(std::move(s)); });
     return l.until([&] { return accepted.size() > before; });
-  };
-  REQUIRE(accept());
-  b.control().reconnect("a");
-  CHECK(accept());
-  // The first connection is still open at its far end: it is the dialer that has closed it.
-  accepted.front().non_blocking(true);
-  CHECK(l.until([&] {
-    std::array<std::byte, 1024> ignored;
-    std::error_code failed;
-    accepted.front().read_some(asio::buffer(ignored), failed);
-    return failed == asio::error::eof || failed == asio::error::connection_reset;
-  }));
-  CHECK(b.problems() == 0);
+  }
+  /// Whether "b" closes the first connection, which is open at its far end.
+  bool is_given_up() {
+    accepted.front().non_blocking(true);
+    return l.until([&] {
+      std::array<std::byte, 1024> ignored;
+      std::error_code failed;
+      accepted.front().read_some(asio::buffer(ignored), failed);
+      return failed == asio::error::eof || failed == asio::error::connection_reset;
+    });
+  }
+
+  loop l;
+  asio::ip::tcp::acceptor silent{l.context, {asio::ip::address_v4::loopback(), 0}};
+  std::vector<asio::ip::tcp::socket> accepted;
+  node b{l, "b", patient()};
+};
+
+}  // namespace
+
+TEST_CASE("a hint gives up an attempt that hangs, and the next one begins at once", "[tcp]") {
+  hanging_attempt h;
+  h.b.control().reconnect("a");
+  CHECK(h.accept());
+  CHECK(h.is_given_up());
+  CHECK(h.b.problems() == 0);
+}
+
+TEST_CASE("an attempt that hangs is given up when its peer is removed", "[tcp]") {
+  hanging_attempt h;
+  h.b.control().remove_peer("a");
+  CHECK(h.is_given_up());
+  CHECK(h.b.problems() == 0);
+  // Once it is back in the book it is dialed.
+  node a(h.l, "a");
+  h.b.dial(a);
+  CHECK(joined(h.l, a, h.b));
+}
+
+TEST_CASE("an attempt that hangs is given up when its peer dials", "[tcp]") {
+  hanging_attempt h;
+  node a(h.l, "a");
+  a.dial(h.b);
+  REQUIRE(joined(h.l, a, h.b));
+  CHECK(h.is_given_up());
+  CHECK(h.b.problems() == 0);
+  CHECK(a.ups("b") == 1);
 }
 
 TEST_CASE("the handshake with another address of a peer waits for the one that is under way",

@@ -26,6 +26,26 @@ TEST_CASE("a network over TCP that was never used can be destroyed", "[tcp]") {
   CHECK(target.local_id() == "c");
 }
 
+TEST_CASE("a receive that waits ends with its network", "[tcp]") {
+  loop l;
+  std::optional<network> net;
+  net.emplace(l.context, "a");
+  bool listens = GENERATE(false, true);
+  if (listens) net->listen("127.0.0.1:0");
+  std::error_code why;
+  asio::co_spawn(l.context, net->receive(), [&](const std::exception_ptr& e, const event&) {
+    try {
+      if (e) std::rethrow_exception(e);
+    } catch (const std::system_error& ended) {
+      why = ended.code();
+    }
+  });
+  l.run_for(10ms);
+  REQUIRE_FALSE(why);
+  net.reset();
+  CHECK(l.until([&] { return why == ilm::error::network_ended; }));
+}
+
 TEST_CASE("networks over TCP are destroyed after any number of steps", "[tcp]") {
   for (int steps = 0; steps < 120; ++steps) {
     loop l;

@@ -219,6 +219,16 @@ TEST_CASE("a name that is looked up in vain is reported with the error of the lo
       l.until([&] { return b.reported("a", std::make_error_code(std::errc::host_unreachable)); }));
 }
 
+TEST_CASE("a name that is found without an address is reported as one that was not found",
+          "[tcp]") {
+  name_server names;
+  names.set("empty.example", {});
+  loop l;
+  node b(l, "b", quick(), "");
+  b.control().add_peer("a", "empty.example:1");
+  CHECK(l.until([&] { return b.reported("a", asio::error::host_not_found); }));
+}
+
 TEST_CASE("a look-up that throws is one that failed", "[tcp]") {
   name_server names;
   ilm::detail::tcp::default_lookup() = [](const std::string&) -> lookup_result {

@@ -4,6 +4,7 @@
 #include <ilm/error.hpp>
 #include <ilm/networks/tcp/sessions.hpp>
 
+#include <deque>
 #include <new>
 
 using namespace test::tcp;
@@ -57,7 +58,7 @@ struct scene {
 
   loop l;
   asio::ip::tcp::acceptor acceptor{l.context, {asio::ip::address_v4::loopback(), 0}};
-  std::vector<asio::ip::tcp::socket> far;
+  std::deque<asio::ip::tcp::socket> far;
   byte_string b = to_bytes("b");
   std::shared_ptr<const configuration> settings =
       std::make_shared<const configuration>(to_bytes("a"), quick(), [](byte_view) { return true; });
@@ -225,4 +226,53 @@ TEST_CASE("a refusal in the place of a frame ends a session with its reason") {
   REQUIRE(problem);
   CHECK(problem->why.code == ilm::tcp_error::too_many_connections);
   CHECK(s.poll() == type::down);
+}
+
+TEST_CASE("a session lets go of its connection only between two frames") {
+  scene s;
+  std::shared_ptr<connection> over = s.connect();
+  session made(s.settings, s.events, over, {});
+  made.begin(s.b);
+  REQUIRE(s.poll() == type::up);
+  SECTION("nothing waits to be written") {
+    REQUIRE_FALSE(made.send_frame(to_bytes("x")));
+    CHECK(made.release() == over);
+    CHECK(over->is_open());
+  }
+  SECTION("a part of a frame waits") {
+    while (made.has_room_to_send()) REQUIRE_FALSE(made.send_frame(byte_string(50'000)));
+    CHECK(made.release() == nullptr);
+    CHECK_FALSE(over->is_open());
+  }
+  SECTION("the connection is closed") {
+    over->close();
+    CHECK(made.release() == nullptr);
+  }
+  CHECK_FALSE(made.is_open());
+  CHECK(s.poll() == type::down);
+  CHECK(made.release() == nullptr);
+}
+
+TEST_CASE("a session whose name another process asks for has to show that it is alive") {
+  scene s;
+  options o = quick();
+  o.keepalive_interval = 0s;
+  s.settings =
+      std::make_shared<const configuration>(to_bytes("a"), o, [](byte_view) { return true; });
+  auto all = std::make_shared<sessions>(s.l.context.get_executor(), s.settings, s.events);
+  session::instance_id first{std::byte{1}}, second{std::byte{2}}, third{std::byte{3}};
+  REQUIRE_FALSE(all->begin(s.b, s.connect(), first, {}));
+  REQUIRE_FALSE(all->begin(s.b, s.connect(), second, {}));
+  asio::ip::tcp::socket& holder = s.far.back();
+  // It returns, so two have the name, and it stays for a while where it is.
+  REQUIRE(all->begin(s.b, s.connect(), first, {}).code == ilm::tcp_error::name_in_use);
+  std::shared_ptr<connection> asks = s.connect();
+  CHECK(all->check_takeover(s.b, *asks, third).code == ilm::tcp_error::name_in_use);
+  CHECK(all->connected(s.b));
+  CHECK(s.l.until([&] { return holder.available() > 0; }));
+  // It does not answer.
+  REQUIRE(s.l.until([&] { return !all->connected(s.b); }));
+  CHECK_FALSE(all->check_takeover(s.b, *asks, third));
+  all->close();
+  s.l.run_for(10ms);
 }

@@ -229,6 +229,50 @@ TEST_CASE("an id that its codec would write otherwise is none", "[tcp]") {
   REQUIRE(l.until([&] { return s.closed() && reported; }));
 }
 
+namespace {
+
+/// A name in any letters; its codec writes small ones.
+struct folded_name {
+  std::string text;
+  friend auto operator<=>(const folded_name&, const folded_name&) = default;
+};
+
+}  // namespace
+
+template <>
+struct ilm::codec<folded_name> {
+  static void encode(const folded_name& n, std::vector<std::byte>& out) {
+    codec<std::string>::encode(n.text, out);
+  }
+  static folded_name decode(std::span<const std::byte> in) {
+    folded_name n{codec<std::string>::decode(in)};
+    for (char& c : n.text) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return n;
+  }
+};
+
+TEST_CASE("an id in a form that its codec reads and would not write is none", "[tcp]") {
+  loop l;
+  ilm::tcp_network<folded_name> a(l.context, folded_name{"a"}, quick());
+  a.listen("127.0.0.1:0");
+  std::string form = GENERATE("b", "B");
+  std::optional<ilm::network_event_type> first;
+  std::error_code why;
+  asio::co_spawn(l.context, a.receive(), [&](const std::exception_ptr&, const auto& e) {
+    first = e.kind;
+    why = e.error;
+  });
+  plain_socket s(l, "127.0.0.1:" + std::to_string(a.port()));
+  s.say(hello_of(form, "a").encode());
+  s.say(wire::make_message(wire::message_type::proof));
+  REQUIRE(l.until([&] { return first.has_value(); }));
+  bool as_written = form == "b";
+  CHECK(first == (as_written ? ilm::network_event_type::up : ilm::network_event_type::problem));
+  CHECK(why == (as_written ? std::error_code() : make_error_code(tcp_error::malformed_handshake)));
+}
+
 TEST_CASE("peers beyond the limit are refused, and one that has a session may take it over",
           "[tcp]") {
   loop l;
