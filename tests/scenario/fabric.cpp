@@ -90,13 +90,13 @@ TEST_CASE("a frame under way when a session ends is lost, or arrives late if tha
 TEST_CASE("a fabric that connects two peers again ends their session and begins another") {
   using type = ilm::network_event_type;
   bool cut = GENERATE(false, true);
+  asio::io_context context;
   ilm::memory_fabric<std::string> fabric;
   named_network alice = fabric.join("alice"), bob = fabric.join("bob");
   if (cut) fabric.disconnect("alice", "bob");
   fabric.connect("alice", "bob");
   fabric.connect("bob", "alice");
   std::vector<type> of_alice, of_bob;
-  asio::io_context context;
   asio::co_spawn(context, all_kinds(alice, of_alice), asio::detached);
   asio::co_spawn(context, all_kinds(bob, of_bob), asio::detached);
   context.poll();
