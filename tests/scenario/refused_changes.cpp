@@ -180,9 +180,11 @@ TEST_CASE("what is held back is tried with growing patience, and a send tries it
   REQUIRE(w.until([&] { return empty(a) && empty(b); }, 1s));
 }
 
-TEST_CASE("what is held back is tried by itself, beside the others") {
-  world w;
-  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+namespace {
+
+/// The store of `a` refuses a message of b, whose session then ends, until the next try is half a
+/// minute away; c has had a message.
+void hold_back_for_long(world& w, peer& a, peer& b, peer& c) {
   for (peer* p : {&a, &b, &c}) p->start();
   store_all(w, b, "a", {"0"});
   REQUIRE(w.until([&] { return empty(b); }));
@@ -192,6 +194,14 @@ TEST_CASE("what is held back is tried by itself, beside the others") {
   store_all(w, a, "c", {"0"});
   w.net.disconnect("a", "b");
   w.run_for(5min);
+}
+
+}  // namespace
+
+TEST_CASE("what is held back is tried by itself, beside the others") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  hold_back_for_long(w, a, b, c);
   std::uint64_t before = a.store_faults().commits;
   sends to_b = send_all(a, "b", {"1"}), to_c = send_all(a, "c", {"1"});
   REQUIRE(w.until([&] { return all_done(to_b) && all_done(to_c); }, 0s));
@@ -242,15 +252,7 @@ TEST_CASE("a shutdown stores what the store takes") {
 TEST_CASE("a shutdown tries once more what is held back") {
   world w;
   peer a = w.make("a"), b = w.make("b"), c = w.make("c");
-  for (peer* p : {&a, &b, &c}) p->start();
-  store_all(w, b, "a", {"0"});
-  REQUIRE(w.until([&] { return empty(b); }));
-  a.store_faults().refuse = refuse_bad;
-  store_all(w, b, "a", {"bad"});
-  w.run_for(1s);
-  store_all(w, a, "c", {"0"});
-  w.net.disconnect("a", "b");
-  w.run_for(5min);  // Its next try is half a minute away.
+  hold_back_for_long(w, a, b, c);
   store_all(w, a, "c", {"1"});
   w.run_for(1s);
   REQUIRE(a.disk().size(ilm::queue::inbox) == 0);

@@ -234,7 +234,7 @@ namespace {
 /// A name in any letters; its codec writes small ones.
 struct folded_name {
   std::string text;
-  friend auto operator<=>(const folded_name&, const folded_name&) = default;
+  bool operator==(const folded_name&) const = default;
 };
 
 }  // namespace
