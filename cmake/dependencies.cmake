@@ -79,7 +79,7 @@ endif()
 list(POP_FRONT CMAKE_MODULE_PATH)
 
 # The optional parts that there are, and below, those that this build has.
-set(ilm_optional_parts json sqlite openssl)
+set(ilm_optional_parts json sqlite openssl browser)
 set(ilm_parts "")
 
 # --- nlohmann/json, for ilm::json ---------------------------------------------------------------
@@ -143,6 +143,15 @@ endmacro()
 ilm_system_part(sqlite SQLite::SQLite3 "SQLite 3.40 or later" libsqlite3-dev SQLite3 3.40)
 ilm_system_part(openssl OpenSSL::Crypto "OpenSSL 1.1.1 or later" libssl-dev OpenSSL 1.1.1
                 COMPONENTS Crypto)
+
+# --- the browser, for ilm::browser -----------------------------------------------------------------
+
+if(EMSCRIPTEN)
+  option(ILM_BROWSER "Provide ilm::browser, for pages and workers" ON)
+  if(ILM_BROWSER)
+    list(APPEND ilm_parts browser)
+  endif()
+endif()
 
 # --- Catch2, for the tests ----------------------------------------------------------------------
 

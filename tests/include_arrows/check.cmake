@@ -27,12 +27,13 @@ set(vocabulary "ilm/(attributes|bytes|message|stored|event|error|options|printab
 set(foreign "[^i].*|i[^l].*|il[^m].*|ilm[^/].*") # anything that is not <ilm/...>
 set(detail "ilm/detail/.+")
 set(shell "ilm/(ilm|messenger)\\.hpp|ilm/runtime/.+")
-set(parts "ilm/(backends|networks|deliveries)/.+")
+set(parts "ilm/(backends|networks|deliveries|browser)/.+")
 
 set(only_ilm/protocol "${standard}|${vocabulary}|ilm/protocol/.+")
-set(only_ilm/backends "${foreign}|${vocabulary}|${detail}|ilm/backend\\.hpp|ilm/backends/.+")
-set(only_ilm/networks "${foreign}|${vocabulary}|${detail}|ilm/network\\.hpp|ilm/networks/.+")
+set(only_ilm/backends "${foreign}|${vocabulary}|${detail}|ilm/backend\\.hpp|ilm/(backends|browser)/.+")
+set(only_ilm/networks "${foreign}|${vocabulary}|${detail}|ilm/network\\.hpp|ilm/(networks|browser)/.+")
 set(only_ilm/deliveries "${foreign}|${vocabulary}|${detail}|ilm/(delivery|delivery_context|received)\\.hpp|ilm/deliveries/.+")
+set(only_ilm/browser "${foreign}|${vocabulary}|${detail}|ilm/browser/.+")
 set(only_ilm/codecs "${foreign}|${vocabulary}|${detail}|ilm/codec\\.hpp|ilm/codecs/.+")
 set(never_ilm/runtime "${parts}|ilm/testing/.+")
 set(never_ilm/detail "${shell}|${parts}|ilm/testing/.+")
@@ -121,7 +122,7 @@ foreach(header IN LISTS headers)
       violation("${arrow}: only ilm/ilm.hpp may")
     elseif(included IN_LIST optional_headers AND NOT header IN_LIST optional_headers)
       violation("${arrow}: a core header includes one of an optional part")
-    elseif(included MATCHES "^(nlohmann/.*|sqlite3\\.h|openssl/.*)$"
+    elseif(included MATCHES "^(nlohmann/.*|sqlite3\\.h|openssl/.*|emscripten([./].*)?)$"
            AND NOT header IN_LIST optional_headers)
       violation("${arrow}: a core header needs Asio only")
     elseif(header IN_LIST exempt_from_folder_rule)

@@ -7,7 +7,7 @@ macro(house)
   file(REMOVE_RECURSE "${root}")
   foreach(existing ilm compiled messenger error message options backend network delivery runtime/loop
                    protocol/peer backends/memory backends/memory/store networks/memory networks/memory/hub
-                   networks/memory/queue deliveries/inbox codecs/json detail/bytes detail/compiled)
+                   networks/memory/queue deliveries/inbox codecs/json browser/page_loop detail/bytes detail/compiled)
     file(WRITE "${root}/include/ilm/${existing}.hpp" "#pragma once\n")
   endforeach()
   file(APPEND "${root}/include/ilm/detail/compiled.hpp" "#ifdef ILM_COMPILED\n#define ILM_INLINE\n#endif\n")
@@ -75,6 +75,9 @@ expect(pass ilm/ilm.hpp <ilm/messenger.hpp>)
 expect(fail ilm/ilm.hpp <ilm/codecs/json.hpp>)
 expect(fail ilm/ilm.hpp <ilm/nowhere.hpp>)
 expect(fail ilm/ilm.hpp <asio.hpp>)
+expect(pass ilm/networks/memory.hpp <ilm/browser/page_loop.hpp>)
+expect(fail ilm/runtime/loop.hpp <ilm/browser/page_loop.hpp>)
+expect(fail ilm/networks/memory.hpp <emscripten.h>)
 
 # Inside a folder.
 set(hub networks/memory/hub)
