@@ -35,9 +35,7 @@ struct scene {
     asio::ip::tcp::socket near(l.context);
     near.connect(acceptor.local_endpoint());
     far.push_back(acceptor.accept());
-    auto made = std::make_shared<connection>(std::move(near), true);
-    made->prepare();
-    return made;
+    return std::make_shared<connection>(std::make_unique<socket_stream>(std::move(near)), true);
   }
   std::optional<encoded_event::type> poll() {
     std::optional<encoded_event> next = events->poll();
@@ -60,8 +58,8 @@ struct scene {
   asio::ip::tcp::acceptor acceptor{l.context, {asio::ip::address_v4::loopback(), 0}};
   std::deque<asio::ip::tcp::socket> far;
   byte_string b = to_bytes("b");
-  std::shared_ptr<const configuration> settings =
-      std::make_shared<const configuration>(to_bytes("a"), quick(), [](byte_view) { return true; });
+  std::shared_ptr<const configuration> settings = std::make_shared<const configuration>(
+      std::make_shared<tcp_transport>(), to_bytes("a"), quick(), [](byte_view) { return true; });
   std::shared_ptr<event_source> events =
       std::make_shared<event_source>(l.context.get_executor(), settings->options.receive_buffer);
 };
@@ -150,7 +148,8 @@ TEST_CASE("two connections collide if each side of one process pair dialed one, 
   auto all = std::make_shared<sessions>(s.l.context.get_executor(), s.settings, s.events);
   session::instance_id peer{std::byte{1}}, successor{std::byte{2}};
   std::shared_ptr<connection> dialed = s.connect(), again = s.connect();
-  auto accepted = std::make_shared<connection>(std::move(s.far.back()), false);
+  auto accepted =
+      std::make_shared<connection>(std::make_unique<socket_stream>(std::move(s.far.back())), false);
   CHECK_FALSE(all->collides(s.b, *accepted, peer));
   REQUIRE_FALSE(all->begin(s.b, dialed, peer, {}));
   CHECK(all->collides(s.b, *accepted, peer));
@@ -257,8 +256,8 @@ TEST_CASE("a session whose name another process asks for has to show that it is 
   scene s;
   options o = quick();
   o.keepalive_interval = 0s;
-  s.settings =
-      std::make_shared<const configuration>(to_bytes("a"), o, [](byte_view) { return true; });
+  s.settings = std::make_shared<const configuration>(
+      std::make_shared<tcp_transport>(), to_bytes("a"), o, [](byte_view) { return true; });
   auto all = std::make_shared<sessions>(s.l.context.get_executor(), s.settings, s.events);
   session::instance_id first{std::byte{1}}, second{std::byte{2}}, third{std::byte{3}};
   REQUIRE_FALSE(all->begin(s.b, s.connect(), first, {}));

@@ -14,6 +14,7 @@ namespace ilm::inline v0::detail::tcp {
 struct address {
   std::string host;
   std::uint16_t port = 0;
+  std::string url = {};  ///< that names it, where there is one
 
   friend bool operator==(const address&, const address&) = default;
 };
@@ -21,10 +22,12 @@ struct address {
 /// Of a numeric host.
 inline bool is_ipv6(const address& a) noexcept { return a.host.find(':') != a.host.npos; }
 
-/// As parse_address reads it.
+/// As it was given, and of a name that was looked up, the numeric address as well.
 inline std::string to_text(const address& a) {
   std::string host = is_ipv6(a) ? '[' + a.host + ']' : a.host;
-  return host + ':' + std::to_string(a.port);
+  std::string text = host + ':' + std::to_string(a.port);
+  if (a.url.empty()) return text;
+  return a.url.find(host) != a.url.npos ? a.url : a.url + " (" + text + ")";
 }
 
 [[noreturn]] inline void throw_bad_address(std::string_view text, const char* why) {
@@ -45,9 +48,11 @@ inline address parse_address(std::string_view text) {
     throw_bad_address(text, "an IPv6 address must stand in brackets");
   }
   if (host.empty()) throw_bad_address(text, "the host is missing");
-  // A NUL would cut the name short where C reads it.
-  if (host.find_first_of(std::string_view("\0 []", 4)) != host.npos) {
-    throw_bad_address(text, "the host has a character that no host has");
+  // A NUL would cut the name short where C reads it, and a line's end where HTTP names it.
+  for (char c : host) {
+    if ((c >= '\0' && c <= ' ') || c == '\x7f' || c == '[' || c == ']') {
+      throw_bad_address(text, "the host has a character that no host has");
+    }
   }
   auto [end, failed] = std::from_chars(port.data(), port.data() + port.size(), parsed.port);
   if (failed != std::errc() || end != port.data() + port.size()) {

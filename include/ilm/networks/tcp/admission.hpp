@@ -31,13 +31,13 @@ class admission : public std::enable_shared_from_this<admission> {
                 configuration_->options.maximum_unauthenticated_per_address) {}
 
   void admit(asio::ip::tcp::socket accepted) {
-    auto c = std::make_shared<connection>(std::move(accepted), false);
-    c->prepare();
+    address_group from = group_of(remote_of(accepted).address());
+    auto c = std::make_shared<connection>(configuration_->via->make_accepted(std::move(accepted)),
+                                          false);
     clock::time_point now = clock::now();
     while (std::optional<ticket> silent = places_.overdue(now)) {
       close(*silent, tcp_error::handshake_timeout);
     }
-    address_group from = group_of(c->remote().address());
     while (std::optional<ticket> excess = places_.excess(from)) {
       close(*excess, tcp_error::too_many_connections);
     }
@@ -117,7 +117,7 @@ class admission : public std::enable_shared_from_this<admission> {
 
   /// A connection that closes without a word concerns nobody, nor does one of two that collide.
   void report(const connection& c, const std::optional<byte_string>& peer, failure why) {
-    if (why.code.category() != tcp_category() || why.code == tcp_error::handshake_cut ||
+    if (!is_explained(why.code) || why.code == tcp_error::handshake_cut ||
         why.code == tcp_error::already_connected) {
       return;
     }

@@ -36,7 +36,8 @@ class command_queue final : public encoded_control {
   void add_peer(byte_string id, std::span<const std::string_view> texts) override {
     if (texts.empty()) throw_bad_address({}, "a peer needs an address");
     std::vector<address> where;
-    for (std::string_view text : texts) where.push_back(parse_destination(text));
+    for (std::string_view text : texts)
+      where.push_back(configuration_->via->parse_destination(text));
     if (id == configuration_->local_id) throw std::system_error(tcp_error::own_id);
     // An id that decodes to none would end `receive` when it is reported.
     if (!configuration_->is_valid_id(id)) throw std::system_error(error::invalid_peer_id);

@@ -5,12 +5,14 @@
 #include <ilm/networks/tcp/limits.hpp>
 #include <ilm/networks/tcp/lookup.hpp>
 #include <ilm/networks/tcp/options.hpp>
+#include <ilm/networks/tcp/transport.hpp>
 #include <ilm/networks/tcp/types.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <random>
 #include <string>
 #include <system_error>
@@ -19,14 +21,14 @@
 namespace ilm::inline v0::detail::tcp {
 
 /// From the system's generator, unpredictable.
-template <std::size_t Size>
-std::array<std::byte, Size> random_bytes() {
+template <std::size_t Size, class Byte = std::byte>
+std::array<Byte, Size> random_bytes() {
   std::random_device device;
-  std::array<std::byte, Size> drawn;
+  std::array<Byte, Size> drawn;
   for (std::size_t i = 0; i < Size; i += 4) {
     std::uint32_t word = device();
     for (std::size_t j = i; j < std::min(Size, i + 4); ++j, word >>= 8) {
-      drawn[j] = static_cast<std::byte>(word);
+      drawn[j] = static_cast<Byte>(word);
     }
   }
   return drawn;
@@ -34,8 +36,10 @@ std::array<std::byte, Size> random_bytes() {
 
 /// All that does not change while a network lives.
 struct configuration {
-  configuration(byte_string local_id_, tcp_options options_, peer_id_check is_peer_id_)
-      : local_id(std::move(local_id_)),
+  configuration(std::shared_ptr<const transport> via_, byte_string local_id_, tcp_options options_,
+                peer_id_check is_peer_id_)
+      : via(std::move(via_)),
+        local_id(std::move(local_id_)),
         options(std::move(options_)),
         is_peer_id(std::move(is_peer_id_)) {
     if (!has_id_size(local_id)) {
@@ -49,6 +53,7 @@ struct configuration {
   /// Whether a peer may claim these bytes as its id.
   bool is_valid_id(byte_view encoded) const { return has_id_size(encoded) && is_peer_id(encoded); }
 
+  const std::shared_ptr<const transport> via;
   const byte_string local_id;
   const tcp_options options;
   const peer_id_check is_peer_id;

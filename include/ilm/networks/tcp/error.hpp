@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 namespace ilm::inline v0 {
@@ -147,6 +148,21 @@ inline const std::error_category& tcp_category() noexcept {
 inline std::error_code make_error_code(tcp_error e) noexcept {
   return {static_cast<int>(e), tcp_category()};
 }
+
+namespace detail::tcp {
+
+/// Whether an error is of a category of ours, whose texts say what to do. Others are the dialer's
+/// business, or a peer that has gone.
+inline bool is_explained(std::error_code e) noexcept {
+  return std::string_view(e.category().name()).starts_with("ilm.");
+}
+
+/// Whether an error is one of what runs below the handshake and the frames.
+inline bool is_of_transport(std::error_code e) noexcept {
+  return is_explained(e) && e.category() != tcp_category();
+}
+
+}  // namespace detail::tcp
 
 }  // namespace ilm::inline v0
 

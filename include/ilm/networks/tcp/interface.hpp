@@ -76,10 +76,12 @@ inline bool has_id_size(byte_view encoded) noexcept {
 /// id would be two identities to a check of keys.
 using peer_id_check = std::function<bool(byte_view encoded)>;
 
-/// Throws std::system_error: error::invalid_options, error::invalid_peer_id.
-ILM_INLINE std::shared_ptr<encoded_network> make_encoded_network(asio::any_io_executor executor,
-                                                                 byte_string local_id,
-                                                                 tcp_options options,
-                                                                 peer_id_check is_peer_id);
+class transport;
+
+/// Runs over plain TCP unless it gets another transport. Throws std::system_error:
+/// error::invalid_options, error::invalid_peer_id.
+ILM_INLINE std::shared_ptr<encoded_network> make_encoded_network(
+    asio::any_io_executor executor, byte_string local_id, tcp_options options,
+    peer_id_check is_peer_id, std::shared_ptr<const transport> via = nullptr);
 
 }  // namespace ilm::inline v0::detail::tcp

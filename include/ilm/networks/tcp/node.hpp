@@ -152,12 +152,12 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
   bool closed_ = false;
 };
 
-ILM_INLINE std::shared_ptr<encoded_network> make_encoded_network(asio::any_io_executor executor,
-                                                                 byte_string local_id,
-                                                                 tcp_options options,
-                                                                 peer_id_check is_peer_id) {
-  auto c = std::make_shared<const configuration>(std::move(local_id), std::move(options),
-                                                 std::move(is_peer_id));
+ILM_INLINE std::shared_ptr<encoded_network> make_encoded_network(
+    asio::any_io_executor executor, byte_string local_id, tcp_options options,
+    peer_id_check is_peer_id, std::shared_ptr<const transport> via) {
+  if (!via) via = std::make_shared<tcp_transport>();
+  auto c = std::make_shared<const configuration>(std::move(via), std::move(local_id),
+                                                 std::move(options), std::move(is_peer_id));
   return std::make_shared<node>(executor, std::move(c));
 }
 

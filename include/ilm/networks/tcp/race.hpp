@@ -7,8 +7,7 @@
 #include <ilm/networks/tcp/session_builder.hpp>
 #include <ilm/networks/tcp/types.hpp>
 
-#include <asio/ip/tcp.hpp>
-#include <asio/redirect_error.hpp>
+#include <asio/ip/address.hpp>
 
 #include <algorithm>
 #include <cassert>
@@ -92,7 +91,7 @@ class race : public std::enable_shared_from_this<race> {
     for (const address& a : where_->entries()) {
       std::error_code not_numeric;
       asio::ip::make_address(a.host, not_numeric);
-      if (!not_numeric) {
+      if (!not_numeric || !configuration_->via->dials_numeric_hosts()) {
         order_.add(a);
       } else {
         bool slow = where_->of_name(a.host).slow;
@@ -119,7 +118,8 @@ class race : public std::enable_shared_from_this<race> {
     const std::optional<lookup_result>& result = l.under_way->result;
     if (result && !result->why) record.last_found = result->hosts;
     if (result || (now >= last_names_at_ && !std::exchange(l.used_last, true))) {
-      for (const std::string& host : record.last_found) order_.add(address{host, l.of.port});
+      for (const std::string& host : record.last_found)
+        order_.add(address{host, l.of.port, l.of.url});
     }
     if (result) {
       record.slow = false;
@@ -137,7 +137,7 @@ class race : public std::enable_shared_from_this<race> {
   }
 
   void dial(address to) {
-    auto c = std::make_shared<connection>(asio::ip::tcp::socket(executor_), true);
+    auto c = std::make_shared<connection>(configuration_->via->make_dialing(executor_), true);
     attempts_.push_back(c);
     asio::co_spawn(executor_, attempt(shared_from_this(), std::move(c), std::move(to)),
                    asio::detached);
@@ -156,14 +156,11 @@ class race : public std::enable_shared_from_this<race> {
   }
 
   asio::awaitable<failure> connect(connection& c, const address& to) {
-    asio::ip::tcp::endpoint endpoint(asio::ip::make_address(to.host), to.port);
     c.set_deadline(configuration_->options.handshake_timeout);
-    std::error_code failed;
-    co_await c.socket().async_connect(endpoint, asio::redirect_error(asio::use_awaitable, failed));
+    std::error_code failed = co_await c.over().connect(to);
     if (!c.is_open()) {
       failed = c.timed_out() ? asio::error::timed_out : asio::error::operation_aborted;
     }
-    if (!failed) c.prepare();
     co_return failed;
   }
 

@@ -42,8 +42,8 @@ inline std::string to_text(const asio::ip::tcp::endpoint& e) {
 }
 
 /// The same failure; its text begins with the address from which a connection came.
-inline failure failure_from(const asio::ip::tcp::endpoint& remote, failure why) {
-  std::string text = "from " + to_text(remote) + ": ";
+inline failure failure_from(const std::string& remote, failure why) {
+  std::string text = "from " + remote + ": ";
   text += why.text.empty() ? why.code.message() : why.text;
   return {why.code, printable_prefix(text, maximum_failure_text)};
 }
@@ -59,10 +59,10 @@ inline std::optional<asio::ip::tcp::endpoint> endpoint_of(std::string_view text)
 }
 
 /// A refusal that a peer sent; with the addresses of both processes if its name is in use.
-inline failure failure_of_refusal(const asio::ip::tcp::endpoint& remote, byte_view body) {
+inline failure failure_of_refusal(const std::string& remote, byte_view body) {
   std::error_code why = read_refusal(body);
   if (why != tcp_error::name_in_use) return why;
-  std::string text = to_text(remote) + " has a session with another process of this name";
+  std::string text = remote + " has a session with another process of this name";
   auto other = endpoint_of(refusal_address(body));
   if (other) text += ", from " + to_text(*other);
   return {why, text + "; give each process an id of its own"};

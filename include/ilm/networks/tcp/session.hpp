@@ -7,7 +7,7 @@
 #include <ilm/networks/tcp/frames.hpp>
 #include <ilm/networks/tcp/output_queue.hpp>
 
-#include <asio/redirect_error.hpp>
+#include <asio/error.hpp>
 
 #include <algorithm>
 #include <array>
@@ -35,9 +35,9 @@ class session {
         peer_instance_(peer_instance),
         outgoing_(std::move(macs.outgoing)),
         incoming_(std::move(macs.incoming)),
-        output_ready_(connection_->socket().get_executor()),
-        room_to_send_(connection_->socket().get_executor()),
-        tick_(connection_->socket().get_executor()) {}
+        output_ready_(connection_->over().executor()),
+        room_to_send_(connection_->over().executor()),
+        tick_(connection_->over().executor()) {}
 
   const connection& over() const noexcept { return *connection_; }
   const instance_id& peer_instance() const noexcept { return peer_instance_; }
@@ -59,27 +59,26 @@ class session {
     assert(invariants_hold());
   }
 
-  void close() {
+  void close(std::error_code why = {}) {
     if (std::exchange(closed_, true)) return;
-    connection_->close();
+    connection_->close(why);
     finish();
   }
 
   /// As `close`, but leaves the connection open if it could carry a message: if nothing waits to
   /// be written. None otherwise.
-  std::shared_ptr<connection> release() {
-    if (closed_ || !connection_->is_open() || !output_.empty()) {
-      close();
+  std::shared_ptr<connection> release(std::error_code why = {}) {
+    if (closed_ || !connection_->is_open() || unsent() != 0) {
+      close(why);
       return nullptr;
     }
     closed_ = true;
-    std::error_code ignored;
-    connection_->socket().cancel(ignored);
+    connection_->over().cancel();
     finish();
     return connection_;
   }
 
-  /// Writes at once as much as the socket takes, and queues the rest.
+  /// Writes at once as much as the stream takes, and queues the rest.
   std::error_code send(byte_view head, byte_string body = {}) {
     assert(is_open() && !head.empty());
     std::size_t written = 0;
@@ -87,15 +86,14 @@ class session {
       std::array<asio::const_buffer, 2> parts{asio::buffer(head.data(), head.size()),
                                               asio::buffer(body)};
       std::error_code failed;
-      written = connection_->socket().write_some(parts, failed);
+      written = connection_->over().write_some(parts, failed);
       if (failed && failed != asio::error::would_block && failed != asio::error::try_again) {
         return failed;
       }
       sent_at_ = clock::now();
-      if (written == head.size() + body.size()) return {};
     }
-    output_.push(head, std::move(body), written);
-    output_ready_.notify_all();
+    if (written < head.size() + body.size()) output_.push(head, std::move(body), written);
+    if (unsent() != 0) output_ready_.notify_all();
     return {};
   }
   std::error_code send_frame(byte_string frame) {
@@ -113,7 +111,7 @@ class session {
   }
 
   bool has_room_to_send() const noexcept {
-    return !is_open() || output_.size() <= configuration_->options.send_buffer;
+    return !is_open() || unsent() <= configuration_->options.send_buffer;
   }
   asio::awaitable<void> wait_for_room_to_send() {
     while (!has_room_to_send()) co_await room_to_send_.wait();
@@ -133,10 +131,9 @@ class session {
         // Silence of a peer that was not read is not its own.
         if (!std::exchange(reading_, true)) heard_at_ = clock::now();
         std::span<std::byte> space = splitter.space();
-        std::size_t size = co_await connection_->socket().async_read_some(
-            asio::buffer(space.data(), space.size()),
-            asio::redirect_error(asio::use_awaitable, failed));
+        std::size_t size = co_await connection_->over().async_read_some(space, failed);
         if (failed || !is_open()) break;
+        if (unsent() != 0) output_ready_.notify_all();  // the stream may have answered
         heard_at_ = clock::now();
         probe_ends_at_ = clock::time_point::max();
         splitter.filled(size);
@@ -150,7 +147,7 @@ class session {
           failed = read_refusal(refusal_);
         }
         // Whatever waits to be sent is an answer, too.
-        if (!failed && splitter.take_ping() && output_.empty()) failed = send_frame({});
+        if (!failed && splitter.take_ping() && unsent() == 0) failed = send_frame({});
       }
     } catch (const std::bad_alloc&) {
       failed = std::make_error_code(std::errc::not_enough_memory);
@@ -162,13 +159,12 @@ class session {
     std::array<asio::const_buffer, gathered_buffers> buffers;
     std::error_code failed;
     while (is_open() && !failed) {
-      if (output_.empty()) {
+      if (unsent() == 0) {
         co_await output_ready_.wait();
         continue;
       }
-      std::span<const asio::const_buffer> gathered = output_.gather(buffers);
-      std::size_t written = co_await connection_->socket().async_write_some(
-          gathered, asio::redirect_error(asio::use_awaitable, failed));
+      std::size_t written =
+          co_await connection_->over().async_write_some(output_.gather(buffers), failed);
       output_.consume(written);
       sent_at_ = clock::now();
       room_to_send_.notify_all();
@@ -183,7 +179,7 @@ class session {
       clock::time_point now = clock::now();
       // Silence of a peer that is not read is not its own.
       if (!reading_) hold_deadlines(now);
-      clock::time_point ping_at = output_.empty() ? keepalive_at() : clock::time_point::max();
+      clock::time_point ping_at = unsent() == 0 ? keepalive_at() : clock::time_point::max();
       if (now >= probe_ends_at_) {
         failed = tcp_error::no_answer;
       } else if (now >= silent_at()) {
@@ -209,6 +205,9 @@ class session {
     frame_head head(size, body, outgoing_);
     return send(head.bytes(), std::move(body));
   }
+
+  /// In bytes.
+  std::size_t unsent() const noexcept { return output_.size() + connection_->over().unsent(); }
 
   bool keeps_alive() const noexcept {
     return configuration_->options.keepalive_interval > tcp_options::duration::zero();

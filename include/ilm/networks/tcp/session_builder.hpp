@@ -33,7 +33,8 @@ class session_builder {
     connections_.insert(c);
     failure failed;
     try {
-      failed = co_await negotiate(c, peer);
+      failed = co_await c->open();
+      if (!failed) failed = co_await negotiate(c, peer);
     } catch (...) {
       failed = failure_of(std::current_exception());
     }
@@ -47,10 +48,9 @@ class session_builder {
   asio::awaitable<void> reject(std::shared_ptr<connection> c, std::error_code why) {
     assert(why);
     bool cannot_read_refusal = c->refused() || why == tcp_error::not_ilm;
-    if (!cannot_read_refusal && c->is_open() && is_reason(why)) {
-      co_await c->refuse(static_cast<tcp_error>(why.value()));
-    }
-    c->close();
+    bool can_be_told = is_reason(why) || is_of_transport(why);
+    if (!cannot_read_refusal && c->is_open() && can_be_told) co_await c->refuse(why);
+    c->close(why);
     connections_.erase(c);
   }
 

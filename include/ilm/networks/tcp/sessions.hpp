@@ -134,7 +134,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
   void close() {
     closed_ = true;
     for (auto& [peer, s] : std::exchange(sessions_, {})) s->close();
-    for (const auto& c : std::exchange(replaced_, {})) c->close();
+    for (const auto& c : std::exchange(parting_, {})) c->close();
   }
 
  private:
@@ -142,7 +142,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
   using session_pointer = std::shared_ptr<session>;
 
   static failure name_in_use(connection& c, const session& holder) {
-    std::string address = to_text(holder.over().remote());
+    std::string address = holder.over().remote();
     c.set_other_address(address);
     return {tcp_error::name_in_use, "another process of this name, from " + address +
                                         ", has the session; give each process an id of its own"};
@@ -158,19 +158,18 @@ class sessions : public std::enable_shared_from_this<sessions> {
   /// alive then two of them have it.
   void replace(const byte_string& peer, session& old, session& successor) {
     bool other_process = old.peer_instance() != successor.peer_instance();
-    if (!other_process || replaced_.size() >= replaced_limit) return old.close();
+    if (!other_process || parting_.size() >= parting_limit) return old.close();
     successor.set_predecessor(old.peer_instance());
     std::shared_ptr<connection> left = old.release();
     if (!left) return;
-    left->set_other_address(to_text(successor.over().remote()));
-    replaced_.insert(left);
+    left->set_other_address(successor.over().remote());
+    parting_.insert(left);
     asio::co_spawn(executor_, part_from(shared_from_this(), peer, left, successor.over().remote()),
                    asio::detached);
   }
 
   static asio::awaitable<void> part_from(sessions_pointer self, byte_string peer,
-                                         std::shared_ptr<connection> old,
-                                         asio::ip::tcp::endpoint by) {
+                                         std::shared_ptr<connection> old, std::string by) {
     bool alive = false;
     try {
       alive = co_await old->refuse(tcp_error::name_in_use, reads_after_takeover);
@@ -178,15 +177,34 @@ class sessions : public std::enable_shared_from_this<sessions> {
       // It goes without a word.
     }
     old->close();
-    self->replaced_.erase(old);
+    self->parting_.erase(old);
     if (!alive || self->closed_) co_return;
     self->takeovers_.record(peer, clock::now());
     if (auto at = self->sessions_.find(peer); at != self->sessions_.end()) {
       at->second->set_predecessor({});
     }
-    std::string text = to_text(by) + " took the session over from " + to_text(old->remote()) +
+    std::string text = by + " took the session over from " + old->remote() +
                        ", which was alive; give each process an id of its own";
     self->events_->add_problem(peer, failure(tcp_error::name_in_use, std::move(text)));
+  }
+
+  /// Has the other side read why, which it may not if there is something that was not read here.
+  void dismiss(std::shared_ptr<connection> left, std::error_code why) {
+    if (!left) return;
+    if (parting_.size() >= parting_limit) return left->close(why);
+    parting_.insert(left);
+    asio::co_spawn(executor_, tell(shared_from_this(), std::move(left), why), asio::detached);
+  }
+
+  static asio::awaitable<void> tell(sessions_pointer self, std::shared_ptr<connection> left,
+                                    std::error_code why) {
+    try {
+      co_await left->refuse(why);
+    } catch (const std::bad_alloc&) {
+      // It goes without a word.
+    }
+    left->close(why);
+    self->parting_.erase(left);
   }
 
   void spawn_loops(const byte_string& peer, const session_pointer& s) {
@@ -212,12 +230,13 @@ class sessions : public std::enable_shared_from_this<sessions> {
     auto at = sessions_.find(peer);
     if (closed_ || at == sessions_.end() || at->second != s) return;
     sessions_.erase(at);
-    s->close();
+    if (is_of_transport(why)) dismiss(s->release(why), why);
+    s->close(why);
     assert(!connected(peer));
     if (!s->refusal().empty()) {
       events_->add_problem(peer, failure_of_refusal(s->over().remote(), s->refusal()));
-    } else if (why.category() == tcp_category()) {
-      events_->add_problem(peer, failure(why, to_text(s->over().remote()) + ": " + why.message()));
+    } else if (is_explained(why)) {
+      events_->add_problem(peer, failure(why, s->over().remote() + ": " + why.message()));
     }
     if (auto observer = observer_.lock()) {
       observer->handle_session_ended(peer, why, clock::now() - s->began_at());
@@ -230,8 +249,8 @@ class sessions : public std::enable_shared_from_this<sessions> {
   std::weak_ptr<session_observer> observer_;
   map_by_id<session_pointer> sessions_;
   takeovers takeovers_;
-  std::set<std::shared_ptr<connection>>
-      replaced_;  ///< by other processes, until they have heard so
+  /// Of sessions that ended, until the other side has heard why.
+  std::set<std::shared_ptr<connection>> parting_;
   bool closed_ = false;
 };
 
