@@ -79,7 +79,7 @@ endif()
 list(POP_FRONT CMAKE_MODULE_PATH)
 
 # The optional parts that there are, and below, those that this build has.
-set(ilm_optional_parts json sqlite openssl browser)
+set(ilm_optional_parts json sqlite openssl websocket browser)
 set(ilm_parts "")
 
 # --- nlohmann/json, for ilm::json ---------------------------------------------------------------
@@ -111,25 +111,27 @@ if(ILM_JSON)
   list(APPEND ilm_parts json)
 endif()
 
-# --- SQLite and OpenSSL, for ilm::sqlite and ilm::openssl ------------------------------------------
+# --- SQLite, OpenSSL and wslay, for ilm::sqlite, ilm::openssl and ilm::websocket ------------------------------
 
-# ilm_system_part(<part> <target that it needs> <display name> <Debian package> <find_package's arguments>...)
-# Nothing fetches these: SQLite's makers publish no CMake project, and fetched cryptography would need
-# updates as well.
-macro(ilm_system_part part target display debian)
+# ilm_system_part(<part> <targets that it needs> <display name> <Debian packages> <find_package's arguments>...)
+# Nothing fetches these: SQLite's makers publish no CMake project, fetched cryptography would need updates as
+# well, and wslay is of no use without it.
+macro(ilm_system_part part targets display debian)
   string(TOUPPER ${part} ilm_option)
   set(ilm_option ILM_${ilm_option})
-  if(NOT TARGET ${target})
+  ilm_missing_targets(ilm_part_missing ${targets})
+  if(ilm_part_missing)
     find_package(${ARGN} QUIET GLOBAL)
+    ilm_missing_targets(ilm_part_missing ${targets})
   endif()
-  if(TARGET ${target})
-    set(ilm_part_default ON)
-  else()
+  if(ilm_part_missing)
     set(ilm_part_default OFF)
+  else()
+    set(ilm_part_default ON)
   endif()
   option(${ilm_option} "Provide ilm::${part}, which needs ${display}" ${ilm_part_default})
   if(${ilm_option})
-    if(NOT TARGET ${target})
+    if(ilm_part_missing)
       message(
         FATAL_ERROR
           "ilm::${part} needs ${display}, which is not installed here.\n"
@@ -140,9 +142,24 @@ macro(ilm_system_part part target display debian)
   endif()
 endmacro()
 
+# ilm_missing_targets(<variable> <target>...): those that there are not.
+function(ilm_missing_targets variable)
+  set(missing "")
+  foreach(target IN LISTS ARGN)
+    if(NOT TARGET ${target})
+      list(APPEND missing ${target})
+    endif()
+  endforeach()
+  set(${variable} "${missing}" PARENT_SCOPE)
+endfunction()
+
 ilm_system_part(sqlite SQLite::SQLite3 "SQLite 3.40 or later" libsqlite3-dev SQLite3 3.40)
 ilm_system_part(openssl OpenSSL::Crypto "OpenSSL 1.1.1 or later" libssl-dev OpenSSL 1.1.1
                 COMPONENTS Crypto)
+list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
+ilm_system_part(websocket "Wslay::Wslay;OpenSSL::Crypto" "wslay 1.1 and OpenSSL 1.1.1, or later"
+                "libwslay-dev, with libssl-dev" Wslay MODULE)
+list(POP_FRONT CMAKE_MODULE_PATH)
 
 # --- the browser, for ilm::browser -----------------------------------------------------------------
 

@@ -25,6 +25,7 @@ install(
   FILES "${PROJECT_BINARY_DIR}/ilmConfig.cmake"
         "${PROJECT_BINARY_DIR}/ilmConfigVersion.cmake"
         "${CMAKE_CURRENT_LIST_DIR}/FindAsio.cmake"
+        "${CMAKE_CURRENT_LIST_DIR}/FindWslay.cmake"
         "${CMAKE_CURRENT_LIST_DIR}/compiled.cmake"
   DESTINATION "${ilm_package_dir}")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/ilm")

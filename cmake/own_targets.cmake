@@ -68,6 +68,9 @@ endif()
 if(NOT sqlite IN_LIST ilm_parts)
   list(APPEND ilm_missing_includes "sqlite3.h|ilm::sqlite is off" "support/sqlite.hpp|ilm::sqlite is off")
 endif()
+if(NOT websocket IN_LIST ilm_parts)
+  list(APPEND ilm_missing_includes "support/websocket.hpp|ilm::websocket is off")
+endif()
 if(EMSCRIPTEN)
   list(APPEND ilm_missing_includes
        "ilm/networks/tcp.hpp|no sockets" "support/tcp.hpp|no sockets" "asio/ip/udp.hpp|no sockets"

@@ -12,7 +12,7 @@ if(NOT arguments)
 endif()
 
 require(asio json catch2)
-want(parts sqlite openssl)
+want(parts sqlite openssl websocket)
 want(tools python)
 # Said, so that a find_package that fails is not a test left out.
 list(TRANSFORM parts TOUPPER)

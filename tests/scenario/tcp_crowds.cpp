@@ -257,7 +257,8 @@ TEST_CASE("where descriptors are short, nobody gives up a place while nobody wai
 #endif
 
 #ifndef ILM_TEST_HAS_SANITIZER
-TEST_CASE("where descriptors are short a stranger gives up its own for an honest peer", "[tcp]") {
+TEST_CASE("where descriptors are short a stranger gives up its own for an honest peer",
+          "[tcp][wire]") {
   loop l;
   node b(l, "b");
   plain_socket stranger(l, b.address());

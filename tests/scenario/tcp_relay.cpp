@@ -152,7 +152,7 @@ bool grow(const std::vector<std::string>& texts) {
 }  // namespace
 
 TEST_CASE("nothing that somebody on the path has changed, dropped, repeated or moved is taken",
-          "[tcp]") {
+          "[tcp][wire]") {
   struct attacks {
     static std::vector<bytes_vector> flip(bytes_vector frame, std::size_t at) {
       frame[std::min(at, frame.size() - 1)] ^= std::byte{1};
@@ -214,7 +214,7 @@ TEST_CASE("nothing that somebody on the path has changed, dropped, repeated or m
 }
 
 TEST_CASE("a frame that is sent back to its sender, or was of an earlier session, is not taken",
-          "[tcp]") {
+          "[tcp][wire]") {
   loop l;
   node a(l, "a", with_key()), b(l, "b", with_key(), "");
   relay between(l, a);
@@ -240,7 +240,7 @@ TEST_CASE("a frame that is sent back to its sender, or was of an earlier session
   CHECK(a.texts("b") == std::vector<std::string>{"once", "twice"});
 }
 
-TEST_CASE("an altered frame is reported with the peer and the address", "[tcp]") {
+TEST_CASE("an altered frame is reported with the peer and the address", "[tcp][wire]") {
   loop l;
   node a(l, "a", with_key()), b(l, "b", with_key(), "");
   relay between(l, a);
@@ -257,7 +257,7 @@ TEST_CASE("an altered frame is reported with the peer and the address", "[tcp]")
   CHECK(named);
 }
 
-TEST_CASE("somebody who alters each session is met at growing intervals", "[tcp]") {
+TEST_CASE("somebody who alters each session is met at growing intervals", "[tcp][wire]") {
   loop l;
   options o = with_key();
   o.minimum_reconnect_delay = 1ms;
@@ -278,7 +278,7 @@ TEST_CASE("somebody who alters each session is met at growing intervals", "[tcp]
 }
 
 TEST_CASE("messages arrive once and in order although somebody on the path alters frames",
-          "[tcp]") {
+          "[tcp][wire]") {
   using store = ilm::memory_backend<std::string>;
   using inbox = ilm::inbox<std::string>;
   constexpr int count = 500;

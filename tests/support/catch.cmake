@@ -24,7 +24,11 @@ macro(ilm_discover_tests suite)
   else()
     catch_discover_tests(
       ilm_${suite}_tests
+      TEST_SPEC "~[websocket]~[.]"
       TEST_PREFIX "${suite}."
       PROPERTIES LABELS ${suite} TIMEOUT ${ILM_TEST_TIMEOUT})
+    if(websocket IN_LIST ilm_parts AND "${suite}" MATCHES "^(unit|scenario|kits)$")
+      ilm_add_test(${suite}.websocket LABELS ${suite} websocket COMMAND ilm_${suite}_tests "[websocket]")
+    endif()
   endif()
 endmacro()

@@ -1,6 +1,12 @@
 #include "support/tcp.hpp"
 
 #include <ilm/networks/tcp/address.hpp>
+#ifdef ILM_TEST_WEBSOCKET
+#include <ilm/networks/websocket.hpp>
+#include <ilm/networks/websocket/http.hpp>
+#include <ilm/networks/websocket/messages.hpp>
+#include <ilm/networks/websocket/upgrade.hpp>
+#endif
 
 #include <asio/connect.hpp>
 #include <asio/detached.hpp>
@@ -9,6 +15,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <stdexcept>
 
 namespace test::tcp {
 
@@ -19,7 +27,31 @@ asio::ip::tcp::endpoint endpoint_of(const std::string& text) {
   return {asio::ip::make_address(a.host), a.port};
 }
 
+bool over_websocket() {
+  const char* transport = std::getenv("ILM_TEST_TRANSPORT");
+#ifdef ILM_TEST_WEBSOCKET
+  if (transport != nullptr && transport == std::string_view("websocket")) return true;
+#endif
+  if (transport == nullptr) return false;
+  throw std::invalid_argument(std::string("ILM_TEST_TRANSPORT is ") + transport);
+}
+
+ilm::detail::tcp::peer_network<std::string> make_network(asio::io_context& context,
+                                                         std::string name, options o) {
+#ifdef ILM_TEST_WEBSOCKET
+  if (over_websocket()) {
+    ilm::websocket_options same;
+    static_cast<options&>(same) = std::move(o);
+    return ilm::websocket_network<>(context, std::move(name), std::move(same));
+  }
+#endif
+  return ilm::tcp_network<>(context, std::move(name), std::move(o));
+}
+
 }  // namespace
+
+network::network(asio::io_context& context, std::string name, options o)
+    : peer_network(make_network(context, std::move(name), std::move(o))) {}
 
 bytes_vector to_bytes(std::string_view text) {
   auto view = std::as_bytes(std::span(text));
@@ -43,8 +75,11 @@ options quick() {
 }
 
 node::node(loop& l, std::string name, options o, const std::string& address)
-    : loop_(&l), line_(std::make_shared<line>(l, std::move(name))) {
-  line_->net.emplace(l.context, line_->name, std::move(o));
+    : node(l, network(l.context, std::move(name), std::move(o)), address) {}
+
+node::node(loop& l, network own, const std::string& address)
+    : loop_(&l), line_(std::make_shared<line>(l, own.local_id())) {
+  line_->net.emplace(std::move(own));
   line_->control = line_->net->control();
   if (!address.empty()) line_->net->listen(address);
   line_->port = line_->net->port();
@@ -145,15 +180,68 @@ void hold(loop& l, node& n) {
   n.forget();
 }
 
+#ifdef ILM_TEST_WEBSOCKET
+
+class plain_websocket {
+ public:
+  static bytes_vector request(const std::string& address) {
+    auto to = ilm::detail::websocket::parse_url(address, ilm::websocket_options().path);
+    return to_bytes(ilm::detail::websocket::make_request(to, "AAAAAAAAAAAAAAAAAAAAAA=="));
+  }
+
+  bytes_vector coded(const bytes_vector& contents) {
+    bytes_vector out;
+    messages_.append(std::array{asio::buffer(contents)}, out);
+    return out;
+  }
+
+  /// Appends the contents of messages to `heard`; false if it was closed.
+  bool take(std::span<const std::byte> in, bytes_vector& heard) {
+    head_.append(reinterpret_cast<const char*>(in.data()), upgraded_ ? 0 : in.size());
+    auto end = upgraded_ ? std::nullopt : ilm::detail::websocket::end_of_head(head_);
+    if (end) {
+      in = in.last(head_.size() - *end);
+      upgraded_ = true;
+    }
+    bytes_vector answers;
+    if (upgraded_) failed_ = failed_ || messages_.take(in, heard, answers);
+    return !failed_ && !messages_.closed();
+  }
+
+ private:
+  ilm::detail::websocket::messages messages_{1 << 30, [] { return 0x12345678U; }};
+  std::string head_;
+  bool upgraded_ = false;
+  bool failed_ = false;
+};
+
+#else
+
+class plain_websocket {
+ public:
+  static bytes_vector request(const std::string&) { return {}; }
+  bytes_vector coded(const bytes_vector&) { return {}; }
+  bool take(std::span<const std::byte>, bytes_vector&) { return true; }
+};
+
+#endif
+
 plain_socket::plain_socket(loop& l, const std::string& address, const std::string& from)
     : socket_(l.context, endpoint_of(from + ":0")) {
   socket_.connect(endpoint_of(address));
   socket_.non_blocking(true);
+  if (!over_websocket()) return;
+  say(plain_websocket::request(address));
+  websocket_ = std::make_unique<plain_websocket>();
 }
+
+plain_socket::plain_socket(plain_socket&&) noexcept = default;
+plain_socket& plain_socket::operator=(plain_socket&&) noexcept = default;
+plain_socket::~plain_socket() = default;
 
 void plain_socket::say(const bytes_vector& bytes) {
   std::error_code ignored;
-  asio::write(socket_, asio::buffer(bytes), ignored);
+  asio::write(socket_, asio::buffer(websocket_ ? websocket_->coded(bytes) : bytes), ignored);
 }
 
 const bytes_vector& plain_socket::heard() {
@@ -161,7 +249,12 @@ const bytes_vector& plain_socket::heard() {
   std::error_code failed;
   while (!failed && !closed_) {
     std::size_t size = socket_.read_some(asio::buffer(part), failed);
-    heard_.insert(heard_.end(), part.begin(), part.begin() + static_cast<std::ptrdiff_t>(size));
+    auto arrived = std::span(part).first(size);
+    if (!websocket_) {
+      heard_.insert(heard_.end(), arrived.begin(), arrived.end());
+    } else if (!websocket_->take(arrived, heard_)) {
+      closed_ = true;
+    }
   }
   if (failed && failed != asio::error::would_block) closed_ = true;
   return heard_;

@@ -25,10 +25,17 @@
 namespace test::tcp {
 
 using namespace std::chrono_literals;
-using network = ilm::tcp_network<>;
 using options = ilm::tcp_options;
 using event = ilm::network_event<std::string>;
 using bytes_vector = std::vector<std::byte>;
+
+/// Over TCP; with ILM_TEST_TRANSPORT=websocket in the environment over WebSocket, so that tests
+/// that are about networks run over both.
+class network : public ilm::detail::tcp::peer_network<std::string> {
+ public:
+  network(asio::io_context& context, std::string name, options o = {});
+  explicit network(peer_network&& over) : peer_network(std::move(over)) {}
+};
 
 bytes_vector to_bytes(std::string_view text);
 std::string to_text(std::span<const std::byte> bytes);
@@ -61,6 +68,8 @@ class loop {
 class node {
  public:
   node(loop& l, std::string name, options o = quick(), const std::string& address = "127.0.0.1:0");
+  /// With a network of the test's own.
+  node(loop& l, network own, const std::string& address = "127.0.0.1:0");
   node(node&&) = default;
   node& operator=(node&&) = default;
   ~node() { leave(); }
@@ -136,11 +145,18 @@ bool joined(loop& l, const node& a, const node& b);
 /// Has the node receive nothing from here on, not even the next event.
 void hold(loop& l, node& n);
 
-/// A plain socket that sends the bytes of a test.
+/// The WebSocket of a plain_socket.
+class plain_websocket;
+
+/// A plain socket that sends the bytes of a test: as they are, or in the messages of a WebSocket
+/// where `network` is one.
 class plain_socket {
  public:
   /// `from` is the address of this machine that it connects from.
   plain_socket(loop& l, const std::string& address, const std::string& from = "127.0.0.1");
+  plain_socket(plain_socket&&) noexcept;
+  plain_socket& operator=(plain_socket&&) noexcept;
+  ~plain_socket();
 
   void say(std::string_view text) { say(to_bytes(text)); }
   void say(const bytes_vector& bytes);
@@ -156,6 +172,7 @@ class plain_socket {
 
  private:
   asio::ip::tcp::socket socket_;
+  std::unique_ptr<plain_websocket> websocket_;
   bytes_vector heard_;
   bool closed_ = false;
 };

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+// Every bound of the network over WebSocket that is no option, beside those of the network over
+// TCP.
+
+namespace ilm::inline v0::detail::websocket {
+
+inline constexpr std::string_view subprotocol = "ilm.v1";
+
+/// The head of an HTTP request or answer, in bytes.
+inline constexpr std::size_t maximum_http_head = 8 << 10;
+/// How many fields it may have.
+inline constexpr std::size_t maximum_http_fields = 64;
+/// A control frame's contents (RFC 6455, 5.5).
+inline constexpr std::size_t maximum_control_size = 125;
+/// The answers to pings that wait for the socket, in bytes: one that asks for more and does not
+/// read floods this side.
+inline constexpr std::size_t maximum_unsent_pongs = 4096;
+/// What is read from a socket at once, and how much is made of queued frames before it is written.
+inline constexpr std::size_t raw_buffer_size = 16 << 10;
+inline constexpr std::size_t gathered_size = 64 << 10;
+
+}  // namespace ilm::inline v0::detail::websocket
