@@ -156,17 +156,20 @@ endfunction()
 ilm_system_part(sqlite SQLite::SQLite3 "SQLite 3.40 or later" libsqlite3-dev SQLite3 3.40)
 ilm_system_part(openssl OpenSSL::Crypto "OpenSSL 1.1.1 or later" libssl-dev OpenSSL 1.1.1
                 COMPONENTS Crypto)
-list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
-ilm_system_part(websocket "Wslay::Wslay;OpenSSL::Crypto" "wslay 1.1 and OpenSSL 1.1.1, or later"
-                "libwslay-dev, with libssl-dev" Wslay MODULE)
-list(POP_FRONT CMAKE_MODULE_PATH)
+# A page has WebSockets.
+if(NOT EMSCRIPTEN)
+  list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
+  ilm_system_part(websocket "Wslay::Wslay;OpenSSL::Crypto" "wslay 1.1 and OpenSSL 1.1.1, or later"
+                  "libwslay-dev, with libssl-dev" Wslay MODULE)
+  list(POP_FRONT CMAKE_MODULE_PATH)
+endif()
 
 # --- the browser, for ilm::browser -----------------------------------------------------------------
 
 if(EMSCRIPTEN)
-  option(ILM_BROWSER "Provide ilm::browser, for pages and workers" ON)
+  option(ILM_BROWSER "Provide ilm::browser and ilm::websocket, for pages and workers" ON)
   if(ILM_BROWSER)
-    list(APPEND ilm_parts browser)
+    list(APPEND ilm_parts browser websocket)
   endif()
 endif()
 

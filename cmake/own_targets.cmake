@@ -19,7 +19,7 @@ if(EMSCRIPTEN)
   add_library(ilm_in_node STATIC "${PROJECT_SOURCE_DIR}/tests/support/node_select.cpp")
   target_compile_features(ilm_in_node PRIVATE cxx_std_20)
   target_link_options(ilm_in_node INTERFACE -Wl,--wrap=select -sALLOW_MEMORY_GROWTH -sEXIT_RUNTIME
-                      -sNODERAWFS -sSTACK_SIZE=1MB)
+                      -sNODERAWFS -sSTACK_SIZE=1MB -Wl,--undefined=ilm_in_node)
   target_link_libraries(ilm_warnings INTERFACE ilm_in_node)
 endif()
 
@@ -73,7 +73,7 @@ if(NOT websocket IN_LIST ilm_parts)
 endif()
 if(EMSCRIPTEN)
   list(APPEND ilm_missing_includes
-       "ilm/networks/tcp.hpp|no sockets" "support/tcp.hpp|no sockets" "asio/ip/udp.hpp|no sockets"
+       "ilm/networks/tcp.hpp|no sockets" "support/tcp.hpp|no sockets" "support/websocket.hpp|no sockets" "asio/ip/udp.hpp|no sockets"
        "../../examples/own_network.cpp|no sockets" "thread|no threads" "ilm/detail/worker.hpp|no threads"
        "../../examples/own_backend.cpp|no locks of files"
        "flawed_backend.hpp|it tests the kit" "flawed_network.hpp|it tests the kit")

@@ -22,7 +22,7 @@ messages::mask_source fixed_mask() {
   return [] { return 0xa1b2c3d4U; };
 }
 
-/// A client and a server, and what the server took.
+/// A client, and a server with the contents that it took.
 struct line {
   explicit line(std::size_t maximum = 1000) : server(maximum, {}), client(maximum, fixed_mask()) {}
 

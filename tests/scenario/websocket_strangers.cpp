@@ -15,7 +15,7 @@ using namespace test::tcp;
 using ilm::tcp_error;
 using ilm::websocket_error;
 
-// What browsers, proxies and strangers say to a network over WebSocket, and it to them.
+// Browsers, proxies and strangers before a network over WebSocket.
 
 namespace {
 
@@ -48,7 +48,7 @@ struct scene {
   explicit scene(ilm::websocket_options o = quick_websocket())
       : a(l, websocket(l, "a", std::move(o))) {}
 
-  /// What a stranger hears that says this, until it is closed.
+  /// All that a stranger hears that says this, until it is closed.
   std::string answer(const std::string& said) {
     plain_socket s(l, a.address());
     s.say(said);
@@ -63,7 +63,7 @@ struct scene {
     greeting = s.heard().size();
     return s;
   }
-  /// What such a one hears that goes on so.
+  /// All that such a one hears that goes on so.
   std::string frames(const std::string& said) {
     plain_socket& s = upgraded();
     s.say(said);

@@ -81,7 +81,7 @@ class connection : public std::enable_shared_from_this<connection> {
     deadline_.cancel();
   }
 
-  /// What goes ahead of the first message.
+  /// Sees to all that goes ahead of the first message.
   asio::awaitable<failure> open() {
     failure failed = co_await stream_->open();
     if (failed) failed.code = handshake_error(failed.code);

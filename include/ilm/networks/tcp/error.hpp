@@ -157,7 +157,7 @@ inline bool is_explained(std::error_code e) noexcept {
   return std::string_view(e.category().name()).starts_with("ilm.");
 }
 
-/// Whether an error is one of what runs below the handshake and the frames.
+/// Whether an error comes from below the handshake and the frames.
 inline bool is_of_transport(std::error_code e) noexcept {
   return is_explained(e) && e.category() != tcp_category();
 }

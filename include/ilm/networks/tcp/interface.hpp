@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/detail/co_await.hpp>
 #include <ilm/detail/compiled.hpp>
 #include <ilm/detail/failure.hpp>
 #include <ilm/networks/tcp/limits.hpp>

@@ -53,7 +53,7 @@ inline constexpr int reads_after_refusal = 16;
 inline constexpr int reads_after_takeover = 4096;
 
 /// How many processes that lose their session are told why at once; further ones are closed.
-inline constexpr std::size_t parting_limit = 64;
+inline constexpr std::size_t dismissed_limit = 64;
 
 /// How long a name stays with its process after a takeover from a living one, at first and at most;
 /// how long this is remembered, and of how many names.

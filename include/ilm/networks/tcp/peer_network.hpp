@@ -76,8 +76,8 @@ class tcp_control {
 
 namespace detail::tcp {
 
-/// A network of streams for a user's type of peer id: what tcp_network and others of its kind have
-/// in common.
+/// A network of streams for a user's type of peer id: all that tcp_network and others of its kind
+/// have in common.
 template <class PeerId>
 class peer_network {
  public:

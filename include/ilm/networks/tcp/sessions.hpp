@@ -134,7 +134,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
   void close() {
     closed_ = true;
     for (auto& [peer, s] : std::exchange(sessions_, {})) s->close();
-    for (const auto& c : std::exchange(parting_, {})) c->close();
+    for (const auto& c : std::exchange(dismissed_, {})) c->close();
   }
 
  private:
@@ -158,12 +158,12 @@ class sessions : public std::enable_shared_from_this<sessions> {
   /// alive then two of them have it.
   void replace(const byte_string& peer, session& old, session& successor) {
     bool other_process = old.peer_instance() != successor.peer_instance();
-    if (!other_process || parting_.size() >= parting_limit) return old.close();
+    if (!other_process || dismissed_.size() >= dismissed_limit) return old.close();
     successor.set_predecessor(old.peer_instance());
     std::shared_ptr<connection> left = old.release();
     if (!left) return;
     left->set_other_address(successor.over().remote());
-    parting_.insert(left);
+    dismissed_.insert(left);
     asio::co_spawn(executor_, part_from(shared_from_this(), peer, left, successor.over().remote()),
                    asio::detached);
   }
@@ -177,7 +177,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
       // It goes without a word.
     }
     old->close();
-    self->parting_.erase(old);
+    self->dismissed_.erase(old);
     if (!alive || self->closed_) co_return;
     self->takeovers_.record(peer, clock::now());
     if (auto at = self->sessions_.find(peer); at != self->sessions_.end()) {
@@ -191,8 +191,8 @@ class sessions : public std::enable_shared_from_this<sessions> {
   /// Has the other side read why, which it may not if there is something that was not read here.
   void dismiss(std::shared_ptr<connection> left, std::error_code why) {
     if (!left) return;
-    if (parting_.size() >= parting_limit) return left->close(why);
-    parting_.insert(left);
+    if (dismissed_.size() >= dismissed_limit) return left->close(why);
+    dismissed_.insert(left);
     asio::co_spawn(executor_, tell(shared_from_this(), std::move(left), why), asio::detached);
   }
 
@@ -204,7 +204,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
       // It goes without a word.
     }
     left->close(why);
-    self->parting_.erase(left);
+    self->dismissed_.erase(left);
   }
 
   void spawn_loops(const byte_string& peer, const session_pointer& s) {
@@ -250,7 +250,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
   map_by_id<session_pointer> sessions_;
   takeovers takeovers_;
   /// Of sessions that ended, until the other side has heard why.
-  std::set<std::shared_ptr<connection>> parting_;
+  std::set<std::shared_ptr<connection>> dismissed_;
   bool closed_ = false;
 };
 

@@ -27,7 +27,7 @@ class stream {
 
   /// Of a side that dials.
   virtual asio::awaitable<std::error_code> connect(address to) = 0;
-  /// What both sides say before the first byte, if anything.
+  /// The words of both sides before the first byte, if there are any.
   virtual asio::awaitable<failure> open() = 0;
 
   /// Bytes that it has taken, or made by itself, and the system has not: `async_write_some` passes

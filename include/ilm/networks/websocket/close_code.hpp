@@ -8,7 +8,7 @@
 
 namespace ilm::inline v0::detail::websocket {
 
-/// What a close frame says (RFC 6455, 7.4.1).
+/// The reason in a close frame (RFC 6455, 7.4.1).
 enum class close_code : std::uint16_t {
   normal = 1000,
   going_away = 1001,
@@ -42,7 +42,7 @@ inline bool is_valid(close_code c) noexcept {
 }
 
 /// Whether the other side says that it closed for an error of this one, or of its own. Reasons of
-/// ILM's are not: what concerns this side was in a refusal before.
+/// ILM's are not: those that concern this side were in a refusal before.
 inline bool is_error(close_code c) noexcept {
   return c > close_code::going_away && c < close_code::tcp_error_base && c != close_code::none;
 }

@@ -18,6 +18,7 @@ enum class websocket_error {
   text_message,
   message_too_large,
   closed_for_error,
+  not_opened,
 };
 
 namespace detail {
@@ -55,6 +56,9 @@ class websocket_category_impl final : public std::error_category {
                "ended; set the same on both sides";
       case websocket_error::closed_for_error:
         return "the other side closed the WebSocket because of an error; see what it reports";
+      case websocket_error::not_opened:
+        return "the browser could not open the WebSocket, and tells scripts no reason; see its "
+               "console, and whether the other side runs and takes the page's origin";
     }
     return "unknown error of ILM over WebSocket " + std::to_string(value);
   }

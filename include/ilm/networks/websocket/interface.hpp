@@ -11,7 +11,7 @@ class transport;
 
 namespace ilm::inline v0::detail::websocket {
 
-/// What a network runs over that has these options. Throws std::system_error,
+/// The transport of a network that has these options. Throws std::system_error,
 /// error::invalid_options.
 ILM_INLINE std::shared_ptr<const tcp::transport> make_transport(websocket_options o);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <string_view>
 
@@ -19,8 +20,14 @@ inline constexpr std::size_t maximum_control_size = 125;
 /// The answers to pings that wait for the socket, in bytes: one that asks for more and does not
 /// read floods this side.
 inline constexpr std::size_t maximum_unsent_pongs = 4096;
-/// What is read from a socket at once, and how much is made of queued frames before it is written.
+/// The bytes that are read from a socket at once, and that are made of queued frames before a
+/// write.
 inline constexpr std::size_t raw_buffer_size = 16 << 10;
 inline constexpr std::size_t gathered_size = 64 << 10;
+
+/// How much may wait in a browser before a page's WebSocket takes no more, in bytes, and how often
+/// it is asked from then on.
+inline constexpr std::size_t page_buffer_size = 64 << 10;
+inline constexpr auto drain_interval = std::chrono::milliseconds(5);
 
 }  // namespace ilm::inline v0::detail::websocket

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/detail/co_await.hpp>
 #include <ilm/networks/tcp/options.hpp>
 
 #include <asio/any_io_executor.hpp>

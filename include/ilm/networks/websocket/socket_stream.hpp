@@ -289,7 +289,7 @@ class socket_stream final : public tcp::stream {
   std::unique_ptr<messages> messages_;  ///< from `open` on
   tcp::byte_string contents_;           ///< of messages
   std::size_t taken_ = 0;               ///< of them
-  std::error_code ended_;               ///< what reading says when the contents are taken
+  std::error_code ended_;               ///< for the read that finds no more contents
   tcp::byte_string out_;
   tcp::byte_string sending_;
   std::size_t sent_ = 0;  ///< of `sending_`

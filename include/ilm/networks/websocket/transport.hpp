@@ -4,49 +4,31 @@
 #include <ilm/networks/tcp/transport.hpp>
 #include <ilm/networks/websocket/interface.hpp>
 #include <ilm/networks/websocket/options.hpp>
-#include <ilm/networks/websocket/socket_stream.hpp>
-#include <ilm/networks/websocket/url.hpp>
+
+#ifdef __EMSCRIPTEN__
+#include <ilm/networks/websocket/page_transport.hpp>
+#else
+#include <ilm/networks/websocket/socket_transport.hpp>
+#endif
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 namespace ilm::inline v0::detail::websocket {
 
-class socket_transport final : public tcp::transport {
- public:
-  explicit socket_transport(std::shared_ptr<const websocket_options> o) : options_(std::move(o)) {}
-
-  tcp::address parse_destination(std::string_view text) const override {
-    url to = parse_url(text, options_->path);
-    if (to.secure) {
-      tcp::throw_bad_address(text,
-                             "wss needs TLS, which this network has not: dial a proxy of this "
-                             "machine that adds it");
-    }
-    tcp::address where = to.at;
-    where.url = to.text();
-    return where;
-  }
-  std::unique_ptr<tcp::stream> make_dialing(const asio::any_io_executor& executor) const override {
-    return std::make_unique<socket_stream>(executor, options_);
-  }
-  std::unique_ptr<tcp::stream> make_accepted(asio::ip::tcp::socket socket) const override {
-    return std::make_unique<socket_stream>(std::move(socket), options_);
-  }
-
- private:
-  const std::shared_ptr<const websocket_options> options_;
-};
+#ifdef __EMSCRIPTEN__
+using own_transport = page_transport;
+#else
+using own_transport = socket_transport;
+#endif
 
 ILM_INLINE std::shared_ptr<const tcp::transport> make_transport(websocket_options o) {
   if (std::string wrong = validation_error(o); !wrong.empty()) {
     throw std::system_error(make_error_code(error::invalid_options), wrong);
   }
-  return std::make_shared<socket_transport>(
-      std::make_shared<const websocket_options>(std::move(o)));
+  return std::make_shared<own_transport>(std::make_shared<const websocket_options>(std::move(o)));
 }
 
 }  // namespace ilm::inline v0::detail::websocket

@@ -31,7 +31,7 @@ inline std::string to_base64(std::span<const unsigned char> bytes) {
   return text;
 }
 
-/// What Sec-WebSocket-Accept says to a Sec-WebSocket-Key.
+/// The Sec-WebSocket-Accept for a Sec-WebSocket-Key.
 inline std::string accept_value(std::string_view key) {
   std::string text = std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
   std::array<unsigned char, 20> digest{};
