@@ -104,18 +104,13 @@ class delivery_driver {
         now = context_.now();
         continue;
       }
-      std::exception_ptr failed;
       std::shared_ptr<staged_sends> staged;
+      std::optional<asio::awaitable<void>> running;
       call under_way(*this, p, self);
-      try {
-        staged = begin_delivery(p, next->index, self);
-        std::optional<asio::awaitable<void>> running = port_->deliver(*p.name, *next, staged);
-        if (running) {
-          co_await std::move(*running);
-          now = context_.now();
-        }
-      } catch (...) {
-        failed = std::current_exception();
+      std::exception_ptr failed = begin_delivery(p, *next, self, staged, running);
+      if (running) {
+        failed = co_await outcome_of(std::move(*running));
+        now = context_.now();
       }
       under_way.end();
       if (context_.life.ended()) {
@@ -201,11 +196,31 @@ class delivery_driver {
     return present && p.core.delivered_by_peer() < p.last_before_shutdown;
   }
 
-  std::shared_ptr<staged_sends> begin_delivery(peer& p, std::uint64_t index, const owner& self) {
-    if (std::exchange(p.offered, index) != index) p.attempts = 0;
+  /// Calls the application. The rest of the call, if there is one, is `running`.
+  std::exception_ptr begin_delivery(peer& p, const stored_message& m, const owner& self,
+                                    std::shared_ptr<staged_sends>& staged,
+                                    std::optional<asio::awaitable<void>>& running) {
+    if (std::exchange(p.offered, m.index) != m.index) p.attempts = 0;
     ++p.attempts;
-    if (!port_->takes_context()) return nullptr;
-    return std::make_shared<staged_sends>(self, sends_.maximum_message(), p.attempts);
+    try {
+      if (port_->takes_context()) {
+        staged = std::make_shared<staged_sends>(self, sends_.maximum_message(), p.attempts);
+      }
+      running = port_->deliver(*p.name, m, staged);
+    } catch (...) {
+      return std::current_exception();
+    }
+    return nullptr;
+  }
+
+  /// Apart from the loop, as `store_driver::open` is.
+  static asio::awaitable<std::exception_ptr> outcome_of(asio::awaitable<void> running) {
+    try {
+      co_await std::move(running);
+    } catch (...) {
+      co_return std::current_exception();
+    }
+    co_return nullptr;
   }
 
   void handle_ended(peer& p, const std::exception_ptr& failed, staged_sends* staged,

@@ -214,16 +214,8 @@ class network_driver final : network_sink {
       assert(!p.writing);
       peers_.set_writing(p, true);
       dispatcher_.arm(p);
-      std::exception_ptr failed;
       std::uint64_t session = p.session_changes;
-      {
-        part<network_port>::use network(port_);
-        try {
-          co_await network->send(*p.name, std::move(frame));
-        } catch (...) {
-          failed = std::current_exception();
-        }
-      }
+      std::exception_ptr failed = co_await send(p, std::move(frame));
       peers_.set_writing(p, false);
       if (context_.life.retired()) break;
       remove_stranger(p);
@@ -237,6 +229,17 @@ class network_driver final : network_sink {
         context_.store_wake.notify();
       }
     }
+  }
+
+  /// Apart from the loop, as `store_driver::open` is.
+  asio::awaitable<std::exception_ptr> send(const peer& p, std::vector<std::byte> frame) {
+    part<network_port>::use network(port_);
+    try {
+      co_await network->send(*p.name, std::move(frame));
+    } catch (...) {
+      co_return std::current_exception();
+    }
+    co_return nullptr;
   }
 
   /// The frame is lost; on a reliable network, that is the end of the session.

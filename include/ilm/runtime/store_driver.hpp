@@ -113,16 +113,7 @@ class store_driver {
     protocol::duration wait = context_.settings.minimum_store_retry;
     while (!context_.life.ended()) {
       opened_store found;
-      std::exception_ptr failed;
-      {
-        part<store_port>::use store(port_);
-        try {
-          found = co_await store->open();
-        } catch (...) {
-          failed = std::current_exception();
-        }
-        if (!failed) failed = co_await accept_or_close(found);
-      }
+      std::exception_ptr failed = co_await open(found);
       if (context_.life.ended()) co_return;
       if (!failed) {
         handle_opened(found);
@@ -140,6 +131,20 @@ class store_driver {
       retry_at_ = protocol::never;
       wait = std::min(protocol::doubled(wait), context_.settings.maximum_store_retry);
     }
+  }
+
+  /// A loop's `catch` is in a coroutine of its own: for WebAssembly, LLVM miscompiles a coroutine
+  /// in which a handler of exceptions is a part of a loop (llvm-project issue 63182).
+  asio::awaitable<std::exception_ptr> open(opened_store& found) {
+    part<store_port>::use store(port_);
+    std::exception_ptr failed;
+    try {
+      found = co_await store->open();
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    if (!failed) failed = co_await accept_or_close(found);
+    co_return failed;
   }
 
   /// Checks the owner and the contents of an open store, and gives a new one its incarnation;
@@ -247,19 +252,8 @@ class store_driver {
       }
       if (next == commit_scheduler::step::commit && batch_.collect()) {
         while (batch_.next_try()) {
-          std::exception_ptr failed;
           begin_commit(keep);
-          {
-            part<store_port>::use store(port_);
-            try {
-              batch_.append_to(*store);
-              co_await store->commit();
-            } catch (...) {
-              failed = std::current_exception();
-            }
-            if (failed) batch_.take_back(*store);
-            store->clear();
-          }
+          std::exception_ptr failed = co_await commit();
           if (context_.life.ended()) co_return;
           batch_.handle_ended(detail::failure_of(failed));
           assert(invariants_hold());
@@ -294,6 +288,21 @@ class store_driver {
       if (!context_.scheduler.committing() || context_.life.ended()) return;
       context_.guard.run([this] { dispatcher_.flush(); });
     });
+  }
+
+  /// Commits the batch, or takes it back; apart from the loop, as `open` is.
+  asio::awaitable<std::exception_ptr> commit() {
+    part<store_port>::use store(port_);
+    std::exception_ptr failed;
+    try {
+      batch_.append_to(*store);
+      co_await store->commit();
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    if (failed) batch_.take_back(*store);
+    store->clear();
+    co_return failed;
   }
 
   /// Has the store forget a peer of which nothing is under way.

@@ -165,6 +165,17 @@ class peer_group {
     co_await from->net->send(to, std::vector<std::byte>(100));
   }
 
+  /// On an unreliable network an exception counts as a loss. Apart from the loop, as
+  /// `runtime::store_driver::open` is.
+  static asio::awaitable<void> send_or_lose(pointer from, const peer_id& to,
+                                            std::vector<std::byte> frame) {
+    try {
+      co_await from->net->send(to, std::move(frame));
+    } catch (...) {
+      if (Fixture::reliable) throw;
+    }
+  }
+
   static asio::awaitable<void> send_series(Fixture& f, pointer from, peer_id to, unsigned place,
                                            std::uint32_t first, std::vector<std::size_t> sizes) {
     auto caller_strand = co_await asio::this_coro::executor;
@@ -176,12 +187,7 @@ class peer_group {
       label.size = static_cast<std::uint32_t>(size);
       std::vector<std::byte> frame = make_frame(label);
       if (size < label_size) frame.assign(size, static_cast<std::byte>(size));
-      try {
-        co_await from->net->send(to, std::move(frame));
-      } catch (...) {
-        // On an unreliable network an exception counts as a loss.
-        if (Fixture::reliable) throw;
-      }
+      co_await send_or_lose(from, to, std::move(frame));
       f.progress();
       if (!f.on_strand()) {
         f.report_violation(clause::executor,
