@@ -33,7 +33,7 @@ class claim {
 };
 
 /// A completion handler of any type, to be called once with `Args`, on its own executor, never from
-/// inside the call. A constructor that throws leaves the handler where it was. Keeps that
+/// inside the call. A constructor or call that throws leaves the handler where it was. Keeps that
 /// executor's context at work until then. Asio's own any_completion_handler is younger than 1.22.
 template <class... Args>
 class completion {
@@ -42,14 +42,14 @@ class completion {
 
   template <class Handler, class Executor>
   completion(Handler&& handler, const Executor& fallback)
-      : held_(std::make_unique<holder<std::decay_t<Handler>, Executor>>(
+      : held_(std::make_shared<holder<std::decay_t<Handler>, Executor>>(
             std::forward<Handler>(handler), fallback)) {}
 
   /// A completion that calls `function` at once: for one that passes the result on to another.
   template <class Function>
   static completion pass_to(Function function) {
     completion made;
-    made.held_ = std::make_unique<relay<Function>>(std::move(function));
+    made.held_ = std::make_shared<relay<Function>>(std::move(function));
     return made;
   }
 
@@ -57,7 +57,7 @@ class completion {
   template <class Handler, class Executor, class Finish>
   static completion finished_by(Handler&& handler, const Executor& fallback, Finish finish) {
     completion made;
-    made.held_ = std::make_unique<finished_holder<std::decay_t<Handler>, Executor, Finish>>(
+    made.held_ = std::make_shared<finished_holder<std::decay_t<Handler>, Executor, Finish>>(
         std::forward<Handler>(handler), fallback, std::move(finish));
     return made;
   }
@@ -70,7 +70,7 @@ class completion {
                             Finish finish, GiveBack give_back, Abort abort) {
     auto rule = std::make_tuple(std::move(finish), std::move(give_back), std::move(abort));
     completion made;
-    made.held_ = std::make_unique<claimed_holder<std::decay_t<Handler>, Executor, decltype(rule)>>(
+    made.held_ = std::make_shared<claimed_holder<std::decay_t<Handler>, Executor, decltype(rule)>>(
         std::forward<Handler>(handler), fallback, std::move(c), std::move(rule));
     return made;
   }
@@ -79,14 +79,20 @@ class completion {
 
   void operator()(Args... args) {
     assert(held_);
-    std::unique_ptr<base> held = std::move(held_);
-    held->post(std::move(args)...);
+    std::shared_ptr<base> held = std::move(held_);
+    try {
+      held->post(held, std::move(args)...);
+    } catch (...) {
+      held_ = std::move(held);
+      throw;
+    }
   }
 
  private:
   struct base {
     virtual ~base() = default;
-    virtual void post(Args... args) = 0;
+    /// `self` holds this. A handler stays here until it runs, for a post may throw.
+    virtual void post(const std::shared_ptr<base>& self, Args... args) = 0;
   };
 
   /// A handler, and its executor's context at work.
@@ -112,9 +118,11 @@ class completion {
     template <class H>
     holder(H&& h, const Executor& fallback) : inner(std::forward<H>(h), fallback) {}
 
-    void post(Args... args) override {
-      asio::post(inner.work, [h = std::move(inner.handler),
+    void post(const std::shared_ptr<base>& self, Args... args) override {
+      asio::post(inner.work, [held = std::static_pointer_cast<holder>(self),
                               bound = std::make_tuple(std::move(args)...)]() mutable {
+        Handler h = std::move(held->inner.handler);
+        held.reset();
         std::apply(std::move(h), std::move(bound));
       });
     }
@@ -128,9 +136,12 @@ class completion {
     finished_holder(H&& h, const Executor& fallback, Finish f)
         : inner(std::forward<H>(h), fallback), finish(std::move(f)) {}
 
-    void post(Args... args) override {
-      asio::post(inner.work, [h = std::move(inner.handler), f = std::move(finish),
+    void post(const std::shared_ptr<base>& self, Args... args) override {
+      asio::post(inner.work, [held = std::static_pointer_cast<finished_holder>(self),
                               bound = std::make_tuple(std::move(args)...)]() mutable {
+        Handler h = std::move(held->inner.handler);
+        Finish f = std::move(held->finish);
+        held.reset();
         std::apply([&](Args&&... a) { f(std::move(h), std::move(a)...); }, std::move(bound));
       });
     }
@@ -145,10 +156,10 @@ class completion {
     claimed_holder(H&& h, const Executor& fallback, std::shared_ptr<claim> c, Rule r)
         : inner(std::forward<H>(h), fallback), decides(std::move(c)), rule(std::move(r)) {}
 
-    void post(Args... args) override {
+    void post(const std::shared_ptr<base>& self, Args... args) override {
       asio::post(inner.work,
-                 claimed_call<Handler, Rule>(std::move(inner.handler), std::move(decides),
-                                             std::move(rule), std::make_tuple(std::move(args)...)));
+                 claimed_call<claimed_holder>(std::static_pointer_cast<claimed_holder>(self),
+                                              std::make_tuple(std::move(args)...)));
     }
 
     working_handler<Handler, Executor> inner;
@@ -157,48 +168,44 @@ class completion {
   };
 
   /// The call of a handler on its way through the executor.
-  template <class Handler, class Rule>
+  template <class Holder>
   class claimed_call {
    public:
-    claimed_call(Handler h, std::shared_ptr<claim> c, Rule r, std::tuple<Args...> args)
-        : handler_(std::move(h)),
-          claim_(std::move(c)),
-          rule_(std::move(r)),
-          args_(std::move(args)) {}
+    claimed_call(std::shared_ptr<Holder> held, std::tuple<Args...> args)
+        : held_(std::move(held)), args_(std::move(args)) {}
     claimed_call(claimed_call&&) noexcept = default;
     ~claimed_call() {
       // The context ended before the handler ran.
-      if (claim_) std::apply(std::get<1>(rule_), std::move(args_));
+      if (held_) std::apply(std::get<1>(held_->rule), std::move(args_));
     }
 
     void operator()() {
-      std::shared_ptr<claim> c = std::exchange(claim_, nullptr);
-      if (c->take()) {
+      std::shared_ptr<Holder> held = std::exchange(held_, nullptr);
+      auto handler = std::move(held->inner.handler);
+      if (held->decides->take()) {
         std::apply(
-            [this](Args&&... a) { std::get<0>(rule_)(std::move(handler_), std::move(a)...); },
+            [&](Args&&... a) { std::get<0>(held->rule)(std::move(handler), std::move(a)...); },
             std::move(args_));
       } else {
-        std::apply(std::get<1>(rule_), std::move(args_));
-        std::get<2>(rule_)(std::move(handler_));
+        std::apply(std::get<1>(held->rule), std::move(args_));
+        std::get<2>(held->rule)(std::move(handler));
       }
     }
 
    private:
-    Handler handler_;
-    std::shared_ptr<claim> claim_;
-    Rule rule_;
+    std::shared_ptr<Holder> held_;
     std::tuple<Args...> args_;
   };
 
   template <class Function>
   struct relay final : base {
     explicit relay(Function f) : function(std::move(f)) {}
-    void post(Args... args) override { function(std::move(args)...); }
+    void post(const std::shared_ptr<base>&, Args... args) override { function(std::move(args)...); }
 
     Function function;
   };
 
-  std::unique_ptr<base> held_;
+  std::shared_ptr<base> held_;
 };
 
 }  // namespace ilm::inline v0::detail
