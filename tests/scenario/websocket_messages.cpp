@@ -11,6 +11,8 @@
 #include <initializer_list>
 #include <string>
 
+namespace test::websocket_messages {
+
 using namespace ilm::detail::websocket;
 using ilm::websocket_error;
 
@@ -193,3 +195,5 @@ TEST_CASE("pages of the same host may connect, others only if they are allowed",
   CHECK(is_allowed("null", "a.example", {"null"}));
   CHECK(is_allowed("https://any.example", "a.example", {"*"}));
 }
+
+}  // namespace test::websocket_messages

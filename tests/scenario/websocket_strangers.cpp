@@ -10,8 +10,9 @@
 #include <string>
 #include <utility>
 
-using namespace test;
-using namespace test::tcp;
+namespace test::websocket_strangers {
+
+using namespace tcp;
 using ilm::tcp_error;
 using ilm::websocket_error;
 
@@ -285,3 +286,5 @@ TEST_CASE("options of a path that none can be are refused", "[websocket]") {
   b.dial(a);
   CHECK(joined(l, a, b));
 }
+
+}  // namespace test::websocket_strangers
