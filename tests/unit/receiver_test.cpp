@@ -649,7 +649,7 @@ TEST_CASE("a page of the inbox goes on where a new stream begins, and is checked
       g.r.handle_consumed();
     }
     std::vector<std::uint64_t> all{1, 2, 7, 8, 9};
-    if (wrong != 0) all.resize(wrong - 1);
+    if (wrong != 0) all.resize(as_size(wrong - 1));
     INFO(wrong);
     CHECK(delivered == all);
   }
