@@ -1,21 +1,14 @@
 #pragma once
 
 #include <ilm/backend.hpp>
+#include <ilm/backends/encoded/backend.hpp>
 #include <ilm/backends/sqlite/error.hpp>
 #include <ilm/backends/sqlite/interface.hpp>
 #include <ilm/backends/sqlite/options.hpp>
-#include <ilm/message.hpp>
 
-#include <asio/awaitable.hpp>
-
-#include <cstddef>
-#include <cstdint>
 #include <filesystem>
-#include <memory>
-#include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace ilm::inline v0 {
 
@@ -38,7 +31,7 @@ namespace ilm::inline v0 {
 /// and the process ends before the store works again, it may turn out to be stored nevertheless.
 /// Sizes: a message up to 1 GB less 1 KB, 8,388,607 peers.
 template <class PeerId = std::string, durability Level = durability::media>
-class sqlite_backend {
+class sqlite_backend : public detail::encoded_backend<PeerId> {
   static_assert(Level != durability::process, "a file outlives the process: say os or media");
 
  public:
@@ -47,46 +40,8 @@ class sqlite_backend {
   /// Opens nothing yet. Throws std::system_error (error::invalid_options) with a text that says
   /// which option is wrong.
   explicit sqlite_backend(std::filesystem::path file, sqlite_options o = {})
-      : store_(detail::make_sqlite_store(std::move(file), std::move(o), Level)) {}
-
-  asio::awaitable<store_state<PeerId>> open() {
-    store_state<PeerId> state;
-    detail::encoded_store::peer_visitor add_peer = [&state](std::span<const std::byte> peer,
-                                                            const cursors& c) {
-      state.peers.emplace_back(codec<PeerId>::decode(peer), c);
-    };
-    detail::encoded_owner owner = co_await store_->open(add_peer);
-    state.local = owner.local;
-    if (!owner.local_id.empty()) state.local_id = codec<PeerId>::decode(owner.local_id.view());
-    co_return state;
-  }
-
-  asio::awaitable<void> commit(const batch<PeerId>& change) {
-    detail::encoded_batch encoded(change.new_incarnation);
-    if (change.new_local_id) encoded.new_local_id = encode(*change.new_local_id);
-    encoded.changes.reserve(change.changes.size());
-    for (const peer_change<PeerId>& c : change.changes) {
-      encoded.changes.emplace_back(encode(c.peer), c.next, c.outbox, c.inbox);
-    }
-    for (const PeerId& peer : change.forgotten) encoded.forgotten.push_back(encode(peer));
-    return store_->commit(std::move(encoded));
-  }
-
-  asio::awaitable<std::vector<stored_message>> read(queue which, const PeerId& peer,
-                                                    std::uint64_t from, page_limit limit) {
-    return store_->read(which, encode(peer), from, limit);
-  }
-
-  asio::awaitable<void> close() { return store_->close(); }
-
- private:
-  static std::vector<std::byte> encode(const PeerId& peer) {
-    std::vector<std::byte> encoded;
-    codec<PeerId>::encode(peer, encoded);
-    return encoded;
-  }
-
-  std::unique_ptr<detail::encoded_store> store_;
+      : detail::encoded_backend<PeerId>(
+            detail::make_sqlite_store(std::move(file), std::move(o), Level)) {}
 };
 
 }  // namespace ilm::inline v0
