@@ -43,6 +43,7 @@ endif()
 execute_process(
   COMMAND "${CMAKE_COMMAND}" -E env "ILM_BROWSER_BUILD=${build}" "ILM_CHROMIUM=${chromium}"
           "${node}" --test-reporter=spec "${TEST}"
+  TIMEOUT 280 # then the browser ends with it
   RESULT_VARIABLE status)
 if(NOT status EQUAL 0)
   message(FATAL_ERROR "${TEST} failed: see above.")

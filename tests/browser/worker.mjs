@@ -19,7 +19,31 @@ self.addEventListener('error', (event) => {
 const { default: load } = await import(`/build/${new URLSearchParams(location.search).get('module')}.mjs`);
 const module = await load();
 
+/// As a browser closes a database: for want of memory, or to clear it.
+function close_database(database) {
+  database.close();
+  database.dispatchEvent(new Event('close'));
+}
+
 const own = {
+  close_databases: () => {
+    for (const { database } of module.ilmStores.open.values()) close_database(database);
+  },
+  // Closes a database at the end of its next change, whose outcome is not told.
+  lose_next_answer: () => {
+    const { transaction } = IDBDatabase.prototype;
+    IDBDatabase.prototype.transaction = function (names, mode, options) {
+      const made = transaction.call(this, names, mode, options);
+      if (mode !== 'readwrite') return made;
+      IDBDatabase.prototype.transaction = transaction;
+      made.addEventListener('complete', (event) => {
+        event.stopImmediatePropagation();
+        close_database(this);
+        made.onabort();
+      });
+      return made;
+    };
+  },
   timers: () => [...timers.values()],
   uncaught: () => uncaught,
 };
