@@ -64,6 +64,17 @@ struct scene {
     greeting = s.heard().size();
     return s;
   }
+  /// A stranger that has a session under the name 0.
+  plain_socket& in_session() {
+    plain_socket& s = upgraded();
+    auto said = [&](const ilm::detail::tcp::byte_string& m) { s.say(frame(0x82, to_text(m))); };
+    said(hello_of("0", "a").encode());
+    REQUIRE(l.until([&] { return heard_text(s).find("ILMT") != std::string::npos; }));
+    said(wire::make_message(wire::message_type::proof));
+    said(wire::make_message(wire::message_type::go));
+    REQUIRE(l.until([&] { return a.up("0"); }));
+    return s;
+  }
   /// All that such a one hears that goes on so.
   std::string frames(const std::string& said) {
     plain_socket& s = upgraded();
@@ -242,20 +253,29 @@ TEST_CASE("requests that are not for a WebSocket go to the application, with all
 TEST_CASE("a session over WebSocket ends when the other side breaks the protocol in it",
           "[websocket]") {
   scene s;
-  plain_socket& stranger = s.upgraded();
-  auto said = [&](const ilm::detail::tcp::byte_string& m) {
-    stranger.say(frame(0x82, to_text(m)));
-  };
-  said(hello_of("0", "a").encode());
-  REQUIRE(s.l.until([&] { return heard_text(stranger).find("ILMT") != std::string::npos; }));
-  said(wire::make_message(wire::message_type::proof));
-  said(wire::make_message(wire::message_type::go));
-  REQUIRE(s.l.until([&] { return s.a.up("0"); }));
+  plain_socket& stranger = s.in_session();
   stranger.say(frame(0x81, "text"));
   REQUIRE(s.l.until([&] { return stranger.closed(); }));
   CHECK(heard_text(stranger).ends_with(closing(1003)));
   CHECK(s.l.until([&] { return s.a.reported("0", websocket_error::text_message); }));
   CHECK(s.a.downs("0") == 1);
+}
+
+TEST_CASE("pings in a session that is idle otherwise are answered, a thousand at once as well",
+          "[websocket]") {
+  ilm::websocket_options o = quick_websocket();
+  o.keepalive_interval = 0ms;
+  scene s(o);
+  plain_socket& stranger = s.in_session();
+  std::size_t before = stranger.heard().size();
+  std::string pong{'\x8a', '\x04', 'p', 'i', 'n', 'g'}, pings, pongs = pong;
+  stranger.say(frame(0x89, "ping"));
+  REQUIRE(s.l.until([&] { return stranger.heard().size() == before + pong.size(); }));
+  for (int i = 0; i < 1000; ++i, pongs += pong) pings += frame(0x89, "ping");
+  stranger.say(pings);
+  REQUIRE(s.l.until([&] { return stranger.heard().size() == before + pongs.size(); }));
+  CHECK(heard_text(stranger).substr(before) == pongs);
+  CHECK(s.a.downs("0") == 0);
 }
 
 TEST_CASE("a peer dials the URL of a server behind a proxy", "[websocket]") {

@@ -37,6 +37,7 @@ class stream {
   /// message. Error: asio::error::would_block.
   virtual std::size_t write_some(buffers parts, std::error_code& failed) = 0;
   virtual asio::awaitable<std::size_t> async_write_some(buffers parts, std::error_code& failed) = 0;
+  /// Completes with 0 bytes and no error where all that arrived has made bytes that are unsent.
   virtual asio::awaitable<std::size_t> async_read_some(std::span<std::byte> space,
                                                        std::error_code& failed) = 0;
 

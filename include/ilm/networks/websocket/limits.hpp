@@ -19,7 +19,7 @@ inline constexpr std::size_t maximum_http_fields = 64;
 inline constexpr std::size_t maximum_control_size = 125;
 /// The answers to pings that wait for the socket, in bytes: one that asks for more and does not
 /// read floods this side.
-inline constexpr std::size_t maximum_unsent_pongs = 4096;
+inline constexpr std::size_t maximum_unsent_pongs = 32 << 10;
 /// The bytes that are read from a socket at once, and that are made of queued frames before a
 /// write.
 inline constexpr std::size_t raw_buffer_size = 16 << 10;
