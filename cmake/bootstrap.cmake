@@ -35,7 +35,7 @@ endfunction()
 
 set(ilm_include_dirs /usr/include /usr/local/include /opt/homebrew/include /opt/local/include)
 
-# is_installed(<result> <compiler|builder|asio|json|catch2|sqlite|openssl|websocket|git|python>)
+# is_installed(<result> <compiler|builder|asio|json|catch2|sqlite|openssl|websocket|git|python|nginx>)
 function(is_installed result what)
   unset(found) # a caller's variable of that name would pass for one that find_* has found
   if(what STREQUAL "compiler" AND NOT "$ENV{CXX}" STREQUAL "")
@@ -49,6 +49,11 @@ function(is_installed result what)
     find_program(found NAMES git NO_CACHE)
   elseif(what STREQUAL "python")
     find_program(found NAMES python3 NO_CACHE)
+  elseif(what STREQUAL "nginx")
+    find_program(openssl NAMES openssl NO_CACHE) # makes its certificates
+    if(openssl)
+      find_program(found NAMES nginx PATHS /usr/sbin /usr/local/sbin NO_CACHE)
+    endif()
   elseif(what STREQUAL "asio")
     find_path(found asio/version.hpp PATHS ${ilm_include_dirs} NO_CACHE)
   elseif(what STREQUAL "json")
@@ -73,6 +78,7 @@ set(ilm_package_of_compiler g++)
 set(ilm_package_of_builder ninja-build)
 set(ilm_package_of_git git ca-certificates)
 set(ilm_package_of_python python3)
+set(ilm_package_of_nginx nginx-light openssl)
 set(ilm_package_of_asio libasio-dev)
 set(ilm_package_of_json nlohmann-json3-dev)
 set(ilm_package_of_openssl libssl-dev)
@@ -182,7 +188,7 @@ function(require)
   endif()
 endfunction()
 
-# want(<variable> <sqlite|openssl|python>...): installs these if it can, for nothing fetches them; the variable
+# want(<variable> <sqlite|openssl|python|nginx>...): installs these if it can, for nothing fetches them; the variable
 # gets those that are there.
 function(want variable)
   missing_of(missing ${ARGN})

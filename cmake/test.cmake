@@ -14,7 +14,7 @@ endif()
 
 require(asio json catch2)
 want(parts sqlite openssl websocket)
-want(tools python)
+want(tools python nginx)
 # Said, so that a find_package that fails is not a test left out.
 list(TRANSFORM parts TOUPPER)
 list(TRANSFORM parts REPLACE "^(.+)$" "-DILM_\\1=ON")

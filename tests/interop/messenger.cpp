@@ -1,5 +1,5 @@
-// The messenger of the interop tests: a store in SQLite, TCP, and one peer. It obeys the lines that
-// it reads, and says in lines what happens. Its input's end is its own.
+// The messenger of the interop tests: a store in SQLite, TCP or WebSocket, and one peer. It obeys
+// the lines that it reads, and says in lines what happens. Its input's end is its own.
 //
 //   fill N       sends messages until N have been accepted, by earlier processes too
 //   delivered N  waits until the peer's application has message N, and says so
@@ -10,6 +10,9 @@
 #include <ilm/networks/tcp.hpp>
 #ifdef WITH_OPENSSL
 #include <ilm/networks/tcp_psk.hpp>
+#endif
+#ifdef WITH_WEBSOCKET
+#include <ilm/networks/websocket.hpp>
 #endif
 
 #include <asio/io_context.hpp>
@@ -40,9 +43,10 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view usage =
     "usage: ilm_interop_messenger STORE NAME PEER [--dial PORT] [--key KEY] [--credit MESSAGES]\n"
-    "                             [--hold | --return]\n"
-    "  --hold    the application consumes nothing\n"
-    "  --return  it sends each message back with its attributes\n";
+    "                             [--websocket] [--keepalive MILLISECONDS] [--hold | --return]\n"
+    "  --keepalive  the interval of empty frames; 0 for none\n"
+    "  --hold       the application consumes nothing\n"
+    "  --return     it sends each message back with its attributes\n";
 
 struct arguments {
   explicit arguments(const std::vector<std::string>& words) {
@@ -55,6 +59,8 @@ struct arguments {
         holds = true;
       } else if (words[i] == "--return") {
         returns = true;
+      } else if (words[i] == "--websocket") {
+        websocket = true;
       } else if (i + 1 == words.size()) {
         throw std::invalid_argument(std::string(usage));
       } else if (words[i] == "--dial") {
@@ -63,6 +69,8 @@ struct arguments {
         key = words[++i];
       } else if (words[i] == "--credit") {
         credit = std::stoul(words[++i]);
+      } else if (words[i] == "--keepalive") {
+        keepalive = std::chrono::milliseconds(std::stoul(words[++i]));
       } else {
         throw std::invalid_argument(std::string(usage));
       }
@@ -71,6 +79,8 @@ struct arguments {
 
   std::string store, name, peer, address, key;
   std::size_t credit = 0;
+  std::chrono::milliseconds keepalive{5000};
+  bool websocket = false;
   bool holds = false;
   bool returns = false;
 };
@@ -106,7 +116,7 @@ class application {
     application* app;
   };
   using store = ilm::sqlite_backend<std::string, ilm::durability::os>;
-  using network = ilm::tcp_network<std::string>;
+  using network = ilm::detail::tcp::peer_network<std::string>;  // over either transport
 
  public:
   application(asio::io_context& context, const arguments& a)
@@ -134,14 +144,28 @@ class application {
     o.maximum_reconnect_delay = 100ms;
     // For a machine that does too much at once.
     o.handshake_timeout = 60s;
+    o.keepalive_interval = arguments_.keepalive;
     o.keepalive_timeout = 60s;
     if (!arguments_.key.empty()) o.prove = proof_of(arguments_.key);
-    network n(context_, arguments_.name, o);
+    network n =
+        arguments_.websocket ? make_websocket(o) : ilm::tcp_network<>(context_, arguments_.name, o);
     n.listen("127.0.0.1:0");
     if (!arguments_.address.empty()) n.add_peer(arguments_.peer, arguments_.address);
     say("listening", n.port());
     return n;
   }
+
+#ifdef WITH_WEBSOCKET
+  network make_websocket(const ilm::tcp_options& shared) {
+    ilm::websocket_options o;
+    static_cast<ilm::tcp_options&>(o) = shared;
+    return ilm::websocket_network<>(context_, arguments_.name, o);
+  }
+#else
+  static network make_websocket(const ilm::tcp_options&) {
+    throw std::invalid_argument("there is no WebSocket without wslay");
+  }
+#endif
 
 #ifdef WITH_OPENSSL
   static decltype(ilm::tcp_options::prove) proof_of(const std::string& key) {

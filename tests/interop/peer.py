@@ -1,8 +1,8 @@
 """A small peer of ILM, from include/ilm/protocol/README.md alone.
 
-It speaks with one other peer, over TCP, in one thread: `step` takes what arrived, stores what that
-changes in one commit, and then answers. So all that it says is of the store. Messages are consumed
-as they are stored, and the record of them (`state.inbox`) is in the same file.
+It speaks with one other peer, over TCP or WebSocket, in one thread: `step` takes what arrived, stores
+what that changes in one commit, and then answers. So all that it says is of the store. Messages are
+consumed as they are stored, and the record of them (`state.inbox`) is in the same file.
 """
 
 import json
@@ -127,9 +127,9 @@ class Session:
 
 class Peer:
     def __init__(self, name, other, file, key=None, credit=(8192, 4 << 20), versions=(1, 1),
-                 understood=0, required=0, checked=True):
+                 understood=0, required=0, checked=True, transport=None):
         self.name, self.other = name.encode(), other.encode()
-        self.network = tcp.Network(self.name, self.other, key)
+        self.network = tcp.Network(self.name, self.other, key, transport)
         self.state = State(file)
         self.echoes = True  # which a reliable network makes needless
         self.credit, self.versions, self.checked = credit, versions, checked
@@ -145,6 +145,7 @@ class Peer:
         self.challenge_at, self.challenge_wait, self.challenged = None, INITIAL_TIMEOUT, 0.0
         self.proven_at, self.proven_wait = None, INITIAL_TIMEOUT
         self.handshake_due, self.ack_due, self.ping_due = [], False, False
+        self.keepalive = KEEPALIVE_INTERVAL
         self.heard_at = time.monotonic()
         # Things of other versions, and frames that were sent and heard, for tests.
         self.strange_records = {}  # of a type of record: a record that goes with it
@@ -218,7 +219,7 @@ class Peer:
 
     def handle_time(self):
         now = time.monotonic()
-        if self.session and self.session.open and now - self.heard_at > KEEPALIVE_INTERVAL:
+        if self.session and self.session.open and now - self.heard_at > self.keepalive:
             self.heard_at = now
             self.ping_due = True
         if self.proven_at is not None and now >= self.proven_at:

@@ -9,6 +9,7 @@ import os
 import pathlib
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,9 @@ import time
 import traceback
 
 import golden
+import nginx
+import tcp
+import websocket
 import wire
 from peer import Peer
 
@@ -27,6 +31,10 @@ GOLDEN = HERE / "../golden/v1"
 
 class Failure(Exception):
     pass
+
+
+class NotRun(Exception):
+    """Something that a test needs is not on this machine."""
 
 
 def require(condition, text):
@@ -93,22 +101,24 @@ class World:
         self.file = str(self.folder / "peer.json")
         self.store = str(self.folder / "messenger.db")
         self.name, self.other = "python", "ilm"
-        self.messenger = self.peer = None
+        self.messenger = self.peer = self.proxy = None
         self.former = []  # earlier messengers
+        self.transport, self.words = None, ()  # of the peer, and of the messenger for the same
 
     def start_messenger(self, *words):
         if self.messenger:
             self.former.append(self.messenger)
-        self.messenger = Messenger(self.program, [self.store, self.other, self.name, *words])
+        words = (self.store, self.other, self.name, *self.words, *words)
+        self.messenger = Messenger(self.program, words)
         self.until(lambda: self.messenger.said("listening"), "it listens")
 
     def port(self):
         return int(self.messenger.said("listening")[0][0])
 
     def start_peer(self, dials=True, **options):
-        self.peer = Peer(self.name, self.other, self.file, **options)
+        self.peer = Peer(self.name, self.other, self.file, transport=self.transport, **options)
         if dials:
-            self.peer.network.dial(self.port())
+            self.peer.network.dial(self.proxy.port if self.proxy else self.port())
 
     def crash_peer(self):
         """What it had not stored is gone."""
@@ -161,6 +171,8 @@ class World:
             self.peer.crash()
         if self.messenger:
             self.messenger.kill()
+        if self.proxy:
+            self.proxy.close()
 
     # What a test demands of it all at the end.
 
@@ -246,6 +258,14 @@ def test_traffic_with_little_credit(world):
     world.no_complaints()
 
 
+def test_traffic_peer_listens_with_little_credit(world):
+    world.start_peer(dials=False, credit=(11, 500))
+    world.start_messenger("--credit", "7", "--dial", str(world.peer.network.listen()))
+    world.connect()
+    finish_traffic(world, 1000)
+    world.no_complaints()
+
+
 def test_traffic_without_checksums_and_echoes(world):
     """Which a reliable network makes needless."""
     world.start_messenger()
@@ -256,8 +276,12 @@ def test_traffic_without_checksums_and_echoes(world):
 
 
 def disturbed_traffic(world, last, times, disturb):
-    """Up to message `last`, both ways, with as many disturbances in between."""
     world.start("--credit", "50", credit=(50, 4000))
+    disturb_traffic(world, last, times, disturb)
+
+
+def disturb_traffic(world, last, times, disturb):
+    """Up to message `last`, both ways, with as many disturbances in between."""
     for time_ in range(1, times + 1):
         send_all(world, last)
         least = last * time_ // (times + 1)
@@ -608,6 +632,300 @@ def test_missing_key(world):
     world.until(lambda: world.messenger.events("network_problem"), "the messenger reports it")
 
 
+# --- WebSocket ------------------------------------------------------------------------------------
+
+
+def over_websocket(world, **options):
+    world.transport, world.words = websocket.Transport(**options), ("--websocket",)
+
+
+def all_pings_are_answered(world):
+    stream, = world.transport.streams
+    world.until(lambda: stream.pings == stream.pongs, "all pings are answered")
+    require(stream.pings > 10, "there were pings")
+
+
+def test_websocket_traffic_peer_dials(world):
+    over_websocket(world)
+    test_traffic_peer_dials(world)
+
+
+def test_websocket_traffic_peer_listens(world):
+    over_websocket(world)
+    test_traffic_peer_listens(world)
+
+
+def test_websocket_traffic_in_fragments(world):
+    """With pings between the fragments."""
+    over_websocket(world, fragmented=True)
+    test_traffic_with_little_credit(world)
+    all_pings_are_answered(world)
+
+
+def test_websocket_traffic_in_fragments_peer_listens(world):
+    over_websocket(world, fragmented=True)
+    test_traffic_peer_listens_with_little_credit(world)
+    all_pings_are_answered(world)
+
+
+def test_websocket_pings_in_an_idle_session(world):
+    """Each is answered, though nothing else happens, and also a thousand at once."""
+    over_websocket(world)
+    world.start_messenger("--keepalive", "0")
+    world.start_peer()
+    world.peer.network.keepalive = world.peer.keepalive = float("inf")
+    world.connect()
+    world.exchange(3)
+    stream = world.transport.streams[0]
+    for count in (1, 1000):
+        for _ in range(count):
+            stream.put_ping()
+        world.until(lambda: stream.pings == stream.pongs, "all pings are answered")
+    equal(len(world.transport.streams), 1, "the WebSockets")
+    world.exchange(3)
+    world.no_complaints()
+
+
+def test_websocket_traffic_with_cuts(world):
+    over_websocket(world, fragmented=True)
+    test_traffic_with_cuts(world)
+
+
+def test_websocket_traffic_with_kills(world):
+    over_websocket(world)
+    test_traffic_with_kills(world)
+
+
+def test_websocket_traffic_with_restarts(world):
+    over_websocket(world)
+    test_traffic_with_restarts(world)
+
+
+def test_websocket_traffic_with_key_and_kills_peer_listens(world):
+    over_websocket(world, fragmented=True)
+    world.start_peer(dials=False, key=KEY.encode(), credit=(50, 4000))
+    words = ("--credit", "50", "--key", KEY, "--dial", str(world.peer.network.listen()))
+    world.start_messenger(*words)
+    world.connect()
+
+    def kill():
+        world.messenger.kill()
+        world.start_messenger(*words)
+
+    disturb_traffic(world, 1000, 5, kill)
+
+
+def test_websocket_keys(world):
+    over_websocket(world)
+    test_keys(world)
+
+
+def test_websocket_bye(world):
+    over_websocket(world)
+    test_bye(world)
+
+
+def test_websocket_wrong_key(world):
+    over_websocket(world)
+    test_wrong_key(world)
+
+
+def test_websocket_missing_key(world):
+    over_websocket(world)
+    test_missing_key(world)
+    equal(world.transport.streams[0].code, websocket.code_of("key_required"), "the close code")
+
+
+def raw_stream(world):
+    connection = socket.create_connection(("127.0.0.1", world.port()))
+    connection.settimeout(PATIENCE)
+    return world.transport.open(connection, True)
+
+
+def test_websocket_close_codes(world):
+    over_websocket(world)
+    world.start_messenger()
+    mask = bytes(4)
+    large = (1 << 20) + (1 << 10) + 37  # a frame of ILM's with its size and tags, and a byte more
+    for sent, code in (
+        (websocket.frame(websocket.FIN | websocket.TEXT, b"text", mask), 1003),
+        (websocket.frame(websocket.FIN | websocket.BINARY, b"not masked"), 1002),
+        (websocket.frame(websocket.FIN | websocket.CONTINUATION, b"of nothing", mask), 1002),
+        (websocket.frame(websocket.FIN | websocket.BINARY, bytes(large), mask)[:100], 1009),
+        (websocket.frame(websocket.FIN | websocket.BINARY, b"GET / HT", mask), 4002),
+        (websocket.frame(websocket.FIN | websocket.CLOSE, b"\x03\xe8", mask), 1000),
+    ):
+        stream = raw_stream(world)
+        stream.connection.sendall(sent)
+        while stream.recv(1 << 16):
+            pass  # a refusal
+        equal(stream.code, code, "the close code")
+        stream.close()
+
+
+def test_websocket_http_answers(world):
+    over_websocket(world)
+    world.start_messenger()
+
+    def status(**changes):
+        with socket.create_connection(("127.0.0.1", world.port())) as connection:
+            connection.settimeout(PATIENCE)
+            host = "ilm.example"
+            return websocket.ask(connection, **{"host": host, "path": "/ilm", **changes})
+
+    equal(status(), 101, "the answer")
+    equal(status(origin="https://ilm.example"), 101, "to a page of the host")
+    equal(status(origin="https://another.example"), 403, "to a page of another one")
+    equal(status(path="/another"), 404, "where nothing is")
+    equal(status(path="/ilm?query"), 101, "with a query")
+    equal(status(subprotocol="another"), 400, "to another subprotocol")
+    equal(status(subprotocol="another, ilm.v1"), 101, "to a choice")
+
+
+def test_websocket_examples_of_the_rfc(world):
+    """Of RFC 6455: 1.3 and 5.7."""
+    del world
+    equal(websocket.accept_value("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+          "the value of Sec-WebSocket-Accept")
+    ours, theirs = socket.socketpair()
+    for first, payload, mask, whole in (
+        (0x81, b"Hello", None, "810548656c6c6f"),
+        (0x81, b"Hello", bytes.fromhex("37fa213d"), "818537fa213d7f9f4d5158"),
+        (0x01, b"Hel", None, "010348656c"),
+        (0x80, b"lo", None, "80026c6f"),
+        (0x89, b"Hello", None, "890548656c6c6f"),
+        (0x82, bytes(256), None, "827e0100" + bytes(256).hex()),
+        (0x82, bytes(1 << 16), None, "827f0000000000010000" + bytes(1 << 16).hex()),
+    ):
+        require(websocket.frame(first, payload, mask).hex() == whole, "not " + whole[:20])
+    # The fragments as binary ones, with the ping between them.
+    theirs.sendall(bytes.fromhex("020348656c" + "890548656c6c6f" + "80026c6f"))
+    stream = websocket.Stream(ours, client=True)
+    equal(stream.recv(10) + stream.recv(10), b"Hello", "a message in fragments")
+    pong = theirs.recv(100)
+    equal(pong[:2].hex(), "8a85", "the head of the answer to the ping")
+    equal(websocket.masked(pong[6:], pong[2:6]), b"Hello", "the answer")
+    ours.close()
+    theirs.close()
+
+
+# --- WebSocket through nginx with TLS -------------------------------------------------------------
+
+
+def start_nginx(world, port, **options):
+    missing = nginx.missing_programs()
+    if missing:
+        raise NotRun("there is no %s (Debian: nginx-light, openssl)" % " and no ".join(missing))
+    world.proxy = nginx.Nginx(world.folder / "nginx", port, **options)
+
+
+def through_nginx(world, *words, **options):
+    """The messenger runs then, with these words, and the peer will dial nginx with TLS."""
+    over_websocket(world)
+    world.start_messenger(*words)
+    start_nginx(world, world.port(), **options)
+    world.transport.tls = world.proxy.tls
+
+
+def test_websocket_nginx_traffic(world):
+    """nginx is killed, then the messenger too, which nginx does not know for a while."""
+    through_nginx(world, "--credit", "50")
+    world.transport.fragmented = True
+    world.start_peer(credit=(50, 4000))
+    world.connect()
+
+    def kill_nginx():
+        world.proxy.kill()
+        world.until(lambda: not world.peer.present, "the session ended")
+        world.proxy.start(world.port())
+
+    def kill_messenger():
+        refused = world.transport.unavailable
+        world.messenger.kill()
+        world.start_messenger("--credit", "50")
+        world.until(lambda: world.transport.unavailable > refused, "nginx answers with 502")
+        world.proxy.kill()
+        world.proxy.start(world.port())
+
+    disturb_traffic(world, 600, 3, kill_nginx)
+    equal(len(world.transport.streams), 4, "the WebSockets")
+    disturb_traffic(world, 1000, 2, kill_messenger)
+
+
+def test_websocket_nginx_traffic_messenger_dials(world):
+    """Through a location that adds TLS, and one that takes it away."""
+    over_websocket(world)
+    world.start_peer(dials=False, credit=(50, 4000))
+    port = world.peer.network.listen()
+    start_nginx(world, port)
+    world.start_messenger("--credit", "50", "--dial", str(world.proxy.outwards_port))
+    world.connect()
+
+    def kill_nginx():
+        world.proxy.kill()
+        world.until(lambda: not world.peer.present, "the session ended")
+        world.proxy.start(port)
+
+    disturb_traffic(world, 600, 3, kill_nginx)
+
+
+def test_websocket_nginx_key(world):
+    through_nginx(world, "--key", KEY)
+    world.start_peer(key=KEY.encode())
+    world.connect()
+    world.exchange(10)
+    world.no_complaints()
+
+
+def test_websocket_nginx_origins(world):
+    """A page that comes from where nginx is gets in, and others do not."""
+    through_nginx(world)
+    world.transport.origin = "https://another.example"
+    world.start_peer()
+    world.until(lambda: world.peer.network.refusals, "the page is refused")
+    equal(world.peer.network.refusals, ["403"], "refusals")
+    world.until(lambda: world.messenger.events("network_problem"), "the messenger reports it")
+    require("a page of another origin" in world.messenger.events("network_problem")[0], "and why")
+    world.transport.origin = "https://%s:%d" % (nginx.HOST, world.proxy.port)
+    world.peer.network.dial(world.proxy.port)
+    world.connect()
+    world.exchange(10)
+    world.no_complaints()
+
+
+READ_TIMEOUT = 4  # seconds: four intervals of the messenger
+
+
+def start_idle(world, keepalive):
+    """Only the messenger may keep the connection open, with an empty frame every so often."""
+    through_nginx(world, "--keepalive", str(keepalive), read_timeout=READ_TIMEOUT)
+    world.start_peer()
+    world.peer.network.keepalive = world.peer.keepalive = float("inf")
+    world.connect()
+    world.exchange(3)
+
+
+def test_websocket_nginx_idle(world):
+    start_idle(world, 1000)
+    heard = world.peer.network.empty_frames
+    world.until(lambda: world.peer.network.empty_frames > heard + 2 * READ_TIMEOUT,
+                "twice the timeout is over")
+    equal(len(world.transport.streams), 1, "the WebSockets")
+    world.exchange(3)
+    world.no_complaints()
+
+
+def test_websocket_nginx_idle_without_keepalive(world):
+    """Which nginx ends, and nothing is lost."""
+    start_idle(world, 0)
+    world.until(lambda: len(world.transport.streams) > 1, "another WebSocket")
+    world.until(world.peer.is_open, "another session")
+    world.exchange(3)
+    world.check_consumed(6)
+    world.check_received(6)
+    world.no_complaints()
+
+
 # --- things of other versions ---------------------------------------------------------------------
 
 
@@ -808,6 +1126,8 @@ def run(program, name, test):
         try:
             test(world)
             return print("passed: " + name) or True
+        except NotRun as e:
+            return print("Not run: %s: %s" % (name, e)) or True
         except Exception:  # pylint: disable=broad-except
             traceback.print_exc(file=sys.stdout)
             if world.peer:

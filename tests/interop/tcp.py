@@ -89,7 +89,7 @@ class Tags:
 
     def check(self, data, tag):
         if not hmac.compare_digest(self.tag(data), tag):
-            raise Altered()
+            raise Altered("frame_altered")
 
 
 def tags_of(key, hellos):
@@ -181,11 +181,28 @@ class Handshake:
         return own, peers
 
 
+class Transport:
+    """Makes a stream of a connection, and ends one: here the connection itself."""
+
+    def open(self, connection, dialed):
+        """Blocks. Throws Cut, or Refused where another attempt would fare no better."""
+        del dialed
+        return connection
+
+    def end(self, stream, reason=""):
+        """`reason` is that of this side, if it has any."""
+        del reason
+        stream.close()
+
+
 class Network:
     """Hands over ("up", None), ("frame", bytes) and ("down", None) from `poll`."""
 
-    def __init__(self, own, peer, key=None):
+    def __init__(self, own, peer, key=None, transport=None):
         self.handshake = Handshake(own, peer, os.urandom(16), key)
+        self.transport = transport or Transport()
+        self.keepalive = 2  # seconds
+        self.empty_frames = 0  # that were heard
         self.listener = None
         self.address = None
         self.connection = None
@@ -235,9 +252,11 @@ class Network:
         connection.settimeout(PATIENCE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            connection = self.transport.open(connection, dialed)
             tags = self.handshake.run(connection, dialed)
         except (Altered, Cut, Refused) as e:
-            connection.close()
+            own = "" if isinstance(e, RefusedByPeer) else str(e)
+            self.transport.end(connection, own)
             if isinstance(e, Refused):
                 self.refusals.append(str(e))
                 self.address = None  # for there is nothing that another attempt would find
@@ -249,9 +268,9 @@ class Network:
         self.last_output = time.monotonic()
         events.append(("up", None))
 
-    def end(self, events):
+    def end(self, events, reason=""):
         if self.connection:
-            self.connection.close()
+            self.transport.end(self.connection, reason)
             self.connection = None
             events.append(("down", None))
         self.input, self.output = b"", b""
@@ -268,8 +287,8 @@ class Network:
             try:
                 while self.read_frame(events):
                     pass
-            except Altered:
-                self.end(events)
+            except Altered as e:
+                self.end(events, str(e))
                 return
             if not part:
                 self.end(events)
@@ -285,7 +304,9 @@ class Network:
         length = int.from_bytes(size, "big")
         if length == PING:
             self.output += self.own_tags.frame(0)
-        elif length:  # an empty one only keeps the connection alive
+        elif not length:  # it only keeps the connection alive
+            self.empty_frames += 1
+        else:
             end = at + tag_size + length
             if len(self.input) < end:
                 return False
@@ -301,7 +322,7 @@ class Network:
         if not self.connection:
             self.output = b""
             return
-        if not self.output and time.monotonic() - self.last_output > 2:
+        if not self.output and time.monotonic() - self.last_output > self.keepalive:
             self.output = self.own_tags.frame(0)
         if not self.output:
             return
