@@ -1,8 +1,10 @@
-// Two processes over TCP on loopback, each with a SQLite store: one-way throughput of 100-byte
-// messages, and the time that single messages take. POSIX.
+// Two processes over TCP or WebSocket on loopback, each with a SQLite store: one-way throughput of
+// 100-byte messages, and the time that single messages take. POSIX.
 //
 //   durable [--level os|media] [--messages N] [--senders N] [--rounds N] [--dir DIR] [--smoke]
+//           [--websocket] [--listen HOST:PORT] [--dial ADDRESS]
 //
+// A proxy is between the two that dials the address listened on and is at the one dialed.
 // Before it measures, it prints how long this disk takes to sync 4 KiB: the cost of `media`.
 
 #include "process.hpp"
@@ -10,6 +12,9 @@
 #include <ilm/backends/sqlite.hpp>
 #include <ilm/ilm.hpp>
 #include <ilm/networks/tcp.hpp>
+#ifdef WITH_WEBSOCKET
+#include <ilm/networks/websocket.hpp>
+#endif
 
 #include <asio/io_context.hpp>
 
@@ -30,6 +35,9 @@ struct settings {
         messages(a.number("--messages", a.has("--smoke") ? 10'000 : 1'000'000)),
         rounds(a.number("--rounds", a.has("--smoke") ? 20 : 2000)),
         media(a.text("--level", "os") == "media"),
+        websocket(a.has("--websocket")),
+        listen(a.text("--listen", "127.0.0.1:0")),
+        dial(a.text("--dial", "")),
         directory(a.text("--dir", std::filesystem::temp_directory_path().string())) {
     messages -= messages % senders;
   }
@@ -38,6 +46,8 @@ struct settings {
   std::uint64_t messages;
   std::uint64_t rounds;
   bool media;
+  bool websocket;
+  std::string listen, dial;  // none to dial: the port listened on
   work_directory directory;
 };
 
@@ -62,15 +72,27 @@ double sync_time(const work_directory& directory) {
   return median(times);
 }
 
+using network = ilm::detail::tcp::peer_network<std::string>;  // over either transport
+
+network make_network(const settings& s, asio::io_context& context, const char* name) {
+  if (!s.websocket) return ilm::tcp_network<>(context, name);
+#ifdef WITH_WEBSOCKET
+  return ilm::websocket_network<>(context, name);
+#else
+  std::cerr << "there is no WebSocket without wslay\n";
+  std::exit(1);
+#endif
+}
+
 /// The process that receives: it answers messages that begin with '?', and the last of the others.
 template <class Backend, class Report>
 void serve(const settings& s, Report report) {
   asio::io_context context(1);
-  ilm::tcp_network<> network(context, "receiver");
-  network.listen("127.0.0.1:0");
-  std::uint16_t port = network.port();
+  network n = make_network(s, context, "receiver");
+  n.listen(s.listen);
+  std::uint16_t port = n.port();
   handler answer;
-  ilm::messenger m(context, Backend(s.directory / "receiver.db"), std::move(network),
+  ilm::messenger m(context, Backend(s.directory / "receiver.db"), std::move(n),
                    handler([&](const message& got) { answer(got); }));
   std::uint64_t consumed = 0;
   answer = [&](const message& got) {
@@ -114,10 +136,10 @@ void run(const settings& s) {
   child<std::uint16_t> receiver([&](auto report) { serve<Backend>(s, report); });
   std::string address = "127.0.0.1:" + std::to_string(receiver.ask());
   asio::io_context context(1);
-  ilm::tcp_network<> network(context, "sender");
-  network.add_peer("receiver", address);
+  network n = make_network(s, context, "sender");
+  n.add_peer("receiver", s.dial.empty() ? address : s.dial);
   ilm::inbox<std::string> answers;
-  ilm::messenger m(context, Backend(s.directory / "sender.db"), std::move(network), answers);
+  ilm::messenger m(context, Backend(s.directory / "sender.db"), std::move(n), answers);
   asio::co_spawn(context, measure(s, m, answers), [&](std::exception_ptr failed) {
     if (failed) std::rethrow_exception(failed);
     context.stop();
