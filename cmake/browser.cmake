@@ -1,5 +1,5 @@
-# Builds for a browser (by Emscripten, emscripten.cmake) what its tests load, into build/browser, fetches playwright-core
-# into it, and runs these tests in Chromium.
+# Builds for a browser (by Emscripten, emscripten.cmake) the package for JavaScript and what the tests load, into
+# build/browser, fetches playwright-core into it, and runs these tests in Chromium.
 #   cmake -P cmake/browser.cmake
 # From then on `ctest -L browser` runs them, too. -DILM_WASM_DEBIAN=<folder> is as for cmake/wasm.cmake.
 cmake_minimum_required(VERSION 3.25)
@@ -37,12 +37,28 @@ function(fetch_playwright)
   endif()
 endfunction()
 
+# copy_package(): the package for JavaScript, and as an archive that npm installs.
+function(copy_package)
+  file(REMOVE_RECURSE "${place}/package")
+  file(COPY "${ILM_WASM_TREE}/package" DESTINATION "${place}")
+  find_program(npm npm NO_CACHE)
+  if(npm)
+    execute_process(COMMAND "${npm}" pack --silent "${place}/package" WORKING_DIRECTORY "${place}"
+                    OUTPUT_VARIABLE archive OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE status)
+    if(NOT status EQUAL 0)
+      give_up("npm could not pack the package: see above.")
+    endif()
+    say("build/browser/${archive} is the package")
+  endif()
+endfunction()
+
 with_emscripten(browser.cmake)
 if(ILM_WASM_INSIDE)
   return()
 endif()
 file(MAKE_DIRECTORY "${place}")
 copy_modules()
+copy_package()
 fetch_playwright()
 file(GLOB scripts "${tests}/*_test.mjs")
 foreach(script IN LISTS scripts)

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 const build = process.env.ILM_BROWSER_BUILD;
 const here = fileURLToPath(new URL('.', import.meta.url));
-const { chromium } = createRequire(join(build, 'package.json'))('playwright-core');
+export const { chromium } = createRequire(join(build, 'package.json'))('playwright-core');
 
 const types = { '.html': 'text/html', '.mjs': 'text/javascript', '.wasm': 'application/wasm' };
 

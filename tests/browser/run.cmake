@@ -6,10 +6,18 @@ get_filename_component(root "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
 set(build "${root}/build/browser")
 get_filename_component(module "${TEST}" NAME)
 string(REPLACE "_test.mjs" ".mjs" module "${module}")
+set(program "")
+if(module STREQUAL "web_chat.mjs")
+  set(module package/module.mjs)
+  set(program "${root}/build/test/examples/web_chat")
+  if(WEB_CHAT)
+    set(program "${WEB_CHAT}")
+  endif()
+endif()
 
 # is_older(<variable>): whether a source was changed since the module was built.
 function(is_older variable)
-  file(GLOB_RECURSE sources "${root}/include/ilm/*.hpp" "${root}/tests/browser/*.[ch]pp")
+  file(GLOB_RECURSE sources "${root}/include/ilm/*.[ch]pp" "${root}/tests/browser/*.[ch]pp")
   set(${variable} FALSE PARENT_SCOPE)
   foreach(source IN LISTS sources)
     if("${source}" IS_NEWER_THAN "${build}/${module}")
@@ -27,6 +35,8 @@ elseif(NOT chromium)
   set(missing "there is no chromium (Debian's package chromium)")
 elseif(NOT EXISTS "${build}/${module}")
   set(missing "build/browser has no ${module} (cmake -P cmake/browser.cmake builds it)")
+elseif(program AND NOT EXISTS "${program}")
+  set(missing "there is no ${program} (cmake -P cmake/test.cmake builds it)")
 elseif(NOT EXISTS "${build}/node_modules/playwright-core")
   set(missing "build/browser has no playwright-core (cmake -P cmake/browser.cmake fetches it, with npm)")
 else()
@@ -41,7 +51,7 @@ if(missing)
 endif()
 
 execute_process(
-  COMMAND "${CMAKE_COMMAND}" -E env "ILM_BROWSER_BUILD=${build}" "ILM_CHROMIUM=${chromium}"
+  COMMAND "${CMAKE_COMMAND}" -E env "ILM_BROWSER_BUILD=${build}" "ILM_CHROMIUM=${chromium}" "ILM_WEB_CHAT=${program}"
           "${node}" --test-reporter=spec "${TEST}"
   TIMEOUT 280 # then the browser ends with it
   RESULT_VARIABLE status)
