@@ -6,8 +6,8 @@ if(MSVC)
 else()
   list(APPEND ilm_warning_options -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    # It sees overlapping copies in "x" + std::to_string(n) (GCC bug 105651).
-    list(APPEND ilm_warning_options -Wno-restrict)
+    # It sees overlapping and endless copies in "x" + std::to_string(n) (GCC bug 105651).
+    list(APPEND ilm_warning_options -Wno-restrict -Wno-stringop-overflow)
   endif()
 endif()
 

@@ -80,9 +80,21 @@ bool is_name(const peer_id& name) {
                      [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
 }
 
+/// A line of a page; null if it is none. nlohmann/json writes by recursion: how deep a stranger's
+/// line goes must not be up to the stranger.
+nlohmann::json to_line(std::string_view text) {
+  bool shallow = true;
+  auto look = [&shallow](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    shallow = shallow && depth <= 4;
+    return shallow;
+  };
+  nlohmann::json line = nlohmann::json::parse(text, look, false);
+  return shallow && line.is_object() ? line : nlohmann::json();
+}
+
 /// Passes each line on with the commit that consumes it: a crash neither loses nor repeats it.
 asio::awaitable<void> pass_on(ilm::message<peer_id> m, ilm::delivery_context<peer_id>& context) {
-  nlohmann::json line = nlohmann::json::parse(m.text(), nullptr, false);
+  nlohmann::json line = to_line(m.text());
   if (!line.is_object() || !line["to"].is_string()) co_return;  // not of our page
   peer_id to = line["to"];
   if (!is_name(to)) co_return;
