@@ -67,6 +67,11 @@ asio::awaitable<void> open_store() {
   co_await read_all(state);
 }
 
+asio::awaitable<void> read_one() {
+  auto page = co_await store->read(ilm::queue::outbox, "bob", 1, ilm::page_limit(1, 1));
+  store_text += std::to_string(page.size());
+}
+
 asio::awaitable<void> commit_for_ever() {
   auto state = co_await store->open();
   ilm::cursors c;
@@ -147,6 +152,12 @@ EMSCRIPTEN_KEEPALIVE void commit_for_ever(const char* name) {
 EMSCRIPTEN_KEEPALIVE void renew_context() {
   context.reset();
   context.emplace();
+}
+EMSCRIPTEN_KEEPALIVE void read_twice() {
+  store_text.clear();
+  asio::co_spawn(*context, read_one, asio::detached);
+  asio::co_spawn(*context, read_one, asio::detached);
+  run();
 }
 EMSCRIPTEN_KEEPALIVE void close_store() { store.reset(); }
 EMSCRIPTEN_KEEPALIVE const char* outcome_text() { return keep(store_text); }

@@ -159,6 +159,29 @@ test('a database that the browser has closed is opened anew, and the messenger g
   await tab.close();
 });
 
+test('two operations that find the database closed leave one open, which ends with the store', async () => {
+  const tab = await open_tab();
+  const { worker } = tab;
+  await worker.call('commit_for_ever', 'twice');
+  await worker.until('commits_so_far', (commits) => commits > 0);
+  await worker.call('renew_context');
+  assert.match(await open_store(worker, 'twice'), is_open);
+  await worker.call('close_databases');
+  await worker.call('read_twice');
+  await worker.until('outcome_text', (text) => text === '11');
+  await worker.call('close_store');
+  const outcome = await tab.page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const request = indexedDB.deleteDatabase('twice');
+        request.onsuccess = () => resolve('deleted');
+        request.onblocked = () => resolve('blocked');
+      }),
+  );
+  assert.equal(outcome, 'deleted');
+  await tab.close();
+});
+
 test('a commit that is stored, but whose answer is lost with the database, is seen to be stored', async () => {
   const tab = await open_tab();
   const { worker } = tab;

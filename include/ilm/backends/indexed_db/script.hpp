@@ -107,8 +107,12 @@ inline void install_indexed_db_script() {
             database.close();
             return calls.finish(call, { name: "Foreign" });
           }
+          // Two operations may have found it closed.
+          if (store.database) store.database.close();
           store.database = database;
-          database.onclose = () => { store.database = null; };
+          database.onclose = () => {
+            if (store.database === database) store.database = null;
+          };
           this.load(call, database);
         };
       },
