@@ -32,6 +32,7 @@
 #include <exception>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -114,9 +115,11 @@ ilm::websocket_network<peer_id> make_network(asio::io_context& context, const ar
   }
   ilm::websocket_options o;
   o.accept = ilm::accept_peers<peer_id>(is_name);
-  o.on_http_request = [page](asio::ip::tcp::socket browser, const std::string& request) {
+  auto at_once = std::make_shared<int>(0);
+  o.on_http_request = [page, at_once](asio::ip::tcp::socket browser, const std::string& request) {
+    if (*at_once == web_chat::most_at_once) return;
     asio::any_io_executor strand = browser.get_executor();
-    asio::co_spawn(strand, web_chat::serve(std::move(browser), page.answer(request)),
+    asio::co_spawn(strand, web_chat::serve(std::move(browser), page.answer(request), at_once),
                    asio::detached);
   };
   ilm::websocket_network<peer_id> network(context, server_name, std::move(o));

@@ -18,7 +18,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -27,7 +27,7 @@
 
 namespace web_chat {
 
-/// Files by the path under which a browser asks for them, all of a few folders.
+/// Files by the path under which a browser asks for them, all of a few folders. They are read once.
 class files {
  public:
   /// Those of `folder` are at `prefix` and their names.
@@ -35,7 +35,10 @@ class files {
     std::error_code failed;
     for (const auto& entry : std::filesystem::directory_iterator(folder, failed)) {
       if (!entry.is_regular_file(failed)) continue;
-      files_[prefix + entry.path().filename().string()] = entry.path();
+      std::ifstream file(entry.path(), std::ios::binary);
+      std::string body((std::istreambuf_iterator<char>(file)), {});
+      files_[prefix + entry.path().filename().string()] =
+          std::make_shared<const std::string>(reply("200 OK", type_of(entry.path()), body));
     }
     if (auto index = files_.find(prefix + "index.html"); index != files_.end()) {
       files_[prefix] = index->second;
@@ -43,18 +46,20 @@ class files {
   }
   bool has(const std::string& path) const { return files_.contains(path); }
 
-  /// The answer to a request.
-  std::string answer(std::string_view request) const {
-    if (!request.starts_with("GET ")) return reply("405 Method Not Allowed", "text/plain", "");
+  /// The answer to a request, which all that ask for the same share.
+  std::shared_ptr<const std::string> answer(std::string_view request) const {
+    if (!request.starts_with("GET ")) return refusal("405 Method Not Allowed", "only GET\n");
     std::string_view target = request.substr(4, request.find(' ', 4) - 4);
     auto found = files_.find(std::string(target.substr(0, target.find('?'))));
-    if (found == files_.end()) return reply("404 Not Found", "text/plain", "no such file\n");
-    std::ifstream file(found->second, std::ios::binary);
-    std::string body((std::istreambuf_iterator<char>(file)), {});
-    return reply("200 OK", type_of(found->second), body);
+    if (found == files_.end()) return refusal("404 Not Found", "no such file\n");
+    return found->second;
   }
 
  private:
+  static std::shared_ptr<const std::string> refusal(const std::string& status,
+                                                    const std::string& body) {
+    return std::make_shared<const std::string>(reply(status, "text/plain", body));
+  }
   static std::string reply(const std::string& status, const std::string& type,
                            const std::string& body) {
     return "HTTP/1.1 " + status + "\r\nContent-Type: " + type +
@@ -72,17 +77,25 @@ class files {
     return at == types.end() ? "application/octet-stream" : at->second;
   }
 
-  std::map<std::string, std::filesystem::path> files_;
+  std::map<std::string, std::shared_ptr<const std::string>> files_;  ///< as whole answers
 };
 
+/// How many browsers are answered at once; for one more the connection is closed, and the browser
+/// asks again.
+inline constexpr int most_at_once = 64;
+
 /// Answers a request whose head was read, within a limit of time.
-inline asio::awaitable<void> serve(asio::ip::tcp::socket browser, std::string answer) {
+inline asio::awaitable<void> serve(asio::ip::tcp::socket browser,
+                                   std::shared_ptr<const std::string> answer,
+                                   std::shared_ptr<int> at_once) {
   using namespace asio::experimental::awaitable_operators;
   asio::steady_timer limit(browser.get_executor(), std::chrono::seconds(30));
   std::error_code ignored;
-  co_await (asio::async_write(browser, asio::buffer(answer),
+  ++*at_once;
+  co_await (asio::async_write(browser, asio::buffer(*answer),
                               asio::redirect_error(asio::use_awaitable, ignored)) ||
             limit.async_wait(asio::redirect_error(asio::use_awaitable, ignored)));
+  --*at_once;
   browser.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
 }
 

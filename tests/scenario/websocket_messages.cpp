@@ -189,6 +189,8 @@ TEST_CASE("pages of the same host may connect, others only if they are allowed",
   CHECK_FALSE(is_allowed("http://a.example:8080", "a.example", {}));
   CHECK_FALSE(is_allowed("http://a.example.evil", "a.example", {}));
   CHECK_FALSE(is_allowed("null", "null", {}));
+  CHECK_FALSE(is_allowed("ftp://a.example", "a.example", {}));
+  CHECK_FALSE(is_allowed("://a.example", "a.example", {}));
   CHECK(is_allowed("https://page.example", "a.example", {"https://Page.example"}));
   CHECK_FALSE(is_allowed("http://page.example", "a.example", {"https://page.example"}));
   CHECK_FALSE(is_allowed("http://a.example", "a.example", {"https://page.example"}));

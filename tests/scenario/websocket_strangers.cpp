@@ -107,6 +107,9 @@ TEST_CASE("a request that is none for this network is answered with the reason, 
   refuses(request("Host: a.example\r\n"), "400", websocket_error::malformed_http);
   refuses(request("GET", "PUT"), "400", websocket_error::malformed_http);
   refuses(request("AAAA==", "AA=="), "400", websocket_error::malformed_http);
+  refuses(request("AAAA==", "AA!A=="), "400", websocket_error::malformed_http);
+  refuses(request("Upgrade: websocket\r\n", "Upgrade: websocket\r\nContent-Length: 1\r\n"), "400",
+          websocket_error::malformed_http);
   refuses(request("Upgrade: websocket\r\n"), "426", websocket_error::not_upgraded);
   refuses(request("/ilm", "/other"), "404", websocket_error::wrong_path);
   refuses(request("Version: 13", "Version: 8"), "426", websocket_error::unsupported_version);
@@ -305,6 +308,20 @@ TEST_CASE("options of a path that none can be are refused", "[websocket]") {
   node a(l, websocket(l, "a", o)), b(l, websocket(l, "b", o));
   b.dial(a);
   CHECK(joined(l, a, b));
+}
+
+TEST_CASE("a ping before the first message of the handshake is answered", "[websocket]") {
+  scene s;
+  plain_socket& stranger = s.upgraded();
+  stranger.say(frame(0x89, "p"));
+  CHECK(s.l.until([&] { return heard_text(stranger).ends_with(std::string("\x8a\x01p", 3)); }));
+}
+
+TEST_CASE("a request that does not come in time is answered so", "[websocket]") {
+  ilm::websocket_options o = quick_websocket();
+  o.handshake_timeout = 20ms;
+  scene s(o);
+  CHECK_THAT(s.answer("GET /ilm HTTP/1.1\r\n"), ContainsSubstring("HTTP/1.1 408 "));
 }
 
 }  // namespace test::websocket_strangers

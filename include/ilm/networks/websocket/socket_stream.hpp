@@ -107,7 +107,9 @@ class socket_stream final : public tcp::stream {
       if (!messages_) raw_size_ = 0;  // it never began, and waits for the other side to go
       if (raw_size_ == 0) co_return 0;
       take_raw();
-      if (contents_.empty() && unsent() != 0) co_return 0;  // for the answers to be written
+      if (sending_.empty() && !out_.empty()) failed = write_at_once();  // the answers to pings
+      // Bytes of the other side, if none for the reader: it is not silent.
+      if (failed || (contents_.empty() && !ended_)) co_return 0;
     }
     std::size_t size = std::min(space.size(), contents_.size() - taken_);
     std::memcpy(space.data(), contents_.data() + taken_, size);

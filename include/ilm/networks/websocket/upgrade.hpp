@@ -3,6 +3,7 @@
 // The request that turns HTTP into a WebSocket, and the answer to it (RFC 6455, 4), sans I/O.
 
 #include <ilm/detail/failure.hpp>
+#include <ilm/networks/tcp/error.hpp>
 #include <ilm/networks/tcp/types.hpp>
 #include <ilm/networks/websocket/error.hpp>
 #include <ilm/networks/websocket/http.hpp>
@@ -71,6 +72,13 @@ inline bool asks_for_websocket(const http_head& request) {
   return request.lists("upgrade", "websocket");
 }
 
+/// Whether a Sec-WebSocket-Key is 16 bytes in base64.
+inline bool is_key(std::string_view key) {
+  constexpr std::string_view digits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  return key.size() == 24 && key.find_first_not_of(digits) == 22 && key.ends_with("==");
+}
+
 /// Whether a page of `origin` may connect to `host`, a field Host.
 inline bool is_allowed(std::string_view origin, std::string_view host,
                        const std::vector<std::string>& allowed) {
@@ -80,8 +88,9 @@ inline bool is_allowed(std::string_view origin, std::string_view host,
                        [&](const std::string& a) { return a == "*" || lowered(a) == asked; });
   }
   std::size_t scheme_end = asked.find("://");
-  if (scheme_end == asked.npos) return false;
-  std::string_view default_port = asked.starts_with("https:") ? ":443" : ":80";
+  bool is_secure = asked.starts_with("https://");
+  if (!is_secure && !asked.starts_with("http://")) return false;
+  std::string_view default_port = is_secure ? ":443" : ":80";
   auto without_default = [&](std::string whole) {
     if (whole.ends_with(default_port)) whole.resize(whole.size() - default_port.size());
     return whole;
@@ -100,8 +109,9 @@ inline std::error_code check_request(const http_head& request, std::string_view 
   if (target.substr(0, target.find('?')) != path) return websocket_error::wrong_path;
   if (request.find("sec-websocket-version") != "13") return websocket_error::unsupported_version;
   auto key = request.find("sec-websocket-key");
-  if (method != "GET" || !request.lists("connection", "upgrade") || !key || key->size() != 24 ||
-      !key->ends_with("==")) {
+  bool has_body = request.has("content-length") || request.has("transfer-encoding");
+  if (method != "GET" || has_body || !request.lists("connection", "upgrade") || !key ||
+      !is_key(*key)) {
     return websocket_error::malformed_http;
   }
   if (request.has("origin")) {
@@ -128,11 +138,12 @@ inline std::string make_rejection(std::error_code why) {
   if (why == websocket_error::not_upgraded || why == websocket_error::unsupported_version) {
     status = "426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13";
   }
-  if (why.category() != websocket_category()) status = "503 Service Unavailable";
+  if (why == tcp_error::handshake_timeout) status = "408 Request Timeout";
+  if (why == tcp_error::too_many_connections) status = "503 Service Unavailable";
   std::string body = why.message() + '\n';
   return "HTTP/1.1 " + status +
          "\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\nConnection: close\r\n\r\n" + body;
+         "\r\nConnection: close, upgrade\r\n\r\n" + body;
 }
 
 }  // namespace ilm::inline v0::detail::websocket
