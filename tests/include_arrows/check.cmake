@@ -48,6 +48,7 @@ set(heavy_lists "ilm/(.+/)?compiled\\.hpp")
 set(linkage ilm/detail/compiled.hpp)
 
 file(GLOB_RECURSE headers RELATIVE "${ROOT}/include" "${ROOT}/include/*")
+list(FILTER headers EXCLUDE REGEX "^ilm/browser/package/") # no headers: the parts of a package for JavaScript
 set(optional_headers "")
 foreach(header IN LISTS OPTIONAL_HEADERS)
   file(RELATIVE_PATH header "${ROOT}/include" "${header}")
