@@ -21,14 +21,14 @@
 namespace ilm::inline v0::detail::tcp {
 
 /// From the system's generator, unpredictable.
-template <std::size_t Size, class Byte = std::byte>
-std::array<Byte, Size> random_bytes() {
+template <std::size_t Size>
+std::array<std::byte, Size> random_bytes() {
   std::random_device device;
-  std::array<Byte, Size> drawn;
+  std::array<std::byte, Size> drawn;
   for (std::size_t i = 0; i < Size; i += 4) {
     std::uint32_t word = device();
     for (std::size_t j = i; j < std::min(Size, i + 4); ++j, word >>= 8) {
-      drawn[j] = static_cast<Byte>(word);
+      drawn[j] = static_cast<std::byte>(word);
     }
   }
   return drawn;

@@ -170,14 +170,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
 
   static asio::awaitable<void> part_from(sessions_pointer self, byte_string peer,
                                          std::shared_ptr<connection> old, std::string by) {
-    bool alive = false;
-    try {
-      alive = co_await old->refuse(tcp_error::name_in_use, reads_after_takeover);
-    } catch (const std::bad_alloc&) {
-      // It goes without a word.
-    }
-    old->close();
-    self->dismissed_.erase(old);
+    bool alive = co_await tell(self, old, tcp_error::name_in_use, reads_after_takeover);
     if (!alive || self->closed_) co_return;
     self->takeovers_.record(peer, clock::now());
     if (auto at = self->sessions_.find(peer); at != self->sessions_.end()) {
@@ -193,18 +186,22 @@ class sessions : public std::enable_shared_from_this<sessions> {
     if (!left) return;
     if (dismissed_.size() >= dismissed_limit) return left->close(why);
     dismissed_.insert(left);
-    asio::co_spawn(executor_, tell(shared_from_this(), std::move(left), why), asio::detached);
+    asio::co_spawn(executor_, tell(shared_from_this(), std::move(left), why, reads_after_refusal),
+                   asio::detached);
   }
 
-  static asio::awaitable<void> tell(sessions_pointer self, std::shared_ptr<connection> left,
-                                    std::error_code why) {
+  /// Completes with whether the other side closed its own.
+  static asio::awaitable<bool> tell(sessions_pointer self, std::shared_ptr<connection> left,
+                                    std::error_code why, int most_reads) {
+    bool alive = false;
     try {
-      co_await left->refuse(why);
+      alive = co_await left->refuse(why, most_reads);
     } catch (const std::bad_alloc&) {
       // It goes without a word.
     }
     left->close(why);
     self->dismissed_.erase(left);
+    co_return alive;
   }
 
   void spawn_loops(const byte_string& peer, const session_pointer& s) {

@@ -20,10 +20,7 @@ class page_transport final : public tcp::transport {
   explicit page_transport(std::shared_ptr<const websocket_options> o) : options_(std::move(o)) {}
 
   tcp::address parse_destination(std::string_view text) const override {
-    url to = parse_url(text, options_->path);
-    tcp::address where = to.at;
-    where.url = to.text();
-    return where;
+    return address_of(parse_url(text, options_->path));
   }
   bool dials_numeric_hosts() const noexcept override { return false; }
   std::unique_ptr<tcp::stream> make_dialing(const asio::any_io_executor& executor) const override {

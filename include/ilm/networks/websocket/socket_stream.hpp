@@ -140,7 +140,7 @@ class socket_stream final : public tcp::stream {
 
   /// The dialer's part of the handshake.
   asio::awaitable<failure> ask() {
-    std::string key = to_base64(tcp::random_bytes<16, unsigned char>());
+    std::string key = to_base64(tcp::random_bytes<16>());
     std::string request = make_request(parse_url(url_, options_->path), key);
     std::error_code failed = co_await write_text(std::move(request));
     std::string text;

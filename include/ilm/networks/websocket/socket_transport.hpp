@@ -22,9 +22,7 @@ class socket_transport final : public tcp::transport {
                              "wss needs TLS, which this network has not: dial a proxy of this "
                              "machine that adds it");
     }
-    tcp::address where = to.at;
-    where.url = to.text();
-    return where;
+    return address_of(to);
   }
   std::unique_ptr<tcp::stream> make_dialing(const asio::any_io_executor& executor) const override {
     return std::make_unique<socket_stream>(executor, options_);

@@ -24,9 +24,10 @@
 
 namespace ilm::inline v0::detail::websocket {
 
-inline std::string to_base64(std::span<const unsigned char> bytes) {
+inline std::string to_base64(tcp::byte_view bytes) {
   std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes.data(),
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                  reinterpret_cast<const unsigned char*>(bytes.data()),
                   static_cast<int>(bytes.size()));
   text.pop_back();  // OpenSSL's NUL
   return text;
@@ -39,7 +40,7 @@ inline std::string accept_value(std::string_view key) {
   [[maybe_unused]] int made =
       EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha1(), nullptr);
   assert(made == 1);
-  return to_base64(digest);
+  return to_base64(std::as_bytes(std::span(digest)));
 }
 
 inline std::string make_request(const url& to, std::string_view key) {

@@ -34,6 +34,13 @@ struct url {
   std::uint16_t default_port() const noexcept { return secure ? 443 : 80; }
 };
 
+/// Where a peer with this URL is dialed.
+inline tcp::address address_of(const url& to) {
+  tcp::address where = to.at;
+  where.url = to.text();
+  return where;
+}
+
 /// Reads `ws://host[:port][/path]` or wss, or `host:port`, of which `default_path` is the path.
 /// Throws std::system_error, tcp_error::bad_address.
 inline url parse_url(std::string_view text, std::string_view default_path) {
