@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -239,17 +240,20 @@ class shared_memory_locks {
     static const bool done = install();
     return done;
   }
-  static call& system_call() {
-    static call found = nullptr;
+  /// SQLite's own. Other threads have connections, and may call ours as soon as it is installed.
+  static std::atomic<call>& system_call() {
+    static constinit std::atomic<call> found = &::fcntl;
     return found;
   }
 
   static bool install() {
     sqlite3_vfs* vfs = sqlite3_vfs_find("unix");
     if (vfs == nullptr || vfs->iVersion < 3) return false;
-    system_call() = reinterpret_cast<call>(vfs->xGetSystemCall(vfs, "fcntl"));
+    auto found = reinterpret_cast<call>(vfs->xGetSystemCall(vfs, "fcntl"));
+    if (found == nullptr) return false;
+    system_call() = found;
     auto ours = reinterpret_cast<sqlite3_syscall_ptr>(&lock_by_descriptor);
-    return system_call() != nullptr && vfs->xSetSystemCall(vfs, "fcntl", ours) == SQLITE_OK;
+    return vfs->xSetSystemCall(vfs, "fcntl", ours) == SQLITE_OK;
   }
 
   /// Instead of fcntl.
@@ -261,15 +265,16 @@ class shared_memory_locks {
     auto* lock = static_cast<struct flock*>(argument);
     bool ours = (command == F_SETLK || command == F_GETLK) && lock->l_whence == SEEK_SET &&
                 lock->l_start >= first && lock->l_start + lock->l_len <= last + 1;
-    if (!ours) return system_call()(descriptor, command, argument);
+    call original = system_call();
+    if (!ours) return original(descriptor, command, argument);
     struct flock by_descriptor = *lock;
     by_descriptor.l_pid = 0;
     int result =
-        system_call()(descriptor, command == F_SETLK ? F_OFD_SETLK : F_OFD_GETLK, &by_descriptor);
+        original(descriptor, command == F_SETLK ? F_OFD_SETLK : F_OFD_GETLK, &by_descriptor);
     bool unknown = result != 0 && errno == EINVAL;
     // A connection that is older than this may have one of the process.
     bool also = command == F_SETLK && lock->l_type == F_UNLCK;
-    if (unknown || also) return system_call()(descriptor, command, argument);
+    if (unknown || also) return original(descriptor, command, argument);
     if (result == 0) *lock = by_descriptor;
     return result;
   }
