@@ -6,6 +6,7 @@
 #include <vector>
 
 using ilm::protocol::crc32c;
+namespace detail = ilm::protocol::detail;
 
 namespace {
 
@@ -42,7 +43,21 @@ TEST_CASE("crc32c by eights agrees with crc32c by bits at every length and align
   for (std::size_t from = 0; from < 9; ++from) {
     for (std::size_t size = 0; from + size <= data.size(); ++size) {
       auto part = std::span(data).subspan(from, size);
-      REQUIRE(crc32c(part) == bit_by_bit(part));
+      std::uint32_t expected = bit_by_bit(part);
+      REQUIRE(crc32c(part) == expected);
+      REQUIRE(~detail::crc32c_by_tables(~0U, part.data(), size) == expected);
+#ifdef ILM_CRC32C_INSTRUCTION
+      if (!detail::has_crc32c_instruction()) continue;
+      REQUIRE(~detail::crc32c_by_instruction(~0U, part.data(), size) == expected);
+#endif
     }
+  }
+}
+
+TEST_CASE("crc32c goes on where it ended") {
+  std::string_view digits = "123456789";
+  auto bytes = std::as_bytes(std::span(digits));
+  for (std::size_t first = 0; first <= bytes.size(); ++first) {
+    CHECK(crc32c(bytes.subspan(first), crc32c(bytes.first(first))) == 0xe3069283U);
   }
 }
