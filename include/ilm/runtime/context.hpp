@@ -12,6 +12,7 @@
 #include <ilm/runtime/ports.hpp>
 #include <ilm/runtime/send_queue.hpp>
 #include <ilm/runtime/statistics_board.hpp>
+#include <ilm/runtime/strand.hpp>
 
 #include <cassert>
 #include <memory>
@@ -23,9 +24,9 @@ namespace ilm::inline v0::runtime {
 /// here, and the driver concerned looks at the state that changed.
 struct context {
   /// `fail` ends the messenger: see failure_guard.
-  context(asio::any_io_executor executor, options o, std::unique_ptr<clock_port> time,
+  context(const asio::any_io_executor& executor, options o, std::unique_ptr<clock_port> time,
           failure_guard::handler fail)
-      : strand(asio::make_strand(std::move(executor))),
+      : strand(strand_over(executor)),
         settings(std::move(o)),
         clock(std::move(time)),
         guard(std::move(fail)),
@@ -60,7 +61,7 @@ struct context {
     if (at < timer_at) clock->wake();
   }
 
-  asio::strand<asio::any_io_executor> strand;
+  asio::any_io_executor strand;  ///< on which all of the engine runs
   options settings;
   std::unique_ptr<clock_port> clock;
   failure_guard guard;

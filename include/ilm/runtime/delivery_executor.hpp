@@ -16,9 +16,7 @@ class engine;
 /// is awaited inside such a call is known, and one that would wait for the call is refused.
 class delivery_executor {
  public:
-  using strand = asio::strand<asio::any_io_executor>;
-
-  delivery_executor(strand inner, const engine* of) noexcept
+  delivery_executor(asio::any_io_executor inner, const engine* of) noexcept
       : inner_(std::move(inner)), engine_(of) {}
 
   /// The engine whose delivery executor this is; null if it is another executor.
@@ -29,6 +27,7 @@ class delivery_executor {
     return nullptr;
 #else
     // A strand that a handler makes over its executor is inside its call, too.
+    using strand = asio::strand<asio::any_io_executor>;
     if (e.target_type() == typeid(strand)) {
       return owner_of(e.target<strand>()->get_inner_executor());
     }
@@ -38,16 +37,17 @@ class delivery_executor {
   }
 
   template <class Property>
-  requires asio::can_require<const strand&, Property>::value delivery_executor
+  requires asio::can_require<const asio::any_io_executor&, Property>::value delivery_executor
   require(const Property& p)
   const { return {asio::require(inner_, p), engine_}; }
   template <class Property>
-  requires asio::can_prefer<const strand&, Property>::value delivery_executor
+  requires asio::can_prefer<const asio::any_io_executor&, Property>::value delivery_executor
   prefer(const Property& p)
   const { return {asio::prefer(inner_, p), engine_}; }
   template <class Property>
-  requires asio::can_query<const strand&, Property>::value auto query(const Property& p) const
-      -> decltype(asio::query(std::declval<const strand&>(), p)) {
+  requires asio::can_query<const asio::any_io_executor&, Property>::value auto query(
+      const Property& p) const
+      -> decltype(asio::query(std::declval<const asio::any_io_executor&>(), p)) {
     return asio::query(inner_, p);
   }
 
@@ -64,7 +64,7 @@ class delivery_executor {
   }
 
  private:
-  strand inner_;
+  asio::any_io_executor inner_;
   const engine* engine_;
 };
 

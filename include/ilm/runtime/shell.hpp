@@ -134,7 +134,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
 
   void stop() override { asio::post(context_.strand, stopper(shared_from_this())); }
 
-  const asio::any_io_executor& executor() const noexcept override { return executor_; }
+  const asio::any_io_executor& executor() const noexcept override { return context_.strand; }
   std::uint64_t next_operation() noexcept override { return ++operations_; }
 
  private:
@@ -181,8 +181,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
         random_(entropy_.next()),
         context_(parts.executor, std::move(parts.settings), clock_of(parts),
                  [this](const std::exception_ptr& thrown) { fail(thrown); }),
-        executor_(context_.strand),
-        peers_(context_.settings, executor_, complete(std::move(setup), parts), random_,
+        peers_(context_.settings, context_.strand, complete(std::move(setup), parts), random_,
                context_.board, *names_, [this](peer& p) { start(p); }),
         local_(parts.local),
         dispatcher_(context_, peers_, *parts.local),
@@ -400,7 +399,6 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   system_entropy entropy_;
   protocol::random_source random_;
   context context_;
-  asio::any_io_executor executor_;  ///< the strand
   peers peers_;
   const peer_name* local_;
   dispatcher dispatcher_;
