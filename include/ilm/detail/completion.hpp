@@ -1,11 +1,13 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/completion_sweep.hpp>
 
 #include <atomic>
 #include <cassert>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -31,6 +33,10 @@ class claim {
 
   std::atomic<state> state_{state::open};
 };
+
+/// Its address stands for the type.
+template <class T>
+inline constexpr char type_tag = 0;
 
 /// A completion handler of any type, to be called once with `Args`, on its own executor, never from
 /// inside the call. A constructor or call that throws leaves the handler where it was. Keeps that
@@ -88,11 +94,22 @@ class completion {
     }
   }
 
+  /// The same, but the handler waits for the sweep to be posted, if it can run with others.
+  void join(completion_sweep& sweep, const Args&... args) {
+    assert(held_);
+    completion_sweep::item* item = held_->bind(args...);
+    if (item == nullptr) return (*this)(args...);
+    sweep.make_room(*item);
+    sweep.add(std::shared_ptr<completion_sweep::item>(std::move(held_), item));
+  }
+
  private:
   struct base {
     virtual ~base() = default;
     /// `self` holds this. A handler stays here until it runs, for a post may throw.
     virtual void post(const std::shared_ptr<base>& self, Args... args) = 0;
+    /// The handler with its result, or null if it has to be posted by itself.
+    virtual completion_sweep::item* bind(const Args&...) { return nullptr; }
   };
 
   /// A handler, and its executor's context at work.
@@ -114,7 +131,10 @@ class completion {
   };
 
   template <class Handler, class Executor>
-  struct holder final : base {
+  struct holder final : base, completion_sweep::item {
+    using inner_type = working_handler<Handler, Executor>;
+    using work_type = typename inner_type::work_type;
+
     template <class H>
     holder(H&& h, const Executor& fallback) : inner(std::forward<H>(h), fallback) {}
 
@@ -127,7 +147,29 @@ class completion {
       });
     }
 
-    working_handler<Handler, Executor> inner;
+    completion_sweep::item* bind(const Args&... args) override {
+      result.emplace(args...);
+      return this;
+    }
+    bool goes_with(const completion_sweep::item& other) const noexcept override {
+      return other.executor_type() == executor_type() &&
+             *static_cast<const work_type*>(other.executor()) == inner.work;
+    }
+    void post(completion_sweep& all) override { asio::post(inner.work, std::move(all)); }
+    void post_alone(const std::shared_ptr<completion_sweep::item>& self) override {
+      asio::post(inner.work, [held = self] { held->run(held); });
+    }
+    void run(std::shared_ptr<completion_sweep::item> self) override {
+      Handler h = std::move(inner.handler);
+      std::tuple<Args...> bound = std::move(*result);
+      self.reset();
+      std::apply(std::move(h), std::move(bound));
+    }
+    const void* executor() const noexcept override { return &inner.work; }
+    const void* executor_type() const noexcept override { return &type_tag<work_type>; }
+
+    inner_type inner;
+    std::optional<std::tuple<Args...>> result;
   };
 
   template <class Handler, class Executor, class Finish>

@@ -106,6 +106,7 @@ class commit_batch {
       if (!g.why) g.why = failure_;
       fail(g, now, g.held || works);
     }
+    sends_.post_completed();
     groups_.clear();
     changes_.clear();
     failure_ = {};
@@ -161,6 +162,7 @@ class commit_batch {
       // Changes that came during the commit were not due before its end.
       if (p.changed) peers_.list_due(p);
     });
+    sends_.post_completed();
     admit_waiting();
     std::size_t unsent = 0;
     for_each_tried([&](peer& p, protocol::store_change&) {

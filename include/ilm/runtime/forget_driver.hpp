@@ -101,6 +101,7 @@ class forget_driver {
     ++p.session_changes;  // A frame that fails now is of a session that is over.
     p.core.handle_forget(error::peer_forgotten);
     sends_.complete(p, context_.now());
+    sends_.post_completed();
     dispatcher_.fail_waits(p, error::peer_forgotten);
     if (p.delivering) p.stop_delivering.emit(asio::cancellation_type::terminal);
     if (p.writing) p.stop_writing.emit(asio::cancellation_type::terminal);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/detail/completion_sweep.hpp>
 #include <ilm/detail/submission_queue.hpp>
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/dispatcher.hpp>
@@ -71,7 +72,7 @@ class send_driver {
     return {};
   }
 
-  /// Completes the sends of a commit that ended.
+  /// Completes the sends of a commit that ended; then `post_completed`.
   void complete(peer& p, protocol::timestamp now) {
     std::uint64_t last = 0;
     while (std::optional<protocol::send_result> result = p.core.poll_send_result()) {
@@ -82,12 +83,14 @@ class send_driver {
         ++p.accepted;
         last = result->sequence;
       }
-      r->end(result->error, result->sequence);
+      if (r->done) r->done.join(completed_, result->error, result->sequence);
     }
     if (last != 0) p.ages.add(last, now);
     peers_.update_owing(p);
     assert(invariants_hold());
   }
+
+  void post_completed() { completed_.post(); }
 
   /// The largest message, attributes included, in bytes.
   std::size_t maximum_message() const noexcept { return maximum_message_; }
@@ -98,6 +101,7 @@ class send_driver {
   /// Ends the sends that no core has.
   void fail_waiting(std::error_code reason) { context_.sends.fail_all(reason); }
   void fail_all(std::error_code reason) {
+    completed_.post();
     fail_waiting(reason);
     table_.fail_all(reason);
   }
@@ -106,6 +110,7 @@ class send_driver {
     submitted_.clear();
     context_.sends.abandon();
     table_.abandon();
+    completed_.abandon();
   }
 
  private:
@@ -186,6 +191,7 @@ class send_driver {
   std::size_t maximum_message_;
   detail::submission_queue<send_request> submitted_;
   send_table table_;
+  detail::completion_sweep completed_;
 };
 
 }  // namespace ilm::inline v0::runtime

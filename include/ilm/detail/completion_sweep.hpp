@@ -1,0 +1,87 @@
+#pragma once
+
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <memory>
+#include <utility>
+
+namespace ilm::inline v0::detail {
+
+/// Handlers that have their results, and run one after another in one turn of their executor: to
+/// post each by itself costs more than most of them do.
+class completion_sweep {
+ public:
+  /// A handler with its result.
+  class item {
+   public:
+    /// Whether both have the same executor.
+    virtual bool goes_with(const item& other) const noexcept = 0;
+    /// Has the executor run `all`; where it throws, they stay where they are.
+    virtual void post(completion_sweep& all) = 0;
+    /// Has the executor run this one. `self` holds it.
+    virtual void post_alone(const std::shared_ptr<item>& self) = 0;
+    /// `self` holds this.
+    virtual void run(std::shared_ptr<item> self) = 0;
+
+    // For goes_with.
+    virtual const void* executor() const noexcept = 0;
+    virtual const void* executor_type() const noexcept = 0;
+
+   protected:
+    ~item() = default;
+  };
+
+  /// Where several threads run the executor, a handler that blocks delays as many others.
+  static constexpr std::size_t limit = 16;
+
+  completion_sweep() = default;
+  completion_sweep(completion_sweep&& other) noexcept
+      : items_(std::move(other.items_)),
+        next_(std::exchange(other.next_, 0)),
+        size_(std::exchange(other.size_, 0)) {}
+  completion_sweep& operator=(completion_sweep&&) = delete;
+
+  /// Posts those that are there, if `one` cannot join them.
+  void make_room(const item& one) {
+    if (size_ == limit || (size_ > 0 && !one.goes_with(*items_[0]))) post();
+  }
+  void add(std::shared_ptr<item> one) noexcept {
+    assert(one && size_ < limit);
+    items_[size_++] = std::move(one);
+  }
+
+  void post() {
+    if (size_ > next_ + 1) return items_[next_]->post(*this);
+    if (size_ > next_) items_[next_]->post_alone(items_[next_]);
+    items_[next_] = nullptr;
+    next_ = size_ = 0;
+  }
+  /// Destroys the handlers.
+  void abandon() {
+    for (completion_sweep gone = std::move(*this); gone.next_ < gone.size_;) {
+      gone.items_[gone.next_++] = nullptr;
+    }
+  }
+
+  /// Runs them. Those behind one that throws are posted anew.
+  void operator()() {
+    while (next_ < size_) {
+      std::shared_ptr<item> one = std::move(items_[next_++]);
+      item& handler = *one;
+      try {
+        handler.run(std::move(one));
+      } catch (...) {
+        post();
+        throw;
+      }
+    }
+  }
+
+ private:
+  std::array<std::shared_ptr<item>, limit> items_;
+  std::size_t next_ = 0;
+  std::size_t size_ = 0;
+};
+
+}  // namespace ilm::inline v0::detail
