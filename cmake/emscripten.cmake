@@ -110,7 +110,8 @@ function(run_on_debian script)
   find_program(chroot chroot PATHS /usr/sbin REQUIRED NO_CACHE)
   execute_process(
     COMMAND "${chroot}" "${ILM_WASM_DEBIAN}" /usr/bin/env -i HOME=/root PATH=/usr/bin:/bin
-            cmake -DILM_WASM_INSIDE=ON -DILM_WASM_JOBS=${ILM_WASM_JOBS} -P "/ilm/cmake/${script}"
+            cmake -DILM_WASM_INSIDE=ON -DILM_WASM_JOBS=${ILM_WASM_JOBS} -DILM_WASM_VOLUME=${ILM_WASM_VOLUME}
+            -P "/ilm/cmake/${script}"
     RESULT_VARIABLE status)
   if(NOT status EQUAL 0)
     give_up("Failed in ${ILM_WASM_DEBIAN}: see above.")

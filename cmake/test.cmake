@@ -2,6 +2,7 @@
 #   cmake -P cmake/test.cmake [-- <ctest's arguments, e.g. -R unit>]
 # Without arguments, all but the tests labelled `long`, which take as long again; for these
 #   ctest --test-dir build/test -L long
+# -DILM_UNITE_TESTS=ON (before -P) compiles several files of tests at once, in less time.
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/bootstrap.cmake")
 
@@ -18,7 +19,7 @@ want(tools python nginx)
 list(TRANSFORM parts TOUPPER)
 list(TRANSFORM parts REPLACE "^(.+)$" "-DILM_\\1=ON")
 # Optimising is a third of the compiler's time, and pays where many runs are made or time is measured.
-configure("${tree}" -DCMAKE_CXX_FLAGS_RELEASE=-O0 -DILM_OPTIMISE=-O3
+configure("${tree}" -DCMAKE_CXX_FLAGS_RELEASE=-O0 -DILM_OPTIMISE=-O3 "-DILM_UNITE_TESTS=${ILM_UNITE_TESTS}"
           -DILM_BUILD_TESTS=ON -DILM_BUILD_EXAMPLES=ON -DILM_BUILD_BENCHMARKS=ON ${parts})
 build("${tree}" all)
 

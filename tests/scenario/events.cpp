@@ -67,7 +67,7 @@ TEST_CASE("a peer's flood of bad frames is told once, then summed up, and hides 
   CHECK(a.count(event_kind::frame_rejected) == 2000);
 }
 
-TEST_CASE("a day with a failing handler is some dozens of events") {
+TEST_CASE("a day with a failing handler is some dozens of events", "[volume]") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   b.app().check = [](const message&) { throw std::runtime_error("poison"); };

@@ -21,7 +21,7 @@ TEST_CASE("opening a store reads no messages") {
   CHECK(a.store_faults().reads == 0);
 }
 
-TEST_CASE("a hundred thousand messages wait for an absent peer in the store, not in memory") {
+TEST_CASE("a hundred thousand messages wait for an absent peer in the store, not in memory", "[volume]") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();
@@ -48,7 +48,7 @@ TEST_CASE("a hundred thousand messages wait for an absent peer in the store, not
   CHECK(b.app().texts() == numbered(count));
 }
 
-TEST_CASE("hundreds of thousands of messages pass, far beyond any set of ids") {
+TEST_CASE("hundreds of thousands of messages pass, far beyond any set of ids", "[volume]") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();

@@ -17,16 +17,27 @@ target_include_directories(ilm_catch INTERFACE "${PROJECT_SOURCE_DIR}/tests")
 include("${ilm_catch_module}")
 
 # ilm_discover_tests(<suite>): one ctest test for each of ilm_<suite>_tests' test cases. In WebAssembly one for all
-# of them: to load the module takes longer than most tests.
+# of them: to load the module takes longer than most tests. Those with very many messages, peers or days have the
+# label `volume` as well.
 macro(ilm_discover_tests suite)
   if(EMSCRIPTEN)
-    ilm_add_test(${suite} LABELS ${suite} COST 60 COMMAND ilm_${suite}_tests)
+    ilm_add_test(${suite} LABELS ${suite} COST 60 COMMAND ilm_${suite}_tests "~[volume]")
+    if("${suite}" STREQUAL "scenario")
+      ilm_add_test(${suite}.volume LABELS ${suite} volume COST 60 COMMAND ilm_${suite}_tests "[volume]")
+    endif()
   else()
     catch_discover_tests(
       ilm_${suite}_tests
-      TEST_SPEC "~[websocket]~[.]"
+      TEST_SPEC "~[websocket]~[volume]~[.]"
       TEST_PREFIX "${suite}."
       PROPERTIES LABELS ${suite} TIMEOUT ${ILM_TEST_TIMEOUT})
+    if("${suite}" STREQUAL "scenario")
+      catch_discover_tests(
+        ilm_${suite}_tests
+        TEST_SPEC "[volume]"
+        TEST_PREFIX "${suite}."
+        PROPERTIES LABELS "${suite};volume" TIMEOUT ${ILM_TEST_TIMEOUT})
+    endif()
     if(websocket IN_LIST ilm_parts AND "${suite}" MATCHES "^(unit|scenario|kits)$")
       ilm_add_test(${suite}.websocket LABELS ${suite} websocket COMMAND ilm_${suite}_tests "[websocket]")
     endif()
