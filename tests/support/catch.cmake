@@ -36,7 +36,15 @@ macro(ilm_discover_tests suite)
         ilm_${suite}_tests
         TEST_SPEC "[volume]"
         TEST_PREFIX "${suite}."
-        PROPERTIES LABELS "${suite};volume" TIMEOUT ${ILM_TEST_TIMEOUT})
+        TEST_LIST ilm_tests_of_volume
+        PROPERTIES TIMEOUT ${ILM_TEST_TIMEOUT})
+      # A property of catch_discover_tests cannot be a list.
+      file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/label_volume.cmake" "
+if(ilm_tests_of_volume)
+  set_tests_properties(\${ilm_tests_of_volume} PROPERTIES LABELS \"${suite};volume\")
+endif()
+")
+      set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${CMAKE_CURRENT_BINARY_DIR}/label_volume.cmake")
     endif()
     if(websocket IN_LIST ilm_parts AND "${suite}" MATCHES "^(unit|scenario|kits)$")
       ilm_add_test(${suite}.websocket LABELS ${suite} websocket COMMAND ilm_${suite}_tests "[websocket]")
