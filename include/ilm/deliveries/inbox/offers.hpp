@@ -11,10 +11,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -70,7 +71,8 @@ class join {
 /// |          | lost             | gone                                             |
 /// | close    | waiting          | refused                                          |
 ///
-/// The messenger is told once: when an offer is consumed, refused or withdrawn. Not synchronized.
+/// The messenger is told once: when an offer is consumed, refused or withdrawn. An offer costs the
+/// same beside few others and beside very many. Not synchronized.
 template <class PeerId>
 class offers {
  public:
@@ -83,32 +85,38 @@ class offers {
   void add(std::uint64_t id, message<PeerId> m, delivery_context<PeerId> context, handler done,
            asio::execution_context* home) {
     if (closed_) return done(error::inbox_closed);
-    all_.emplace_back(id, std::move(m), std::move(context), std::move(done), home);
+    ids one{id};
+    all_.try_emplace(id, id, std::move(m), std::move(context), std::move(done), home);
+    waiting_.merge(one);
   }
 
   /// Promises up to `most` of those that wait.
   tickets promise(std::uint64_t reader, std::size_t most) {
     assert(reader != 0 && reader != nobody);
-    tickets promised;
-    for (offer& o : all_) {
-      if (promised.size() == most) break;
-      if (o.is != stage::waiting) continue;
-      promised.push_back(o.id);
+    tickets promised(
+        waiting_.begin(),
+        std::next(waiting_.begin(), static_cast<std::ptrdiff_t>(std::min(most, waiting_.size()))));
+    if (promised.empty()) return promised;
+    ids& to = with_[reader];
+    for (std::uint64_t id : promised) {
+      offer& o = all_.find(id)->second;
       o.is = stage::promised;
       o.reader = reader;
+      to.insert(waiting_.extract(id));
     }
     return promised;
   }
 
   /// Keeps a promise; gives none if the message is not there any more.
   message_given give(std::uint64_t reader, std::uint64_t ticket, std::weak_ptr<lender> from) {
-    auto o = find(ticket);
-    if (o == all_.end() || !o->is_promised_to(reader)) return std::nullopt;
-    message_given given = lend(*o, std::move(from));
-    if (o->is == stage::recalled) {
-      lose(*o);
+    auto at = all_.find(ticket);
+    if (at == all_.end() || !at->second.is_promised_to(reader)) return std::nullopt;
+    offer& o = at->second;
+    message_given given = lend(o, std::move(from));
+    if (o.is == stage::recalled) {
+      lose(o);
     } else {
-      o->is = stage::given;
+      o.is = stage::given;
     }
     return given;
   }
@@ -120,78 +128,75 @@ class offers {
 
   /// The reader's handler does not run with the promised message.
   void release_promise(std::uint64_t reader, std::uint64_t ticket) {
-    auto o = find(ticket);
-    if (o != all_.end() && o->is_promised_to(reader)) release(o);
+    auto o = all_.find(ticket);
+    if (o != all_.end() && o->second.is_promised_to(reader)) release(o->second);
   }
   /// The reader gives it back.
   void release_given(std::uint64_t ticket) {
-    auto o = find(ticket);
-    if (o != all_.end() && o->is_with_reader()) release(o);
+    auto o = all_.find(ticket);
+    if (o != all_.end() && o->second.is_with_reader()) release(o->second);
   }
   /// The reader is gone. It may have passed on its messages.
   void release_reader(std::uint64_t reader) {
-    for_each([this, reader](auto o) {
-      if (o->is_promised_to(reader)) return release(o);
-      if (o->is_with_reader() && o->reader == reader) o->reader = nobody;
+    for_each_with(reader, [this, reader](offer& o) {
+      if (o.is_promised_to(reader)) return release(o);
+      o.reader = nobody;
+      with_nobody_.insert(take_from(reader, o.id));
     });
   }
 
   /// The messenger waits for it no more.
   void withdraw(std::uint64_t id) {
-    auto o = find(id);
-    if (o == all_.end() || !o->done) return;
-    handler done = withdraw(o);
+    auto o = all_.find(id);
+    if (o == all_.end() || !o->second.done) return;
+    handler done = withdraw(o->second);
     done(asio::error::operation_aborted);
   }
-  /// The same for one whose messenger cannot be told, as its context ends. Gives its handler;
-  /// empty if there is none left.
-  handler withdraw_one_of(asio::execution_context& ending) {
-    auto is_of = [&ending](const offer& o) { return o.done && o.home == &ending; };
-    auto o = std::find_if(all_.begin(), all_.end(), is_of);
-    return o == all_.end() ? handler() : withdraw(o);
+  /// The same for the next one behind `after` whose messenger cannot be told, as its context ends.
+  /// Gives its handler; empty if there is none left.
+  handler withdraw_next_of(asio::execution_context& ending, std::uint64_t& after) {
+    for (auto o = all_.upper_bound(after); o != all_.end(); ++o) {
+      after = o->first;
+      if (o->second.done && o->second.home == &ending) return withdraw(o->second);
+    }
+    return {};
   }
 
   /// The reader is done with all that it has, and all that readers have that are gone.
   void consume_all(std::uint64_t reader) {
-    for_each([this, reader](auto o) {
-      if (o->is_with(reader)) consume(o, {});
-    });
+    for_each_for(reader, [this](offer& o) { consume(o, {}); });
   }
   /// The same; `done` is told when the store knows, or that one of them comes again.
   void consume_all(std::uint64_t reader, handler done) {
     std::size_t count = 0;
     std::error_code failed;
-    for (const offer& o : all_) {
-      if (!o.is_with(reader)) continue;
+    for_each_for(reader, [&](const offer& o) {
       if (o.is == stage::given) {
         ++count;
       } else {
         failed = error::message_returned;
       }
-    }
+    });
     if (count == 0) {
       consume_all(reader);
       return done(failed);
     }
     auto all = std::make_shared<join>(count, std::move(done), failed);
-    for_each([this, reader, &all](auto o) {
-      if (!o->is_with(reader)) return;
+    for_each_for(reader, [this, &all](offer& o) {
       consume(o, handler::pass_to([all](std::error_code e) { all->handle_ended(e); }));
     });
   }
   void consume_one(std::uint64_t reader, std::uint64_t ticket, handler done) {
-    auto o = find(ticket);
-    bool has_it = o != all_.end() && o->is_with(reader);
-    if (!has_it || o->is == stage::lost) done(error::message_returned);
-    if (has_it) consume(o, std::move(done));
+    auto o = all_.find(ticket);
+    bool has_it = o != all_.end() && o->second.is_with(reader);
+    if (!has_it || o->second.is == stage::lost) done(error::message_returned);
+    if (has_it) consume(o->second, std::move(done));
   }
 
   /// Refuses all that no reader has, or was promised, from now on.
   void close() {
     closed_ = true;
-    for_each([this](auto o) {
-      if (o->is == stage::waiting) refuse(o);
-    });
+    while (!waiting_.empty()) refuse(all_.find(*waiting_.begin())->second);
   }
 
  private:
@@ -222,7 +227,8 @@ class offers {
     std::uint64_t reader = 0;  ///< 0 if and only if it waits
   };
 
-  using iterator = typename std::list<offer>::iterator;
+  /// What moves from one to another needs no memory.
+  using ids = std::set<std::uint64_t>;
 
   received<PeerId> lend(const offer& o, std::weak_ptr<lender> from) const {
     received<PeerId> r(o.contents, o.context);
@@ -230,28 +236,29 @@ class offers {
     return r;
   }
 
-  void release(iterator o) {
-    assert(o->is != stage::waiting);
-    if (!o->done) {
-      all_.erase(o);
+  void release(offer& o) {
+    assert(o.is != stage::waiting);
+    if (!o.done) {
+      erase(o);
     } else if (closed_) {
       refuse(o);
     } else {
-      if (o->is == stage::given) o->context = context_access::again(o->context);
-      o->is = stage::waiting;
-      o->reader = 0;
+      if (o.is == stage::given) o.context = context_access::again(o.context);
+      waiting_.insert(take_from(o.reader, o.id));
+      o.is = stage::waiting;
+      o.reader = 0;
     }
   }
 
-  handler withdraw(iterator o) {
-    assert(o->done && o->is != stage::recalled && o->is != stage::lost);
-    handler done = std::move(o->done);
-    if (o->is == stage::waiting) {
-      all_.erase(o);
-    } else if (o->is == stage::promised) {
-      o->is = stage::recalled;
+  handler withdraw(offer& o) {
+    assert(o.done && o.is != stage::recalled && o.is != stage::lost);
+    handler done = std::move(o.done);
+    if (o.is == stage::waiting) {
+      erase(o);
+    } else if (o.is == stage::promised) {
+      o.is = stage::recalled;
     } else {
-      lose(*o);
+      lose(o);
     }
     return done;
   }
@@ -264,35 +271,64 @@ class offers {
     o.context = {};
   }
 
-  void refuse(iterator o) {
-    assert(closed_ && o->done);
-    handler done = std::move(o->done);
-    all_.erase(o);
+  void refuse(offer& o) {
+    assert(closed_ && o.done);
+    handler done = std::move(o.done);
+    erase(o);
     done(error::inbox_closed);
   }
 
   /// The end of one that a reader has. `stored`, if any, is told when the store knows.
-  void consume(iterator o, handler stored) {
-    assert(o->is_with_reader() && (o->is == stage::given) == static_cast<bool>(o->done));
-    if (o->is == stage::given && stored) {
-      context_access::staged(o->context).notify(std::move(stored));
+  void consume(offer& o, handler stored) {
+    assert(o.is_with_reader() && (o.is == stage::given) == static_cast<bool>(o.done));
+    if (o.is == stage::given && stored) {
+      context_access::staged(o.context).notify(std::move(stored));
     }
-    handler done = std::move(o->done);
-    all_.erase(o);
+    handler done = std::move(o.done);
+    erase(o);
     if (done) done({});
   }
 
-  /// `f` may erase the one that it gets.
+  void erase(offer& o) {
+    take_from(o.reader, o.id);
+    all_.erase(o.id);
+  }
+  typename ids::node_type take_from(std::uint64_t reader, std::uint64_t id) {
+    if (reader == 0) return waiting_.extract(id);
+    if (reader == nobody) return with_nobody_.extract(id);
+    auto with = with_.find(reader);
+    auto taken = with->second.extract(id);
+    if (with->second.empty()) with_.erase(with);
+    return taken;
+  }
+
+  /// `f(offer&)` with each that the reader has or was promised. It may take that one from it.
   template <class F>
-  void for_each(F f) {
-    for (auto o = all_.begin(); o != all_.end();) f(o++);
+  void for_each_with(std::uint64_t reader, F f) {
+    for (std::uint64_t after = 0;;) {
+      auto with = with_.find(reader);
+      if (with == with_.end()) return;
+      auto next = with->second.upper_bound(after);
+      if (next == with->second.end()) return;
+      after = *next;
+      f(all_.find(after)->second);
+    }
+  }
+  /// `f(offer&)` with each that the reader has, and each of a reader that is gone. It may erase it.
+  template <class F>
+  void for_each_for(std::uint64_t reader, F f) {
+    for_each_with(reader, [reader, &f](offer& o) {
+      if (o.is_with(reader)) f(o);
+    });
+    for (auto next = with_nobody_.begin(); next != with_nobody_.end();) {
+      f(all_.find(*next++)->second);
+    }
   }
 
-  iterator find(std::uint64_t id) {
-    return std::find_if(all_.begin(), all_.end(), [id](const offer& o) { return o.id == id; });
-  }
-
-  std::list<offer> all_;
+  std::map<std::uint64_t, offer> all_;  ///< by id; each id is in one of the following, too
+  ids waiting_;                         ///< the oldest first
+  std::map<std::uint64_t, ids> with_;   ///< by reader; none is empty
+  ids with_nobody_;                     ///< of readers that are gone
   bool closed_ = false;
 };
 

@@ -14,11 +14,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <iterator>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -43,14 +43,8 @@ class inbox_state final : public lender,
   /// as a function that receives through a copy of its own may have passed them on.
   void remove_reader(std::uint64_t reader) {
     std::lock_guard lock(mutex_);
-    for (auto w = waiting_.begin(); w != waiting_.end();) {
-      if (w->reader != reader) {
-        ++w;
-      } else {
-        w->done(asio::error::operation_aborted, {});
-        w = waiting_.erase(w);
-      }
-    }
+    auto first = waits_of_.lower_bound({reader, 0}), last = waits_of_.lower_bound({reader + 1, 0});
+    while (first != last) take((first++)->second).done(asio::error::operation_aborted, {});
     offers_.release_reader(reader);
     match();
   }
@@ -128,33 +122,31 @@ class inbox_state final : public lender,
 
   /// The next messenger on the store gives the messages again.
   void handle_context_end(asio::execution_context& ending) noexcept override {
-    while (withdraw_one_of(ending)) {
+    std::uint64_t last = 0;
+    while (withdraw_next_of(ending, last)) {
     }
     // Destroyed after the lock: they may hold objects of this inbox.
-    std::deque<waiting_reader> readers;
+    readers ended;
     std::lock_guard lock(mutex_);
     std::erase(watched_, &ending);
-    auto stays = [&ending](const waiting_reader& r) { return r.home != &ending; };
-    auto first = std::stable_partition(waiting_.begin(), waiting_.end(), stays);
-    std::move(first, waiting_.end(), std::back_inserter(readers));
-    waiting_.erase(first, waiting_.end());
+    for (auto r = waiting_.begin(); r != waiting_.end();) {
+      auto at = r++;
+      if (at->second.home != &ending) continue;
+      waits_of_.erase({at->second.reader, at->first});
+      ended.insert(waiting_.extract(at));
+    }
   }
 
   void cancel(std::uint64_t id) {
     std::lock_guard lock(mutex_);
     offers_.withdraw(id);
-    auto r =
-        std::find_if(waiting_.begin(), waiting_.end(), [id](const auto& w) { return w.id == id; });
-    if (r != waiting_.end()) {
-      waiter w = std::move(r->done);
-      waiting_.erase(r);
-      w(asio::error::operation_aborted, {});
-    }
+    if (waiting_.contains(id)) take(id).done(asio::error::operation_aborted, {});
   }
 
   void close() {
     std::lock_guard lock(mutex_);
-    for (auto& r : std::exchange(waiting_, {})) r.done(error::inbox_closed, {});
+    waits_of_.clear();
+    for (auto& [id, r] : std::exchange(waiting_, {})) r.done(error::inbox_closed, {});
     offers_.close();
   }
 
@@ -185,6 +177,7 @@ class inbox_state final : public lender,
     waiter done;
     asio::execution_context* home;  ///< of the handler
   };
+  using readers = std::map<std::uint64_t, waiting_reader>;
 
   template <class Handler, class Finish>
   waiter waiter_of(std::uint64_t reader, std::shared_ptr<claim> decides, Handler&& h,
@@ -210,8 +203,20 @@ class inbox_state final : public lender,
     offers_.consume_all(r.reader);
     if (offers_.closed()) return r.done(error::inbox_closed, {});
     watch(r.home);
-    waiting_.push_back(std::move(r));
+    std::set<std::pair<std::uint64_t, std::uint64_t>> one{{r.reader, r.id}};
+    std::uint64_t id = r.id;
+    waiting_.try_emplace(id, std::move(r));
+    waits_of_.merge(one);
     match();
+  }
+
+  waiting_reader take(std::uint64_t id) {
+    auto at = waiting_.find(id);
+    assert(at != waiting_.end());
+    waiting_reader r = std::move(at->second);
+    waits_of_.erase({r.reader, id});
+    waiting_.erase(at);
+    return r;
   }
 
   void watch(asio::execution_context* home) {
@@ -225,12 +230,10 @@ class inbox_state final : public lender,
   /// Reserves the offers that wait for the readers that wait.
   void match() {
     while (!waiting_.empty()) {
-      waiting_reader& r = waiting_.front();
-      tickets t = offers_.promise(r.reader, r.most);
+      const waiting_reader& first = waiting_.begin()->second;
+      tickets t = offers_.promise(first.reader, first.most);
       if (t.empty()) return;
-      waiter w = std::move(r.done);
-      waiting_.pop_front();
-      w({}, std::move(t));
+      take(first.id).done({}, std::move(t));
     }
   }
 
@@ -252,16 +255,17 @@ class inbox_state final : public lender,
   }
 
   /// Destroys the handler that it withdraws after the lock.
-  bool withdraw_one_of(asio::execution_context& ending) {
+  bool withdraw_next_of(asio::execution_context& ending, std::uint64_t& after) {
     handler done;
     std::lock_guard lock(mutex_);
-    done = offers_.withdraw_one_of(ending);
+    done = offers_.withdraw_next_of(ending, after);
     return static_cast<bool>(done);
   }
 
   std::mutex mutex_;
   offers<PeerId> offers_;
-  std::deque<waiting_reader> waiting_;
+  readers waiting_;  ///< by the id of the operation: the oldest first
+  std::set<std::pair<std::uint64_t, std::uint64_t>> waits_of_;  ///< the same: reader, and operation
   std::vector<asio::execution_context*> watched_;
   std::atomic<std::uint64_t> ids_{0};
   std::atomic<std::uint64_t> readers_{0};
