@@ -128,6 +128,7 @@ class Messenger {
   }
 
   async close({ timeout = 5000 } = {}) {
+    if (!(timeout >= 0)) throw new RangeError('close needs a timeout of 0 ms or more');
     this.#closed = true;
     const undelivered = await this.#calls.make('shutdown', timeout);
     this.#calls.end('the messenger is closed; open another one');

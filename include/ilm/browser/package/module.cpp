@@ -12,6 +12,7 @@
 #include <asio/bind_executor.hpp>
 #include <asio/io_context.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -234,11 +235,12 @@ EMSCRIPTEN_KEEPALIVE void ilm_next_event(int call) {
   });
 }
 
-/// Answers with the number of messages that stay in the store.
+/// Answers with the number of messages that stay in the store. Longer than 30 years is as long.
 EMSCRIPTEN_KEEPALIVE void ilm_shutdown(int call, double milliseconds) {
+  constexpr double longest = 1e12;
   run(call, [&] {
     opened->handle().shutdown(
-        std::chrono::milliseconds(static_cast<std::int64_t>(milliseconds)),
+        std::chrono::milliseconds(static_cast<std::int64_t>(std::min(milliseconds, longest))),
         here([call](std::error_code failed, const ilm::shutdown_report<peer_id>& report) {
           answer(call, failed, static_cast<double>(report.undelivered));
         }));

@@ -28,6 +28,7 @@ inline constexpr std::size_t gathered_size = 64 << 10;
 /// How much may wait in a browser before a page's WebSocket takes no more, in bytes, and how often
 /// it is asked from then on.
 inline constexpr std::size_t page_buffer_size = 64 << 10;
-inline constexpr auto drain_interval = std::chrono::milliseconds(5);
+inline constexpr auto shortest_drain_interval = std::chrono::milliseconds(5);
+inline constexpr auto longest_drain_interval = std::chrono::milliseconds(640);
 
 }  // namespace ilm::inline v0::detail::websocket

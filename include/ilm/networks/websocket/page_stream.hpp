@@ -73,9 +73,12 @@ class page_stream final : public tcp::stream {
   }
 
   asio::awaitable<std::size_t> async_write_some(buffers parts, std::error_code& failed) override {
-    // Nothing tells when the browser has passed something on.
+    // Nothing tells when the browser has passed something on. A server that holds it back for long
+    // does not keep the page awake.
+    auto wait = shortest_drain_interval;
     while (!ended_ && !cancelled_ && buffered() > page_buffer_size) {
-      drain_.expires_after(drain_interval);
+      drain_.expires_after(wait);
+      wait = std::min(2 * wait, longest_drain_interval);
       co_await drain_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
       failed.clear();
     }
