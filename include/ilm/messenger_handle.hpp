@@ -166,13 +166,15 @@ class messenger_handle {
   /// Completes with: how many messages were dropped; none if nothing is known of the peer.
   /// Completes when: the store is without the peer.
   /// Errors: shut_down, send_to_self, or the store's error; then nothing is dropped.
-  /// Cancelling: has no effect.
+  /// Cancelling: ends it while the store is not open, and nothing is dropped; later it has no
+  ///   effect.
   template <class Token = default_token>
   auto forget(const peer_id& peer, Token&& token = Token()) {
     return asio::async_initiate<Token, void(std::error_code, forget_report)>(
         [weak = engine_, names = names_.get()](auto&& handler, const peer_id& to) {
           begin<forget_report>(weak, handler, [&](engine_pointer& engine) {
-            auto r = std::make_unique<request<runtime::forget_request>>(*names, to);
+            std::uint64_t id = connect_cancellation(engine, handler);
+            auto r = std::make_unique<request<runtime::forget_request>>(*names, to, id);
             r->done = completion<forget_report>(std::forward<decltype(handler)>(handler),
                                                 engine->executor());
             engine->forget(std::move(r));

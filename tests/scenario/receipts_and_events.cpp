@@ -257,8 +257,9 @@ TEST_CASE("each wait can be cancelled before the store is open, and ends no othe
   a.store_faults().open_time = 1h;
   a.start();
   using cancelled = std::optional<std::error_code>;
-  asio::cancellation_signal receipt, range, session, event_signal, send;
-  cancelled receipt_ended, range_ended, session_ended, event_ended, send_ended, other, other_range;
+  asio::cancellation_signal receipt, range, session, event_signal, send, forgetting;
+  cancelled receipt_ended, range_ended, session_ended, event_ended, send_ended, forgetting_ended;
+  cancelled other, other_range;
   auto keep = [](cancelled& to) {
     return [&to](std::error_code failed, auto&&...) { to = failed; };
   };
@@ -272,13 +273,15 @@ TEST_CASE("each wait can be cancelled before the store is open, and ends no othe
   (*a).connected("b", bound(session, session_ended));
   (*a).next_event(bound(event_signal, event_ended));
   (*a).send_to("b", "no", bound(send, send_ended));
+  (*a).forget("b", bound(forgetting, forgetting_ended));
   w.run_for(1s);
   std::error_code aborted = asio::error::operation_aborted;
   for (auto [signal, ended] : {std::pair(&receipt, &receipt_ended),
                                {&range, &range_ended},
                                {&session, &session_ended},
                                {&event_signal, &event_ended},
-                               {&send, &send_ended}}) {
+                               {&send, &send_ended},
+                               {&forgetting, &forgetting_ended}}) {
     CHECK_FALSE(*ended);
     signal->emit(asio::cancellation_type::terminal);
     w.run_for(0s);
@@ -336,28 +339,30 @@ TEST_CASE("a store that cannot be opened ends every wait that cannot be answered
   a.store_faults().open_time = 1s;
   a.start();
   using ended = std::optional<std::error_code>;
-  auto ask = [&a](ended& receipt, ended& range, ended& session) {
-    (*a).wait_delivered("b", 1, [&](std::error_code e) { receipt = e; });
-    (*a).undelivered("b", [&](std::error_code e, ilm::sequence_range) { range = e; });
-    (*a).connected("b", [&](std::error_code e) { session = e; });
+  auto ask = [&a](ended(&to)[4]) {
+    (*a).wait_delivered("b", 1, [&](std::error_code e) { to[0] = e; });
+    (*a).undelivered("b", [&](std::error_code e, ilm::sequence_range) { to[1] = e; });
+    (*a).connected("b", [&](std::error_code e) { to[2] = e; });
+    (*a).forget("x", [&](std::error_code e, const auto&) { to[3] = e; });
   };
-  ended early[3], late[3], open[3];
-  ask(early[0], early[1], early[2]);
+  ended early[4], late[4], open[4];
+  ask(early);
   w.run_for(500ms);
   for (const ended& e : early) CHECK_FALSE(e);
   w.run_for(1s);
   for (const ended& e : early) CHECK(e == denied);
-  ask(late[0], late[1], late[2]);
+  ask(late);
   w.run_for(0s);
   for (const ended& e : late) CHECK(e == denied);
   a.store_faults().open_error = {};
   w.run_for(10s);
-  ask(open[0], open[1], open[2]);
+  ask(open);
   b.start();
   w.run_for(1s);
   CHECK(open[0] == std::error_code(ilm::error::unknown_sequence));
   CHECK(open[1] == std::error_code());
   CHECK(open[2] == std::error_code());
+  CHECK(open[3] == std::error_code());
 }
 
 TEST_CASE("a receipt that comes in the same turn as a cancellation is there for the next wait") {

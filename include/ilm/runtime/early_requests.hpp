@@ -20,7 +20,7 @@ class early_requests {
   void add(std::unique_ptr<undelivered_request>& r) {
     make_entry(r->id).undelivered = std::move(r);
   }
-  void add(std::unique_ptr<forget_request>& r) { make_entry(0).forget = std::move(r); }
+  void add(std::unique_ptr<forget_request>& r) { make_entry(r->id).forget = std::move(r); }
 
   /// `function(request)` with each, in the order in which they came. It must add none. If it
   /// throws, those that come after stay.

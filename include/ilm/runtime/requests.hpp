@@ -86,8 +86,11 @@ struct undelivered_request : peer_request {
 struct forget_request : peer_request {
   using handler = detail::completion<std::error_code, forget_report>;
 
+  explicit forget_request(std::uint64_t operation) : id(operation) {}
+
   void fail(std::error_code reason) { done(reason, {}); }
 
+  std::uint64_t id;
   handler done;
 };
 
