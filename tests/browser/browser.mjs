@@ -5,6 +5,7 @@
 import { createServer } from 'node:http';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { createServer as create_listener } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,6 +49,32 @@ export async function open_browser() {
       await rm(profile, { recursive: true, force: true });
     },
   };
+}
+
+/// A port of this machine where nobody listens.
+export async function free_port() {
+  const server = create_listener();
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  const { port } = server.address();
+  await new Promise((closed) => server.close(closed));
+  return port;
+}
+
+/// A browser that treats its tabs as those of a user: playwright's own makes each believe that it is the one in front.
+/// `context.newPage()` opens a tab, `page.bringToFront()` hides the others.
+export async function open_users_browser(...args) {
+  const port = await free_port();
+  const browser = await chromium.launch({
+    executablePath: process.env.ILM_CHROMIUM,
+    args: ['--no-sandbox', '--headless=new', `--remote-debugging-port=${port}`, ...args],
+    ignoreDefaultArgs: [
+      '--disable-background-timer-throttling',
+      '--disable-backgrounding-occluded-windows',
+      '--disable-renderer-backgrounding',
+    ],
+  });
+  const users = await chromium.connectOverCDP(`http://127.0.0.1:${port}`, { noDefaults: true });
+  return { context: users.contexts()[0], close: () => browser.close() };
 }
 
 /// A tab.
