@@ -45,6 +45,15 @@ EMSCRIPTEN_KEEPALIVE void start_ticking(int times, int milliseconds) {
   loop().run();
 }
 
+/// Timers that are `apart` milliseconds from one another.
+EMSCRIPTEN_KEEPALIVE void start_timers(int count, int milliseconds, int apart) {
+  for (int i = 0; i < count; ++i) {
+    asio::co_spawn(*context, tick(1, std::chrono::milliseconds(milliseconds + i * apart)),
+                   asio::detached);
+  }
+  loop().run();
+}
+
 /// A handler that wants the context run, as a callback of JavaScript's would, and posts another.
 EMSCRIPTEN_KEEPALIVE void post_from_a_handler() {
   asio::post(*context, [] {

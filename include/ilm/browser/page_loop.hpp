@@ -9,6 +9,7 @@
 #include <asio/query.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <cassert>
 #include <chrono>
 #include <cstdint>
@@ -23,8 +24,9 @@
 namespace ilm::inline v0 {
 
 /// Runs an io_context in a page or a worker, whose thread must never block: all that is ready, and
-/// back to the browser's event loop. The next timer of the context is one timer of JavaScript's.
-/// Nothing else wakes an idle page, but for one turn each five minutes, Asio's longest wait.
+/// back to the browser's event loop. The next timer of the context is one timer of JavaScript's,
+/// which is late after a long wait, by `slack_of`. Nothing else wakes an idle page, but for one
+/// turn each five minutes, Asio's longest wait.
 ///
 /// A program makes its context, starts its coroutines, calls `page_loop::of(context).run()` and
 /// returns from `main`; the context lives on. Each callback from JavaScript that gives the context
@@ -77,6 +79,13 @@ class page_loop final : public asio::execution_context::service {
   /// For as long others wait at most, while there is always something to do.
   static constexpr std::chrono::milliseconds longest_turn{20};
 
+  /// How late the turn after this wait may be: timers that are close to one another share it, and
+  /// what the other side says at the same time may make some of them needless.
+  static constexpr std::chrono::milliseconds slack_of(std::chrono::milliseconds wait) {
+    if (wait < std::chrono::seconds(1)) return std::chrono::milliseconds(0);
+    return std::min(wait / 50, std::chrono::milliseconds(100));
+  }
+
   /// Called for `select`, with the time to the next timer: the context is done for now.
   static void handle_wait(std::chrono::microseconds timeout) {
     if (running_ == nullptr) return;
@@ -121,7 +130,7 @@ class page_loop final : public asio::execution_context::service {
           clearTimeout(timers.get($0));
           timers.set($0, setTimeout(_ilm_page_loop_turn, $1, $0));
         },
-        this, static_cast<double>(wait_->count()));
+        this, static_cast<double>((*wait_ + slack_of(*wait_)).count()));
     // clang-format on
   }
 
