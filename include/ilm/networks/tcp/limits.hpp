@@ -31,6 +31,8 @@ inline constexpr auto maximum_accept_pause = std::chrono::milliseconds(500);
 inline constexpr auto accept_calm = std::chrono::seconds(5);
 /// How long a probe of a session waits to hear something of the peer.
 inline constexpr auto probe_timeout = std::chrono::seconds(1);
+/// How much later an empty frame is sent than after tcp_options::keepalive_interval: a part of it.
+inline constexpr int keepalive_grace_part = 32;
 /// How often a side that does not read sends an empty frame, since it cannot see a probe.
 inline constexpr auto unread_keepalive_interval = std::chrono::milliseconds(300);
 static_assert(3 * unread_keepalive_interval < probe_timeout);

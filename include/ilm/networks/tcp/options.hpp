@@ -33,8 +33,9 @@ struct tcp_options {
   /// peer. At most one frame and 16 KiB more are held. A frame counts 64 bytes more than its size.
   std::size_t receive_buffer = 256 << 10;
 
-  /// An empty frame is sent when nothing was for `keepalive_interval`, and a session ends from
-  /// which nothing was heard for `keepalive_timeout`. An interval of 0 turns both off.
+  /// An empty frame is sent when nothing was for `keepalive_interval` and a 32nd of it, and a
+  /// session ends from which nothing was heard for `keepalive_timeout`. An interval of 0 turns both
+  /// off.
   duration keepalive_interval = std::chrono::seconds(5);
   duration keepalive_timeout = std::chrono::seconds(16);
 

@@ -90,7 +90,7 @@ class session {
       if (failed && failed != asio::error::would_block && failed != asio::error::try_again) {
         return failed;
       }
-      sent_at_ = clock::now();
+      handle_sent();
     }
     if (written < head.size() + body.size()) output_.push(head, std::move(body), written);
     if (unsent() != 0) output_ready_.notify_all();
@@ -166,7 +166,7 @@ class session {
       std::size_t written =
           co_await connection_->over().async_write_some(output_.gather(buffers), failed);
       output_.consume(written);
-      sent_at_ = clock::now();
+      handle_sent();
       room_to_send_.notify_all();
     }
     co_return failed;
@@ -188,7 +188,8 @@ class session {
         failed = send_frame({});
       } else {
         clock::time_point next = std::min({ping_at, silent_at(), probe_ends_at_});
-        co_await tick_.wait_until(std::min(next, later(now, watch_interval())));
+        watch_at_ = std::min(next, later(now, watch_interval()));
+        co_await tick_.wait_until(watch_at_);
       }
     }
     co_return failed;
@@ -212,10 +213,26 @@ class session {
   bool keeps_alive() const noexcept {
     return configuration_->options.keepalive_interval > tcp_options::duration::zero();
   }
+  /// A messenger keeps its peers alive at intervals of its own, by default the same ones: with a
+  /// grace its frame comes first, and no empty one is needed.
+  tcp_options::duration grace() const noexcept {
+    return configuration_->options.keepalive_interval / keepalive_grace_part;
+  }
+  tcp_options::duration graced_interval() const noexcept {
+    tcp_options::duration longest = tcp_options::duration::max() - grace();
+    return std::min(configuration_->options.keepalive_interval, longest) + grace();
+  }
+  /// `watch` looks again when it is about to wake, rather than a moment later for nothing. Else its
+  /// timer stays as it is, which costs less than to move it with each frame.
+  void handle_sent() {
+    sent_at_ = clock::now();
+    if (later(sent_at_, grace()) < watch_at_) return;
+    watch_at_ = clock::time_point::max();
+    tick_.notify_all();
+  }
   /// A side that does not read cannot see a probe, and is heard often enough to answer any.
   tcp_options::duration watch_interval() const noexcept {
-    const tcp_options& o = configuration_->options;
-    tcp_options::duration own = keeps_alive() ? o.keepalive_interval : tcp_options::duration::max();
+    tcp_options::duration own = keeps_alive() ? graced_interval() : tcp_options::duration::max();
     return reading_ ? own : std::min<tcp_options::duration>(own, unread_keepalive_interval);
   }
   clock::time_point keepalive_at() const { return later(sent_at_, watch_interval()); }
@@ -259,6 +276,7 @@ class session {
   clock::time_point heard_at_{};
   clock::time_point sent_at_{};
   clock::time_point probe_ends_at_ = clock::time_point::max();
+  clock::time_point watch_at_ = clock::time_point::max();  ///< when `watch` wakes
   bool closed_ = false;  ///< by `close`: others may close the connection alone
   bool reading_ = true;  ///< the frames of the peer are wanted
 };
