@@ -3,8 +3,11 @@
 
 #include <ilm/networks/tcp/lookup.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 using namespace test::tcp;
 using ilm::tcp_error;
@@ -124,7 +127,7 @@ TEST_CASE("names that nobody answers delay no other name", "[tcp]") {
   CHECK(b.problems() == 0);
 }
 
-TEST_CASE("names that nobody answers, as many as look-ups may begin, leave room for another",
+TEST_CASE("names that nobody answers, more than look-ups may begin, leave room for another",
           "[tcp]") {
   name_server names;
   names.set("good.example", {"127.0.0.1"});
@@ -132,13 +135,52 @@ TEST_CASE("names that nobody answers, as many as look-ups may begin, leave room 
   options o = quick();
   o.handshake_timeout = 50ms;
   node a(l, "a"), b(l, "b", o, "");
-  for (std::size_t i = 0; i < ilm::detail::tcp::prompt_lookup_limit; ++i) {
+  constexpr std::size_t count = 3 * ilm::detail::tcp::prompt_lookup_limit;
+  for (std::size_t i = 0; i < count; ++i) {
     b.control().add_peer("silent " + std::to_string(i), "silent" + std::to_string(i) + ":1");
   }
   b.control().add_peer("a", at_port_of("good.example", a));
   CHECK(joined(l, a, b));
   // The last thread may take its time to begin.
-  CHECK(l.until([&] { return names.running() == ilm::detail::tcp::prompt_lookup_limit; }));
+  CHECK(l.until([&] { return names.running() == count; }));
+}
+
+TEST_CASE(
+    "names that were answered late are looked up a few at a time, and one that was not at once",
+    "[tcp]") {
+  name_server names;
+  struct counts {
+    std::atomic<std::size_t> begun = 0, running = 0;
+  };
+  auto late = std::make_shared<counts>();
+  ilm::detail::tcp::default_lookup() = [late](const std::string& host) {
+    if (host == "good.example") return lookup_result(std::vector<std::string>{"127.0.0.1"});
+    ++late->begun;
+    ++late->running;
+    std::this_thread::sleep_for(150ms);
+    --late->running;
+    return lookup_result(ilm::detail::failure(std::make_error_code(std::errc::host_unreachable)));
+  };
+  loop l;
+  options o = quick();
+  o.handshake_timeout = 50ms;
+  node a(l, "a"), b(l, "b", o, "");
+  constexpr std::size_t count = 2 * ilm::detail::tcp::slow_lookup_limit + 10;
+  for (std::size_t i = 0; i < count; ++i) {
+    b.control().add_peer("late " + std::to_string(i), "late" + std::to_string(i) + ":1");
+  }
+  REQUIRE(l.until([&] { return late->begun > 2 * count; }));
+  std::size_t most = 0;
+  l.until([&] {
+    most = std::max(most, late->running.load());
+    return late->begun > 5 * count;
+  });
+  CHECK(most <= ilm::detail::tcp::slow_lookup_limit);
+  b.control().add_peer("a", at_port_of("good.example", a));
+  CHECK(joined(l, a, b));
+  // No thread outlives the test.
+  b.leave();
+  CHECK(l.until([&] { return late->running == 0; }));
 }
 
 TEST_CASE("a look-up that nobody answers ends the attempt in time and is reported by name",

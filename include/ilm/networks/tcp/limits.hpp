@@ -44,9 +44,8 @@ inline constexpr auto attempt_delay = std::chrono::milliseconds(250);
 inline constexpr auto handshake_head_start = std::chrono::seconds(1);
 /// How long to wait for a look-up before the last addresses of the name are dialed.
 inline constexpr auto lookup_patience = std::chrono::milliseconds(250);
-/// How many names are looked up at once, each by a thread of its own; how many of these may be
-/// within the deadline of their dialers; and how many of the late ones are looked up again.
-inline constexpr std::size_t lookup_limit = 128;
+/// How many look-ups that are not late run at once, each in a thread of its own; and beyond how
+/// many late ones no name is looked up whose last look-up was late, too.
 inline constexpr std::size_t prompt_lookup_limit = 64;
 inline constexpr std::size_t slow_lookup_limit = 64;
 /// How many reads a refused peer may take to close its side, and a process whose name another one

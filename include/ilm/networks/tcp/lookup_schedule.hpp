@@ -1,7 +1,9 @@
 #pragma once
 
 #include <ilm/networks/tcp/limits.hpp>
+#include <ilm/networks/tcp/types.hpp>
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <deque>
@@ -13,10 +15,13 @@
 namespace ilm::inline v0::detail::tcp {
 
 /// Which names are looked up at a time. Beyond the bounds names wait in the order of their
-/// requests. A name is slow if its last look-up took too long, or the one under way does: slow
-/// names have a bound of their own and come last, so that they leave room for the others.
+/// requests. A look-up that takes longer than `patience` is late, and makes room for another one.
+/// Names whose last look-up was late come last, and begin only while few are late, so that they
+/// take no room from the others.
 class lookup_schedule {
  public:
+  explicit lookup_schedule(clock::duration patience) : patience_(patience) {}
+
   /// Of a name that neither waits nor is being looked up.
   void request(std::string host, bool slow) {
     assert(!running_.contains(host));
@@ -24,42 +29,39 @@ class lookup_schedule {
   }
 
   /// The next name to look up, if one may begin now.
-  std::optional<std::string> poll() {
-    if (running_.size() >= lookup_limit) return std::nullopt;
-    std::size_t prompt_running = running_.size() - slow_running_;
-    if (!prompt_.empty() && prompt_running < prompt_lookup_limit) return start(prompt_, false);
-    if (!slow_.empty() && slow_running_ < slow_lookup_limit) return start(slow_, true);
+  std::optional<std::string> poll(clock::time_point now) {
+    std::size_t late = count_late(now);
+    if (!prompt_.empty() && running_.size() - late < prompt_lookup_limit) {
+      return start(prompt_, now);
+    }
+    if (!slow_.empty() && late < slow_lookup_limit) return start(slow_, now - patience_);
     return std::nullopt;
   }
 
-  /// The look-up of the name, which has begun, takes too long.
-  void handle_delay(const std::string& host) {
-    auto at = running_.find(host);
-    assert(at != running_.end());
-    if (!std::exchange(at->second, true)) ++slow_running_;
-  }
-
   void complete(const std::string& host) {
-    auto at = running_.find(host);
-    assert(at != running_.end());
-    if (at->second) --slow_running_;
-    running_.erase(at);
+    assert(running_.contains(host));
+    running_.erase(host);
   }
 
  private:
-  std::string start(std::deque<std::string>& from, bool slow) {
+  std::size_t count_late(clock::time_point now) const {
+    return static_cast<std::size_t>(
+        std::count_if(running_.begin(), running_.end(),
+                      [&](const auto& r) { return now - r.second >= patience_; }));
+  }
+
+  std::string start(std::deque<std::string>& from, clock::time_point counts_from) {
     std::string host = std::move(from.front());
     from.pop_front();
-    running_.emplace(host, slow);
-    if (slow) ++slow_running_;
-    assert(running_.size() <= lookup_limit && slow_running_ <= running_.size());
+    running_.emplace(host, counts_from);
     return host;
   }
 
+  clock::duration patience_;
   std::deque<std::string> prompt_;
   std::deque<std::string> slow_;
-  std::map<std::string, bool> running_;  ///< and whether each is among the slow
-  std::size_t slow_running_ = 0;
+  /// And when each began. One of a slow name counts as late from its begin on.
+  std::map<std::string, clock::time_point> running_;
 };
 
 }  // namespace ilm::inline v0::detail::tcp

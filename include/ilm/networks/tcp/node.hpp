@@ -86,7 +86,8 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
           builder(std::make_shared<session_builder>(c, all_sessions)),
           entry(std::make_shared<admission>(executor, c, events, builder)),
           answers(std::make_shared<strand_queue<resolver::answer>>()),
-          names(std::make_shared<resolver>(c->look_up, answers)),
+          names(std::make_shared<resolver>(c->look_up, answers,
+                                           to_ticks(c->options.handshake_timeout) / 2)),
           contacts(std::make_shared<dialer>(executor, c, events, all_sessions, builder, names)),
           ended(executor) {
       all_sessions->observe(contacts);

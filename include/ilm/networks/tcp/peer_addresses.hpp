@@ -1,9 +1,11 @@
 #pragma once
 
 #include <ilm/networks/tcp/address.hpp>
+#include <ilm/networks/tcp/resolver.hpp>
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,7 +18,7 @@ class peer_addresses {
  public:
   struct name_record {
     std::vector<std::string> last_found;  ///< numeric hosts
-    bool slow = false;                    ///< the last look-up took too long
+    std::shared_ptr<const lookup> last;   ///< maybe under way
   };
 
   const std::vector<address>& entries() const noexcept { return entries_; }

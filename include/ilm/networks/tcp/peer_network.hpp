@@ -95,8 +95,9 @@ class peer_network {
   ~peer_network() { leave(); }
 
   /// Listens on `address`, such as `0.0.0.0:4711` or `[::]:4711`; port 0 takes a free one. The
-  /// system keeps connections until the first `receive`. Throws std::system_error:
-  /// tcp_error::bad_address, or the system's error, such as std::errc::address_in_use.
+  /// system keeps connections until the first `receive`. A name is looked up before `listen`
+  /// returns, and its first address is taken. Throws std::system_error: tcp_error::bad_address, or
+  /// the system's error, such as std::errc::address_in_use.
   void listen(std::string_view address) { network_->listen(address); }
 
   /// Where it listens, as an asio::ip::tcp::endpoint. Throws std::system_error if it does not.

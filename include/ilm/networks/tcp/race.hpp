@@ -85,6 +85,7 @@ class race : public std::enable_shared_from_this<race> {
   void begin() {
     clock::time_point now = clock::now();
     last_names_at_ = now + lookup_patience;
+    names_late_at_ = later(now, names_->patience());
     names_end_at_ = later(now, configuration_->options.handshake_timeout);
     why_ = asio::error::operation_aborted;
     order_.prefer(where_->last_good);
@@ -94,8 +95,9 @@ class race : public std::enable_shared_from_this<race> {
       if (!not_numeric || !configuration_->via->dials_numeric_hosts()) {
         order_.add(a);
       } else {
-        bool slow = where_->of_name(a.host).slow;
-        waiting_.emplace_back(a, names_->look_up(a.host, slow, changed_));
+        std::shared_ptr<const lookup>& last = where_->of_name(a.host).last;
+        last = names_->look_up(a.host, last && names_->is_late(*last), changed_);
+        waiting_.emplace_back(a, last);
       }
     }
   }
@@ -103,12 +105,16 @@ class race : public std::enable_shared_from_this<race> {
   clock::time_point next_change(clock::time_point now) const {
     clock::time_point next = order_.due_at();
     if (!waiting_.empty()) next = std::min(next, names_end_at_);
-    if (!waiting_.empty() && now < last_names_at_) next = std::min(next, last_names_at_);
+    for (clock::time_point t : {last_names_at_, names_late_at_}) {
+      if (!waiting_.empty() && now < t) next = std::min(next, t);
+    }
     if (now < next_handshake_at_) next = std::min(next, next_handshake_at_);
     return next;
   }
 
   void take_answers(clock::time_point now) {
+    // Others may be late by now, and leave room.
+    if (!waiting_.empty() && now >= names_late_at_) names_->start_lookups();
     std::erase_if(waiting_, [&](waiting_lookup& l) { return take_answer(l, now); });
   }
 
@@ -122,13 +128,8 @@ class race : public std::enable_shared_from_this<race> {
         order_.add(address{host, l.of.port, l.of.url});
     }
     if (result) {
-      record.slow = false;
       if (result->why) note_failure(stage::lookup, result->why, l.of);
     } else if (now >= names_end_at_) {
-      // A look-up that has waited for its turn is not to blame.
-      tcp_options::duration half = configuration_->options.handshake_timeout / 2;
-      record.slow = l.under_way->began_at <= now - to_ticks(half);
-      if (record.slow) names_->handle_delay(l.of.host);
       note_failure(stage::lookup, tcp_error::lookup_timeout, l.of);
     } else {
       return false;
@@ -217,6 +218,7 @@ class race : public std::enable_shared_from_this<race> {
   const connection* in_handshake_ = nullptr;
   clock::time_point next_handshake_at_{};
   clock::time_point last_names_at_{};
+  clock::time_point names_late_at_{};
   clock::time_point names_end_at_{};
   failure why_;
   stage why_at_ = stage::none;

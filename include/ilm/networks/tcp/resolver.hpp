@@ -6,6 +6,7 @@
 #include <ilm/networks/tcp/strand_queue.hpp>
 #include <ilm/networks/tcp/types.hpp>
 
+#include <algorithm>
 #include <cassert>
 #include <exception>
 #include <map>
@@ -20,8 +21,12 @@ namespace ilm::inline v0::detail::tcp {
 
 /// The look-up of a name, shared by all that wait for it.
 struct lookup {
+  explicit lookup(bool slow_) : slow(slow_) {}
+
+  bool slow;                                              ///< the one before was late
   clock::time_point began_at = clock::time_point::max();  ///< in its thread
-  std::optional<lookup_result> result;                    ///< once it has ended
+  clock::time_point ended_at{};
+  std::optional<lookup_result> result;  ///< once it has ended
   /// Notified then.
   std::vector<std::weak_ptr<async_condition>> waiters;
 };
@@ -40,16 +45,29 @@ class resolver {
     lookup_result result;
   };
 
-  resolver(lookup_function f, std::shared_ptr<strand_queue<answer>> answers)
-      : look_up_(std::move(f)), answers_(std::move(answers)) {}
+  /// A look-up that takes longer than `patience` is late.
+  resolver(lookup_function f, std::shared_ptr<strand_queue<answer>> answers,
+           clock::duration patience)
+      : look_up_(std::move(f)),
+        answers_(std::move(answers)),
+        patience_(patience),
+        schedule_(patience) {}
 
-  /// Begins a look-up, or joins the one that is under way. `slow` if the last one of this name took
-  /// too long. A look-up that waits for its turn is dropped when all that asked have let go of it.
+  clock::duration patience() const noexcept { return patience_; }
+  /// Whether a look-up takes too long, or took. Of one that did not begin, whether the one before
+  /// did.
+  bool is_late(const lookup& l) const {
+    if (l.began_at == clock::time_point::max()) return l.slow;
+    return (l.result ? l.ended_at : clock::now()) - l.began_at >= patience_;
+  }
+
+  /// Begins a look-up, or joins the one that is under way. `slow` if the last one of this name was
+  /// late. A look-up that waits for its turn is dropped when all that wait for it have gone.
   std::shared_ptr<const lookup> look_up(const std::string& host, bool slow,
                                         const std::shared_ptr<async_condition>& waiter) {
     std::shared_ptr<lookup>& place = lookups_[host];
     if (!place) {
-      place = std::make_shared<lookup>();
+      place = std::make_shared<lookup>(slow);
       schedule_.request(host, slow);
     }
     std::shared_ptr<lookup> asked = place;
@@ -59,24 +77,12 @@ class resolver {
     return asked;
   }
 
-  /// The look-up of a name takes too long: it makes room for others.
-  void handle_delay(const std::string& host) {
-    schedule_.handle_delay(host);
-    start_lookups();
-  }
-
-  /// To be called when the queue has answers.
-  void handle_answers() {
-    for (answer& a : answers_->take()) complete(a.host, std::move(a.result));
-    start_lookups();
-  }
-
- private:
+  /// Begins look-ups that wait where others have become late meanwhile.
   void start_lookups() {
-    while (std::optional<std::string> host = schedule_.poll()) {
+    while (std::optional<std::string> host = schedule_.poll(clock::now())) {
       auto at = lookups_.find(*host);
       assert(at != lookups_.end());
-      if (at->second.use_count() == 1) {
+      if (!has_waiters(*at->second)) {
         complete(*host, {});
         continue;
       }
@@ -87,6 +93,18 @@ class resolver {
         complete(*host, failure_of(std::current_exception()));
       }
     }
+  }
+
+  /// To be called when the queue has answers.
+  void handle_answers() {
+    for (answer& a : answers_->take()) complete(a.host, std::move(a.result));
+    start_lookups();
+  }
+
+ private:
+  static bool has_waiters(const lookup& l) {
+    return std::any_of(l.waiters.begin(), l.waiters.end(),
+                       [](const auto& w) { return !w.expired(); });
   }
 
   /// In a thread.
@@ -108,6 +126,7 @@ class resolver {
     std::shared_ptr<lookup> ended = std::move(at->second);
     lookups_.erase(at);
     schedule_.complete(host);
+    ended->ended_at = clock::now();
     ended->result = std::move(result);
     for (const auto& waiter : ended->waiters) {
       if (auto alive = waiter.lock()) alive->notify_all();
@@ -116,6 +135,7 @@ class resolver {
 
   lookup_function look_up_;
   std::shared_ptr<strand_queue<answer>> answers_;
+  clock::duration patience_;
   lookup_schedule schedule_;
   std::map<std::string, std::shared_ptr<lookup>> lookups_;  ///< by host, until they have ended
 };
