@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <chrono>
 #include <functional>
+#include <set>
+#include <string>
 
 using namespace test::tcp;
 using ilm::tcp_error;
@@ -95,6 +97,25 @@ TEST_CASE("options that contradict one another are refused with a text", "[tcp]"
   std::error_code code;
   code_and_text([&] { network net(l.context, ""); }, code);
   CHECK(code == ilm::error::invalid_peer_id);
+}
+
+TEST_CASE("of each of many peers that cannot be reached a problem is told", "[tcp]") {
+  loop l;
+  node b(l, "b");
+  // While the events are not received, more fail than may wait.
+  hold(l, b);
+  constexpr std::size_t count = 3 * ilm::detail::tcp::problem_limit;
+  for (std::size_t i = 0; i < count; ++i) {
+    b.control().add_peer("peer " + std::to_string(i), deserted(l));
+  }
+  l.run_for(200ms);
+  b.pause(false);
+  std::set<std::string> told;
+  CHECK(l.until([&] {
+    for (const event& e : b.events()) told.insert(e.peer);
+    return told.size() == count;
+  }));
+  CHECK(b.problems() == count);
 }
 
 TEST_CASE("a name is looked up, and IPv6 is dialed", "[tcp]") {

@@ -148,10 +148,12 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
   void handle_failure(contact& c, failure why) {
     if (closed_ || c.reconnect_requested || sessions_->connected(c.id)) return;
     back_off(c);
-    if (why.code != tcp_error::already_connected && why.code != asio::error::operation_aborted &&
-        why.code != std::exchange(c.last_error, why.code)) {
-      events_->add_problem(c.id, std::move(why));
-    }
+    bool is_news = why.code != tcp_error::already_connected &&
+                   why.code != asio::error::operation_aborted && why.code != c.last_error;
+    // Without room it is told when it fails again.
+    if (!is_news || !events_->has_room_for_problem()) return;
+    c.last_error = why.code;
+    events_->add_problem(c.id, std::move(why));
   }
 
   asio::any_io_executor executor_;

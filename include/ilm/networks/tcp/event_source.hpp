@@ -68,14 +68,23 @@ class event_source {
     available_.notify_all();
   }
 
-  /// Why there is no session, with `peer` if one was named. Beyond a limit, problems are dropped.
+  /// Whether one more problem may wait to be received.
+  bool has_room_for_problem() const noexcept { return problems_.size() < problem_limit; }
+
+  /// Why there is no session, with `peer` if one was named. Of those for which there is no room,
+  /// the last one is told when there is, with the number of the others.
   void add_problem(const std::optional<byte_string>& peer, failure why) {
-    if (problems_.size() >= problem_limit) return;
     std::shared_ptr<const byte_string> named;
     if (peer) named = std::make_shared<const byte_string>(*peer);
     why.code = with_system_category(why.code);
-    problems_.emplace_back(encoded_event::type::problem, std::move(named), byte_string(),
-                           std::move(why));
+    encoded_event problem(encoded_event::type::problem, std::move(named), byte_string(),
+                          std::move(why));
+    if (has_room_for_problem()) {
+      problems_.push_back(std::move(problem));
+    } else {
+      if (without_room_) ++others_without_room_;
+      without_room_ = std::move(problem);
+    }
     available_.notify_all();
     check_invariants();
   }
@@ -85,10 +94,8 @@ class event_source {
   void add_refusal(const std::optional<byte_string>& peer, failure why) {
     refusal_limit& limit = refusals_[why.code];
     if (!limit.allow(clock::now())) return;
-    if (std::uint64_t others = limit.take_unreported(); others != 0) {
-      if (why.text.empty()) why.text = why.code.message();
-      why.text += "; " + std::to_string(others) + " more were not reported";
-    }
+    if (!has_room_for_problem()) return limit.handle_no_report();
+    tell_of_others(why, limit.take_unreported());
     add_problem(peer, std::move(why));
   }
 
@@ -97,6 +104,10 @@ class event_source {
     if (!problems_.empty()) {
       encoded_event next = std::move(problems_.front());
       problems_.pop_front();
+      if (without_room_) {
+        tell_of_others(without_room_->why, std::exchange(others_without_room_, 0));
+        problems_.push_back(*std::exchange(without_room_, std::nullopt));
+      }
       return next;
     }
     if (ready_.empty()) return std::nullopt;
@@ -126,9 +137,16 @@ class event_source {
   }
 
  private:
+  static void tell_of_others(failure& why, std::uint64_t others) {
+    if (others == 0) return;
+    if (why.text.empty()) why.text = why.code.message();
+    why.text += "; " + std::to_string(others) + " more were not reported";
+  }
+
   void check_invariants() const {
     assert(ready_.size() <= peers_.size());
     assert(problems_.size() <= problem_limit);
+    assert(!without_room_ || !has_room_for_problem());
     assert(ready_.empty() || (ready_.front()->is_ready && !ready_.front()->empty()));
   }
 
@@ -138,6 +156,8 @@ class event_source {
   map_by_id<std::shared_ptr<pending_events>> peers_;
   std::deque<std::shared_ptr<pending_events>> ready_;
   std::deque<encoded_event> problems_;
+  std::optional<encoded_event> without_room_;  ///< the last problem that found no room
+  std::uint64_t others_without_room_ = 0;
   std::map<std::error_code, refusal_limit> refusals_;  ///< of a few reasons
 };
 

@@ -35,6 +35,9 @@ class refusal_limit {
     return true;
   }
 
+  /// One that was allowed could not be reported all the same.
+  void handle_no_report() noexcept { ++unreported_; }
+
   /// How many refusals were not reported since the last one that was.
   std::uint64_t take_unreported() noexcept { return std::exchange(unreported_, 0); }
 
