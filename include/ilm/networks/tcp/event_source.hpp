@@ -127,6 +127,19 @@ class event_source {
     return next;
   }
 
+  /// The last event of `poll`, an `up` or a frame, was not passed on: its session is to end, and
+  /// gives no further frame. An `up` counts as never given. Whether that session lasts.
+  bool withdraw(const encoded_event& last) {
+    auto at = peers_.find(*last.peer);
+    if (at == peers_.end()) return false;
+    std::shared_ptr<pending_events> p = at->second;
+    bool lasts = p->withdraw(last.kind);
+    if (p->empty() && std::exchange(p->is_ready, false)) std::erase(ready_, p);
+    p->room().notify_all();
+    check_invariants();
+    return lasts;
+  }
+
   /// Until `poll` may have an event, or until the end.
   asio::awaitable<void> wait() { return available_.wait(); }
 

@@ -64,6 +64,9 @@ class encoded_network {
   /// `peer` lives until the operation completes.
   virtual asio::awaitable<void> send(const byte_string& peer, byte_string frame) = 0;
   virtual asio::awaitable<encoded_event> receive() = 0;
+  /// The last event of `receive`, an `up` or a frame, could not be passed on: ends its session, and
+  /// tells why. An `up` counts as never given.
+  virtual void reject(const encoded_event& last, failure why) = 0;
   /// Ends everything at once.
   virtual void close() = 0;
 };

@@ -63,6 +63,13 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
     }
   }
 
+  void reject(const encoded_event& last, failure why) override {
+    if (closed_) return;
+    bool lasts = running_->events->withdraw(last);
+    if (lasts) return running_->all_sessions->fail(*last.peer, std::move(why));
+    running_->events->add_problem(*last.peer, std::move(why));
+  }
+
   void close() override {
     if (std::exchange(closed_, true)) return;
     commands_->commands()->close();

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -137,12 +138,16 @@ class peer_network {
   ///   them, and peers take turns. A dial that fails is reported as a problem once until it fails
   ///   for another reason; of refused connections, 16 for each reason are reported at once and then
   ///   fewer and fewer, counted.
+  ///   An exception of the peer id or its codec ends the session, which is a problem, too.
   /// Errors: error::network_ended if the network was destroyed meanwhile.
   /// Cancelling: ends the wait; no event is lost.
   asio::awaitable<event> receive() {
     std::shared_ptr<encoded_network> network = network_;
-    encoded_event next = co_await network->receive();
-    co_return decoded(std::move(next));
+    for (;;) {
+      encoded_event next = co_await network->receive();
+      std::optional<event> given = decoded_or_rejected(*network, next);
+      if (given) co_return std::move(*given);
+    }
   }
 
  protected:
@@ -165,7 +170,25 @@ class peer_network {
     }
   }
 
-  static event decoded(encoded_event e) {
+  /// An exception of the peer id or its codec concerns one session: it ends, and none is returned.
+  /// Throws where the end of a session cannot be told.
+  static std::optional<event> decoded_or_rejected(encoded_network& network, encoded_event& e) {
+    failure why;
+    try {
+      return decoded(e);
+    } catch (...) {
+      why = failure_of(std::current_exception());
+    }
+    if (e.kind == encoded_event::type::down) return decoded(e);
+    if (e.kind == encoded_event::type::problem) {
+      return event::problem(std::nullopt, e.why.code, std::move(e.why.text));
+    }
+    network.reject(e, std::move(why));
+    return std::nullopt;
+  }
+
+  /// An event that throws here is as it was.
+  static event decoded(encoded_event& e) {
     std::optional<PeerId> peer;
     if (e.peer) peer.emplace(codec<PeerId>::decode(*e.peer));
     switch (e.kind) {

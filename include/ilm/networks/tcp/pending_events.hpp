@@ -64,6 +64,17 @@ class pending_events {
     return encoded_event(next.kind, peer_, std::move(next.frame));
   }
 
+  /// The last event that was taken was not passed on. Whether its session lasts: it is to end.
+  bool withdraw(encoded_event::type last) {
+    while (!events_.empty() && events_.front().kind == type::frame) {
+      bytes_ -= events_.front().cost();
+      events_.pop_front();
+    }
+    bool lasts = announced_;
+    if (last == type::up) announced_ = false;
+    return lasts;
+  }
+
   /// Notified when the bytes fall below the receive buffer, and when a session ends.
   async_condition& room() noexcept { return room_; }
 

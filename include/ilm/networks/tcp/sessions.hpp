@@ -111,6 +111,12 @@ class sessions : public std::enable_shared_from_this<sessions> {
     if (at != sessions_.end()) end(peer, at->second, {});
   }
 
+  /// Ends the session with `peer`, if there is one, for something failed on this side.
+  void fail(const byte_string& peer, failure why) {
+    auto at = sessions_.find(peer);
+    if (at != sessions_.end()) fail(peer, at->second, std::move(why));
+  }
+
   /// Ends the session with `peer` soon, if there is one that is dead.
   void probe(const byte_string& peer) {
     auto at = sessions_.find(peer);
@@ -224,19 +230,37 @@ class sessions : public std::enable_shared_from_this<sessions> {
 
   /// Without effect if the session has been ended or replaced.
   void end(const byte_string& peer, session_pointer s, std::error_code why) {
-    auto at = sessions_.find(peer);
-    if (closed_ || at == sessions_.end() || at->second != s) return;
-    sessions_.erase(at);
-    if (is_of_transport(why)) dismiss(s->release(why), why);
-    s->close(why);
-    assert(!connected(peer));
+    if (!remove(peer, s, why)) return;
     if (!s->refusal().empty()) {
       events_->add_problem(peer, failure_of_refusal(s->over().remote(), s->refusal()));
     } else if (is_explained(why)) {
       events_->add_problem(peer, failure(why, s->over().remote() + ": " + why.message()));
     }
+    tell_observer(peer, *s, why);
+  }
+
+  /// As `end`, but tells any reason.
+  void fail(const byte_string& peer, session_pointer s, failure why) {
+    if (!remove(peer, s, why.code)) return;
+    if (why.text.empty()) why.text = why.code.message();
+    std::error_code code = why.code;
+    events_->add_problem(peer, failure(code, s->over().remote() + ": " + why.text));
+    tell_observer(peer, *s, code);
+  }
+
+  bool remove(const byte_string& peer, const session_pointer& s, std::error_code why) {
+    auto at = sessions_.find(peer);
+    if (closed_ || at == sessions_.end() || at->second != s) return false;
+    sessions_.erase(at);
+    if (is_of_transport(why)) dismiss(s->release(why), why);
+    s->close(why);
+    assert(!connected(peer));
+    return true;
+  }
+
+  void tell_observer(const byte_string& peer, const session& s, std::error_code why) {
     if (auto observer = observer_.lock()) {
-      observer->handle_session_ended(peer, why, clock::now() - s->began_at());
+      observer->handle_session_ended(peer, why, clock::now() - s.began_at());
     }
   }
 
