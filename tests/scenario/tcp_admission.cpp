@@ -21,7 +21,132 @@ wire::byte_string rest_of_handshake(bool leads) {
   return all;
 }
 
+/// Strangers that have a session with "m" under names that they invent.
+struct intruders {
+  explicit intruders(loop& l) : loop_(&l) {}
+
+  plain_socket& join(const node& m, const std::string& name, const std::string& from) {
+    plain_socket& s = sockets.emplace_back(*loop_, m.address(), from);
+    s.say(hello_of(name, "m").encode());
+    REQUIRE(loop_->until([&] { return messages_in(s).size() == 2 || s.closed(); }));
+    s.say(rest_of_handshake(true));
+    REQUIRE(loop_->until([&] { return m.up(name) || s.closed(); }));
+    return s;
+  }
+
+  loop* loop_;
+  std::deque<plain_socket> sockets;
+};
+
+options small_bounds() {
+  options o = quick();
+  o.maximum_connections = 4;
+  o.maximum_connections_per_address = 3;
+  return o;
+}
+
 }  // namespace
+
+TEST_CASE("sessions under invented names are bounded for each address", "[tcp]") {
+  loop l;
+  node m(l, "m", small_bounds());
+  intruders all(l);
+  for (const char* name : {"a0", "a1", "a2"}) all.join(m, name, "127.0.0.1");
+  plain_socket& refused = all.join(m, "a3", "127.0.0.1");
+  CHECK(refusal_in(refused) == tcp_error::too_many_connections);
+  CHECK(m.ups("a3") == 0);
+  all.join(m, "b0", "127.0.0.2");
+  CHECK(m.up("b0"));
+  // A name that it has is a place that it has.
+  all.join(m, "a1", "127.0.0.1");
+  CHECK(l.until([&] { return m.ups("a1") == 2; }));
+  plain_socket& moved = all.join(m, "b0", "127.0.0.1");
+  CHECK(refusal_in(moved) == tcp_error::too_many_connections);
+  for (const char* name : {"a0", "a1", "a2", "b0"}) CHECK(m.up(name));
+}
+
+TEST_CASE("a stranger whose session has ended leaves its place", "[tcp]") {
+  loop l;
+  node m(l, "m", small_bounds());
+  intruders all(l);
+  for (int i = 0; i < 8; ++i) {
+    std::string name = "a" + std::to_string(i);
+    plain_socket& s = all.join(m, name, "127.0.0.1");
+    REQUIRE(m.up(name));
+    s.close();
+    REQUIRE(l.until([&] { return !m.up(name); }));
+  }
+}
+
+TEST_CASE("peers that have proven a key, or are in the address book, count for no address",
+          "[tcp]") {
+  loop l;
+  bool with_keys = GENERATE(true, false);
+  options o = with_keys ? keyed(1) : quick();
+  o.maximum_connections_per_address = 1;
+  node m(l, "m", o);
+  std::deque<node> peers;
+  for (const char* name : {"a", "b", "c"}) {
+    node& peer = peers.emplace_back(l, name, o);
+    if (!with_keys) m.control().add_peer(name, deserted(l));
+    peer.dial(m);
+    REQUIRE(joined(l, m, peer));
+  }
+  for (const node& peer : peers) CHECK(m.ups(peer.name()) == 1);
+}
+
+TEST_CASE(
+    "a peer in the address book takes the place of the stranger that said least, where most are",
+    "[tcp]") {
+  loop l;
+  node m(l, "m", small_bounds());
+  intruders all(l);
+  all.join(m, "b0", "127.0.0.2");
+  plain_socket& busy = all.join(m, "a0", "127.0.0.1");
+  plain_socket& idle = all.join(m, "a1", "127.0.0.1");
+  all.join(m, "a2", "127.0.0.1");
+  busy.say(std::string("\0\0\0\5hello", 9));
+  REQUIRE(l.until([&] { return m.frames("a0") == 1; }));
+  bool dials_in = GENERATE(true, false);
+  node k(l, "k");
+  m.control().add_peer("k", dials_in ? deserted(l) : k.address());
+  if (dials_in) k.dial(m);
+  REQUIRE(joined(l, m, k));
+  CHECK(l.until([&] { return idle.closed(); }));
+  CHECK(refusal_in(idle) == tcp_error::too_many_connections);
+  CHECK(l.until([&] { return m.reported("a1", tcp_error::too_many_connections); }));
+  CHECK(m.downs("a1") == 1);
+  for (const char* name : {"b0", "a0", "a2", "k"}) CHECK(m.up(name));
+  // There is no place for a stranger now.
+  plain_socket& late = all.join(m, "c0", "127.0.0.3");
+  CHECK(refusal_in(late) == tcp_error::too_many_connections);
+}
+
+TEST_CASE("peers in the address book are never too many, and a stranger put there is none",
+          "[tcp]") {
+  loop l;
+  options o = quick();
+  o.maximum_connections = 1;
+  node m(l, "m", o);
+  intruders all(l);
+  plain_socket& first = all.join(m, "a0", "127.0.0.1");
+  m.control().add_peer("a0", deserted(l));
+  std::deque<node> peers;
+  for (const char* name : {"x", "y", "z"}) {
+    m.control().add_peer(name, deserted(l));
+    node& peer = peers.emplace_back(l, name);
+    peer.dial(m);
+    REQUIRE(joined(l, m, peer));
+  }
+  for (const char* name : {"a0", "x", "y", "z"}) CHECK(m.ups(name) == 1);
+  CHECK_FALSE(first.closed());
+}
+
+TEST_CASE("the default bounds leave room under a thousand file descriptors", "[tcp]") {
+  options o;
+  CHECK(o.maximum_connections + o.maximum_unauthenticated < 1000);
+  CHECK(o.maximum_connections_per_address < o.maximum_connections);
+}
 
 TEST_CASE("handshakes side by side do not exceed the limit of sessions", "[tcp]") {
   loop l;

@@ -94,6 +94,8 @@ TEST_CASE("options that contradict one another are refused with a text", "[tcp]"
              test::ContainsSubstring("reconnect"));
   CHECK_THAT(refused([](options& o) { o.send_buffer = 0; }),
              test::ContainsSubstring("send_buffer"));
+  CHECK_THAT(refused([](options& o) { o.maximum_connections_per_address = 0; }),
+             test::ContainsSubstring("nobody could connect"));
   std::error_code code;
   code_and_text([&] { network net(l.context, ""); }, code);
   CHECK(code == ilm::error::invalid_peer_id);

@@ -61,6 +61,7 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     if (place->where->entries() == where) return;
     place->where->assign(std::move(where));
     dial_at_once(*place);
+    sessions_->handle_known(id);
     sessions_->probe(id);
     if (is_new) {
       asio::co_spawn(executor_, dial_repeatedly(shared_from_this(), place), asio::detached);

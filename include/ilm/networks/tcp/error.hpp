@@ -75,8 +75,8 @@ class tcp_category_impl final : public std::error_category {
                "differ; give both sides the same key";
       case tcp_error::too_many_connections:
         return "a connection was turned away because there are too many; raise "
-               "tcp_options::maximum_connections or maximum_unauthenticated, or find who opens "
-               "them";
+               "tcp_options::maximum_connections, maximum_unauthenticated or their maximum per "
+               "address, or find who opens them";
       case tcp_error::already_connected:
         return "there is a session with the peer already; nothing needs to be done";
       case tcp_error::peer_not_accepted:

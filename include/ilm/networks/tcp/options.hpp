@@ -47,8 +47,13 @@ struct tcp_options {
   /// How long the look-up of a name, then connecting, and then the handshake may take.
   duration handshake_timeout = std::chrono::seconds(5);
 
-  /// How many peers may have a session here before further ones are refused.
-  std::size_t maximum_connections = 1024;
+  /// How many peers may have a session here before further ones are refused. One in the address
+  /// book never is: the session of another peer ends for its own. With the connections in the
+  /// handshake, the default leaves room under a limit of 1,024 file descriptors.
+  std::size_t maximum_connections = 512;
+  /// How many of the peers at one address (of IPv6: in one network of 64 bits) may have a session
+  /// that are neither in the address book nor have proven a key.
+  std::size_t maximum_connections_per_address = 128;
   /// How many incoming connections may be in the handshake, in all and from one address (of IPv6:
   /// from one network of 64 bits). Beyond it the oldest is closed, of the address that has most.
   /// While more than half of the places are taken, the first message has to come within a second.
@@ -87,10 +92,10 @@ inline std::string validation_error(const tcp_options& o) {
   if (o.send_buffer == 0 || o.receive_buffer == 0) {
     return "send_buffer or receive_buffer is 0; nothing could move";
   }
-  if (o.maximum_connections == 0 || o.maximum_unauthenticated == 0 ||
-      o.maximum_unauthenticated_per_address == 0) {
-    return "maximum_connections, maximum_unauthenticated or maximum_unauthenticated_per_address is "
-           "0; nobody could connect";
+  if (o.maximum_connections == 0 || o.maximum_connections_per_address == 0 ||
+      o.maximum_unauthenticated == 0 || o.maximum_unauthenticated_per_address == 0) {
+    return "maximum_connections, maximum_unauthenticated or the maximum per address of one of them "
+           "is 0; nobody could connect";
   }
   constexpr tcp_options::duration zero{};
   if (o.minimum_reconnect_delay <= zero) return "minimum_reconnect_delay is not above 0";

@@ -58,6 +58,12 @@ inline std::optional<asio::ip::tcp::endpoint> endpoint_of(std::string_view text)
   }
 }
 
+/// The group of the other end of a connection, as it is reported.
+inline address_group group_of(const std::string& remote) {
+  std::optional<asio::ip::tcp::endpoint> e = endpoint_of(remote);
+  return e ? group_of(e->address()) : address_group();
+}
+
 /// A refusal that a peer sent; with the addresses of both processes if its name is in use.
 inline failure failure_of_refusal(const std::string& remote, byte_view body) {
   std::error_code why = read_refusal(body);

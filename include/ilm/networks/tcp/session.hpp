@@ -42,6 +42,8 @@ class session {
   const connection& over() const noexcept { return *connection_; }
   const instance_id& peer_instance() const noexcept { return peer_instance_; }
   clock::time_point began_at() const noexcept { return began_at_; }
+  /// When the last frame with bytes arrived; the begin, if none did.
+  clock::time_point frame_at() const noexcept { return frame_at_; }
   bool is_open() const noexcept { return !closed_ && connection_->is_open(); }
   /// The process whose session it took over, if it did.
   const std::optional<instance_id>& predecessor() const noexcept { return predecessor_; }
@@ -54,7 +56,7 @@ class session {
   void begin(const byte_string& peer) {
     assert(!pending_ && !closed_ && is_open());
     connection_->clear_deadline();
-    began_at_ = heard_at_ = sent_at_ = clock::now();
+    began_at_ = heard_at_ = frame_at_ = sent_at_ = clock::now();
     pending_ = events_->begin_session(peer);
     assert(invariants_hold());
   }
@@ -254,6 +256,7 @@ class session {
   void take_frames(frame_splitter& splitter) {
     byte_string frame;
     while (splitter.poll(frame)) {
+      if (!frame.empty()) frame_at_ = heard_at_;
       if (!frame.empty()) pending_->add_frame(std::move(frame));
     }
     if (!pending_->empty()) events_->mark_ready(pending_);
@@ -274,6 +277,7 @@ class session {
   async_condition tick_;  ///< of `watch`
   clock::time_point began_at_{};
   clock::time_point heard_at_{};
+  clock::time_point frame_at_{};
   clock::time_point sent_at_{};
   clock::time_point probe_ends_at_ = clock::time_point::max();
   clock::time_point watch_at_ = clock::time_point::max();  ///< when `watch` wakes

@@ -137,7 +137,7 @@ class session_builder {
     } catch (...) {
       return thrown_by_option(tcp_error::peer_not_accepted);
     }
-    if (sessions_->is_full_for(peer)) return tcp_error::too_many_connections;
+    if (sessions_->is_full_for(peer, c)) return tcp_error::too_many_connections;
     return sessions_->check_takeover(peer, c, instance);
   }
 

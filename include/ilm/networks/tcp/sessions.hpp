@@ -3,6 +3,7 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/networks/tcp/remote_address.hpp>
 #include <ilm/networks/tcp/session.hpp>
+#include <ilm/networks/tcp/strangers.hpp>
 #include <ilm/networks/tcp/takeovers.hpp>
 #include <ilm/networks/tcp/types.hpp>
 
@@ -45,10 +46,18 @@ class sessions : public std::enable_shared_from_this<sessions> {
     return observer && observer->in_address_book(peer);
   }
 
-  /// Whether there is no room for a session with `peer`. A peer with a session takes its own place.
-  bool is_full_for(const byte_string& peer) const {
-    return sessions_.size() >= configuration_->options.maximum_connections && !connected(peer);
+  /// Whether there is no room for a session with `peer` over `c`. A peer with a session takes its
+  /// own place, and one in the address book always has one.
+  bool is_full_for(const byte_string& peer, const connection& c) const {
+    if (in_address_book(peer)) return false;
+    if (is_full() && !connected(peer)) return true;
+    const tcp_options& o = configuration_->options;
+    return !o.prove && strangers_.count_besides(peer, group_of(c.remote())) >=
+                           o.maximum_connections_per_address;
   }
+
+  /// The peer is in the address book from now on.
+  void handle_known(const byte_string& peer) { strangers_.remove(peer); }
 
   /// Whether both sides dialed at once and `c` is the second of two connections (RFC 4271, 6.8).
   bool collides(const byte_string& peer, const connection& c,
@@ -91,9 +100,15 @@ class sessions : public std::enable_shared_from_this<sessions> {
     if (!first_message.empty()) {
       if (std::error_code failed = made->send(first_message)) return failed;
     }
-    if (at != sessions_.end()) replace(peer, *at->second, *made);
+    if (at != sessions_.end()) {
+      replace(peer, *at->second, *made);
+    } else if (is_full()) {
+      end_a_stranger();
+    }
     sessions_[peer] = made;
     try {
+      strangers_.remove(peer);
+      if (!in_address_book(peer)) strangers_.add(peer, group_of(c->remote()));
       if (auto observer = observer_.lock()) observer->handle_session_began(peer, *c);
       made->begin(peer);
       spawn_loops(peer, made);
@@ -139,6 +154,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
 
   void close() {
     closed_ = true;
+    strangers_ = {};
     for (auto& [peer, s] : std::exchange(sessions_, {})) s->close();
     for (const auto& c : std::exchange(dismissed_, {})) c->close();
   }
@@ -146,6 +162,25 @@ class sessions : public std::enable_shared_from_this<sessions> {
  private:
   using sessions_pointer = std::shared_ptr<sessions>;
   using session_pointer = std::shared_ptr<session>;
+
+  bool is_full() const { return sessions_.size() >= configuration_->options.maximum_connections; }
+
+  /// Makes room: of the address with most strangers the one goes that was longest without a frame.
+  void end_a_stranger() {
+    if (strangers_.empty()) return;
+    session_pointer idle;
+    byte_string name;
+    for (const byte_string& n : strangers_.crowd()) {
+      const session_pointer& s = sessions_.at(n);
+      if (idle && idle->frame_at() <= s->frame_at()) continue;
+      idle = s;
+      name = n;
+    }
+    std::error_code why = tcp_error::too_many_connections;
+    remove(name, idle, why);
+    events_->add_refusal(name, failure_from(idle->over().remote(), why));
+    tell_observer(name, *idle, why);
+  }
 
   static failure name_in_use(connection& c, const session& holder) {
     std::string address = holder.over().remote();
@@ -252,7 +287,9 @@ class sessions : public std::enable_shared_from_this<sessions> {
     auto at = sessions_.find(peer);
     if (closed_ || at == sessions_.end() || at->second != s) return false;
     sessions_.erase(at);
-    if (is_of_transport(why)) dismiss(s->release(why), why);
+    strangers_.remove(peer);
+    bool is_to_be_told = is_of_transport(why) || why == tcp_error::too_many_connections;
+    if (is_to_be_told && s->refusal().empty()) dismiss(s->release(why), why);
     s->close(why);
     assert(!connected(peer));
     return true;
@@ -269,6 +306,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
   std::shared_ptr<event_source> events_;
   std::weak_ptr<session_observer> observer_;
   map_by_id<session_pointer> sessions_;
+  strangers strangers_;
   takeovers takeovers_;
   /// Of sessions that ended, until the other side has heard why.
   std::set<std::shared_ptr<connection>> dismissed_;
