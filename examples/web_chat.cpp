@@ -109,7 +109,7 @@ asio::awaitable<void> pass_on(ilm::message<peer_id> m, ilm::delivery_context<pee
   } catch (const std::system_error& e) {
     // With the sender's name it can be longer than it came. Tried again, it would not be shorter.
     if (e.code() != ilm::error::message_too_large) throw;
-    std::cout << "a line from " << m.from << " is too long to be passed on\n";
+    std::cout << "a line from " << m.from << " is too long to be passed on\n" << std::flush;
   }
 }
 
