@@ -121,6 +121,21 @@ TEST_CASE_METHOD(fixture, "strangers beyond a bound share one sum, which names n
   CHECK_FALSE(repeats.poll(10s));
 }
 
+TEST_CASE_METHOD(fixture, "invented names take no place of a peer that the store has") {
+  for (std::size_t i = 0; i < 2 * ilm::runtime::most_repeating_events; ++i) {
+    named_event e = from("x" + std::to_string(i));
+    names.find("x" + std::to_string(i))->in_store = false;  // It only asked for a handshake.
+    repeats.handle_event(e, 0s);
+  }
+  CHECK(repeats.handle_event(from("bob"), 0s));
+  CHECK_FALSE(repeats.handle_event(from("bob"), 1s));
+  bool named = false;
+  while (std::optional<named_event> sum = repeats.poll(10s)) {
+    named = named || (sum->peer && sum->peer->readable() == "bob");
+  }
+  CHECK(named);
+}
+
 TEST_CASE_METHOD(fixture, "a stranger that repeats itself is summed up under its name") {
   CHECK(repeats.handle_event(from_stranger("x"), 0s));
   CHECK_FALSE(repeats.handle_event(from_stranger("x"), 0s));

@@ -59,7 +59,7 @@ inline constexpr std::chrono::nanoseconds shortest_repeat_interval = std::chrono
 inline constexpr std::chrono::nanoseconds longest_repeat_interval = std::chrono::hours(1);
 
 /// How many kinds of repeating events are told apart, over all peers; further ones share a sum for
-/// each kind of event. And how many of peers that the engine has no state of.
+/// each kind of event. And how many of peers that the store does not have.
 inline constexpr std::size_t most_repeating_events = 4096;
 inline constexpr std::size_t most_repeating_strangers = 64;
 

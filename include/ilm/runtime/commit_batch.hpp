@@ -150,7 +150,7 @@ class commit_batch {
     protocol::timestamp now = context_.now();
     for (std::size_t g = tried_.first; g < tried_.last; ++g) groups_[g].stored = true;
     for_each_tried([&](peer& p, protocol::store_change&) {
-      p.in_store = true;
+      p.name->in_store = true;
       p.refused = false;
       peers_.units().handle_stored(p, [](peer& m) { m.deliver.notify(); });
       if (std::exchange(p.failure_told, false)) {

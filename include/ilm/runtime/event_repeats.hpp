@@ -112,8 +112,8 @@ class event_repeats {
 
   using table = std::map<key, entry>;
 
-  /// A peer that the engine has no state of.
-  static bool is_stranger(const key& k) noexcept { return k.peer && k.peer->state == nullptr; }
+  /// A peer that the store does not have: a stranger may invent as many as it likes.
+  static bool is_stranger(const key& k) noexcept { return k.peer && !k.peer->in_store; }
 
   /// Whether there is no place for an entry of its own.
   bool is_full(const key& own) const noexcept {

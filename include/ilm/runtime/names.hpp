@@ -45,6 +45,7 @@ class peer_name : public std::enable_shared_from_this<peer_name> {
 
   /// The engine's state of the peer, once it has one.
   peer* state = nullptr;
+  bool in_store = false;  ///< whether the store has the peer
 
  private:
   bytes encoded_;

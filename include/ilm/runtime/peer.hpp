@@ -49,7 +49,7 @@ struct peer : std::enable_shared_from_this<peer> {
   /// Whether nothing would be lost with the peer: it said no valid hello, and neither the store nor
   /// this side has anything of it or for it.
   bool is_stranger() const noexcept {
-    return !in_store && !forgetting() && at_rest() && core.is_stranger();
+    return !name->in_store && !forgetting() && at_rest() && core.is_stranger();
   }
   bool forgetting() const noexcept { return !forgetters.empty(); }
   bool removed() const noexcept { return name == nullptr; }
@@ -78,7 +78,6 @@ struct peer : std::enable_shared_from_this<peer> {
 
   /// Those that ask that it be forgotten, which is under way while there are any.
   std::vector<std::unique_ptr<forget_request>> forgetters;
-  bool in_store = false;     ///< whether the store has it
   bool has_network = false;  ///< whether the network has a session with it
 
   detail::async_event write;                ///< there may be a frame

@@ -94,6 +94,7 @@ class peers {
     table_.erase(p.name.get());
     peer_name& name = *std::exchange(p.name, nullptr);
     name.state = nullptr;
+    name.in_store = false;
     names_.release(name);
     p.write.notify();
     p.deliver.notify();

@@ -219,7 +219,7 @@ class store_driver {
     protocol::timestamp now = context_.now();
     for (const auto& [name, stored] : found.peers) {
       peer& p = peers_.add(*name, stored);
-      p.in_store = true;
+      p.name->in_store = true;
       if (stored.outbox.next > stored.outbox.first) p.ages.add(stored.outbox.next - 1, now);
       dispatcher_.publish(p);
     }
@@ -309,7 +309,7 @@ class store_driver {
   asio::awaitable<void> drop(peer& p) {
     forget_report dropped = forgets_.report(p);
     std::exception_ptr failed;
-    if (p.in_store) {
+    if (p.name->in_store) {
       dropping_ = &p;
       part<store_port>::use store(port_);
       try {
@@ -322,7 +322,7 @@ class store_driver {
       dropping_ = nullptr;
     }
     if (context_.life.ended()) co_return;
-    if (p.in_store) context_.board.count_commit(static_cast<bool>(failed));
+    if (p.name->in_store) context_.board.count_commit(static_cast<bool>(failed));
     if (detail::failure why = detail::failure_of(failed)) {
       std::error_code reason = why.code;
       p.failure_told = true;
