@@ -8,7 +8,9 @@
 #include <asio/this_coro.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -135,6 +137,183 @@ TEST_CASE("among forty peers, the store refuses five, and the others notice noth
   for (peer& p : others) CHECK(a.app().texts_from(p.name()) == numbered(3));
   for (const std::string& name : refused) {
     CHECK(count_of(a, ilm::event_kind::store_recovered, name) == 1);
+  }
+}
+
+namespace {
+
+/// "a", and others to which its store said yes once.
+struct refused_crowd {
+  explicit refused_crowd(std::size_t count) : a(w.make("a")) {
+    a.start();
+    a.watch();
+    others = make_senders(w, count);
+    REQUIRE(w.until([&] { return a.app().consumed.size() == count; }));
+  }
+  /// From now on the store refuses messages from these, each for an error of its own.
+  void refuse(std::set<std::string> those) {
+    refused = std::move(those);
+    a.store_faults().refuse = [this](const change& c) {
+      if (refused.count(c.peer) == 0 || c.inbox.empty()) return std::error_code();
+      ++tries[c.peer];
+      return error_of(c.peer);
+    };
+  }
+  static std::error_code error_of(const std::string& name) {
+    return {1000 + std::stoi(name.substr(1)), std::generic_category()};
+  }
+  bool is_refused(const peer& p) const { return refused.count(p.name()) != 0; }
+  void send_from_all(const std::string& text) {
+    for (peer& p : others) send_all(p, "a", {text});
+  }
+  /// Each is refused while the store takes messages to another.
+  void hold_one_by_one(const std::string& other) {
+    for (peer& p : others) {
+      p.send("a", "1");
+      w.run_for(1ms);
+      store_all(w, a, other, {"hello"});
+    }
+    REQUIRE(w.until([&] { return rest_is_done(); }, 10s));
+  }
+  bool rest_is_done() {
+    return std::all_of(others.begin(), others.end(),
+                       [&](peer& p) { return is_refused(p) || empty(p); });
+  }
+  void check_events() {
+    for (peer& p : others) {
+      std::size_t named = 0;
+      for (const event& e : a.events()) {
+        if (e.kind != ilm::event_kind::store_failed || e.peer != p.name()) continue;
+        CHECK(e.error == error_of(p.name()));
+        ++named;
+      }
+      CHECK(named == (is_refused(p) ? 1U : 0U));
+    }
+  }
+
+  world w;
+  peer a;
+  std::vector<peer> others;
+  std::set<std::string> refused;
+  std::map<std::string, int> tries;  ///< how often the store refused it, alone or not
+};
+
+/// The names of those of `count` peers that are refused.
+template <class Function>
+std::set<std::string> refused_of(std::size_t count, Function is_refused) {
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (is_refused(i)) names.insert("p" + std::to_string(i));
+  }
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("whatever share of the peers the store refuses, the others go on, and it names each") {
+  auto check = [](std::size_t count, auto is_refused) {
+    refused_crowd t(count);
+    t.refuse(refused_of(count, is_refused));
+    t.send_from_all("1");
+    REQUIRE(t.w.until([&] { return t.rest_is_done(); }, 10s));
+    t.w.run_for(5s);
+    t.check_events();
+    t.a.store_faults().refuse = nullptr;
+    REQUIRE(t.w.until([&] { return t.a.app().consumed.size() == 2 * count; }));
+    for (peer& p : t.others) CHECK(t.a.app().texts_from(p.name()) == numbered(2));
+  };
+  check(40, [](std::size_t i) { return i % 5 == 0; });
+  check(16, [](std::size_t i) { return i != 11; });
+  check(41, [](std::size_t i) { return i != 40; });
+}
+
+TEST_CASE("a peer's sends are stored soon although the store refuses all others") {
+  refused_crowd t(41);
+  t.refuse(refused_of(41, [](std::size_t i) { return i != 20; }));
+  t.send_from_all("1");
+  std::size_t failed = 0;
+  for (int i = 0; i < 100; ++i) {
+    if (!all_stored(store_all(t.w, t.a, "p20", {"hello"}))) ++failed;
+  }
+  CHECK(failed <= 4);
+  REQUIRE(t.w.until([&] { return t.rest_is_done(); }));
+  CHECK(t.others[20].app().consumed.size() == 100 - failed);
+}
+
+TEST_CASE("what was not tried is put back, and its sends do not fail with another's error") {
+  refused_crowd t(41);
+  t.refuse(refused_of(41, [](std::size_t i) { return i % 4 != 0; }));
+  t.send_from_all("1");
+  sends all;
+  for (peer& p : t.others) {
+    if (!t.is_refused(p)) all.push_back(t.a.send(p.name(), "hello"));
+  }
+  REQUIRE(t.w.until([&] { return all_done(all); }, 10s));
+  CHECK(all_stored(all));
+}
+
+TEST_CASE("each peer that is held back is tried again and again, however many there are") {
+  refused_crowd t(45);
+  t.refuse(refused_of(45, [](std::size_t i) { return i >= 15; }));
+  t.send_from_all("1");
+  REQUIRE(t.w.until([&] { return t.rest_is_done(); }, 10s));
+  t.w.run_for(10s);
+  t.check_events();
+  t.tries.clear();
+  t.w.run_for(20s);
+  // Each two seconds by now: none more often, and none less.
+  for (const std::string& name : t.refused) {
+    CHECK(t.tries[name] >= 9);
+    CHECK(t.tries[name] <= 11);
+  }
+}
+
+TEST_CASE("those that are held back in a slow store do not hold up the others") {
+  refused_crowd t(41);
+  t.refuse(refused_of(41, [](std::size_t i) { return i != 20; }));
+  t.hold_one_by_one("p20");
+  t.w.run_for(10s);
+  t.a.store_faults().commit_time = 100ms;  // There is more to try than the store has time for.
+  t.w.run_for(10s);
+  t.tries.clear();
+  for (int i = 0; i < 50; ++i) {
+    sends one = send_all(t.a, "p20", {"hello"});
+    REQUIRE(t.w.until([&] { return all_done(one); }, 300ms));
+    CHECK(all_stored(one));
+  }
+  t.w.run_for(5s);
+  for (const std::string& name : t.refused) CHECK(t.tries[name] >= 2);
+}
+
+TEST_CASE("in a slow store the search for what it refuses does not hold up others") {
+  refused_crowd t(41);
+  peer b = t.w.make("b");
+  b.start();
+  store_all(t.w, t.a, "b", {"0"});
+  t.w.run_for(5s);
+  t.refuse(refused_of(41, [](std::size_t i) { return i % 5 == 0; }));
+  t.a.store_faults().commit_time = 100ms;
+  t.send_from_all("1");
+  t.w.run_for(1s);
+  int sent = 0;
+  for (; !t.rest_is_done(); ++sent) {
+    sends one = send_all(t.a, "b", {"hello"});
+    REQUIRE(t.w.until([&] { return all_done(one); }, 2300ms));
+    CHECK(all_stored(one));
+  }
+  CHECK(sent > 1);
+}
+
+TEST_CASE("a shutdown stores what the store takes, however much it refuses") {
+  refused_crowd t(41);
+  t.refuse(refused_of(41, [](std::size_t i) { return i % 4 != 0; }));
+  t.a.store_faults().commit_time = 10ms;
+  t.send_from_all("1");
+  t.w.run_for(5ms);
+  t.w.run(t.a.shutdown(0s));
+  for (peer& p : t.others) {
+    std::uint64_t next = t.is_refused(p) ? 2 : 3;
+    CHECK(cursors_of(t.w, t.a.disk(), p.name()).inbox.next == next);
   }
 }
 

@@ -34,7 +34,6 @@ TEST_CASE("a peer without a unit goes alone, and may be tried") {
   commit_units all;
   one a;
   CHECK(taken(all, a) == std::set<one*>{&a});
-  CHECK(commit_units::ready(a, 0s));
   CHECK_FALSE(commit_units::refusal(a));
   CHECK(all.deadline() == ilm::protocol::never);
 }
@@ -58,25 +57,63 @@ TEST_CASE("what the store refuses waits, longer each time, until a send or the s
   one a, b;
   all.hold({&a, &b}, refused, 10s, o);
   CHECK(commit_units::refusal(a) == refused);
-  CHECK_FALSE(commit_units::ready(b, 10s));
+  CHECK_FALSE(all.any_due());
   CHECK(all.deadline() == 10s + o.minimum_store_retry);
-  CHECK(all.take_due(all.deadline() - 1ns) == nullptr);
-  REQUIRE(all.take_due(all.deadline()) == a.unit.get());
-  CHECK(commit_units::ready(b, 10s));
+  CHECK_FALSE(all.handle_time(all.deadline() - 1ns));
+  CHECK(all.handle_time(all.deadline()));
+  CHECK(all.deadline() == ilm::protocol::never);
+  CHECK(all.any_due());
+  REQUIRE(all.take_due() == a.unit.get());
+  CHECK_FALSE(all.any_due());
   CHECK(taken(all, b) == std::set<one*>{&a, &b});
   CHECK(commit_units::refusal(b) == refused);
 
   all.hold({&a, &b}, refused, 20s, o);
   CHECK(all.deadline() == 20s + 2 * o.minimum_store_retry);
-  commit_units::handle_send(a);
-  CHECK(commit_units::ready(b, 20s));
+  CHECK(all.take_due() == nullptr);
+  all.handle_send(a, 20s);
+  all.handle_send(b, 20s);
+  CHECK(all.deadline() == ilm::protocol::never);
+  CHECK(all.take_due() == a.unit.get());
+  CHECK(all.take_due() == nullptr);
 
   std::set<one*> released;
-  all.handle_stored(a, [&](one& m) { released.insert(&m); });
+  all.release(a, [&](one& m) { released.insert(&m); });
   CHECK(released == std::set<one*>{&a, &b});
   CHECK(a.unit == nullptr);
   CHECK(b.unit == nullptr);
   CHECK(all.deadline() == ilm::protocol::never);
+}
+
+TEST_CASE("those that are held back take turns, and one that is not tried has the next") {
+  options o;
+  commit_units all;
+  std::array<one, 5> p;
+  for (one& each : p) all.hold({&each}, refused, 0s, o);
+  CHECK(all.handle_time(o.minimum_store_retry));
+  for (int round = 0; round < 3; ++round) {
+    for (one& each : p) {
+      commit_unit<one>* u = all.take_due();
+      REQUIRE(u == each.unit.get());
+      all.put_back(each, 1s + std::chrono::seconds(round));
+    }
+  }
+  all.remove(p[0]);
+  all.release(p[1], [](one&) {});
+  CHECK(all.take_due() == p[2].unit.get());
+  CHECK(all.take_due() == p[3].unit.get());
+}
+
+TEST_CASE("the last commit takes all that are held back, due or not") {
+  options o;
+  commit_units all;
+  std::array<one, 3> p;
+  for (one& each : p) all.hold({&each}, refused, 0s, o);
+  all.handle_send(p[1], 0s);
+  CHECK(all.take_held() == p[1].unit.get());
+  CHECK(all.take_held() == p[0].unit.get());
+  CHECK(all.take_held() == p[2].unit.get());
+  CHECK(all.take_held() == nullptr);
 }
 
 TEST_CASE("changes that failed with the store still go together") {
@@ -107,9 +144,9 @@ TEST_CASE("a peer that leaves its unit lets the others go on waiting") {
   one a, b;
   all.hold({&a, &b}, refused, 0s, o);
   all.remove(a);
-  CHECK(commit_units::ready(a, 0s));
+  CHECK_FALSE(commit_units::refusal(a));
   CHECK(taken(all, b) == std::set<one*>{&b});
-  CHECK_FALSE(commit_units::ready(b, 0s));
+  CHECK(commit_units::refusal(b) == refused);
   all.remove(b);
   CHECK(all.deadline() == ilm::protocol::never);
 }

@@ -160,6 +160,25 @@ TEST_CASE("results of several changes come in the order of the sends") {
   CHECK(sequences == std::vector<std::uint64_t>{1, 0, 2});
 }
 
+TEST_CASE("a change that is put back keeps all of its sends, before those that came meanwhile") {
+  submissions s;
+  send(s, 1);
+  s.handle_send(send_id{2}, bytes(std::string_view("reply")), on_failure::stays);
+  s.begin_commit(1, before, 1);
+  send(s, 3);
+  s.fail_commit({});
+  CHECK_FALSE(s.poll_result());
+  CHECK(s.in_commit() == 0);
+  CHECK(s.size() == 3);
+  commit(s, 1);
+  for (std::uint64_t id : {1U, 2U, 3U}) {
+    std::optional<send_result> r = s.poll_result();
+    REQUIRE(r);
+    CHECK(r->id == send_id{id});
+    CHECK(r->sequence == id);
+  }
+}
+
 TEST_CASE("a send that belongs to a consumption stays where its change fails, in its place") {
   submissions s;
   send(s, 1, "alone");

@@ -132,9 +132,10 @@ class association {
     handle_history_in_order(now);
     assert(invariants_hold());
   }
-  /// Nothing of the change that `poll_change` gave is durable. Its sends end with the error.
+  /// Nothing of the change that `poll_change` gave is durable. Its sends end with the error; where
+  /// there is none, it is for the next change.
   void handle_commit_failed(std::error_code reason, timestamp now) {
-    assert(durable_.in_commit() && reason);
+    assert(durable_.in_commit());
     durable_.fail_commit();
     submissions_.fail_commit(reason);
     receiver_.fail_commit();

@@ -57,12 +57,11 @@ class submissions {
     return in_commit_;
   }
   void forget_committed() noexcept { in_commit_.clear(); }
-  /// Sends that stay keep their place before those that came meanwhile.
+  /// Sends that stay keep their place before those that came meanwhile. Without a reason all stay.
   void fail_commit(std::error_code reason) {
-    assert(reason);
     std::vector<submission> next;
     for (submission& s : in_commit_) {
-      if (s.failing == on_failure::stays) {
+      if (!reason || s.failing == on_failure::stays) {
         next.push_back(std::move(s));
       } else {
         ended_.push_back(send_result{s.id, 0, reason});

@@ -31,8 +31,8 @@ inline constexpr std::chrono::milliseconds delivery_grace{200};
 /// How long a shutdown waits for the last frames to leave.
 inline constexpr std::chrono::milliseconds bye_grace{200};
 
-/// For how many refusals, and how long after the first, the changes that a store refuses are looked
-/// for while it takes none; but one batch and its halves are tried in any case.
+/// For how many refusals, and how long after its beginning, the changes that a store refuses are
+/// looked for in one batch; but the batch, and two of its changes, are tried in any case.
 inline constexpr unsigned most_refusals = 16;
 inline constexpr unsigned fewest_refusals = 3;
 inline constexpr std::chrono::seconds longest_search{2};

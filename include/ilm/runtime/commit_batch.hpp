@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -21,7 +22,8 @@
 namespace ilm::inline v0::runtime {
 
 /// The changes that the store is asked to take at one time: all of them at first, and where that
-/// fails, those that it does take. The rest is held back, or put off where it takes none.
+/// fails, those that it does take. Those that it refuses are held back, or put off where it takes
+/// nothing. Those that had no try are put back, for the next batch.
 class commit_batch {
  public:
   commit_batch(context& c, peers& all, dispatcher& d, send_driver& sends)
@@ -29,19 +31,23 @@ class commit_batch {
 
   bool empty() const noexcept { return changes_.empty(); }
 
-  /// Gathers the changes of all peers that have any, and are not held back. The last commit has
-  /// all. False if there are none.
+  /// Gathers the changes of all peers that have any, and are not held back, and those of one unit
+  /// that is. The last commit has all. False if there are none.
   bool collect() {
     assert(empty() && groups_.empty());
     protocol::timestamp now = context_.now();
     bool last = context_.life.current() == lifecycle::state::last_commit;
-    if (last) peers_.list_held(protocol::never);
+    commit_units<peer>& units = peers_.units();
+    ++turn_;
     peers_.drain_changed([&](peer& p) {
-      if (last || peers_.units().ready(p, now)) collect(p, now);
+      if (!units.refusal(p)) collect(p, now);
     });
-    auto together = std::stable_partition(groups_.begin(), groups_.end(),
-                                          [](const group& g) { return !g.held; });
-    search_.start(static_cast<std::size_t>(together - groups_.begin()), groups_.size(), now);
+    together_ = groups_.size();
+    while (commit_unit<peer>* u = last ? units.take_held() : units.take_due()) {
+      collect(*u->members.front(), now);
+      if (!last) break;
+    }
+    search_.start(put_back_last(), together_, groups_.size(), last, now);
     assert(invariants_hold());
     return !empty();
   }
@@ -81,7 +87,12 @@ class commit_batch {
     if (why) {
       context_.scheduler.handle_commit_failed();
       search_.handle_failed();
-      if (tried_.size() == 1) groups_[tried_.first].why = why;
+      if (tried_.size() == 1) {
+        groups_[tried_.first].why = why;
+        for_each_tried([this](peer& p, protocol::store_change&) { p.last_turn = turn_; });
+      } else if (!failure_ && tried_.first == 0) {
+        sort_by_turn(0);
+      }
       failure_ = std::move(why);
     } else {
       if (context_.scheduler.handle_committed()) context_.report(event_kind::store_recovered);
@@ -91,11 +102,12 @@ class commit_batch {
     assert(invariants_hold());
   }
 
-  /// A change that the store refuses while it takes others is held back. Where it takes nothing, it
-  /// is the store that fails.
+  /// A change that the store refuses while it takes others is held back, and one that was not tried
+  /// by itself is put back. Where it takes nothing, it is the store that fails.
   void finish() {
     protocol::timestamp now = context_.now();
-    bool works = search_.any_stored();
+    bool works = search_.store_works();
+    bool last = context_.life.current() == lifecycle::state::last_commit;
     bool store_fails = !works && std::any_of(groups_.begin(), groups_.end(),
                                              [](const group& g) { return !g.held; });
     if (store_fails && context_.scheduler.handle_store_failed(now)) {
@@ -103,7 +115,7 @@ class commit_batch {
     }
     for (group& g : groups_) {
       if (g.stored) continue;
-      if (!g.why) g.why = failure_;
+      if (!g.why && (last || !(works || g.held))) g.why = failure_;
       fail(g, now, g.held || works);
     }
     sends_.post_completed();
@@ -120,9 +132,11 @@ class commit_batch {
   struct group {
     std::size_t first = 0;
     std::size_t last = 0;
-    bool held = false;  ///< it was held back, and is tried by itself
+    bool held = false;      ///< it was held back, and is tried by itself
+    bool put_back = false;  ///< the last batch had no try for it
     bool stored = false;
-    detail::failure why;  ///< why the store refused it, once it was tried by itself
+    detail::failure why;          ///< why the store refused it, once it was tried by itself
+    std::uint64_t last_turn = 0;  ///< the latest of its peers
   };
 
   bool invariants_hold() const noexcept {
@@ -140,10 +154,40 @@ class commit_batch {
       std::optional<protocol::store_change> change = m.core.poll_change(now);
       if (!change) return;
       assert(change->next.consistent());
+      if (m.last_turn == 0) m.last_turn = turn_;
+      g.last_turn = std::max(g.last_turn, m.last_turn);
+      g.put_back = g.put_back || m.put_back;
       changes_.emplace_back(&m, std::move(*change));
     });
     g.last = changes_.size();
-    if (g.first != g.last) groups_.push_back(std::move(g));
+    if (g.first != g.last) {
+      groups_.push_back(std::move(g));
+    } else if (g.held) {
+      release(p);
+    }
+  }
+
+  /// Groups that were put back come behind the others, which are not to wait for them. How many
+  /// others there are.
+  std::size_t put_back_last() {
+    auto end = groups_.begin() + static_cast<std::ptrdiff_t>(together_);
+    auto fresh =
+        std::stable_partition(groups_.begin(), end, [](const group& g) { return !g.put_back; });
+    std::size_t count = static_cast<std::size_t>(fresh - groups_.begin());
+    sort_by_turn(count);
+    return count;
+  }
+  /// The groups from `first` on: those that have waited longest for a try come first.
+  void sort_by_turn(std::size_t first) {
+    auto begin = groups_.begin() + static_cast<std::ptrdiff_t>(first);
+    auto end = groups_.begin() + static_cast<std::ptrdiff_t>(together_);
+    std::stable_sort(begin, end,
+                     [](const group& a, const group& b) { return a.last_turn < b.last_turn; });
+  }
+
+  /// Nothing of the unit is held back any more.
+  void release(peer& p) {
+    peers_.units().release(p, [](peer& m) { m.deliver.notify(); });
   }
 
   void complete_tried() {
@@ -152,7 +196,9 @@ class commit_batch {
     for_each_tried([&](peer& p, protocol::store_change&) {
       p.name->in_store = true;
       p.refused = false;
-      peers_.units().handle_stored(p, [](peer& m) { m.deliver.notify(); });
+      p.put_back = false;
+      p.last_turn = turn_;
+      release(p);
       if (std::exchange(p.failure_told, false)) {
         context_.report(event_kind::store_recovered, {}, p.name.get());
       }
@@ -172,16 +218,15 @@ class commit_batch {
     if (context_.scheduler.flush_due(unsent)) dispatcher_.flush();
   }
 
-  /// The sends of the group end with the error, but for those with the consumption of a message.
+  /// The sends of a group that was refused end with the error, but for those with the consumption
+  /// of a message. A group without one is put back: nothing of it ends.
   void fail(const group& g, protocol::timestamp now, bool hold) {
     std::vector<peer*> together;
     bool waits = false;
     for_each_of(g, [&](peer& p, protocol::store_change&) {
-      p.refused = true;
       if (!p.forgetting()) together.push_back(&p);
-      if (hold && !std::exchange(p.failure_told, true)) {
-        context_.report(event_kind::store_failed, g.why, p.name.get());
-      }
+      p.put_back = !g.why;
+      if (g.why) tell_refused(p, g.why, hold);
       p.core.handle_commit_failed(g.why.code, now);
       // Sends with the consumption of a message came back, and no change of the peer is to follow.
       if (p.forgetting()) p.core.handle_forget(error::peer_forgotten);
@@ -192,10 +237,23 @@ class commit_batch {
       peers_.list_due(p);
       peers_.list_unflushed(p);
     });
-    if (hold && waits && !together.empty()) {
-      peers_.units().hold(together, g.why.code, now, context_.settings);
+    commit_units<peer>& units = peers_.units();
+    peer& any = *changes_[g.first].first;
+    hold = hold && waits && !together.empty();
+    if (g.held && !hold) release(any);
+    if (hold && g.why) {
+      units.hold(together, g.why.code, now, context_.settings);
+    } else if (hold && g.held) {
+      units.put_back(any, now);
     } else {
-      peers_.units().rejoin(together);
+      units.rejoin(together);
+    }
+  }
+
+  void tell_refused(peer& p, const detail::failure& why, bool alone) {
+    p.refused = true;
+    if (alone && !std::exchange(p.failure_told, true)) {
+      context_.report(event_kind::store_failed, why, p.name.get());
     }
   }
 
@@ -225,6 +283,8 @@ class commit_batch {
   std::vector<group> groups_;
   commit_search search_;
   commit_search::range tried_;
+  std::size_t together_ = 0;  ///< how many of the groups are not held back
+  std::uint64_t turn_ = 0;    ///< how many batches there were
   std::size_t appended_ = 0;  ///< how many of the changes tried the store was handed
   detail::failure failure_;   ///< the last one
 };

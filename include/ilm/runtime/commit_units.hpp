@@ -22,11 +22,13 @@ struct commit_unit {
 
   std::vector<Peer*> members;  ///< each has this unit
   /// Why the store refused the changes; none if it did not. Until it takes them, the unit is held
-  /// back: it is tried by itself, and nobody joins it.
+  /// back: it is tried by itself, and nobody joins it. Then it waits for its time, or is due, or is
+  /// with the store.
   std::error_code reason;
   commit_backoff backoff;
   protocol::timestamp armed = protocol::never;
-  std::uint64_t armed_as = 0;  ///< the entry for `armed` among the deadlines
+  std::uint64_t armed_as = 0;  ///< the entry for `armed` among the deadlines, or those due
+  bool due = false;            ///< waits for its turn, and not for a time
 };
 
 /// The units of the peers that have one. A `Peer` has a member `unit`, null without one.
@@ -38,10 +40,6 @@ class commit_units {
   /// Why nobody may join the peer now; none if they may.
   static std::error_code refusal(const Peer& p) noexcept {
     return p.unit ? p.unit->reason : std::error_code();
-  }
-  /// Whether the changes of the peer may be tried.
-  static bool ready(const Peer& p, protocol::timestamp now) noexcept {
-    return !p.unit || p.unit->backoff.open(now);
   }
 
   /// The next changes of both go together.
@@ -59,13 +57,13 @@ class commit_units {
     if (!u->held()) detach(*u);
     for (Peer* m : u->members) function(*m);
   }
-  /// The store took a change of the peer: its unit is not held any more. `function(peer&)` with
-  /// each that was.
+  /// The store took a change of the peer, or nothing of it is left to store: its unit is not held
+  /// any more. `function(peer&)` with each that was.
   template <class Function>
-  void handle_stored(const Peer& p, Function function) {
+  void release(const Peer& p, Function function) {
     std::shared_ptr<unit> u = p.unit;
     if (!u || !u->held()) return;
-    timers_.disarm(*u);
+    disarm(*u);
     detach(*u);
     for (Peer* m : u->members) function(*m);
   }
@@ -84,28 +82,48 @@ class commit_units {
     unit& u = *unit_of(*together.front());
     u.reason = reason;
     u.backoff.handle_failed(now, o);
-    timers_.disarm(u);
+    disarm(u);
     timers_.arm(u, u.backoff.until());
+    assert(!u.due);
   }
 
   /// A new send: its caller shall learn how the store is now.
-  static void handle_send(const Peer& p) noexcept {
-    if (p.unit) p.unit->backoff.handle_send();
+  void handle_send(const Peer& p, protocol::timestamp now) {
+    if (p.unit && p.unit->armed != protocol::never) list_due(*p.unit, now);
   }
-  /// A unit that may be tried again, or null.
-  unit* take_due(protocol::timestamp now) {
-    unit* u = timers_.take_due(now);
-    if (u != nullptr) u->backoff.handle_time(now);
-    return u;
+  /// The unit that `take_due` gave was not tried.
+  void put_back(const Peer& p, protocol::timestamp now) { list_due(*p.unit, now); }
+
+  /// The units that were held back until `now` are due. False if there are none.
+  bool handle_time(protocol::timestamp now) {
+    bool any = false;
+    while (unit* u = timers_.take_due(now)) {
+      list_due(*u, now);
+      any = true;
+    }
+    return any;
   }
   protocol::timestamp deadline() const noexcept { return timers_.earliest(); }
+
+  /// Those that are due take turns: the next one, or null. It is to be tried, or put back.
+  unit* take_due() {
+    unit* u = due_.take_due(protocol::never);
+    if (u != nullptr) u->due = false;
+    return u;
+  }
+  bool any_due() const noexcept { return due_.earliest() != protocol::never; }
+  /// Likewise, of all that are held back.
+  unit* take_held() {
+    unit* u = take_due();
+    return u != nullptr ? u : timers_.take_due(protocol::never);
+  }
 
   /// The peer leaves its unit.
   void remove(Peer& p) {
     std::shared_ptr<unit> u = std::exchange(p.unit, nullptr);
     if (!u) return;
     std::erase(u->members, &p);
-    if (u->members.empty()) timers_.disarm(*u);
+    if (u->members.empty()) disarm(*u);
   }
 
  private:
@@ -126,13 +144,21 @@ class commit_units {
     }
     into->members.insert(into->members.end(), from->members.begin(), from->members.end());
     for (Peer* p : from->members) p->unit = into;
-    timers_.disarm(*from);
+    disarm(*from);
   }
+  void list_due(unit& u, protocol::timestamp now) {
+    if (u.due) return;
+    timers_.disarm(u);
+    due_.arm(u, now);
+    u.due = true;
+  }
+  void disarm(unit& u) { (std::exchange(u.due, false) ? due_ : timers_).disarm(u); }
   static void detach(const unit& u) noexcept {
     for (Peer* p : u.members) p->unit = nullptr;
   }
 
   deadlines<unit> timers_;
+  deadlines<unit> due_;  ///< by when they became due
 };
 
 }  // namespace ilm::inline v0::runtime

@@ -83,6 +83,9 @@ struct peer : std::enable_shared_from_this<peer> {
   detail::async_event write;                ///< there may be a frame
   detail::async_event deliver;              ///< there is a message for the application
   std::shared_ptr<commit_unit<peer>> unit;  ///< see commit_units
+  /// The batch in which its changes first were, or last were stored, or refused by themselves.
+  std::uint64_t last_turn = 0;
+  bool put_back = false;  ///< the last batch had its change, and no try for it
   asio::cancellation_signal stop_writing;
   asio::cancellation_signal stop_delivering;
 

@@ -117,16 +117,16 @@ class peers {
     assert(p.changed);
     if (!std::exchange(p.due, true)) due_.push_back(&p);
   }
-  /// Whether a listed peer has a change that is due, and may be tried. One that has none is looked
-  /// at once.
+  /// Whether a listed peer has a change that is due, and is not held back, or one that is held back
+  /// has its turn. A peer that has none is looked at once.
   bool has_due_change(protocol::timestamp now) {
     while (!due_.empty()) {
       peer& p = *due_.back();
-      if (p.changed && units_.ready(p, now) && p.core.has_due_change(now)) return true;
+      if (p.changed && !units_.refusal(p) && p.core.has_due_change(now)) return true;
       p.due = false;
       due_.pop_back();
     }
-    return false;
+    return units_.any_due();
   }
 
   // How many peers have something that a shutdown waits for: it looks at no peer.
@@ -156,18 +156,6 @@ class peers {
 
   commit_units<peer>& units() noexcept { return units_; }
   const commit_units<peer>& units() const noexcept { return units_; }
-  /// The changes of the units that were held back until `now`, or of all at its end, are due.
-  bool list_held(protocol::timestamp now) {
-    bool any = false;
-    while (commit_unit<peer>* u = units_.take_due(now)) {
-      for (peer* p : u->members) {
-        list_changed(*p);
-        list_due(*p);
-      }
-      any = true;
-    }
-    return any;
-  }
 
   memory_budget<peer>& memory() noexcept { return memory_; }
   const memory_budget<peer>& memory() const noexcept { return memory_; }

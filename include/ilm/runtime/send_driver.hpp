@@ -176,7 +176,7 @@ class send_driver {
     // Nobody waits for this end: a store that fails is tried again when that is due.
     if (!staged) {
       context_.scheduler.handle_news();
-      commit_units<peer>::handle_send(p);
+      peers_.units().handle_send(p, context_.now());
     }
     peers_.list_changed(p);
     peers_.list_due(p);

@@ -29,8 +29,8 @@
 namespace ilm::inline v0::runtime {
 
 /// Opens the store, commits one batch at a time (the changes that gather meanwhile are the next
-/// one), and reads pages. Of a batch that fails, what the store does take is found and stored; the
-/// rest is held back.
+/// one), and reads pages. Of a batch that fails, the changes that the store takes are found and
+/// stored; those that it refuses are held back.
 class store_driver {
  public:
   using owner = std::shared_ptr<const void>;
@@ -81,8 +81,8 @@ class store_driver {
   const peer* dropping() const noexcept { return dropping_; }
 
   void handle_time(protocol::timestamp now) {
-    bool held = peers_.list_held(now);
-    if (context_.scheduler.handle_time(now) || retry_at_ <= now || held) {
+    bool due = peers_.units().handle_time(now);
+    if (context_.scheduler.handle_time(now) || retry_at_ <= now || due) {
       context_.store_wake.notify();
     }
     assert(invariants_hold());
