@@ -169,6 +169,8 @@ struct event_record {
   std::uint64_t features = 0;  ///< a bit for each
   /// How many events this one stands for. What repeats for one peer, kind and error is told once,
   /// and then summed up at intervals that grow from 10 s to an hour: the ranges cover those of all.
+  /// Where sessions or failures of the store come and go fast, one event stands for several of
+  /// both kinds, and tells how things stand.
   std::uint64_t count = 1;
   std::vector<event_count> lost;  ///< of events_lost
 

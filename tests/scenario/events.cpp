@@ -6,6 +6,8 @@
 #include <ilm/runtime/event_queue.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -79,6 +81,57 @@ TEST_CASE("a day with a failing handler is some dozens of events", "[volume]") {
   CHECK(b.events().size() < 50);
   CHECK(lines_of(b, event_kind::delivery_failed) > 24);
   CHECK(b.count(event_kind::delivery_failed) > 16'000);
+}
+
+TEST_CASE("a day of sessions that begin and end in a loop is some dozens of events") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  a.watch();
+  std::size_t changes = 0;
+  auto change = [&](bool connects, std::chrono::nanoseconds wait) {
+    connects ? w.net.connect("a", "b") : w.net.disconnect("a", "b");
+    w.run_for(wait);
+    ++changes;
+  };
+  w.run_for(1s);
+  for (int minute = 0; minute < 12 * 60; ++minute) {
+    change(false, 30s);
+    change(true, 30s);
+  }
+  for (int i = 0; i < 1000; ++i) {
+    change(false, 20ms);
+    change(true, 20ms);
+  }
+  CHECK(a.events().size() < 50);
+  change(false, 31min);
+  CHECK(a.events().back().kind == event_kind::peer_disconnected);
+  CHECK(a.count(event_kind::peer_connected) + a.count(event_kind::peer_disconnected) ==
+        changes + 1);
+  change(true, 31min);
+  CHECK(a.events().back().kind == event_kind::peer_connected);
+}
+
+TEST_CASE("how a flapping session stands is told at a shutdown") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  a.watch();
+  w.run_for(1s);
+  for (int i = 0; i < 50; ++i) {
+    w.net.disconnect("a", "b");
+    w.run_for(20ms);
+    w.net.connect("a", "b");
+    w.run_for(20ms);
+  }
+  w.net.disconnect("a", "b");
+  w.run_for(20ms);
+  w.run(a.shutdown(1s));
+  w.run_for(1ms);
+  CHECK(a.events().back().kind == event_kind::peer_disconnected);
+  CHECK(a.count(event_kind::peer_connected) + a.count(event_kind::peer_disconnected) == 102);
 }
 
 TEST_CASE("the sums of what repeated are told at a shutdown") {

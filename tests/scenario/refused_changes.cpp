@@ -3,6 +3,7 @@
 #include "support/steps.hpp"
 
 #include <ilm/delivery_context.hpp>
+#include <ilm/runtime/bounds.hpp>
 
 #include <asio/cancellation_state.hpp>
 #include <asio/this_coro.hpp>
@@ -336,6 +337,40 @@ TEST_CASE("a store that takes nothing is said to fail once, whoever has messages
   w.run_for(1min);
   for (peer& p : others) CHECK(a.app().texts_from(p.name()) == numbered(2));
   CHECK(a.count(ilm::event_kind::store_recovered) == 1);
+}
+
+TEST_CASE("a store that refuses each second change is told some times, then summed up") {
+  // Of one peer, or of the whole store where there is no other change.
+  for (bool others : {true, false}) {
+    world w;
+    peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+    for (peer* p : {&a, &b, &c}) p->start();
+    a.watch();
+    a.store_faults().refuse = refuse_bad;
+    for (int i = 0; i < 500; ++i) {
+      if (others) send_all(a, "c", {"0"});
+      CHECK_FALSE(all_stored(store_all(w, a, "b", {"bad"})));
+      CHECK(all_stored(store_all(w, a, "b", {"0"})));
+      w.run_for(10ms);
+    }
+    std::optional<std::string> of;
+    if (others) of = "b";
+    std::size_t lines = 0;
+    for (const event& e : a.events()) {
+      bool state =
+          e.kind == ilm::event_kind::store_failed || e.kind == ilm::event_kind::store_recovered;
+      if (!state) continue;
+      CHECK(e.peer == of);
+      ++lines;
+    }
+    CHECK(lines >= ilm::runtime::state_changes_at_once);
+    CHECK(lines < 25);
+    w.run_for(1min);
+    std::size_t failed = a.count(ilm::event_kind::store_failed);
+    std::size_t recovered = a.count(ilm::event_kind::store_recovered);
+    CHECK(failed + recovered == 1000);
+    CHECK(a.events().back().kind == ilm::event_kind::store_recovered);
+  }
 }
 
 TEST_CASE("what is held back is tried with growing patience, and a send tries it at once") {

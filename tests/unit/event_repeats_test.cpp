@@ -69,9 +69,8 @@ TEST_CASE_METHOD(fixture, "peers, kinds and errors repeat each for itself") {
   CHECK_FALSE(repeats.handle_event(from("carol"), 0s));
 }
 
-TEST_CASE_METHOD(fixture, "events that tell how things stand are never held back") {
-  for (event_kind kind : {event_kind::peer_connected, event_kind::peer_disconnected,
-                          event_kind::peer_reset, event_kind::store_failed}) {
+TEST_CASE_METHOD(fixture, "events that tell what happened to messages are never held back") {
+  for (event_kind kind : {event_kind::peer_reset, event_kind::gap, event_kind::rolled_back}) {
     for (int i = 0; i < 3; ++i) CHECK(repeats.handle_event(from("bob", kind), 0s));
   }
   CHECK(repeats.deadline() == ilm::protocol::never);

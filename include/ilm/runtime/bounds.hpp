@@ -58,6 +58,10 @@ inline constexpr std::size_t most_age_marks = 256;
 inline constexpr std::chrono::nanoseconds shortest_repeat_interval = std::chrono::seconds(10);
 inline constexpr std::chrono::nanoseconds longest_repeat_interval = std::chrono::hours(1);
 
+/// How many changes of a state that flaps are told at once, and how late another one may be told.
+inline constexpr unsigned state_changes_at_once = 16;
+inline constexpr std::chrono::nanoseconds longest_state_interval = std::chrono::minutes(30);
+
 /// How many kinds of repeating events are told apart, over all peers; further ones share a sum for
 /// each kind of event. And how many of peers that the store does not have.
 inline constexpr std::size_t most_repeating_events = 4096;

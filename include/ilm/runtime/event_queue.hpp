@@ -7,9 +7,11 @@
 #include <ilm/runtime/bounds.hpp>
 #include <ilm/runtime/event_backlog.hpp>
 #include <ilm/runtime/event_repeats.hpp>
+#include <ilm/runtime/event_states.hpp>
 #include <ilm/runtime/named.hpp>
 #include <ilm/runtime/operation_index.hpp>
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +24,9 @@
 
 namespace ilm::inline v0::runtime {
 
-/// Tells events: to a watcher as they happen, and to readers one by one. What repeats is summed up;
-/// what nobody reads is kept within bounds, and the reader is told how many events went.
+/// Tells events: to a watcher as they happen, and to readers one by one. Events that repeat, and
+/// states that flap, are summed up; unread ones are kept within bounds, and the reader is told how
+/// many went.
 class event_queue {
  public:
   using handler = detail::completion<std::error_code, named_event>;
@@ -32,15 +35,18 @@ class event_queue {
   explicit event_queue(std::size_t limit) : backlog_(limit) {}
 
   void put(named_event e, protocol::timestamp now) {
-    if (repeats_.handle_event(e, now)) tell(std::move(e));
+    if (repeats_.handle_event(e, now) && states_.handle_event(e, now)) tell(std::move(e));
     assert(invariants_hold());
   }
 
   /// Tells the sums whose time has come.
   void handle_time(protocol::timestamp now) {
     while (std::optional<named_event> sum = repeats_.poll(now)) tell(std::move(*sum));
+    while (std::optional<named_event> sum = states_.poll(now)) tell(std::move(*sum));
   }
-  protocol::timestamp deadline() const noexcept { return repeats_.deadline(); }
+  protocol::timestamp deadline() const noexcept {
+    return std::min(repeats_.deadline(), states_.deadline());
+  }
 
   /// `w` gets each event from now on. With it, events are kept for readers once there was one.
   void watch(watcher w) { watcher_ = std::move(w); }
@@ -87,6 +93,7 @@ class event_queue {
     assert(reason);
     try {
       while (std::optional<named_event> sum = repeats_.poll_last()) tell(std::move(*sum));
+      while (std::optional<named_event> sum = states_.poll_last()) tell(std::move(*sum));
     } catch (...) {
       // Where there is no memory for the sums, the readers still have to hear of the end.
     }
@@ -148,6 +155,7 @@ class event_queue {
   }
 
   event_repeats repeats_;
+  event_states states_;
   event_backlog backlog_;
   watcher watcher_;
   reader_list readers_;
