@@ -3,12 +3,17 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/worker.hpp>
 
+#include <asio/execution.hpp>
 #include <asio/io_context.hpp>
 
+#include <atomic>
 #include <exception>
+#include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 
 namespace {
 
@@ -26,7 +31,74 @@ std::exception_ptr thrown_by(Work work) {
   return thrown;
 }
 
+/// An executor that takes some calls for which there is no memory.
+class scarce_executor {
+ public:
+  using inner = asio::strand<asio::any_io_executor>;
+
+  scarce_executor(inner i, std::shared_ptr<std::atomic<int>> refusals)
+      : inner_(std::move(i)), refusals_(std::move(refusals)) {}
+
+  template <class Property>
+  requires asio::can_require<const inner&, Property>::value scarce_executor
+  require(const Property& p)
+  const { return {asio::require(inner_, p), refusals_}; }
+  template <class Property>
+  requires asio::can_prefer<const inner&, Property>::value scarce_executor prefer(const Property& p)
+  const { return {asio::prefer(inner_, p), refusals_}; }
+  template <class Property>
+  requires asio::can_query<const inner&, Property>::value auto query(const Property& p) const
+      -> decltype(asio::query(std::declval<const inner&>(), p)) {
+    return asio::query(inner_, p);
+  }
+
+  template <class Function>
+  void execute(Function&& f) const {
+    if (refusals_->fetch_sub(1) > 0) throw std::bad_alloc();
+    inner_.execute(std::forward<Function>(f));
+  }
+
+  friend bool operator==(const scarce_executor& a, const scarce_executor& b) noexcept {
+    return a.inner_ == b.inner_;
+  }
+ private:
+  inner inner_;
+  std::shared_ptr<std::atomic<int>> refusals_;
+};
+
 }  // namespace
+
+TEST_CASE("a worker that has no memory to tell a result tells it when it has") {
+  asio::io_context context;
+  auto refusals = std::make_shared<std::atomic<int>>(0);
+  asio::any_io_executor scarce =
+      scarce_executor(asio::make_strand(asio::any_io_executor(context.get_executor())), refusals);
+  worker thread(context.get_executor());
+  std::string told;
+  asio::co_spawn(scarce,
+                 thread.run(scarce,
+                            [refusals] {
+                              *refusals = 2;
+                              return std::string("a result that is too long for a small string");
+                            }),
+                 [&](const std::exception_ptr&, std::string result) { told = std::move(result); });
+  context.run();
+  CHECK(told == "a result that is too long for a small string");
+  CHECK(*refusals <= 0);
+}
+
+TEST_CASE("a worker whose idle work throws goes on with the next job") {
+  asio::io_context context;
+  worker thread(context.get_executor(), []() -> bool { throw std::runtime_error("not now"); });
+  for (int round = 1; round <= 3; ++round) {
+    int told = 0;
+    asio::co_spawn(context, thread.run(context.get_executor(), [round] { return round; }),
+                   [&](const std::exception_ptr&, int result) { told = result; });
+    context.restart();
+    context.run();
+    CHECK(told == round);
+  }
+}
 
 TEST_CASE("the caller of a worker gets the exception that the work threw, as it was") {
   std::exception_ptr locked =

@@ -7,6 +7,7 @@
 #include <asio/execution_context.hpp>
 #include <asio/query.hpp>
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -55,23 +56,29 @@ class worker {
   }
 
  private:
+  /// How long to wait for memory to tell the result of a job.
+  static constexpr std::chrono::milliseconds memory_pause{10};
+
   enum class state { running, ending, abandoned };
 
   struct job {
     virtual ~job() = default;
     virtual void run() noexcept = 0;
-    virtual void complete() = 0;
+    /// False if there is no memory for it: then nothing has changed.
+    virtual bool complete() noexcept = 0;
   };
 
   template <class Result>
   struct outcome {
-    using handler = completion<std::exception_ptr, Result>;
     using signature = void(std::exception_ptr, Result);
     template <class Work>
     void take(Work& work) {
       value = work();
     }
-    void tell(handler& done) { done(std::move(failed), std::move(value)); }
+    template <class Handler>
+    void tell(Handler handler) {
+      std::move(handler)(std::move(failed), std::move(value));
+    }
 
     std::exception_ptr failed;
     Result value{};
@@ -84,20 +91,33 @@ class worker {
   struct job_of final : job {
     using result = outcome<std::invoke_result_t<Work&>>;
 
-    job_of(Work w, typename result::handler h) : work(std::move(w)), done(std::move(h)) {}
+    template <class Handler>
+    job_of(Work w, Handler&& h, const asio::any_io_executor& e)
+        : work(std::move(w)),
+          what(std::make_shared<result>()),
+          done(completion<>::finished_by(std::forward<Handler>(h), e, [r = what](auto&& handler) {
+            r->tell(std::forward<decltype(handler)>(handler));
+          })) {}
 
     void run() noexcept override {
       try {
-        what.take(work);
+        what->take(work);
       } catch (...) {
-        what.failed = std::current_exception();
+        what->failed = std::current_exception();
       }
     }
-    void complete() override { what.tell(done); }
+    bool complete() noexcept override {
+      try {
+        done();
+        return true;
+      } catch (...) {
+        return false;
+      }
+    }
 
     Work work;
-    typename result::handler done;
-    result what;
+    std::shared_ptr<result> what;
+    completion<> done;
   };
 
   template <class Work>
@@ -108,10 +128,8 @@ class worker {
 
     template <class Handler>
     void operator()(Handler&& handler) {
-      using made = job_of<Work>;
-      self_->push(std::make_unique<made>(
-          std::move(work_),
-          typename made::result::handler(std::forward<Handler>(handler), executor_)));
+      self_->push(std::make_unique<job_of<Work>>(std::move(work_), std::forward<Handler>(handler),
+                                                 executor_));
     }
 
    private:
@@ -179,7 +197,7 @@ class worker {
       if (state_ != state::running) return;
       if (jobs_.empty()) {
         lock.unlock();
-        more = idle_();
+        more = run_idle();
         lock.lock();
         continue;
       }
@@ -187,11 +205,20 @@ class worker {
       lock.unlock();
       next.run();
       lock.lock();
-      if (state_ == state::abandoned) return;
+      auto abandoned = [&] { return state_ == state::abandoned; };
+      while (!abandoned() && !next.complete()) wake_.wait_for(lock, memory_pause, abandoned);
+      if (abandoned()) return;
       std::unique_ptr<job> done = std::move(jobs_.front());
       jobs_.pop_front();
-      done->complete();
       more = static_cast<bool>(idle_);
+    }
+  }
+
+  bool run_idle() noexcept {
+    try {
+      return idle_();
+    } catch (...) {
+      return false;  // as after the next job
     }
   }
 
@@ -206,13 +233,15 @@ class worker {
 
 template <>
 struct worker::outcome<void> {
-  using handler = completion<std::exception_ptr>;
   using signature = void(std::exception_ptr);
   template <class Work>
   void take(Work& work) {
     work();
   }
-  void tell(handler& done) { done(std::move(failed)); }
+  template <class Handler>
+  void tell(Handler handler) {
+    std::move(handler)(std::move(failed));
+  }
 
   std::exception_ptr failed;
 };
