@@ -152,3 +152,24 @@ TEST_CASE_METHOD(states_fixture, "how a flapping state stands is told at the end
   REQUIRE(last);
   CHECK(last->record.kind == current);
 }
+
+TEST_CASE_METHOD(states_fixture, "strangers take no more than their places, and none of a peer's") {
+  std::size_t count = 10 * ilm::runtime::most_states_of_strangers;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::string name = "x" + std::to_string(i);
+    of(name, event_kind::peer_connected);
+    names.find(name)->in_store = false;
+    for (auto kind : {event_kind::peer_connected, event_kind::peer_disconnected}) {
+      CHECK(states.handle_event({names.find(name)->shared_from_this(), event_record(kind)}, 0s));
+    }
+  }
+  // How long each is kept shows how many are: nothing is due after half an hour for the others.
+  std::size_t kept = 0;
+  for (auto at = states.deadline(); at != ilm::protocol::never; at = states.deadline()) {
+    CHECK_FALSE(states.poll(at));
+    ++kept;
+  }
+  CHECK(kept <= 2 * ilm::runtime::most_states_of_strangers);
+  flap(1s, 60s);
+  CHECK(told < changes);
+}

@@ -61,6 +61,8 @@ inline constexpr std::chrono::nanoseconds longest_repeat_interval = std::chrono:
 /// How many changes of a state that flaps are told at once, and how late another one may be told.
 inline constexpr unsigned state_changes_at_once = 16;
 inline constexpr std::chrono::nanoseconds longest_state_interval = std::chrono::minutes(30);
+/// Of how many peers that the store does not have this is kept.
+inline constexpr std::size_t most_states_of_strangers = 256;
 
 /// How many kinds of repeating events are told apart, over all peers; further ones share a sum for
 /// each kind of event. And how many of peers that the store does not have.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -20,14 +21,18 @@ namespace ilm::inline v0::runtime {
 /// or works at all. Of each, state_changes_at_once changes are told at once. From then on, those
 /// that come before an interval is over are told at its end as one, which is the newest. It grows
 /// from shortest_repeat_interval to longest_state_interval; each longest_state_interval without a
-/// change takes one step back.
+/// change takes one step back. Of strangers, only some are kept: what others do is told at once.
 class event_states {
  public:
   /// True if the event is to be told now. Otherwise `poll` gives it later, or a newer one.
   bool handle_event(const named_event& e, protocol::timestamp now) {
     std::optional<event_kind> state = state_of(e.record.kind);
     if (!state) return true;
-    auto [at, first] = entries_.try_emplace(key{*state, e.peer});
+    key k{*state, e.peer};
+    auto at = entries_.find(k);
+    bool first = at == entries_.end();
+    if (first && is_stranger(k) && strangers_ == most_states_of_strangers) return true;
+    if (first) at = add(k);
     entry& s = at->second;
     bool changed = first || s.kind != e.record.kind || s.error != e.record.error;
     s.kind = e.record.kind;
@@ -60,6 +65,7 @@ class event_states {
       } else if (--at->second.told > 0) {
         schedule(at, protocol::after(now, longest_state_interval));
       } else {
+        if (at->second.stranger) --strangers_;
         order_.erase(at->second.scheduled);
         entries_.erase(at);
       }
@@ -101,12 +107,23 @@ class event_states {
     std::optional<named_event> sum;  ///< of those that were not told
     event_kind kind{};               ///< of the newest
     std::error_code error;
+    bool stranger = false;
     unsigned told = 0;  ///< how many, less those that quiet times took back
     protocol::timestamp told_at{};
     place scheduled;
   };
 
   using table = std::map<key, entry>;
+
+  /// A peer that the store does not have: a stranger may invent as many as it likes.
+  static bool is_stranger(const key& k) noexcept { return k.peer && !k.peer->in_store; }
+
+  table::iterator add(const key& k) {
+    table::iterator at = entries_.try_emplace(k).first;
+    at->second.stranger = is_stranger(k);
+    if (at->second.stranger) ++strangers_;
+    return at;
+  }
 
   /// The event that begins a state for one that begins or ends it.
   static std::optional<event_kind> state_of(event_kind kind) noexcept {
@@ -139,9 +156,12 @@ class event_states {
     order_.erase(std::exchange(at->second.scheduled, next));
   }
 
-  bool invariants_hold() const noexcept { return entries_.size() == order_.size(); }
+  bool invariants_hold() const noexcept {
+    return entries_.size() == order_.size() && strangers_ <= most_states_of_strangers;
+  }
 
-  table entries_;  ///< two for each peer at most, and one for the store
+  table entries_;  ///< two for each peer of the store at most, one for the store, and strangers
+  std::size_t strangers_ = 0;
   std::map<place, table::iterator> order_;
   std::uint64_t scheduled_ = 0;
 };
