@@ -1,6 +1,8 @@
 #include "support/catch.hpp"
 #include "support/messenger.hpp"
 
+#include <ilm/detail/context_end.hpp>
+
 using namespace test;
 
 // A context that ends before the messengers that run on it: main() does that when something throws.
@@ -70,4 +72,26 @@ TEST_CASE("a messenger in the frame of a coroutine goes with the context that wo
     INFO(turns << " turns");
     CHECK(alive.expired());
   }
+}
+
+namespace {
+
+struct listener final : ilm::detail::context_listener {
+  void handle_context_end(asio::execution_context& ending) noexcept override { told = &ending; }
+
+  asio::execution_context* told = nullptr;
+};
+
+}  // namespace
+
+TEST_CASE("each listener that is left is told of the end of a context") {
+  auto first = std::make_shared<listener>(), second = std::make_shared<listener>();
+  auto context = std::make_unique<asio::io_context>(1);
+  const asio::execution_context* ending = context.get();
+  for (const auto& l : {first, std::make_shared<listener>(), second}) {
+    ilm::detail::context_end::watch(*context, l);
+  }
+  context.reset();
+  CHECK(first->told == ending);
+  CHECK(second->told == ending);
 }

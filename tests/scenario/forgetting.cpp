@@ -408,3 +408,48 @@ TEST_CASE("peers that forget each other at any moment lose only what was reporte
     CHECK(pair.a.app().texts() == numbered(5));
   }
 }
+
+TEST_CASE("sends that wait for room go on when a peer is forgotten whose sends took it") {
+  world w;
+  peer a = w.make("a");
+  ilm::options narrow;
+  narrow.uncommitted_messages = 3;
+  a.start(narrow);
+  store_all(w, a, "b", numbered(1));
+  a.store_faults().commit_time = 1s;
+  a.send("b", "with the store");
+  w.run_for(10ms);
+  sends ended = send_all(a, "b", {"1", "2"});
+  auto waiting = a.send("c", "0");
+  w.run_for(10ms);
+  REQUIRE(a.statistics().uncommitted_messages == 3);
+  auto f = forget(a, "b");
+  w.run_for(10ms);
+  REQUIRE(all_done(ended));
+  auto next = a.try_send("c", "1");
+  w.run_for(10ms);
+  REQUIRE_FALSE(f->error);
+  CHECK(next->error == std::error_code());
+  w.run_for(5s);
+  CHECK((waiting->done && next->done));
+  CHECK(waiting->error == std::error_code());
+}
+
+TEST_CASE("a store that failed to forget a peer tells that it has recovered for it") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  a.watch();
+  store_all(w, a, "b", numbered(1));
+  a.store_faults().commit_error = std::make_error_code(std::errc::no_space_on_device);
+  auto f = forget(a, "b");
+  w.run_for(100ms);
+  REQUIRE(f->error);
+  REQUIRE(a.count(event_kind::store_failed) == 1);
+  CHECK(a.find(event_kind::store_failed)->peer == "b");
+  a.store_faults().commit_error = {};
+  CHECK(all_stored(store_all(w, a, "b", {"1"})));
+  w.run_for(10ms);
+  REQUIRE(a.count(event_kind::store_recovered) == 1);
+  CHECK(a.find(event_kind::store_recovered)->peer == "b");
+}

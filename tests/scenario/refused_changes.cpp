@@ -412,6 +412,17 @@ void hold_back_for_long(world& w, peer& a, peer& b, peer& c) {
 
 }  // namespace
 
+TEST_CASE("what is held back is tried when its time comes, though nothing else happens") {
+  world w;
+  peer a = w.make("a"), b = w.make("b"), c = w.make("c");
+  hold_back_for_long(w, a, b, c);
+  b.crash();
+  c.crash();
+  w.run_for(1s);
+  a.store_faults().refuse = nullptr;
+  CHECK(w.until([&] { return a.app().texts_from("b").size() == 2; }, 2min));
+}
+
 TEST_CASE("what is held back is tried by itself, beside the others") {
   world w;
   peer a = w.make("a"), b = w.make("b"), c = w.make("c");

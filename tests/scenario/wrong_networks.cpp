@@ -4,7 +4,12 @@
 
 #include <asio/steady_timer.hpp>
 
+#include <cstddef>
 #include <deque>
+#include <functional>
+#include <optional>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 using namespace test;
@@ -171,4 +176,76 @@ TEST_CASE("a send that fails is the loss of a frame on an unreliable network") {
   scripted_messenger<false> a(w.context, store(), scripted_network<false>(s), ignore());
   w.run_for(1min);
   CHECK(s->sent > 2);
+}
+
+TEST_CASE("forgetting cancels a send that hangs, and does not report it as failed") {
+  world w;
+  auto s = std::make_shared<script>();
+  s->events = {network_event::up("b")};
+  s->send_time = 1h;
+  scripted_messenger<true> a(w.context, store(), scripted_network<true>(s), ignore());
+  std::size_t problems = 0;
+  std::function<void()> read = [&] {
+    a.next_event([&](std::error_code failed, const event& e) {
+      if (failed) return;
+      if (e.kind == ilm::event_kind::network_problem) ++problems;
+      read();
+    });
+  };
+  read();
+  w.run_for(1s);
+  REQUIRE(s->sent == 1);
+  std::optional<std::error_code> forgotten;
+  a.forget("b", [&](std::error_code e, const ilm::forget_report&) { forgotten = e; });
+  w.run_for(1s);
+  CHECK(forgotten == std::error_code());
+  CHECK(problems == 0);
+}
+
+namespace {
+
+/// A network among numbers, which reports one problem.
+class troubled_network {
+ public:
+  using clock_type = test::clock;
+  static constexpr bool reliable = true;
+
+  explicit troubled_network(ilm::network_event<int> problem) : problem_(std::move(problem)) {}
+
+  int local_id() const { return 1; }
+  std::size_t maximum_frame_size() const { return 1 << 16; }
+  asio::awaitable<void> send(int, std::vector<std::byte>) { co_return; }
+  asio::awaitable<ilm::network_event<int>> receive() {
+    if (!std::exchange(told_, true)) co_return problem_;
+    co_await sleep_for(1h);
+    co_return problem_;
+  }
+
+ private:
+  ilm::network_event<int> problem_;
+  bool told_ = false;
+};
+
+std::optional<ilm::event<int>> first_event(world& w, std::optional<int> of) {
+  using problem = ilm::network_event<int>;
+  troubled_network net(problem::problem(of, ilm::error::network_ended));
+  ilm::messenger a(w.context, ilm::memory_backend<int>(), std::move(net), [](ilm::message<int>) {});
+  std::optional<ilm::event<int>> first;
+  a.next_event([&](std::error_code failed, ilm::event<int> e) {
+    if (!failed) first = std::move(e);
+  });
+  w.run_for(1s);
+  return first;
+}
+
+}  // namespace
+
+TEST_CASE("a problem of the network names a peer only if the network does") {
+  world w;
+  auto with = first_event(w, 0), without = first_event(w, std::nullopt);
+  REQUIRE((with && without));
+  CHECK(with->kind == ilm::event_kind::network_problem);
+  CHECK(with->peer == 0);
+  CHECK(without->kind == ilm::event_kind::network_problem);
+  CHECK_FALSE(without->peer);
 }

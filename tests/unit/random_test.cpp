@@ -1,6 +1,7 @@
 #include "support/catch.hpp"
 
 #include <ilm/protocol/random.hpp>
+#include <ilm/runtime/system_entropy.hpp>
 
 #include <algorithm>
 #include <set>
@@ -22,6 +23,17 @@ TEST_CASE("one seed gives one sequence of random numbers") {
     std::uint64_t x = a.next();
     CHECK(x == b.next());
     differs = differs || x != c.next();
+  }
+  CHECK(differs);
+}
+
+TEST_CASE("a messenger's random numbers are those of its seed, and differ without one") {
+  ilm::runtime::system_entropy seeded(7), other(std::nullopt), another(std::nullopt);
+  random_source expected(7);
+  bool differs = false;
+  for (int i = 0; i < 10; ++i) {
+    CHECK(seeded.next() == expected.next());
+    differs = differs || other.next() != another.next();
   }
   CHECK(differs);
 }
