@@ -70,6 +70,21 @@ TEST_CASE("a network whose name was taken by another sends nothing in it") {
   CHECK(fabric.counts().sent == 1);
 }
 
+TEST_CASE("a place in a fabric is left when another is assigned to it") {
+  asio::io_context context;
+  ilm::memory_fabric<std::string> fabric, elsewhere;
+  named_network alice = fabric.join("alice"), bob = fabric.join("bob");
+  std::vector<ilm::network_event_type> kinds;
+  asio::co_spawn(context, all_kinds(bob, kinds), asio::detached);
+  context.poll();
+  alice = elsewhere.join("alice");
+  context.restart();
+  context.poll();
+  using type = ilm::network_event_type;
+  CHECK(kinds == std::vector<type>{type::up, type::down});
+  CHECK(alice.local_id() == "alice");
+}
+
 TEST_CASE("a frame under way when a session ends is lost, or arrives late if that is asked for") {
   using namespace std::chrono_literals;
   bool late = GENERATE(false, true);

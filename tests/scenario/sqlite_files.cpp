@@ -238,6 +238,25 @@ TEST_CASE("sqlite: the end of a store leaves the locks of other connections of t
   sqlite3_close(own);
 }
 
+TEST_CASE("sqlite: a lock goes with the end of its store, though its descriptor is kept") {
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  overwrite(file, "x");
+  // While the file is open here, closing a descriptor of it could take SQLite's locks away.
+  int other = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(other >= 0);
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  {
+    auto d = ilm::detail::shared_descriptor::open(file.string(), false);
+    REQUIRE(d.lock(F_WRLCK, 0, 1));
+    CHECK(fcntl(other, F_OFD_SETLK, &whole) != 0);
+  }
+  CHECK(fcntl(other, F_OFD_SETLK, &whole) == 0);
+  ::close(other);
+}
+
 // ThreadSanitizer is who judges this one, where it is the first store of its process. The statement
 // takes SQLite's locks of files, and none of those by which its threads know of each other.
 TEST_CASE("sqlite: a first store opens while another thread reads by a connection of its own") {
@@ -382,6 +401,23 @@ TEST_CASE("sqlite: a log that was damaged before whole commits is found in a cop
     overwrite(part_of(copy, "-wal"), std::string(32, '\0') + log.substr(32));
     CHECK(store_type(copy).open_error() == ilm::error::store_corrupt);
   }
+}
+
+TEST_CASE("sqlite: a log has pages of any size that SQLite has") {
+  std::string size = GENERATE("512", "65536");
+  temporary_directory place;
+  fs::path file = place / "s.db";
+  outsider(file,
+           "PRAGMA page_size = " + size + "; PRAGMA journal_mode = WAL; CREATE TABLE own (x)");
+  REQUIRE(outsider(file, "PRAGMA page_size") == size);
+  ilm::sqlite_options o;
+  o.table_prefix = "ilm_";
+  ilm::cursors c;
+  make_crashed_store(file, c, o);
+  REQUIRE(fs::exists(part_of(file, "-wal")));
+  store_type s(file, o);
+  s.open();
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == ten_messages());
 }
 
 TEST_CASE_METHOD(crashed_store, "sqlite: a transaction that a crash cut short is no damage") {

@@ -186,6 +186,22 @@ TEST_CASE("the wait before dialing again grows to its maximum, and a hint cuts i
   CHECK(joined(l, a, b));
 }
 
+TEST_CASE("after a hint the waits before dialing again begin anew with the shortest", "[tcp]") {
+  loop l;
+  node a(l, "a");
+  proxy turnstile(l, deserted(l));
+  options o;
+  o.minimum_reconnect_delay = 5ms;
+  o.maximum_reconnect_delay = 1h;
+  node b(l, "b", o, "");
+  b.control().add_peer("a", turnstile.address());
+  // The wait is a second by now: without the hint the attempts would take minutes.
+  l.run_for(1s);
+  std::size_t before = turnstile.accepted();
+  b.control().reconnect("a");
+  CHECK(l.until([&] { return turnstile.accepted() >= before + 7; }));
+}
+
 namespace {
 
 /// "b" dials an address of "a" that takes connections and says nothing, and does so only once.
@@ -232,6 +248,18 @@ TEST_CASE("a hint gives up an attempt that hangs, and the next one begins at onc
   CHECK(h.accept());
   CHECK(h.is_given_up());
   CHECK(h.b.problems() == 0);
+}
+
+TEST_CASE("an attempt goes on when its peer is put into the address book as it was", "[tcp]") {
+  hanging_attempt h;
+  std::string address = "127.0.0.1:" + std::to_string(h.silent.local_endpoint().port());
+  h.b.control().add_peer("a", address);
+  bool again = false;
+  h.silent.async_accept([&](std::error_code, const asio::ip::tcp::socket&) { again = true; });
+  h.l.run_for(200ms);
+  CHECK_FALSE(again);
+  h.b.control().add_peer("a", {address, deserted(h.l)});
+  CHECK(h.l.until([&] { return again; }));
 }
 
 TEST_CASE("an attempt that hangs is given up when its peer is removed", "[tcp]") {

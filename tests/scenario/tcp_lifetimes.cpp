@@ -42,7 +42,12 @@ TEST_CASE("a receive that waits ends with its network", "[tcp]") {
   });
   l.run_for(10ms);
   REQUIRE_FALSE(why);
-  net.reset();
+  bool replaced = GENERATE(false, true);
+  if (replaced) {
+    *net = network(l.context, "b");
+  } else {
+    net.reset();
+  }
   CHECK(l.until([&] { return why == ilm::error::network_ended; }));
 }
 

@@ -184,6 +184,20 @@ TEST_CASE("a hint ends a session that is dead, and the peer is dialed at once", 
   CHECK(l.until([&] { return b.frames("a") == 1; }));
 }
 
+TEST_CASE("a session that is dead ends though hints go on and on", "[tcp]") {
+  loop l;
+  options o = unsuspecting();
+  node a(l, "a", o), b(l, "b", o);
+  proxy between(l, a.address());
+  b.control().add_peer("a", between.address());
+  REQUIRE(joined(l, a, b));
+  between.stall();
+  CHECK(l.until([&] {
+    b.control().reconnect("a");
+    return b.reported("a", tcp_error::no_answer);
+  }));
+}
+
 TEST_CASE("another address of a peer whose session is dead is dialed at once", "[tcp]") {
   loop l;
   options o = unsuspecting();

@@ -46,6 +46,27 @@ TEST_CASE("an unauthenticated connection that is silent, or slow, is closed in t
   CHECK(p.undisturbed());
 }
 
+TEST_CASE("the time for a handshake counts from the connection, whenever the hello comes",
+          "[tcp]") {
+  loop l;
+  options o = quick();
+  o.handshake_timeout = 1s;
+  node a(l, "a", o);
+  plain_socket earlier(l, a.address());
+  l.run_for(300ms);
+  plain_socket later(l, a.address());
+  later.say(hello_of("d", "a").encode());
+  l.run_for(300ms);
+  earlier.say(hello_of("c", "a").encode());
+  REQUIRE(l.until([&] { return a.problem_texts(tcp_error::handshake_timeout).size() == 2; }));
+  auto port = [](plain_socket& s) {
+    return ":" + std::to_string(s.socket().local_endpoint().port());
+  };
+  auto texts = a.problem_texts(tcp_error::handshake_timeout);
+  CHECK_THAT(texts[0], test::ContainsSubstring(port(earlier)));
+  CHECK_THAT(texts[1], test::ContainsSubstring(port(later)));
+}
+
 TEST_CASE("a hello is checked before anything is said of this side", "[tcp]") {
   loop l;
   node a(l, "a");

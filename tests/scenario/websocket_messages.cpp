@@ -180,6 +180,14 @@ TEST_CASE("a request and its acceptance fit each other", "[websocket]") {
   CHECK_THAT(why.text, test::ContainsSubstring("502 Bad Gateway"));
 }
 
+TEST_CASE("a query is no part of the path that is asked for", "[websocket]") {
+  url to = parse_url("ws://a.example/ilm?token=1", "/");
+  auto asked = http_head::parse(make_request(to, "dGhlIHNhbXBsZSBub25jZQ=="));
+  REQUIRE(asked);
+  CHECK_FALSE(check_request(*asked, "/ilm", {}));
+  CHECK(check_request(*asked, "/il", {}) == websocket_error::wrong_path);
+}
+
 TEST_CASE("pages of the same host may connect, others only if they are allowed", "[websocket]") {
   CHECK(is_allowed("http://a.example", "a.example", {}));
   CHECK(is_allowed("https://a.example", "A.example:443", {}));
