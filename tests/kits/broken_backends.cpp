@@ -4,6 +4,7 @@
 
 #include <ilm/testing/backend_kit.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -39,6 +40,7 @@ const table of_messages = {
     {flaw::reads_next_best, backend_clause::read_from},
     {flaw::one_too_many, backend_clause::read_message_limit},
     {flaw::no_byte_limit, backend_clause::read_byte_limit},
+    {flaw::one_beyond_byte_limit, backend_clause::read_byte_limit},
     {flaw::large_message_unread, backend_clause::read_at_least_one},
     {flaw::short_pages, backend_clause::read_whole_page},
     {flaw::pages_of_64, backend_clause::read_whole_page},
@@ -161,6 +163,14 @@ TEST_CASE("a backend may leave out the local id, and the kit says so") {
   INFO(v.findings);
   CHECK(v.summary);
   CHECK(v.skipped == std::vector<backend_clause>{backend_clause::local_id});
+}
+
+TEST_CASE("the kit reports a clause that is broken once, and not as skipped too") {
+  kit_result v = try_flaw(flaw::no_byte_limit);
+  REQUIRE_FALSE(v.summary);
+  for (backend_clause c : v.summary.broken) {
+    CHECK(std::find(v.skipped.begin(), v.skipped.end(), c) == v.skipped.end());
+  }
 }
 
 TEST_CASE("the kit's first finding names the flaw of a backend with messages") {

@@ -174,8 +174,10 @@ asio::awaitable<flawed_backend::page> flawed_backend::read(ilm::queue which,
     }
     size += is(flaw::attributes_not_counted) ? m.contents.size() : m.size();
     bool none = found.empty() && !is(flaw::large_message_unread);
-    if (size > limit.bytes && !none && !is(flaw::no_byte_limit)) break;
+    bool unlimited = is(flaw::no_byte_limit) || is(flaw::one_beyond_byte_limit);
+    if (size > limit.bytes && !none && !unlimited) break;
     found.push_back(std::move(m));
+    if (size > limit.bytes && is(flaw::one_beyond_byte_limit)) break;
   }
   co_return found;
 }

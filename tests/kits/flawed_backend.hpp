@@ -45,6 +45,7 @@ enum class flaw {
   reads_next_best,
   one_too_many,
   no_byte_limit,
+  one_beyond_byte_limit,
   large_message_unread,
   short_pages,
   pages_of_64,

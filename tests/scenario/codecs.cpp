@@ -3,6 +3,8 @@
 #include <ilm/codecs/json.hpp>
 #include <ilm/message.hpp>
 
+#include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -83,6 +85,13 @@ TEST_CASE("standard types without a codec of their own travel as well") {
 TEST_CASE("json values travel as they are") {
   nlohmann::json value = {{"a", {1, 2.5, nullptr}}, {"b", "text"}};
   CHECK(there_and_back(value) == value);
+}
+
+TEST_CASE("a number beyond the signed ones stays positive") {
+  nlohmann::json largest = std::numeric_limits<std::uint64_t>::max();
+  nlohmann::json there = there_and_back(largest);
+  CHECK(there.is_number_unsigned());
+  CHECK(there.dump() == largest.dump());
 }
 
 TEST_CASE("contents travel as CBOR, which is shorter than text") {

@@ -287,6 +287,20 @@ TEST_CASE("a message that was promised to a reader that is cancelled goes to one
   CHECK(d->consumed());
 }
 
+TEST_CASE("a message that was promised to a reader that goes is given to one that waits") {
+  fixture f;
+  auto gone = std::make_unique<inbox>(f.box);
+  asio::io_context slow;
+  gone->receive(asio::bind_executor(slow, [](std::error_code, const received&) {}));
+  f.receive(f.box);
+  auto d = f.offer();
+  gone.reset();
+  f.elsewhere.poll();
+  REQUIRE(f.given);
+  CHECK(f.consume(f.box) == std::error_code());
+  CHECK(d->consumed());
+}
+
 TEST_CASE("a message passes over readers whose context has ended") {
   fixture f;
   inbox gone = f.box;
