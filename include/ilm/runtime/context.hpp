@@ -3,11 +3,11 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/async_event.hpp>
 #include <ilm/detail/failure.hpp>
+#include <ilm/detail/failure_guard.hpp>
 #include <ilm/event.hpp>
 #include <ilm/options.hpp>
 #include <ilm/runtime/commit_scheduler.hpp>
 #include <ilm/runtime/event_queue.hpp>
-#include <ilm/runtime/failure_guard.hpp>
 #include <ilm/runtime/lifecycle.hpp>
 #include <ilm/runtime/ports.hpp>
 #include <ilm/runtime/send_queue.hpp>
@@ -23,9 +23,9 @@ namespace ilm::inline v0::runtime {
 /// The state that all drivers share. The drivers do not call one another: they notify an event
 /// here, and the driver concerned looks at the state that changed.
 struct context {
-  /// `fail` ends the messenger: see failure_guard.
+  /// `fail` ends the messenger: see detail::failure_guard.
   context(const asio::any_io_executor& executor, options o, std::unique_ptr<clock_port> time,
-          failure_guard::handler fail)
+          detail::failure_guard::handler fail)
       : strand(strand_over(executor)),
         settings(std::move(o)),
         clock(std::move(time)),
@@ -64,7 +64,7 @@ struct context {
   asio::any_io_executor strand;  ///< on which all of the engine runs
   options settings;
   std::unique_ptr<clock_port> clock;
-  failure_guard guard;
+  detail::failure_guard guard;
   protocol::timestamp timer_at = protocol::never;  ///< the end of the clock's wait
   lifecycle life;
   commit_scheduler scheduler;

@@ -8,17 +8,17 @@
 #include <memory>
 #include <utility>
 
-namespace ilm::inline v0::runtime {
+namespace ilm::inline v0::detail {
 
-/// Catches the exceptions that no part of the messenger accounts for: of a peer id that cannot be
-/// copied or compared, say, or of memory that ran out. They leave a state that is not to be
-/// trusted, so that the messenger ends with them. Every coroutine and every handler on the strand
-/// runs under it; none is left to end in silence, or to throw into the context.
+/// Catches the exceptions that no part of a messenger, or of a network, accounts for: of a peer id
+/// that cannot be copied or compared, say, or of memory that ran out. They leave a state that is
+/// not to be trusted, so that the whole ends with them. Every coroutine and every handler on the
+/// strand runs under it; none is left to end in silence, or to throw into the context.
 class failure_guard {
  public:
   using handler = std::function<void(const std::exception_ptr&)>;
 
-  /// `fail` ends the messenger, and throws nothing.
+  /// `fail` ends the whole, and throws nothing.
   explicit failure_guard(handler fail) : fail_(std::move(fail)) { assert(fail_); }
   failure_guard(const failure_guard&) = delete;
   failure_guard& operator=(const failure_guard&) = delete;
@@ -64,4 +64,4 @@ class failure_guard {
   handler fail_;
 };
 
-}  // namespace ilm::inline v0::runtime
+}  // namespace ilm::inline v0::detail
