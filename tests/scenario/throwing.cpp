@@ -1,5 +1,4 @@
 #include "support/catch.hpp"
-#include "support/sanitizer.hpp"
 #include "support/sleep.hpp"
 #include "support/trap.hpp"
 
@@ -28,12 +27,6 @@ using test::trapped_id;
 
 // A whole little history, again and again, with an exception at its first step, at its second, and
 // so on. Nothing may be lost, done twice, or end without a word.
-
-// In WebAssembly more of Asio's allocations are new ones: those that start an operation end the
-// process where they fail, whatever a library does.
-#if !defined(ILM_TEST_HAS_SANITIZER) && !defined(__EMSCRIPTEN__)
-#define ILM_TEST_TRAPS_MEMORY 1
-#endif
 
 #ifdef ILM_TEST_TRAPS_MEMORY
 // Every allocation of the program is a step, where a test asks for that.

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/await_into.hpp>
 #include <ilm/networks/tcp/accept_failures.hpp>
 #include <ilm/networks/tcp/address.hpp>
 #include <ilm/networks/tcp/admission.hpp>
 #include <ilm/networks/tcp/event_source.hpp>
 
 #include <asio/ip/tcp.hpp>
-#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <cassert>
@@ -40,6 +40,7 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
     std::error_code failed;
     socket_.set_option(asio::ip::tcp::acceptor::reuse_address(true), failed);
     if (!failed) socket_.bind(at, failed);
+    if (!failed) socket_.non_blocking(true, failed);
     if (!failed) socket_.listen(asio::socket_base::max_listen_connections, failed);
     if (failed) {
       std::error_code ignored;
@@ -90,19 +91,22 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
 
   void spawn_accept_loop() {
     assert(socket_.is_open());
-    asio::co_spawn(running_->executor, accept_connections(shared_from_this()), asio::detached);
+    running_->events->spawn(accept_connections(shared_from_this()));
   }
 
   static asio::awaitable<void> accept_connections(acceptor_pointer self) {
     while (!self->closed_) {
+      // Asio would accept in a handler of its own, and end this coroutine where memory is short.
       std::error_code failed;
-      asio::ip::tcp::socket accepted = co_await self->socket_.async_accept(
-          self->running_->executor, asio::redirect_error(asio::use_awaitable, failed));
+      co_await self->socket_.async_wait(asio::ip::tcp::acceptor::wait_read, await_into(failed));
       if (self->closed_) break;
+      asio::ip::tcp::socket accepted(self->running_->executor);
+      if (!failed) self->socket_.accept(accepted, failed);
       if (!failed) {
         self->failures_.handle_success();
         self->running_->entry->admit(std::move(accepted));
-      } else if (failed != asio::error::connection_aborted) {
+      } else if (failed != asio::error::connection_aborted && failed != asio::error::would_block &&
+                 failed != asio::error::try_again) {
         co_await self->recover(failed);
       }
     }
@@ -111,19 +115,15 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
   /// The system refuses. Peers wait in its queue meanwhile, unless an unauthenticated connection
   /// can be closed for the next one.
   asio::awaitable<void> recover(std::error_code why) {
-    // It may also have said so although nobody is waiting.
-    std::error_code ignored;
-    co_await socket_.async_wait(asio::ip::tcp::acceptor::wait_read,
-                                asio::redirect_error(asio::use_awaitable, ignored));
-    if (closed_) co_return;
     if (failures_.handle_failure(clock::now())) {
       std::string text = "connections cannot be accepted: " + why.message();
       running_->events->add_problem(std::nullopt, failure(why, std::move(text)));
     }
     report_end_when_calm();
     if (running_->entry->close_one()) co_return;
+    std::error_code ignored;
     running_->pause.expires_after(failures_.pause());
-    co_await running_->pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await running_->pause.async_wait(await_into(ignored));
   }
 
   void report_end_when_calm() {
@@ -131,11 +131,15 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
     running_->calm.async_wait([weak = weak_from_this()](std::error_code cancelled) {
       acceptor_pointer self = weak.lock();
       if (cancelled || !self || self->closed_) return;
-      if (std::optional<std::string> text = self->failures_.poll_end(clock::now())) {
-        self->running_->events->add_problem(std::nullopt,
-                                            failure(tcp_error::accepting_again, std::move(*text)));
-      }
+      self->running_->events->guard().run([&] { self->report_end(); });
     });
+  }
+
+  void report_end() {
+    if (std::optional<std::string> text = failures_.poll_end(clock::now())) {
+      running_->events->add_problem(std::nullopt,
+                                    failure(tcp_error::accepting_again, std::move(*text)));
+    }
   }
 
   asio::ip::tcp::acceptor socket_;

@@ -45,7 +45,7 @@ class admission : public std::enable_shared_from_this<admission> {
     connections_.emplace(held->t, c);
     set_deadlines(*c, held->t, now);
     assert(invariants_hold());
-    asio::co_spawn(executor_, authenticate(std::move(held), std::move(c)), asio::detached);
+    events_->spawn(authenticate(std::move(held), std::move(c)));
   }
 
   /// Closes a connection that another one needs more, for there are too many. False if there is
@@ -84,7 +84,7 @@ class admission : public std::enable_shared_from_this<admission> {
     c.on_first_message([weak = weak_from_this(), &c, t, now, limit] {
       std::shared_ptr<admission> self = weak.lock();
       if (!self || !self->places_.contains(t)) return;
-      self->places_.move(t, places::stage::heard);
+      self->events_->guard().run([&] { self->places_.move(t, places::stage::heard); });
       c.set_deadline(limit - (clock::now() - now));
     });
   }
@@ -97,7 +97,8 @@ class admission : public std::enable_shared_from_this<admission> {
     if (!closed_) events_->add_refusal(std::nullopt, failure_from(c->remote(), why));
   }
 
-  void leave(ticket t) {
+  void leave(ticket t) noexcept {
+    if (closed_) return;  // an exception may have ended the network in the middle of a change
     places_.remove(t);
     connections_.erase(t);
     assert(invariants_hold());

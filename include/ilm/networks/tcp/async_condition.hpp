@@ -1,9 +1,10 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/await_into.hpp>
 #include <ilm/networks/tcp/types.hpp>
 
-#include <asio/redirect_error.hpp>
+#include <asio/bind_executor.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <system_error>
@@ -21,20 +22,30 @@ class async_condition {
 
   /// Until notified, or until cancelled: then the next wait throws.
   asio::awaitable<void> wait() {
+    // The queue of timers grows here if it has to, where a throw reaches the caller.
+    if (!queued_) {
+      timer_.async_wait(asio::bind_executor(asio::system_executor(), [](std::error_code) {}));
+      queued_ = true;
+    }
     std::error_code ignored;
-    co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await timer_.async_wait(await_into(ignored));
   }
 
   /// As `wait`, but not beyond `deadline`. For an event on which one coroutine waits.
   asio::awaitable<void> wait_until(clock::time_point deadline) {
+    queued_ = false;
     timer_.expires_at(deadline);
     return wait();
   }
 
-  void notify_all() { timer_.cancel(); }
+  void notify_all() {
+    queued_ = false;
+    timer_.cancel();
+  }
 
  private:
   asio::steady_timer timer_;
+  bool queued_ = false;  ///< something waits for the timer
 };
 
 }  // namespace ilm::inline v0::detail::tcp

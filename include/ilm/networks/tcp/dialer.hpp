@@ -54,9 +54,11 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
 
   void add_peer(const byte_string& id, std::vector<address> where) {
     assert(!where.empty() && !closed_);
-    contact_pointer& place = contacts_[id];
-    bool is_new = place == nullptr;
-    if (is_new) place = std::make_shared<contact>(id, executor_, configuration_->options);
+    auto at = contacts_.find(id);
+    bool is_new = at == contacts_.end();
+    contact_pointer place =
+        is_new ? std::make_shared<contact>(id, executor_, configuration_->options) : at->second;
+    if (is_new) contacts_.emplace(id, place);
     if (!place->where) place->where = std::make_shared<peer_addresses>();
     if (place->where->entries() == where) return;
     place->where->assign(std::move(where));
@@ -64,7 +66,7 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
     sessions_->handle_known(id);
     sessions_->probe(id);
     if (is_new) {
-      asio::co_spawn(executor_, dial_repeatedly(shared_from_this(), place), asio::detached);
+      events_->spawn(dial_repeatedly(shared_from_this(), place));
     }
   }
 
@@ -136,8 +138,8 @@ class dialer final : public session_observer, public std::enable_shared_from_thi
         co_await c->changed.wait_until(c->dial_at);
       } else {
         c->reconnect_requested = false;
-        c->attempt = std::make_shared<race>(self->executor_, self->configuration_, self->names_,
-                                            self->builder_, c->id, c->where);
+        c->attempt = std::make_shared<race>(self->executor_, self->configuration_, self->events_,
+                                            self->names_, self->builder_, c->id, c->where);
         failure failed = co_await c->attempt->run();
         c->attempt.reset();
         if (failed) self->handle_failure(*c, std::move(failed));

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <ilm/detail/asio.hpp>
+#include <ilm/detail/context_end.hpp>
+#include <ilm/detail/failure_guard.hpp>
 #include <ilm/networks/tcp/async_condition.hpp>
 #include <ilm/networks/tcp/interface.hpp>
 #include <ilm/networks/tcp/limits.hpp>
@@ -14,8 +17,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <map>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -30,10 +35,26 @@ inline std::error_code with_system_category(std::error_code e) {
 }
 
 /// The events for `receive`: of each peer in order, of the peers in turn, problems first.
-class event_source {
+class event_source final : public context_listener,
+                           public std::enable_shared_from_this<event_source> {
  public:
-  event_source(asio::any_io_executor executor, std::size_t receive_buffer)
-      : executor_(executor), receive_buffer_(receive_buffer), available_(std::move(executor)) {}
+  /// `fail` ends the network: see failure_guard.
+  event_source(
+      asio::any_io_executor executor, std::size_t receive_buffer,
+      failure_guard::handler fail = [](const auto&) {})
+      : executor_(executor),
+        receive_buffer_(receive_buffer),
+        guard_(std::move(fail)),
+        available_(std::move(executor)) {}
+
+  /// That of the network: each handler on the strand that may throw runs under it.
+  const failure_guard& guard() const noexcept { return guard_; }
+
+  /// Starts a coroutine of the network under the guard. One that is destroyed before its end, as
+  /// Asio does where an operation finds no memory, ends the network as well.
+  void spawn(asio::awaitable<void> loop) {
+    guard_.spawn(executor_, shared_from_this(), watch(shared_from_this(), std::move(loop)));
+  }
 
   /// The events of a peer whose session begins.
   std::shared_ptr<pending_events> begin_session(const byte_string& peer) {
@@ -45,17 +66,20 @@ class event_source {
     return p;
   }
 
-  void end_session(const std::shared_ptr<pending_events>& p) {
-    p->end_session();
+  void end_session(const std::shared_ptr<pending_events>& p) noexcept {
     p->room().notify_all();
-    if (!p->empty()) {
-      mark_ready(p);
-    } else {
-      // Any number of peers may come and go under new names while nothing is received.
-      if (std::exchange(p->is_ready, false)) std::erase(ready_, p);
-      peers_.erase(p->peer());
-    }
-    check_invariants();
+    if (closed_) return;
+    guard_.run([&] {
+      p->end_session();
+      if (!p->empty()) {
+        mark_ready(p);
+      } else {
+        // Any number of peers may come and go under new names while nothing is received.
+        if (std::exchange(p->is_ready, false)) std::erase(ready_, p);
+        peers_.erase(p->peer());
+      }
+      check_invariants();
+    });
   }
 
   /// Whether a reader of the peer's socket has to wait for `p.room()`.
@@ -63,8 +87,9 @@ class event_source {
 
   void mark_ready(const std::shared_ptr<pending_events>& p) {
     assert(!p->empty());
-    if (std::exchange(p->is_ready, true)) return;
+    if (p->is_ready || closed_) return;
     ready_.push_back(p);
+    p->is_ready = true;
     available_.notify_all();
   }
 
@@ -74,6 +99,7 @@ class event_source {
   /// Why there is no session, with `peer` if one was named. Of those for which there is no room,
   /// the last one is told when there is, with the number of the others.
   void add_problem(const std::optional<byte_string>& peer, failure why) {
+    if (closed_) return;
     std::shared_ptr<const byte_string> named;
     if (peer) named = std::make_shared<const byte_string>(*peer);
     why.code = with_system_category(why.code);
@@ -144,12 +170,48 @@ class event_source {
   asio::awaitable<void> wait() { return available_.wait(); }
 
   void close() {
+    closed_ = true;
     ready_.clear();
     peers_.clear();
     available_.notify_all();
   }
 
+  /// Coroutines are destroyed with their context, which ends nothing.
+  void handle_context_end(asio::execution_context&) noexcept override { context_ended_ = true; }
+
  private:
+  /// A coroutine that has not come to its end.
+  class unfinished {
+   public:
+    explicit unfinished(event_source& of) : of_(&of) {}
+    unfinished(const unfinished&) = delete;
+    unfinished& operator=(const unfinished&) = delete;
+    ~unfinished() {
+      if (of_ != nullptr) of_->handle_destroyed();
+    }
+    void finish() noexcept { of_ = nullptr; }
+
+   private:
+    event_source* of_;
+  };
+
+  static asio::awaitable<void> watch(std::shared_ptr<event_source> self,
+                                     asio::awaitable<void> loop) {
+    unfinished u(*self);
+    try {
+      co_await std::move(loop);
+      u.finish();
+    } catch (...) {
+      u.finish();
+      throw;
+    }
+  }
+
+  void handle_destroyed() noexcept {
+    if (closed_ || context_ended_) return;
+    guard_.fail(std::make_exception_ptr(std::bad_alloc()));
+  }
+
   static void tell_of_others(failure& why, std::uint64_t others) {
     if (others == 0) return;
     if (why.text.empty()) why.text = why.code.message();
@@ -165,6 +227,7 @@ class event_source {
 
   asio::any_io_executor executor_;
   std::size_t receive_buffer_;
+  failure_guard guard_;
   async_condition available_;
   map_by_id<std::shared_ptr<pending_events>> peers_;
   std::deque<std::shared_ptr<pending_events>> ready_;
@@ -172,6 +235,8 @@ class event_source {
   std::optional<encoded_event> without_room_;  ///< the last problem that found no room
   std::uint64_t others_without_room_ = 0;
   std::map<std::error_code, refusal_limit> refusals_;  ///< of a few reasons
+  bool closed_ = false;
+  bool context_ended_ = false;
 };
 
 }  // namespace ilm::inline v0::detail::tcp

@@ -68,7 +68,7 @@ class encoded_network {
   /// tells why. An `up` counts as never given.
   virtual void reject(const encoded_event& last, failure why) = 0;
   /// Ends everything at once.
-  virtual void close() = 0;
+  virtual void close() noexcept = 0;
 };
 
 /// Whether an encoded id has a size that the wire can carry.
@@ -77,7 +77,7 @@ inline bool has_id_size(byte_view encoded) noexcept {
 }
 
 /// Whether bytes of such a size are an encoded peer id, and its only encoding: two spellings of one
-/// id would be two identities to a check of keys.
+/// id would be two identities to a check of keys. Throws where there is no memory to tell.
 using peer_id_check = std::function<bool(byte_view encoded)>;
 
 class transport;

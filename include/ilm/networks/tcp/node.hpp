@@ -2,6 +2,8 @@
 
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/cancellation.hpp>
+#include <ilm/detail/context_end.hpp>
+#include <ilm/detail/failure_guard.hpp>
 #include <ilm/error.hpp>
 #include <ilm/networks/tcp/acceptor.hpp>
 #include <ilm/networks/tcp/admission.hpp>
@@ -16,6 +18,7 @@
 #include <ilm/networks/tcp/strand_queue.hpp>
 
 #include <cassert>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -52,25 +55,34 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
   }
 
   asio::awaitable<encoded_event> receive() override {
-    if (!running_ && !closed_) start(co_await asio::this_coro::executor);
-    for (;;) {
-      if (closed_) throw std::system_error(error::network_ended);
-      asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
-      leave_if_cancelled(state);
-      std::optional<encoded_event> next = running_->events->poll();
-      if (next) co_return std::move(*next);
-      co_await running_->events->wait();
+    asio::any_io_executor executor = co_await asio::this_coro::executor;
+    asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+    try {
+      if (!running_ && !closed_) start(executor);
+      for (;;) {
+        if (failed_) std::rethrow_exception(failed_);
+        if (closed_) throw std::system_error(error::network_ended);
+        leave_if_cancelled(state);
+        std::optional<encoded_event> next = running_->events->poll();
+        if (next) co_return std::move(*next);
+        co_await running_->events->wait();
+      }
+    } catch (...) {
+      if (state.cancelled() == asio::cancellation_type::none) fail(std::current_exception());
+      throw;
     }
   }
 
   void reject(const encoded_event& last, failure why) override {
     if (closed_) return;
-    bool lasts = running_->events->withdraw(last);
-    if (lasts) return running_->all_sessions->fail(*last.peer, std::move(why));
-    running_->events->add_problem(*last.peer, std::move(why));
+    running_->events->guard().run([&] {
+      bool lasts = running_->events->withdraw(last);
+      if (lasts) return running_->all_sessions->fail(*last.peer, std::move(why));
+      running_->events->add_problem(*last.peer, std::move(why));
+    });
   }
 
-  void close() override {
+  void close() noexcept override {
     if (std::exchange(closed_, true)) return;
     commands_->commands()->close();
     acceptor_->close();
@@ -87,8 +99,10 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
  private:
   /// The parts that need the strand.
   struct parts {
-    parts(const asio::any_io_executor& executor, const std::shared_ptr<const configuration>& c)
-        : events(std::make_shared<event_source>(executor, c->options.receive_buffer)),
+    parts(const asio::any_io_executor& executor, const std::shared_ptr<const configuration>& c,
+          failure_guard::handler fail)
+        : events(
+              std::make_shared<event_source>(executor, c->options.receive_buffer, std::move(fail))),
           all_sessions(std::make_shared<sessions>(executor, c, events)),
           builder(std::make_shared<session_builder>(c, all_sessions)),
           entry(std::make_shared<admission>(executor, c, events, builder)),
@@ -112,25 +126,40 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
 
   void start(const asio::any_io_executor& executor) {
     assert(!running_);
-    running_.emplace(executor, configuration_);
-    asio::co_spawn(executor, hold_queues(shared_from_this(), executor), asio::detached);
+    running_.emplace(executor, configuration_,
+                     [weak = weak_from_this()](const std::exception_ptr& thrown) {
+                       if (std::shared_ptr<node> alive = weak.lock()) alive->fail(thrown);
+                     });
+    if (asio::execution_context* home = context_of(executor)) {
+      context_end::watch(*home, running_->events);
+    }
+    running_->events->spawn(hold_queues(shared_from_this(), executor));
     acceptor_->start(executor, running_->events, running_->entry);
   }
 
   static asio::awaitable<void> hold_queues(std::shared_ptr<node> self,
                                            asio::any_io_executor executor) {
     std::function<void()> commanded = [weak = self->weak_from_this()] {
-      if (std::shared_ptr<node> alive = weak.lock()) alive->run_commands();
+      std::shared_ptr<node> alive = weak.lock();
+      if (alive) alive->running_->events->guard().run([&] { alive->run_commands(); });
     };
     std::function<void()> answered = [weak = self->weak_from_this()] {
       std::shared_ptr<node> alive = weak.lock();
-      if (alive && !alive->closed_) alive->running_->names->handle_answers();
+      if (!alive || alive->closed_) return;
+      alive->running_->events->guard().run([&] { alive->running_->names->handle_answers(); });
     };
     open_strand_queue answers(self->running_->answers, executor, std::move(answered));
     open_strand_queue commands(self->commands_->commands(), executor, std::move(commanded));
     // Commands from before are not announced.
     self->run_commands();
     while (!self->closed_) co_await self->running_->ended.wait();
+  }
+
+  /// Ends the network; `receive` throws.
+  void fail(const std::exception_ptr& thrown) noexcept {
+    if (closed_) return;
+    failed_ = thrown;
+    close();
   }
 
   void run_commands() {
@@ -157,6 +186,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
   std::shared_ptr<encoded_control> control_;
   std::shared_ptr<acceptor> acceptor_;
   std::optional<parts> running_;  ///< from the first `receive` on
+  std::exception_ptr failed_;     ///< the exception that ended it, if one did
   bool closed_ = false;
 };
 

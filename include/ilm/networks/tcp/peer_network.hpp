@@ -13,6 +13,7 @@
 #include <exception>
 #include <initializer_list>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -165,6 +166,8 @@ class peer_network {
   static bool is_peer_id(std::span<const std::byte> encoded) {
     try {
       return std::ranges::equal(encode(codec<PeerId>::decode(encoded)), encoded);
+    } catch (const std::bad_alloc&) {
+      throw;  // which says nothing of the id
     } catch (...) {
       return false;
     }
@@ -179,12 +182,22 @@ class peer_network {
     } catch (...) {
       why = failure_of(std::current_exception());
     }
-    if (e.kind == encoded_event::type::down) return decoded(e);
+    if (e.kind == encoded_event::type::down) return decoded_or_end(network, e);
     if (e.kind == encoded_event::type::problem) {
       return event::problem(std::nullopt, e.why.code, std::move(e.why.text));
     }
     network.reject(e, std::move(why));
     return std::nullopt;
+  }
+
+  /// The end of a session has to be told, or else that of the network.
+  static event decoded_or_end(encoded_network& network, encoded_event& e) {
+    try {
+      return decoded(e);
+    } catch (...) {
+      network.close();
+      throw;
+    }
   }
 
   /// An event that throws here is as it was.

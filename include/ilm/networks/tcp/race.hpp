@@ -2,6 +2,7 @@
 
 #include <ilm/networks/tcp/async_condition.hpp>
 #include <ilm/networks/tcp/attempt_order.hpp>
+#include <ilm/networks/tcp/event_source.hpp>
 #include <ilm/networks/tcp/peer_addresses.hpp>
 #include <ilm/networks/tcp/resolver.hpp>
 #include <ilm/networks/tcp/session_builder.hpp>
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,10 +28,12 @@ namespace ilm::inline v0::detail::tcp {
 class race : public std::enable_shared_from_this<race> {
  public:
   race(asio::any_io_executor executor, std::shared_ptr<const configuration> c,
-       std::shared_ptr<resolver> names, std::shared_ptr<session_builder> builder, byte_string peer,
+       std::shared_ptr<event_source> events, std::shared_ptr<resolver> names,
+       std::shared_ptr<session_builder> builder, byte_string peer,
        std::shared_ptr<peer_addresses> where)
       : executor_(std::move(executor)),
         configuration_(std::move(c)),
+        events_(std::move(events)),
         names_(std::move(names)),
         builder_(std::move(builder)),
         peer_(std::move(peer)),
@@ -140,8 +144,7 @@ class race : public std::enable_shared_from_this<race> {
   void dial(address to) {
     auto c = std::make_shared<connection>(configuration_->via->make_dialing(executor_), true);
     attempts_.push_back(c);
-    asio::co_spawn(executor_, attempt(shared_from_this(), std::move(c), std::move(to)),
-                   asio::detached);
+    events_->spawn(attempt(shared_from_this(), std::move(c), std::move(to)));
   }
 
   static asio::awaitable<void> attempt(std::shared_ptr<race> self, std::shared_ptr<connection> c,
@@ -157,8 +160,13 @@ class race : public std::enable_shared_from_this<race> {
   }
 
   asio::awaitable<failure> connect(connection& c, const address& to) {
-    c.set_deadline(configuration_->options.handshake_timeout);
-    std::error_code failed = co_await c.over().connect(to);
+    failure failed;
+    try {
+      c.set_deadline(configuration_->options.handshake_timeout);
+      failed = co_await c.over().connect(to);
+    } catch (...) {
+      failed = failure_of(std::current_exception());
+    }
     if (!c.is_open()) {
       failed = c.timed_out() ? asio::error::timed_out : asio::error::operation_aborted;
     }
@@ -206,6 +214,7 @@ class race : public std::enable_shared_from_this<race> {
 
   asio::any_io_executor executor_;
   std::shared_ptr<const configuration> configuration_;
+  std::shared_ptr<event_source> events_;
   std::shared_ptr<resolver> names_;
   std::shared_ptr<session_builder> builder_;
   const byte_string peer_;

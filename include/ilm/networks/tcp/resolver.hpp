@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <exception>
 #include <map>
 #include <memory>
@@ -102,6 +103,9 @@ class resolver {
   }
 
  private:
+  /// How long an answer waits for memory.
+  static constexpr std::chrono::milliseconds memory_pause{10};
+
   static bool has_waiters(const lookup& l) {
     return std::any_of(l.waiters.begin(), l.waiters.end(),
                        [](const auto& w) { return !w.expired(); });
@@ -117,7 +121,17 @@ class resolver {
     } catch (...) {
       result = failure_of(std::current_exception());
     }
-    answers->push(answer(std::move(host), std::move(result)));
+    while (!has_pushed(*answers, host, result)) std::this_thread::sleep_for(memory_pause);
+  }
+
+  static bool has_pushed(strand_queue<answer>& answers, const std::string& host,
+                         const lookup_result& result) noexcept {
+    try {
+      answers.push(answer(host, result));
+      return true;
+    } catch (...) {
+      return false;  // without memory, which must not end the process
+    }
   }
 
   void complete(const std::string& host, lookup_result result) {

@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <exception>
 #include <memory>
-#include <new>
 #include <optional>
 #include <span>
 #include <system_error>
@@ -22,7 +22,7 @@
 namespace ilm::inline v0::detail::tcp {
 
 /// A proven connection that carries frames. `read_frames`, `write_frames` and `watch` run at once
-/// from `begin` on; each completes with the reason why the session has to end.
+/// from `begin` on; each completes with the reason why the session has to end, or throws it.
 class session {
  public:
   using instance_id = std::array<std::byte, 16>;
@@ -80,23 +80,14 @@ class session {
     return connection_;
   }
 
-  /// Writes at once as much as the stream takes, and queues the rest.
-  std::error_code send(byte_view head, byte_string body = {}) {
-    assert(is_open() && !head.empty());
-    std::size_t written = 0;
-    if (output_.empty()) {
-      std::array<asio::const_buffer, 2> parts{asio::buffer(head.data(), head.size()),
-                                              asio::buffer(body)};
-      std::error_code failed;
-      written = connection_->over().write_some(parts, failed);
-      if (failed && failed != asio::error::would_block && failed != asio::error::try_again) {
-        return failed;
-      }
-      handle_sent();
+  /// Writes at once as much as the stream takes, and queues the rest. Where it fails, for want of
+  /// memory too, a part may have been written: the session is to end.
+  std::error_code send(byte_view head, byte_string body = {}) noexcept {
+    try {
+      return write_or_queue(head, std::move(body));
+    } catch (...) {
+      return failure_of(std::current_exception()).code;
     }
-    if (written < head.size() + body.size()) output_.push(head, std::move(body), written);
-    if (unsent() != 0) output_ready_.notify_all();
-    return {};
   }
   std::error_code send_frame(byte_string frame) {
     assert(frame.size() <= configuration_->options.maximum_frame_size);
@@ -121,38 +112,34 @@ class session {
 
   asio::awaitable<std::error_code> read_frames() {
     std::error_code failed;
-    try {
-      frame_splitter splitter(configuration_->options.maximum_frame_size, std::move(incoming_));
-      while (is_open() && !failed) {
-        if (events_->is_full(*pending_)) {
-          reading_ = false;
-          tick_.notify_all();
-          co_await pending_->room().wait();
-          continue;
-        }
-        // Silence of a peer that was not read is not its own.
-        if (!std::exchange(reading_, true)) heard_at_ = clock::now();
-        std::span<std::byte> space = splitter.space();
-        std::size_t size = co_await connection_->over().async_read_some(space, failed);
-        if (failed || !is_open()) break;
-        if (unsent() != 0) output_ready_.notify_all();  // the stream may have answered
-        heard_at_ = clock::now();
-        probe_ends_at_ = clock::time_point::max();
-        splitter.filled(size);
-        take_frames(splitter);
-        assert(invariants_hold());
-        if (splitter.too_large()) failed = tcp_error::frame_too_large;
-        if (splitter.altered()) failed = tcp_error::frame_altered;
-        if (byte_view refusal = splitter.refusal(); !refusal.empty()) {
-          refusal = refusal.subspan(header_size);
-          refusal_.assign(refusal.begin(), refusal.end());
-          failed = read_refusal(refusal_);
-        }
-        // Whatever waits to be sent is an answer, too.
-        if (!failed && splitter.take_ping() && unsent() == 0) failed = send_frame({});
+    frame_splitter splitter(configuration_->options.maximum_frame_size, std::move(incoming_));
+    while (is_open() && !failed) {
+      if (events_->is_full(*pending_)) {
+        reading_ = false;
+        tick_.notify_all();
+        co_await pending_->room().wait();
+        continue;
       }
-    } catch (const std::bad_alloc&) {
-      failed = std::make_error_code(std::errc::not_enough_memory);
+      // Silence of a peer that was not read is not its own.
+      if (!std::exchange(reading_, true)) heard_at_ = clock::now();
+      std::span<std::byte> space = splitter.space();
+      std::size_t size = co_await connection_->over().async_read_some(space, failed);
+      if (failed || !is_open()) break;
+      if (unsent() != 0) output_ready_.notify_all();  // the stream may have answered
+      heard_at_ = clock::now();
+      probe_ends_at_ = clock::time_point::max();
+      splitter.filled(size);
+      take_frames(splitter);
+      assert(invariants_hold());
+      if (splitter.too_large()) failed = tcp_error::frame_too_large;
+      if (splitter.altered()) failed = tcp_error::frame_altered;
+      if (byte_view refusal = splitter.refusal(); !refusal.empty()) {
+        refusal = refusal.subspan(header_size);
+        refusal_.assign(refusal.begin(), refusal.end());
+        failed = read_refusal(refusal_);
+      }
+      // Whatever waits to be sent is an answer, too.
+      if (!failed && splitter.take_ping() && unsent() == 0) failed = send_frame({});
     }
     co_return failed;
   }
@@ -202,6 +189,24 @@ class session {
     if (closed_) return !is_open() && !announced();
     return pending_ == nullptr ||
            (pending_->in_session() && began_at_ <= heard_at_ && began_at_ <= sent_at_);
+  }
+
+  std::error_code write_or_queue(byte_view head, byte_string body) {
+    assert(is_open() && !head.empty());
+    std::size_t written = 0;
+    if (output_.empty()) {
+      std::array<asio::const_buffer, 2> parts{asio::buffer(head.data(), head.size()),
+                                              asio::buffer(body)};
+      std::error_code failed;
+      written = connection_->over().write_some(parts, failed);
+      if (failed && failed != asio::error::would_block && failed != asio::error::try_again) {
+        return failed;
+      }
+      handle_sent();
+    }
+    if (written < head.size() + body.size()) output_.push(head, std::move(body), written);
+    if (unsent() != 0) output_ready_.notify_all();
+    return {};
   }
 
   std::error_code send_sealed(std::size_t size, byte_string body) {

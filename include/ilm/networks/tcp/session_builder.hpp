@@ -30,15 +30,15 @@ class session_builder {
   asio::awaitable<failure> establish(std::shared_ptr<connection> c,
                                      std::optional<byte_string>& peer) {
     assert(c->dialed() == peer.has_value());
-    connections_.insert(c);
     failure failed;
     try {
+      connections_.insert(c);
       failed = co_await c->open();
       if (!failed) failed = co_await negotiate(c, peer);
+      if (failed && c->refused()) failed = failure_of_refusal(c->remote(), c->refusal());
     } catch (...) {
       failed = failure_of(std::current_exception());
     }
-    if (failed && c->refused()) failed = failure_of_refusal(c->remote(), c->refusal());
     if (!failed) connections_.erase(c);
     assert(failed || peer.has_value());
     co_return failed;
@@ -47,9 +47,13 @@ class session_builder {
   /// Closes a connection after telling the other side why, if it can be told.
   asio::awaitable<void> reject(std::shared_ptr<connection> c, std::error_code why) {
     assert(why);
-    bool cannot_read_refusal = c->refused() || why == tcp_error::not_ilm;
-    bool can_be_told = is_reason(why) || is_of_transport(why);
-    if (!cannot_read_refusal && c->is_open() && can_be_told) co_await c->refuse(why);
+    try {
+      bool cannot_read_refusal = c->refused() || why == tcp_error::not_ilm;
+      bool can_be_told = is_reason(why) || is_of_transport(why);
+      if (!cannot_read_refusal && c->is_open() && can_be_told) co_await c->refuse(why);
+    } catch (...) {
+      // It goes without a word.
+    }
     c->close(why);
     connections_.erase(c);
   }

@@ -8,8 +8,8 @@
 #include <ilm/networks/tcp/types.hpp>
 
 #include <cassert>
+#include <exception>
 #include <memory>
-#include <new>
 #include <optional>
 #include <set>
 #include <string>
@@ -100,21 +100,22 @@ class sessions : public std::enable_shared_from_this<sessions> {
     if (!first_message.empty()) {
       if (std::error_code failed = made->send(first_message)) return failed;
     }
-    if (at != sessions_.end()) {
-      replace(peer, *at->second, *made);
-    } else if (is_full()) {
-      end_a_stranger();
-    }
-    sessions_[peer] = made;
     try {
+      if (at != sessions_.end()) {
+        replace(peer, *at->second, *made);
+      } else if (is_full()) {
+        end_a_stranger();
+      }
+      sessions_[peer] = made;
       strangers_.remove(peer);
       if (!in_address_book(peer)) strangers_.add(peer, group_of(c->remote()));
       if (auto observer = observer_.lock()) observer->handle_session_began(peer, *c);
       made->begin(peer);
       spawn_loops(peer, made);
     } catch (...) {
-      // Out of memory: a session that stays without its loops would never end.
+      // A session that stays without its loops would never end.
       end(peer, made, {});
+      events_->guard().fail(std::current_exception());
       throw;
     }
     return {};
@@ -205,8 +206,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
     if (!left) return;
     left->set_other_address(successor.over().remote());
     dismissed_.insert(left);
-    asio::co_spawn(executor_, part_from(shared_from_this(), peer, left, successor.over().remote()),
-                   asio::detached);
+    spawn(part_from(shared_from_this(), peer, left, successor.over().remote()));
   }
 
   static asio::awaitable<void> part_from(sessions_pointer self, byte_string peer,
@@ -227,8 +227,13 @@ class sessions : public std::enable_shared_from_this<sessions> {
     if (!left) return;
     if (dismissed_.size() >= dismissed_limit) return left->close(why);
     dismissed_.insert(left);
-    asio::co_spawn(executor_, tell(shared_from_this(), std::move(left), why, reads_after_refusal),
-                   asio::detached);
+    spawn(tell_and_forget(shared_from_this(), std::move(left), why));
+  }
+
+  static asio::awaitable<void> tell_and_forget(sessions_pointer self,
+                                               std::shared_ptr<connection> left,
+                                               std::error_code why) {
+    co_await tell(self, std::move(left), why, reads_after_refusal);
   }
 
   /// Completes with whether the other side closed its own.
@@ -237,7 +242,7 @@ class sessions : public std::enable_shared_from_this<sessions> {
     bool alive = false;
     try {
       alive = co_await left->refuse(why, most_reads);
-    } catch (const std::bad_alloc&) {
+    } catch (...) {
       // It goes without a word.
     }
     left->close(why);
@@ -253,34 +258,46 @@ class sessions : public std::enable_shared_from_this<sessions> {
 
   void spawn(const byte_string& peer, const session_pointer& s,
              asio::awaitable<std::error_code> loop) {
-    asio::co_spawn(executor_, run(shared_from_this(), peer, s, std::move(loop)), asio::detached);
+    spawn(run(shared_from_this(), peer, s, std::move(loop)));
   }
+
+  void spawn(asio::awaitable<void> loop) { events_->spawn(std::move(loop)); }
 
   /// `loop` is one of the session's; its end ends the session.
   static asio::awaitable<void> run(sessions_pointer self, byte_string peer, session_pointer s,
                                    asio::awaitable<std::error_code> loop) {
-    std::error_code why = co_await std::move(loop);
-    self->end(peer, s, why);
+    failure thrown;
+    std::error_code why;
+    try {
+      why = co_await std::move(loop);
+    } catch (...) {
+      thrown = failure_of(std::current_exception());
+    }
+    thrown ? self->fail(peer, s, std::move(thrown)) : self->end(peer, s, why);
   }
 
   /// Without effect if the session has been ended or replaced.
-  void end(const byte_string& peer, session_pointer s, std::error_code why) {
-    if (!remove(peer, s, why)) return;
-    if (!s->refusal().empty()) {
-      events_->add_problem(peer, failure_of_refusal(s->over().remote(), s->refusal()));
-    } else if (is_explained(why)) {
-      events_->add_problem(peer, failure(why, s->over().remote() + ": " + why.message()));
-    }
-    tell_observer(peer, *s, why);
+  void end(const byte_string& peer, session_pointer s, std::error_code why) noexcept {
+    if (why == std::errc::not_enough_memory) return fail(peer, std::move(s), why);
+    events_->guard().run([&] {
+      if (!remove(peer, s, why)) return;
+      if (!s->refusal().empty()) {
+        events_->add_problem(peer, failure_of_refusal(s->over().remote(), s->refusal()));
+      } else if (is_explained(why)) {
+        events_->add_problem(peer, failure(why, s->over().remote() + ": " + why.message()));
+      }
+      tell_observer(peer, *s, why);
+    });
   }
 
   /// As `end`, but tells any reason.
-  void fail(const byte_string& peer, session_pointer s, failure why) {
-    if (!remove(peer, s, why.code)) return;
-    if (why.text.empty()) why.text = why.code.message();
-    std::error_code code = why.code;
-    events_->add_problem(peer, failure(code, s->over().remote() + ": " + why.text));
-    tell_observer(peer, *s, code);
+  void fail(const byte_string& peer, session_pointer s, failure why) noexcept {
+    events_->guard().run([&] {
+      if (!remove(peer, s, why.code)) return;
+      if (why.text.empty()) why.text = why.code.message();
+      events_->add_problem(peer, failure(why.code, s->over().remote() + ": " + why.text));
+      tell_observer(peer, *s, why.code);
+    });
   }
 
   bool remove(const byte_string& peer, const session_pointer& s, std::error_code why) {

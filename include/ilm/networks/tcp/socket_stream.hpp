@@ -1,10 +1,10 @@
 #pragma once
 
+#include <ilm/detail/await_into.hpp>
 #include <ilm/networks/tcp/remote_address.hpp>
 #include <ilm/networks/tcp/stream.hpp>
 
 #include <asio/ip/tcp.hpp>
-#include <asio/redirect_error.hpp>
 
 #include <string>
 #include <system_error>
@@ -40,7 +40,7 @@ class socket_stream final : public stream {
   asio::awaitable<std::error_code> connect(address to) override {
     asio::ip::tcp::endpoint endpoint(asio::ip::make_address(to.host), to.port);
     std::error_code failed;
-    co_await socket_.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, failed));
+    co_await socket_.async_connect(endpoint, await_into(failed));
     if (!failed) handle_connected();
     co_return failed;
   }
@@ -52,12 +52,11 @@ class socket_stream final : public stream {
     return socket_.write_some(parts, failed);
   }
   asio::awaitable<std::size_t> async_write_some(buffers parts, std::error_code& failed) override {
-    return socket_.async_write_some(parts, asio::redirect_error(asio::use_awaitable, failed));
+    return socket_.async_write_some(parts, await_into(failed));
   }
   asio::awaitable<std::size_t> async_read_some(std::span<std::byte> space,
                                                std::error_code& failed) override {
-    return socket_.async_read_some(asio::buffer(space.data(), space.size()),
-                                   asio::redirect_error(asio::use_awaitable, failed));
+    return socket_.async_read_some(asio::buffer(space.data(), space.size()), await_into(failed));
   }
 
   void shut_down(std::error_code) override {

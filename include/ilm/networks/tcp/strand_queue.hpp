@@ -28,12 +28,18 @@ class strand_queue {
     assert(invariants_hold());
   }
 
+  /// May throw where there is no memory; then the value is not in.
   void push(T value) {
     std::lock_guard lock(mutex_);
     assert(invariants_hold());
     if (closed_) return;
     values_.push_back(std::move(value));
-    if (executor_ && values_.size() == 1) asio::post(*executor_, available_);
+    try {
+      if (executor_ && values_.size() == 1) asio::post(*executor_, available_);
+    } catch (...) {
+      values_.pop_back();  // nobody would come for it
+      throw;
+    }
   }
 
   std::vector<T> take() {

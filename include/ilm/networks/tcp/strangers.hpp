@@ -34,14 +34,21 @@ class strangers {
   void add(const byte_string& name, const address_group& from) {
     assert(!from_.contains(name));
     from_.emplace(name, from);
-    groups_[from].insert(name);
+    try {
+      groups_[from].insert(name);
+    } catch (...) {
+      remove(name);
+      throw;
+    }
   }
-  void remove(const byte_string& name) {
+  void remove(const byte_string& name) noexcept {
     auto at = from_.find(name);
     if (at == from_.end()) return;
     auto group = groups_.find(at->second);
-    group->second.erase(name);
-    if (group->second.empty()) groups_.erase(group);
+    if (group != groups_.end()) {
+      group->second.erase(name);
+      if (group->second.empty()) groups_.erase(group);
+    }
     from_.erase(at);
   }
 

@@ -69,13 +69,14 @@ class unauthenticated_places {
   void move(ticket t, stage to) {
     auto at = places_.find(t);
     if (at == places_.end()) return;
+    if (at->second.at == to) return;
+    queue_of(to).add(at->second.from, t);
     queue_of(at->second.at).remove(at->second.from, t);
     at->second.at = to;
-    queue_of(to).add(at->second.from, t);
     check_invariants();
   }
 
-  void remove(ticket t) {
+  void remove(ticket t) noexcept {
     auto at = places_.find(t);
     if (at == places_.end()) return;
     queue_of(at->second.at).remove(at->second.from, t);
@@ -119,39 +120,35 @@ class unauthenticated_places {
     }
     ticket oldest() const { return *all_.begin(); }
     ticket oldest_of(const address_group& g) const { return *groups_.at(g).begin(); }
-    ticket oldest_of_largest_group() const { return ranking_.begin()->second; }
+    /// Of equal groups, of that with the oldest place.
+    ticket oldest_of_largest_group() const {
+      const std::set<ticket>* largest = nullptr;
+      for (const auto& [g, members] : groups_) {
+        if (largest == nullptr || rank_of(members) < rank_of(*largest)) largest = &members;
+      }
+      return *largest->begin();
+    }
 
     void add(const address_group& g, ticket t) {
       all_.insert(t);
-      change(g, [t](std::set<ticket>& members) { members.insert(t); });
+      groups_[g].insert(t);
     }
-    void remove(const address_group& g, ticket t) {
+    void remove(const address_group& g, ticket t) noexcept {
       all_.erase(t);
-      change(g, [t](std::set<ticket>& members) { members.erase(t); });
+      auto at = groups_.find(g);
+      if (at == groups_.end()) return;
+      at->second.erase(t);
+      if (at->second.empty()) groups_.erase(at);
     }
 
    private:
-    /// Sorts the largest group first, of equal ones that with the oldest place.
     using rank = std::pair<std::size_t, ticket>;
     static rank rank_of(const std::set<ticket>& members) {
       return {SIZE_MAX - members.size(), *members.begin()};
     }
 
-    template <class Change>
-    void change(const address_group& g, Change apply) {
-      std::set<ticket>& members = groups_[g];
-      if (!members.empty()) ranking_.erase(rank_of(members));
-      apply(members);
-      if (members.empty()) {
-        groups_.erase(g);
-      } else {
-        ranking_.insert(rank_of(members));
-      }
-    }
-
     std::set<ticket> all_;
     std::map<address_group, std::set<ticket>> groups_;
-    std::set<rank> ranking_;
   };
 
   queue& queue_of(stage s) { return queues_[static_cast<std::size_t>(s)]; }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/await_into.hpp>
 #include <ilm/networks/tcp/configuration.hpp>
 #include <ilm/networks/tcp/frames.hpp>
 #include <ilm/networks/tcp/socket_stream.hpp>
@@ -14,7 +15,6 @@
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
 #include <asio/ip/tcp.hpp>
-#include <asio/redirect_error.hpp>
 
 #include <algorithm>
 #include <array>
@@ -51,7 +51,7 @@ class socket_stream final : public tcp::stream {
     assert(dialed_);
     asio::ip::tcp::endpoint endpoint(asio::ip::make_address(to.host), to.port);
     std::error_code failed;
-    co_await socket_.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, failed));
+    co_await socket_.async_connect(endpoint, await_into(failed));
     if (!failed) handle_connected();
     url_ = std::move(to.url);
     co_return failed;
@@ -201,16 +201,14 @@ class socket_stream final : public tcp::stream {
 
   asio::awaitable<std::size_t> read_raw(std::error_code& failed) {
     raw_.resize(raw_buffer_size);
-    return socket_.async_read_some(asio::buffer(raw_),
-                                   asio::redirect_error(asio::use_awaitable, failed));
+    return socket_.async_read_some(asio::buffer(raw_), await_into(failed));
   }
 
   asio::awaitable<std::error_code> write_text(std::string text) {
     std::error_code failed;
     asio::const_buffer rest = asio::buffer(text);
     while (!failed && rest.size() != 0) {
-      std::size_t size = co_await socket_.async_write_some(
-          rest, asio::redirect_error(asio::use_awaitable, failed));
+      std::size_t size = co_await socket_.async_write_some(rest, await_into(failed));
       rest += size;
     }
     co_return failed;
@@ -240,8 +238,8 @@ class socket_stream final : public tcp::stream {
   asio::awaitable<void> flush(std::error_code& failed) {
     while (!failed && unsent() != 0) {
       take_unsent();
-      std::size_t size = co_await socket_.async_write_some(
-          asio::buffer(sending_) + sent_, asio::redirect_error(asio::use_awaitable, failed));
+      std::size_t size =
+          co_await socket_.async_write_some(asio::buffer(sending_) + sent_, await_into(failed));
       sent_ += size;
       handle_sent();
     }
@@ -268,9 +266,16 @@ class socket_stream final : public tcp::stream {
     if (out_.empty() && messages_) messages_->handle_sent();
   }
 
-  /// Once, and only if the system takes it at once.
-  void say_close(std::error_code why) {
+  /// Once, and only if the system takes it at once, and there is memory for it.
+  void say_close(std::error_code why) noexcept {
     if (std::exchange(close_said_, true) || !socket_.is_open()) return;
+    try {
+      write_close(why);
+    } catch (...) {
+      // It goes without a word.
+    }
+  }
+  void write_close(std::error_code why) {
     std::error_code ignored;
     if (messages_ && sending_.empty()) {
       // A close frame is answered by one (RFC 6455, 5.5.1).
