@@ -35,8 +35,8 @@ outcome ten_thousand(std::uint64_t seed, double fault, std::size_t frame_size) {
 
 }  // namespace
 
-TEST_CASE(
-    "a tenth lost, a tenth repeated and a tenth overtaken costs less than 25 times the time", "[volume]") {
+TEST_CASE("a tenth lost, a tenth repeated and a tenth overtaken costs less than 25 times the time",
+          "[volume]") {
   for (std::size_t frame_size : {std::size_t{1200}, std::size_t{9000}, std::size_t{1} << 20}) {
     outcome calm = ten_thousand(1, 0, frame_size);
     std::chrono::nanoseconds worst{};

@@ -21,7 +21,8 @@ TEST_CASE("opening a store reads no messages") {
   CHECK(a.store_faults().reads == 0);
 }
 
-TEST_CASE("a hundred thousand messages wait for an absent peer in the store, not in memory", "[volume]") {
+TEST_CASE("a hundred thousand messages wait for an absent peer in the store, not in memory",
+          "[volume]") {
   world w;
   peer a = w.make("a"), b = w.make("b");
   a.start();

@@ -218,7 +218,8 @@ std::size_t slack(std::size_t peers) { return 2 * peers * ilm::protocol::held_si
 
 }  // namespace
 
-TEST_CASE("1,000 peers fill their credit within the limit, and all comes in order, once", "[volume]") {
+TEST_CASE("1,000 peers fill their credit within the limit, and all comes in order, once",
+          "[volume]") {
   constexpr std::size_t peers = 1000, count = 40;
   crowd<true> c(peers, limited(), usual());
   c.hub_app->held = true;
@@ -242,7 +243,8 @@ TEST_CASE("1,000 peers fill their credit within the limit, and all comes in orde
   CHECK(c.failed == 0);
 }
 
-TEST_CASE("windows of 1,000 peers that do not answer stay within the limit, and all arrives once", "[volume]") {
+TEST_CASE("windows of 1,000 peers that do not answer stay within the limit, and all arrives once",
+          "[volume]") {
   constexpr std::size_t peers = 1000, count = 60;
   ilm::options o = limited();
   o.uncommitted_messages = 100'000;
@@ -384,7 +386,8 @@ TEST_CASE("a store that fails for long takes little memory, and hides no end of 
   CHECK(c.connected() == peers);
 }
 
-TEST_CASE("peers whose messages the store refuses fill a part of the memory that is their own", "[volume]") {
+TEST_CASE("peers whose messages the store refuses fill a part of the memory that is their own",
+          "[volume]") {
   constexpr std::size_t peers = 100, refused = 60, count = 40;
   crowd<true> c(peers, limited(), usual());
   std::set<std::string> bad(c.names.begin(), c.names.begin() + refused);

@@ -378,7 +378,8 @@ TEST_CASE("a backlog of either queue flows as soon as it is read") {
   CHECK(b.app().texts() == numbered(20));
 }
 
-TEST_CASE("a store that could not be opened for a day is tried again as soon as before", "[volume]") {
+TEST_CASE("a store that could not be opened for a day is tried again as soon as before",
+          "[volume]") {
   world w;
   peer a = w.make("a");
   a.store_faults().open_error = std::make_error_code(std::errc::permission_denied);

@@ -61,6 +61,7 @@ class scarce_executor {
   friend bool operator==(const scarce_executor& a, const scarce_executor& b) noexcept {
     return a.inner_ == b.inner_;
   }
+
  private:
   inner inner_;
   std::shared_ptr<std::atomic<int>> refusals_;
