@@ -133,7 +133,7 @@ TEST_CASE("names that nobody answers, more than look-ups may begin, leave room f
   names.set("good.example", {"127.0.0.1"});
   loop l;
   options o = quick();
-  o.handshake_timeout = 50ms;
+  o.handshake_timeout = 500ms;
   node a(l, "a"), b(l, "b", o, "");
   constexpr std::size_t count = 3 * ilm::detail::tcp::prompt_lookup_limit;
   for (std::size_t i = 0; i < count; ++i) {
@@ -157,13 +157,13 @@ TEST_CASE(
     if (host == "good.example") return lookup_result(std::vector<std::string>{"127.0.0.1"});
     ++late->begun;
     ++late->running;
-    std::this_thread::sleep_for(150ms);
+    std::this_thread::sleep_for(750ms);
     --late->running;
     return lookup_result(ilm::detail::failure(std::make_error_code(std::errc::host_unreachable)));
   };
   loop l;
   options o = quick();
-  o.handshake_timeout = 50ms;
+  o.handshake_timeout = 250ms;
   node a(l, "a"), b(l, "b", o, "");
   constexpr std::size_t count = 2 * ilm::detail::tcp::slow_lookup_limit + 10;
   for (std::size_t i = 0; i < count; ++i) {
@@ -173,7 +173,7 @@ TEST_CASE(
   std::size_t most = 0;
   l.until([&] {
     most = std::max(most, late->running.load());
-    return late->begun > 5 * count;
+    return late->begun > 4 * count;
   });
   CHECK(most <= ilm::detail::tcp::slow_lookup_limit);
   b.control().add_peer("a", at_port_of("good.example", a));
