@@ -29,7 +29,8 @@ set(detail "ilm/detail/.+")
 set(shell "ilm/(ilm|messenger)\\.hpp|ilm/runtime/.+")
 set(parts "ilm/(backends|networks|deliveries|browser)/.+")
 
-set(only_ilm/protocol "${standard}|${vocabulary}|ilm/protocol/.+")
+set(processor "cpuid\\.h|arm_acle\\.h|asm/hwcap\\.h|sys/auxv\\.h") # which instructions it has
+set(only_ilm/protocol "${standard}|${processor}|${vocabulary}|ilm/protocol/.+")
 set(only_ilm/backends "${foreign}|${vocabulary}|${detail}|ilm/backend\\.hpp|ilm/(backends|browser)/.+")
 set(only_ilm/networks "${foreign}|${vocabulary}|${detail}|ilm/network\\.hpp|ilm/(networks|browser)/.+")
 set(only_ilm/deliveries "${foreign}|${vocabulary}|${detail}|ilm/(delivery|delivery_context|received)\\.hpp|ilm/deliveries/.+")
