@@ -5,7 +5,6 @@
 #include <deque>
 #include <memory>
 #include <new>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -18,7 +17,7 @@ namespace {
 /// Runs what was posted when it is told to.
 struct turns {
   struct turn {
-    std::optional<completion_sweep> many;
+    std::shared_ptr<completion_sweep> many;
     std::shared_ptr<completion_sweep::item> one;
   };
   std::deque<turn> posted;
@@ -41,13 +40,13 @@ struct handler final : completion_sweep::item {
   handler(turns& t, std::vector<int>& log, int value) : on(&t), ran(&log), number(value) {}
 
   bool goes_with(const item& other) const noexcept override { return other.executor() == on; }
-  void post(completion_sweep& all) override {
+  void post(const std::shared_ptr<completion_sweep>& all) override {
     if (on->without_memory) throw std::bad_alloc();
-    on->posted.push_back({std::move(all), nullptr});
+    on->posted.push_back({all, nullptr});
   }
   void post_alone(const std::shared_ptr<item>& self) override {
     if (on->without_memory) throw std::bad_alloc();
-    on->posted.push_back({std::nullopt, self});
+    on->posted.push_back({nullptr, self});
   }
   void run(std::shared_ptr<item>) override {
     ran->push_back(number);
@@ -120,6 +119,16 @@ TEST_CASE_METHOD(fixture, "a completion that throws does not take those behind i
   CHECK_THROWS_AS(first.run(), std::runtime_error);
   first.run();
   CHECK(ran == std::vector{1, -2, 3, -4, 5});
+}
+
+TEST_CASE_METHOD(fixture, "the last completion of a turn may throw, also of a full one") {
+  int count = GENERATE(2, static_cast<int>(completion_sweep::limit));
+  for (int i = 1; i < count; ++i) add(first, i);
+  add(first, -1);
+  sweep.post();
+  CHECK_THROWS_AS(first.run(), std::runtime_error);
+  CHECK(first.posted.empty());
+  CHECK(ran.size() == static_cast<std::size_t>(count));
 }
 
 TEST_CASE_METHOD(fixture, "completions that cannot be posted stay for a later attempt") {

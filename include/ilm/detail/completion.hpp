@@ -155,7 +155,9 @@ class completion {
       return other.executor_type() == executor_type() &&
              *static_cast<const work_type*>(other.executor()) == inner.work;
     }
-    void post(completion_sweep& all) override { asio::post(inner.work, std::move(all)); }
+    void post(const std::shared_ptr<completion_sweep>& all) override {
+      asio::post(inner.work, [all] { (*all)(); });
+    }
     void post_alone(const std::shared_ptr<completion_sweep::item>& self) override {
       asio::post(inner.work, [held = self] { held->run(held); });
     }

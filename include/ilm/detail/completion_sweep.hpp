@@ -17,8 +17,8 @@ class completion_sweep {
    public:
     /// Whether both have the same executor.
     virtual bool goes_with(const item& other) const noexcept = 0;
-    /// Has the executor run `all`; where it throws, they stay where they are.
-    virtual void post(completion_sweep& all) = 0;
+    /// Has the executor run `all`.
+    virtual void post(const std::shared_ptr<completion_sweep>& all) = 0;
     /// Has the executor run this one. `self` holds it.
     virtual void post_alone(const std::shared_ptr<item>& self) = 0;
     /// `self` holds this.
@@ -40,7 +40,12 @@ class completion_sweep {
       : items_(std::move(other.items_)),
         next_(std::exchange(other.next_, 0)),
         size_(std::exchange(other.size_, 0)) {}
-  completion_sweep& operator=(completion_sweep&&) = delete;
+  completion_sweep& operator=(completion_sweep&& other) noexcept {
+    items_.swap(other.items_);
+    std::swap(next_, other.next_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
 
   /// Posts those that are there, if `one` cannot join them.
   void make_room(const item& one) {
@@ -51,18 +56,16 @@ class completion_sweep {
     items_[size_++] = std::move(one);
   }
 
+  /// Where it throws, all stay here.
   void post() {
-    if (size_ > next_ + 1) return items_[next_]->post(*this);
-    if (size_ > next_) items_[next_]->post_alone(items_[next_]);
+    if (size_ > next_ + 1) return post_together();
+    if (size_ == next_) return;
+    items_[next_]->post_alone(items_[next_]);
     items_[next_] = nullptr;
     next_ = size_ = 0;
   }
   /// Destroys the handlers.
-  void abandon() {
-    for (completion_sweep gone = std::move(*this); gone.next_ < gone.size_;) {
-      gone.items_[gone.next_++] = nullptr;
-    }
-  }
+  void abandon() { [[maybe_unused]] completion_sweep gone(std::move(*this)); }
 
   /// Runs them. Those behind one that throws are posted anew.
   void operator()() {
@@ -79,6 +82,17 @@ class completion_sweep {
   }
 
  private:
+  /// A handler that an executor has no memory for is destroyed: it gets a pointer alone.
+  void post_together() {
+    auto all = std::make_shared<completion_sweep>(std::move(*this));
+    try {
+      all->items_[all->next_]->post(all);
+    } catch (...) {
+      *this = std::move(*all);
+      throw;
+    }
+  }
+
   std::array<std::shared_ptr<item>, limit> items_;
   std::size_t next_ = 0;
   std::size_t size_ = 0;
