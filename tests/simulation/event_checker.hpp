@@ -25,8 +25,6 @@ class event_checker {
   void handle_build(std::size_t at, const ilm::options& o);
   /// A frame arrived that somebody sent in the name of `about`.
   void handle_guess(std::size_t at, std::size_t about, std::span<const std::byte> bytes);
-  /// Sessions that began and ended, as applications saw them.
-  std::uint64_t session_changes() const noexcept { return session_changes_; }
 
  private:
   void handle_session(std::size_t at, std::size_t about);
@@ -37,7 +35,6 @@ class event_checker {
   observations& seen_;
   bool corruption_ = false;
   bool builds_differ_ = false;
-  std::uint64_t session_changes_ = 0;
   std::vector<std::vector<ilm::options>> builds_;  ///< of each peer
   std::map<pair_name, std::uint64_t> guesses_;     ///< each of which may be rejected once
   std::map<pair_name, std::uint64_t> guessed_versions_;

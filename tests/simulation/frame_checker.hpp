@@ -19,6 +19,9 @@ class frame_checker {
 
   void handle_frame_sent(std::size_t from, std::size_t to, std::span<const std::byte> bytes);
   void handle_frame_arrived(std::size_t from, std::size_t to, std::span<const std::byte> bytes);
+  /// How many sessions there were, each counted from both sides. Events would not tell: where
+  /// sessions flap, one event says later how the last one stood.
+  std::size_t sessions() const noexcept { return numbers_.size(); }
 
  private:
   struct flow {

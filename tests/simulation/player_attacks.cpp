@@ -95,11 +95,11 @@ void player::withstand() {
   if (!done("after the sessions began anew")) return;
   // The other side hears of the session a moment later.
   clock::run_for(scheduler_, 1s);
-  std::uint64_t before = checker_->events().session_changes();
+  std::size_t before = checker_->frames().sessions();
   send_to_all();
   if (!done("in a session")) return;
   clock::run_for(scheduler_, 3s);
-  if (checker_->events().session_changes() != before) {
+  if (checker_->frames().sessions() != before) {
     checker_->fail("session ended", "by frames that nobody sent" + checker_->summary());
   }
   end_attacks(true);
