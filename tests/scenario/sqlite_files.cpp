@@ -437,6 +437,39 @@ TEST_CASE_METHOD(crashed_store, "sqlite: a transaction that a crash cut short is
   CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == expected);
 }
 
+TEST_CASE_METHOD(crashed_store,
+                 "sqlite: a log whose header is damaged is refused if the file lacks what it had") {
+  bool worked_in = GENERATE(false, true);
+  const std::string whole = content_of(part_of(file, "-wal"));
+  if (worked_in) outsider(file, "PRAGMA wal_checkpoint(TRUNCATE)");
+  // As where the log begins anew on a full disk, which takes a part of the header.
+  overwrite(part_of(file, "-wal"), whole);
+  flip(part_of(file, "-wal"), GENERATE(0U, 15U, 19U, 23U, 31U));
+  const std::string log = content_of(part_of(file, "-wal"));
+  SECTION("in place") {}
+  SECTION("but in a copy, of which no record knows, it is always refused") {
+    fs::path copy = place / "copy.db";
+    for (const char* part : {"", "-wal", "-last"}) {
+      fs::copy_file(part_of(file, part), part_of(copy, part));
+    }
+    file = copy;
+    worked_in = false;
+  }
+  store_type s(file);
+  if (!worked_in) {
+    CHECK(s.open_error() == ilm::error::store_corrupt);
+    CHECK(content_of(part_of(file, "-wal")) == log);
+    return;
+  }
+  s.open();
+  CHECK(texts_of(s.read(ilm::queue::outbox, "bob", 1)) == ten_messages());
+  s.commit(append("bob", c, {"message 11"}));
+  s.crash();
+  store_type next(file);
+  next.open();
+  CHECK(texts_of(next.read(ilm::queue::outbox, "bob", 1)).size() == 11);
+}
+
 TEST_CASE(
     "sqlite: a store that lacks its newest commits is refused while the machine knows better") {
   temporary_directory place;

@@ -73,7 +73,7 @@ class sqlite_store {
   ~sqlite_store() { guard_.handle_closing(); }
 
   /// All that is stored besides messages. Throws error::store_corrupt where a check fails. Changes
-  /// nothing: the first `change` takes the store from its last holder.
+  /// nothing of the store: the first `change` takes it from its last holder.
   state load() {
     state found = read_store_row();
     read_peers(found);
@@ -83,6 +83,8 @@ class sqlite_store {
     }
     guard_.require_newest(mark_);
     guard_.handle_opened(database_, mark_);
+    // SQLite would begin it anew with the marks of what is left of it, perhaps.
+    if (guard_.log_is_void()) empty_log();
     database_.keep_log_on_close(false);
     return found;
   }

@@ -66,6 +66,9 @@ class store_files {
   last_commit& newest() noexcept { return newest_; }
   const last_commit& newest() const noexcept { return newest_; }
 
+  /// Whether the log had no valid header, for SQLite as if it was empty.
+  bool log_is_void() const noexcept { return log_is_void_; }
+
   /// SQLite has its files open now. They stay while the store is open: no other connection, in
   /// whatever process, finds itself the last one and removes them, though SQLite's own locks of a
   /// database are gone as soon as this process closes any descriptor of it.
@@ -184,7 +187,7 @@ class store_files {
 
   /// SQLite takes an empty file for a new database, and removes the log beside it.
   /// `shared`: an application writes to the database, too, perhaps with less durability.
-  void refuse_damage(bool shared) const {
+  void refuse_damage(bool shared) {
     own_descriptor log(name_ + "-wal", O_RDONLY);
     std::uint64_t size = log ? log.size() : 0;
     bool empty = status_of(0).size() == 0;
@@ -194,6 +197,10 @@ class store_files {
     }
     if (size == 0 || newest_.may_have_lost_any(shared)) return;
     if (std::optional<std::uint64_t> at = log_check(log).find_damage()) {
+      // The log begins anew once the file has all that was in it, and on a full disk only a part of
+      // its new header may be written. So the store may be whole: the record knows.
+      log_is_void_ = *at == 0 && !shared && newest_.knows_store();
+      if (log_is_void_) return;
       throw std::system_error(
           error::store_corrupt,
           name_ + "-wal is damaged at byte " + std::to_string(*at) + ", before whole commits");
@@ -203,6 +210,7 @@ class store_files {
   shared_descriptor main_;
   std::string name_;
   last_commit newest_;
+  bool log_is_void_ = false;
   shared_descriptor index_;
   std::array<file_identity, parts.size()> watched_;
 };

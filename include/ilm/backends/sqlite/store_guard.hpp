@@ -64,6 +64,15 @@ class store_guard {
 #endif
   }
 
+  /// Whether the log had no valid header, but the store, by its newest commit, is whole without it.
+  bool log_is_void() const noexcept {
+#ifdef __linux__
+    return files_ && files_->log_is_void();
+#else
+    return false;
+#endif
+  }
+
   /// Throws error::store_corrupt if a log of a store with another seed is beside the file.
   void require_own_log([[maybe_unused]] std::uint32_t low_bits_of_seed) const {
 #ifdef __linux__
