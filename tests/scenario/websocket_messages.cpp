@@ -188,6 +188,29 @@ TEST_CASE("a query is no part of the path that is asked for", "[websocket]") {
   CHECK(check_request(*asked, "/il", {}) == websocket_error::wrong_path);
 }
 
+TEST_CASE("a target may be a whole URL, whose host counts", "[websocket]") {
+  auto refusal = [](const std::string& target, const std::string& origin) {
+    auto asked = http_head::parse(
+        "GET " + target +
+        " HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ilm.v1\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: " +
+        origin + "\r\n\r\n");
+    REQUIRE(asked);
+    return check_request(*asked, "/", {});
+  };
+  for (const char* whole : {"http://b.example", "HTTPS://b.example/", "http://b.example?x=/ilm"}) {
+    CAPTURE(whole);
+    CHECK_FALSE(refusal(whole, "http://b.example"));
+    CHECK(refusal(whole, "http://a.example") == websocket_error::origin_not_allowed);
+  }
+  CHECK_FALSE(refusal("/", "http://a.example"));
+  for (const char* none : {"http://b.example/ilm", "ftp://b.example/", "?x", "*", "http:", "://"}) {
+    CAPTURE(none);
+    CHECK(refusal(none, "http://a.example") == websocket_error::wrong_path);
+  }
+}
+
 TEST_CASE("pages of the same host may connect, others only if they are allowed", "[websocket]") {
   CHECK(is_allowed("http://a.example", "a.example", {}));
   CHECK(is_allowed("https://a.example", "A.example:443", {}));

@@ -103,7 +103,8 @@ TEST_CASE("a request that is none for this network is answered with the reason, 
   };
   refuses("hello\r\n\r\n", "400", websocket_error::malformed_http);
   refuses(std::string(9000, 'x'), "400", websocket_error::malformed_http);
-  refuses(request("HTTP/1.1", "HTTP/1.0"), "400", websocket_error::malformed_http);
+  refuses(request("HTTP/1.1", "HTTP/1.0"), "426", websocket_error::not_upgraded);
+  refuses(request("HTTP/1.1", "HTTP/2.0"), "400", websocket_error::malformed_http);
   refuses(request("Host: a.example\r\n"), "400", websocket_error::malformed_http);
   refuses(request("GET", "PUT"), "400", websocket_error::malformed_http);
   refuses(request("AAAA==", "AA=="), "400", websocket_error::malformed_http);
@@ -128,6 +129,7 @@ TEST_CASE("a page of the host that it connects to gets in, and one that the opti
   };
   CHECK(welcome(s, request()));
   CHECK(welcome(s, with_origin("https://a.example")));
+  CHECK(welcome(s, request("/ilm", "http://b.example/ilm?x=y")));
   ilm::websocket_options o = quick_websocket();
   o.allowed_origins = {"https://chat.example"};
   scene other(o);
@@ -250,6 +252,10 @@ TEST_CASE("requests that are not for a WebSocket go to the application, with all
   CHECK(s.l.until([&] { return browser.closed(); }));
   CHECK(heard_text(browser) == "the page");
   CHECK_THAT(s.answer(request("/ilm", "/other")), ContainsSubstring("404"));
+  // As a proxy asks that looks whether this side is alive.
+  plain_socket proxy(s.l, s.a.address());
+  proxy.say("GET / HTTP/1.0\r\n\r\n");
+  CHECK(s.l.until([&] { return !taken.empty(); }));
   CHECK(s.answer("GET /throw HTTP/1.1\r\nHost: a.example\r\n\r\n").empty());
 }
 

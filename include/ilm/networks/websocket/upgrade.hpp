@@ -68,9 +68,30 @@ inline failure check_answer(const http_head& answer, std::string_view key) {
   return {};
 }
 
-/// Whether a request of HTTP/1.1 asks for a WebSocket, well or not.
+/// Whether a request asks for a WebSocket, well or not: one of HTTP/1.0 cannot (RFC 9110, 7.8).
 inline bool asks_for_websocket(const http_head& request) {
-  return request.lists("upgrade", "websocket");
+  return request.first_line()[2] != "HTTP/1.0" && request.lists("upgrade", "websocket");
+}
+
+/// What a request is for.
+struct http_destination {
+  std::string_view host;
+  std::string_view path;  ///< without a query
+};
+
+/// A target may be a whole URL, whose host counts then, and not that of the field Host
+/// (RFC 9112, 3.2.2).
+inline http_destination destination_of(std::string_view target, std::string_view host) {
+  std::size_t scheme_end = std::min(target.find("://"), target.size());
+  std::string scheme = lowered(target.substr(0, scheme_end));
+  bool is_whole = scheme == "http" || scheme == "https";
+  if (is_whole) {
+    target.remove_prefix(std::min(scheme_end + 3, target.size()));
+    host = target.substr(0, target.find_first_of("/?"));
+    target.remove_prefix(host.size());
+  }
+  std::string_view path = target.substr(0, target.find('?'));
+  return {host, path.empty() && is_whole ? "/" : path};
 }
 
 /// Whether a Sec-WebSocket-Key is 16 bytes in base64.
@@ -103,11 +124,13 @@ inline bool is_allowed(std::string_view origin, std::string_view host,
 inline std::error_code check_request(const http_head& request, std::string_view path,
                                      const std::vector<std::string>& allowed) {
   const auto& [method, target, version] = request.first_line();
+  if (version == "HTTP/1.0") return websocket_error::not_upgraded;
   if (version != "HTTP/1.1") return websocket_error::malformed_http;
   auto host = request.find("host");
   if (!host) return websocket_error::malformed_http;
   if (!asks_for_websocket(request)) return websocket_error::not_upgraded;
-  if (target.substr(0, target.find('?')) != path) return websocket_error::wrong_path;
+  http_destination asked = destination_of(target, *host);
+  if (asked.path != path) return websocket_error::wrong_path;
   if (request.find("sec-websocket-version") != "13") return websocket_error::unsupported_version;
   auto key = request.find("sec-websocket-key");
   bool has_body = request.has("content-length") || request.has("transfer-encoding");
@@ -117,7 +140,8 @@ inline std::error_code check_request(const http_head& request, std::string_view 
   }
   if (request.has("origin")) {
     auto origin = request.find("origin");
-    if (!origin || !is_allowed(*origin, *host, allowed)) return websocket_error::origin_not_allowed;
+    if (!origin || !is_allowed(*origin, asked.host, allowed))
+      return websocket_error::origin_not_allowed;
   }
   if (!request.lists("sec-websocket-protocol", subprotocol)) {
     return websocket_error::wrong_subprotocol;
