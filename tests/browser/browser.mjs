@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 
 const build = process.env.ILM_BROWSER_BUILD;
 const here = fileURLToPath(new URL('.', import.meta.url));
-export const { chromium } = createRequire(join(build, 'package.json'))('playwright-core');
+const { chromium } = createRequire(join(build, 'package.json'))('playwright-core');
 
 const types = { '.html': 'text/html', '.mjs': 'text/javascript', '.wasm': 'application/wasm' };
 
@@ -29,15 +29,17 @@ async function serve(request, response) {
   }
 }
 
+const own_program = { executablePath: process.env.ILM_CHROMIUM, args: ['--no-sandbox', '--headless=new'] };
+
+/// A browser without a server: `newContext()` is somebody who uses it.
+export const launch = () => chromium.launch(own_program);
+
 /// A browser with a profile of its own, and a server for its pages. `close()` ends both.
 export async function open_browser() {
   const server = createServer(serve);
   await new Promise((listening) => server.listen(0, 'localhost', listening));
   const profile = await mkdtemp(join(tmpdir(), 'ilm_browser.'));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.ILM_CHROMIUM,
-    args: ['--no-sandbox', '--headless=new'],
-  });
+  const context = await chromium.launchPersistentContext(profile, own_program);
   const origin = `http://localhost:${server.address().port}`;
   return {
     context,
@@ -65,8 +67,8 @@ export async function free_port() {
 export async function open_users_browser(...args) {
   const port = await free_port();
   const browser = await chromium.launch({
-    executablePath: process.env.ILM_CHROMIUM,
-    args: ['--no-sandbox', '--headless=new', `--remote-debugging-port=${port}`, ...args],
+    ...own_program,
+    args: [...own_program.args, `--remote-debugging-port=${port}`, ...args],
     ignoreDefaultArgs: [
       '--disable-background-timer-throttling',
       '--disable-backgrounding-occluded-windows',

@@ -96,6 +96,21 @@ export async function person(context, server, me, to) {
   return own;
 }
 
+/// A page without a chat, in a browser of its own, whose messenger is `m`.
+export async function open_messenger(browser, server, id, options = {}) {
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(`http://localhost:${server.port}/chat.css`);
+  await page.evaluate(
+    async (wanted) => {
+      const { open } = await import('/package/ilm.mjs');
+      globalThis.m = await open(wanted);
+      await m.addPeer('chat', new URL('/ilm', location.href).href);
+    },
+    { id, ...options },
+  );
+  return page;
+}
+
 /// The judge, once all is delivered: each has all that the other one wrote, once and in order.
 export async function expect_same(alice, bob) {
   const [by_alice, by_bob] = [await alice.lines(), await bob.lines()];

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { chromium } from './browser.mjs';
-import { open_servers, person } from './chat.mjs';
+import { launch } from './browser.mjs';
+import { open_messenger, open_servers, person } from './chat.mjs';
 
 let servers;
 let browser;
@@ -11,31 +11,16 @@ let server;
 before(async () => {
   servers = await open_servers();
   server = await servers.start_server();
-  browser = await chromium.launch({
-    executablePath: process.env.ILM_CHROMIUM,
-    args: ['--no-sandbox', '--headless=new'],
-  });
+  browser = await launch();
 });
 after(async () => {
   await browser?.close();
   await servers?.close();
 });
 
-/// A page without a chat that has opened `m`.
-async function open_messenger(id) {
-  const page = await (await browser.newContext()).newPage();
-  await page.goto(`http://localhost:${server.port}/chat.css`);
-  await page.evaluate(async (own) => {
-    const { open } = await import('/package/ilm.mjs');
-    globalThis.m = await open({ id: own });
-    await m.addPeer('chat', new URL('/ilm', location.href).href);
-  }, id);
-  return page;
-}
-
 for (const timeout of [1e13, Number.MAX_SAFE_INTEGER, Infinity]) {
   test(`close with a timeout of ${timeout} ms waits for what is on its way`, async () => {
-    const page = await open_messenger(`closer${String(timeout).length}`);
+    const page = await open_messenger(browser, server, `closer${String(timeout).length}`);
     const { undelivered } = await page.evaluate(async (limit) => {
       // It waits for peers with which there is a session.
       await m.delivered('chat', await m.send('chat', { to: 'nobody', id: 1, text: 'x' }));
@@ -47,7 +32,7 @@ for (const timeout of [1e13, Number.MAX_SAFE_INTEGER, Infinity]) {
 }
 
 test('close with a timeout that is no time is refused, and the messenger goes on', async () => {
-  const page = await open_messenger('mistaken');
+  const page = await open_messenger(browser, server, 'mistaken');
   const seen = await page.evaluate(async () => {
     const names = [];
     for (const timeout of [-1, NaN, 'soon']) await m.close({ timeout }).catch((e) => names.push(e.name));
@@ -59,7 +44,7 @@ test('close with a timeout that is no time is refused, and the messenger goes on
 
 test('a line that is too long to be passed on is dropped and said, and the next ones come', async () => {
   const bob = await person(await browser.newContext(), server, 'bob', 'alice');
-  const page = await open_messenger('alice');
+  const page = await open_messenger(browser, server, 'alice');
   await page.evaluate(async () => {
     // The longest that can be sent.
     for (let size = 1 << 20; ; --size) {

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { chromium } from './browser.mjs';
+import { launch } from './browser.mjs';
 import { expect_same, of, open_servers, pause, person } from './chat.mjs';
 
 const rounds = Number(process.env.ILM_CHAT_ROUNDS ?? 50);
@@ -12,10 +12,7 @@ let servers;
 let browser;
 before(async () => {
   servers = await open_servers();
-  browser = await chromium.launch({
-    executablePath: process.env.ILM_CHROMIUM,
-    args: ['--no-sandbox', '--headless=new'],
-  });
+  browser = await launch();
 });
 after(async () => {
   await browser?.close();
