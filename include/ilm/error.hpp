@@ -48,6 +48,7 @@ enum class error {
   message_returned,
   store_of_another,
   peer_forgotten,
+  batch_too_large,
 };
 
 namespace detail {
@@ -149,6 +150,9 @@ class error_category_impl final : public std::error_category {
       case error::peer_forgotten:
         return "the peer was forgotten, or is just being forgotten; what waited for it is dropped. "
                "Send again for a new beginning";
+      case error::batch_too_large:
+        return "the batch exceeds options::uncommitted_messages or uncommitted_bytes; raise them, "
+               "or send it in parts";
     }
     return "unknown ILM error " + std::to_string(value);
   }
@@ -160,6 +164,7 @@ class error_category_impl final : public std::error_category {
       case error::outbox_full:
         return std::errc::no_buffer_space;
       case error::message_too_large:
+      case error::batch_too_large:
         return std::errc::message_size;
       case error::invalid_options:
       case error::invalid_peer_id:

@@ -19,7 +19,9 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <system_error>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -51,6 +53,29 @@ runtime::prepared_send prepare(const Contents& contents, const send_options& wit
   }
   if (!with.empty() || now) prepared.invalid = with.encode(prepared.message.attributes, now);
   return prepared;
+}
+
+/// A pair (peer, contents), or a triple with send_options behind.
+template <class Message, class PeerId>
+concept outgoing_message = requires(const Message& m) {
+  { std::get<0>(m) } -> std::convertible_to<PeerId>;
+  requires sendable<std::remove_cvref_t<decltype(std::get<1>(m))>>;
+  requires std::tuple_size_v<Message>
+  == 2 || requires {
+    { std::get<2>(m) } -> std::convertible_to<const send_options&>;
+  };
+};
+template <class Messages, class PeerId>
+concept outgoing_messages = std::ranges::input_range<const Messages&> &&
+    outgoing_message<std::remove_cvref_t<std::ranges::range_reference_t<const Messages&>>, PeerId>;
+
+template <class Message>
+runtime::prepared_send prepare_outgoing(const Message& m, bool stamp) {
+  if constexpr (std::tuple_size_v<Message> == 2) {
+    return prepare(std::get<1>(m), send_options(), stamp);
+  } else {
+    return prepare(std::get<1>(m), std::get<2>(m), stamp);
+  }
 }
 
 }  // namespace detail
@@ -97,6 +122,27 @@ class messenger_handle {
   auto send_to(const peer_id& to, const Contents& contents, const send_options& with,
                Token&& token = Token()) {
     return async_send(to, contents, with, true, std::forward<Token>(token));
+  }
+
+  /// Sends several messages, to one peer or to many: the store has all of them or none, whatever
+  /// fails or crashes. `messages` is a range of pairs (peer, contents), or of triples with
+  /// send_options behind.
+  ///
+  /// Completes with: the sequences, in the order of the range.
+  /// Completes when: the messages are in the store, by one commit. Those to one peer keep their
+  ///   order, and their place among its other sends.
+  /// Errors: as send_to, for any of them; batch_too_large if they exceed
+  ///   options::uncommitted_messages or uncommitted_bytes; the store's error where it refuses the
+  ///   changes of one of several peers, also at once where it did so before. Then none is stored.
+  /// Cancelling: as send_to.
+  template <class Messages, class Token = default_token>
+  requires detail::outgoing_messages<Messages, peer_id>
+  auto send_batch(const Messages& messages, Token&& token = Token()) {
+    std::vector<std::pair<peer_id, runtime::prepared_send>> prepared;
+    for (const auto& m : messages) {
+      prepared.emplace_back(std::get<0>(m), detail::prepare_outgoing(m, stamp_sent_at_));
+    }
+    return async_send_batch(std::move(prepared), std::forward<Token>(token));
   }
 
   /// As send_to, but fails with error::would_block instead of waiting where too much waits for the
@@ -322,6 +368,33 @@ class messenger_handle {
           });
         },
         token, to, detail::prepare(contents, with, stamp_sent_at_), wait);
+  }
+
+  template <class Token>
+  auto async_send_batch(std::vector<std::pair<peer_id, runtime::prepared_send>> prepared,
+                        Token&& token) {
+    using sequences = std::vector<std::uint64_t>;
+    return asio::async_initiate<Token, void(std::error_code, sequences)>(
+        [weak = engine_, names = names_.get()](auto&& handler, auto messages) {
+          begin<sequences>(weak, handler, [&](engine_pointer& engine) {
+            std::uint64_t id = connect_cancellation(engine, handler);
+            auto batch = std::make_shared<runtime::send_batch>(messages.size());
+            std::unique_ptr<runtime::send_request> first;
+            for (auto& [to, message] : messages) {
+              auto r = std::make_unique<request<runtime::send_request>>(
+                  *names, to, std::move(message), true, first ? 0 : id);
+              r->batch = batch;
+              r->place = first ? first->messages() : 0;
+              first ? first->rest.push_back(std::move(r)) : void(first = std::move(r));
+            }
+            completion<sequences> done(std::forward<decltype(handler)>(handler),
+                                       engine->executor());
+            if (!first) return done({}, {});
+            batch->set_handler(std::move(done));
+            engine->send(std::move(first));
+          });
+        },
+        token, std::move(prepared));
   }
 
   /// Begins an operation with `step(engine)`, which takes the handler last. Should it throw before,

@@ -6,7 +6,23 @@ namespace simulation {
 
 void final_checker::finish() {
   for (const auto& [name, s] : seen_.streams) finish_stream(name.first, name.second, s);
+  finish_batches();
   finish_store_resets();
+}
+
+void final_checker::finish_batches() {
+  for (const auto& [from, sends] : seen_.batches) {
+    std::size_t stored = 0;
+    for (const auto& [to, number] : sends) {
+      if (seen_.stream_of(from, to).messages[number].stored) ++stored;
+    }
+    if (stored != 0 && stored != sends.size()) {
+      const auto& [to, number] = sends.front();
+      seen_.fail("half a batch", std::to_string(stored) + " of " + std::to_string(sends.size()) +
+                                     " messages were stored of the batch that begins with " +
+                                     seen_.title(from, to, number));
+    }
+  }
 }
 
 void final_checker::finish_stream(std::size_t from, std::size_t to, const stream& s) {

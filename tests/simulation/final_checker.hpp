@@ -18,6 +18,7 @@ class final_checker {
  private:
   void finish_stream(std::size_t from, std::size_t to, const stream& s);
   void finish_missing(std::size_t from, std::size_t to, std::size_t number, const record& r);
+  void finish_batches();
   void finish_store_resets();
 
   observations& seen_;

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace simulation {
 
@@ -16,6 +18,10 @@ class message_checker {
 
   /// An application sends: returns the message's number.
   std::size_t handle_send(std::size_t from, std::size_t to, std::size_t size);
+  /// Sends, by receiver and number, of which the store has all or none.
+  void handle_batch(std::size_t from, std::vector<std::pair<std::size_t, std::size_t>> sends) {
+    seen_.batches.emplace_back(from, std::move(sends));
+  }
   void handle_sent(std::size_t from, std::size_t to, std::size_t number, fate f,
                    std::uint64_t sequence);
   void handle_consumed(std::size_t at, std::size_t from, const ilm::message<std::string>& m);

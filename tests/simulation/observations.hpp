@@ -153,6 +153,8 @@ struct observations {
   std::set<std::tuple<std::size_t, std::size_t, unsigned>> sessions;  ///< that a process had
   std::map<pair_name, nanoseconds> last_session;                      ///< when the last one began
   std::vector<unsigned> processes;                                    ///< started, for each peer
+  /// Sender, and receivers with numbers.
+  std::vector<std::pair<std::size_t, std::vector<std::pair<std::size_t, std::size_t>>>> batches;
   std::size_t open_sends = 0;
   std::uint64_t messages = 0;
   std::uint64_t outputs = 0;  ///< of them

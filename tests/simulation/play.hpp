@@ -14,17 +14,18 @@ namespace simulation {
 /// A defect to plant, so that a test sees the checker find it.
 enum class sabotage : std::uint8_t {
   none,
-  repeat_delivery,  ///< an application gets a message twice
-  lose_delivery,    ///< an application misses a message that counts as consumed
-  swap_deliveries,  ///< two messages change places
-  forgetful_store,  ///< a commit completes and never happens
-  hasty_store,      ///< commits complete before they have happened
-  withheld_events,  ///< the events of lost and rolled back stores are dropped
-  leaky_window,     ///< the checker gets a smaller window than the messenger
-  known_tags,       ///< those who guess know the tags of the sessions
-  heeded_replays,   ///< each repeated frame ends the session
-  separate_sends,   ///< relays send with another commit than that of the consumption
-  hasty_reader,     ///< readers consume a message before they work on it
+  repeat_delivery,   ///< an application gets a message twice
+  lose_delivery,     ///< an application misses a message that counts as consumed
+  swap_deliveries,   ///< two messages change places
+  forgetful_store,   ///< a commit completes and never happens
+  hasty_store,       ///< commits complete before they have happened
+  withheld_events,   ///< the events of lost and rolled back stores are dropped
+  leaky_window,      ///< the checker gets a smaller window than the messenger
+  known_tags,        ///< those who guess know the tags of the sessions
+  heeded_replays,    ///< each repeated frame ends the session
+  separate_sends,    ///< relays send with another commit than that of the consumption
+  separate_batches,  ///< each message of a batch is sent by itself
+  hasty_reader,      ///< readers consume a message before they work on it
 };
 
 struct playing {

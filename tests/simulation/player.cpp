@@ -195,33 +195,86 @@ void player::handle_event(std::size_t a, const event_type& e) {
 
 void player::send(const step& s) {
   if (!actors_[s.a]->instance || actors_[s.a]->leaving) return;
+  // Drawn from the step alone, so that leaving others out does not change it.
+  auto draw = [&](std::uint64_t i) {
+    return ((static_cast<std::uint64_t>(s.at.count()) + i + 1) * 0x9e3779b97f4a7c15) >> 24;
+  };
+  bool together = s.count > 1 && draw(s.count) % 3 == 0;
+  std::vector<outgoing> batch;
   for (std::uint64_t i = 0; i < s.count; ++i) {
-    // Drawn from the step alone, so that leaving others out does not change it.
-    std::uint64_t z = (static_cast<std::uint64_t>(s.at.count()) + i + 1) * 0x9e3779b97f4a7c15;
-    send_one(s.a, s.b, (z >> 24) % (s.size + 1));
+    std::uint64_t z = draw(i);
+    std::size_t size = z % (s.size + 1);
+    if (!together) {
+      send_one(s.a, s.b, size);
+      continue;
+    }
+    std::size_t to = z % 5 == 0 ? (z >> 8) % actors_.size() : s.b;
+    if (to == s.a) to = s.b;
+    batch.push_back(outgoing{to, open_send(s.a, to, size), size});
   }
+  if (together) send_batch(s.a, std::move(batch));
+}
+
+std::size_t player::open_send(std::size_t from, std::size_t to, std::size_t size) {
+  std::size_t number = checker_->messages().handle_send(from, to, size);
+  note(peer_name(from), " sends message ", number, " to ", peer_name(to), ", ", size, " bytes");
+  return number;
 }
 
 void player::send_one(std::size_t from, std::size_t to, std::size_t size) {
+  send_alone(from, outgoing{to, open_send(from, to, size), size});
+}
+
+void player::send_alone(std::size_t from, const outgoing& out) {
   actor& x = *actors_[from];
-  std::size_t number = checker_->messages().handle_send(from, to, size);
-  note(x.name, " sends message ", number, " to ", peer_name(to), ", ", size, " bytes");
-  ilm::send_options with;
-  with.forwarded = ilm::attributes(ilm::bytes(attributes_of(number, size)));
-  x.instance->send_to(
-      peer_name(to), contents_of(from, to, number, size), with,
-      [this, from, to, number, l = x.process](std::error_code e, std::uint64_t sequence) {
-        fate f = fate::accepted;
-        // A process that has ended gets no result.
-        if (e) f = fate::failed;
-        if (!l->alive || e == asio::error::operation_aborted) f = fate::interrupted;
-        note("message ", number, " of ", peer_name(from), " to ", peer_name(to), ": ",
-             e ? e.message() : std::string("stored"));
-        checker_->messages().handle_sent(from, to, number, f, sequence);
-        if (f == fate::accepted && number % 8 == 0) {
-          ask_receipt(from, to, number, sequence);
+  x.instance->send_to(peer_name(out.to), contents_of(from, out.to, out.number, out.size),
+                      options_of(out),
+                      [this, from, out, l = x.process](std::error_code e, std::uint64_t sequence) {
+                        handle_sent(from, out, *l, e, sequence);
+                      });
+}
+
+void player::send_batch(std::size_t from, std::vector<outgoing> all) {
+  actor& x = *actors_[from];
+  std::vector<std::tuple<peer_id, std::vector<std::byte>, ilm::send_options>> messages;
+  std::vector<std::pair<std::size_t, std::size_t>> numbers;
+  for (const outgoing& out : all) {
+    messages.emplace_back(peer_name(out.to), contents_of(from, out.to, out.number, out.size),
+                          options_of(out));
+    numbers.emplace_back(out.to, out.number);
+  }
+  checker_->messages().handle_batch(from, std::move(numbers));
+  if (how_.planted == sabotage::separate_batches) {
+    for (const outgoing& out : all) send_alone(from, out);
+    return;
+  }
+  x.instance->send_batch(
+      messages, [this, from, all, l = x.process](std::error_code e,
+                                                 const std::vector<std::uint64_t>& sequences) {
+        for (std::size_t i = 0; i < all.size(); ++i) {
+          handle_sent(from, all[i], *l, e, e ? 0 : sequences[i]);
         }
       });
+}
+
+ilm::send_options player::options_of(const outgoing& out) {
+  ilm::send_options with;
+  with.forwarded = ilm::attributes(ilm::bytes(attributes_of(out.number, out.size)));
+  return with;
+}
+
+void player::handle_sent(std::size_t from, const outgoing& out, const process_state& process,
+                         std::error_code e, std::uint64_t sequence) {
+  fate f = fate::accepted;
+  // A process that has ended gets no result.
+  if (e) f = fate::failed;
+  if (!process.alive || e == asio::error::operation_aborted) f = fate::interrupted;
+  note("message ", out.number, " of ", peer_name(from), " to ", peer_name(out.to), ": ",
+       e ? e.message() : std::string("stored"));
+  checker_->messages().handle_sent(from, out.to, out.number, f, sequence);
+  if (f == fate::accepted && out.number % 8 == 0) {
+    ask_receipt(from, out.to, out.number, sequence);
+  }
 }
 
 void player::ask_receipt(std::size_t from, std::size_t to, std::size_t number,

@@ -228,7 +228,18 @@ class player {
   void watch_events(std::size_t a, const process_pointer& l);
   void handle_event(std::size_t a, const event_type& e);
   void send(const step& s);
+  struct outgoing {
+    std::size_t to = 0;
+    std::size_t number = 0;
+    std::size_t size = 0;
+  };
+  std::size_t open_send(std::size_t from, std::size_t to, std::size_t size);
   void send_one(std::size_t from, std::size_t to, std::size_t size);
+  void send_alone(std::size_t from, const outgoing& out);
+  void send_batch(std::size_t from, std::vector<outgoing> all);
+  static ilm::send_options options_of(const outgoing& out);
+  void handle_sent(std::size_t from, const outgoing& out, const process_state& process,
+                   std::error_code e, std::uint64_t sequence);
   void ask_receipt(std::size_t from, std::size_t to, std::size_t number, std::uint64_t sequence);
   void consume(std::size_t at, const ilm::message<peer_id>& m);
   void kill(std::size_t a, bool lands);

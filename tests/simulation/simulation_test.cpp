@@ -122,6 +122,9 @@ TEST_CASE("the checker sees a message consumed before its reader is done") {
 TEST_CASE("the checker sees that guessed frames count") {
   CHECK(found("attackers", sabotage::known_tags) != "");
 }
+TEST_CASE("the checker sees that only a part of a batch is stored") {
+  CHECK(found("crashes", sabotage::separate_batches) == "half a batch");
+}
 TEST_CASE("the checker sees that an old frame of the handshake ends a session") {
   std::string kind = found("attackers", sabotage::heeded_replays);
   CHECK((kind == "session ended" || kind == "stands still" || kind == "does not converge"));

@@ -87,6 +87,15 @@ class association {
     return full ? make_error_code(error::outbox_full) : std::error_code();
   }
 
+  /// Ends a send with the reason, unless it is in a change that `poll_change` gave.
+  void withdraw_send(send_id id, std::error_code reason) {
+    submissions_.withdraw(id, reason);
+    assert(invariants_hold());
+  }
+
+  /// Whether a send waits for the store that stays where its change fails.
+  bool has_send_that_stays() const noexcept { return submissions_.any_stays(); }
+
   /// The network has a session with the peer, or a new one.
   void handle_session_up(timestamp now) {
     end_session();

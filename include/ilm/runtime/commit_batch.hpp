@@ -223,29 +223,35 @@ class commit_batch {
   void fail(const group& g, protocol::timestamp now, bool hold) {
     std::vector<peer*> together;
     bool waits = false;
+    bool bound = !g.why;
     for_each_of(g, [&](peer& p, protocol::store_change&) {
       if (!p.forgetting()) together.push_back(&p);
       p.put_back = !g.why;
-      if (g.why) tell_refused(p, g.why, hold);
       p.core.handle_commit_failed(g.why.code, now);
       // Sends with the consumption of a message came back, and no change of the peer is to follow.
       if (p.forgetting()) p.core.handle_forget(error::peer_forgotten);
       sends_.complete(p, now);
       waits = waits || p.core.has_due_change(now);
-      // Changes that belong together stay together.
+      bound = bound || p.core.has_send_that_stays();
       peers_.list_changed(p);
       peers_.list_due(p);
       peers_.list_unflushed(p);
     });
     commit_units<peer>& units = peers_.units();
     peer& any = *changes_[g.first].first;
-    hold = hold && waits && !together.empty();
+    // Changes that belong together stay together; where a batch of sends has failed, they do not,
+    // and the next try shows which of them the store refuses.
+    bool dissolved = !bound && together.size() > 1;
+    for_each_of(g, [&](peer& p, protocol::store_change&) {
+      if (g.why && !dissolved) tell_refused(p, g.why, hold);
+    });
+    hold = hold && waits && !together.empty() && !dissolved;
     if (g.held && !hold) release(any);
     if (hold && g.why) {
       units.hold(together, g.why.code, now, context_.settings);
     } else if (hold && g.held) {
       units.put_back(any, now);
-    } else {
+    } else if (!dissolved) {
       units.rejoin(together);
     }
   }

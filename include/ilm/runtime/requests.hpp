@@ -2,13 +2,17 @@
 
 #include <ilm/detail/completion.hpp>
 #include <ilm/message.hpp>
+#include <ilm/protocol/store_change.hpp>
 #include <ilm/runtime/names.hpp>
+#include <ilm/runtime/send_batch.hpp>
 #include <ilm/statistics.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace ilm::inline v0::runtime {
 
@@ -34,25 +38,42 @@ struct prepared_send {
   std::error_code invalid;
 };
 
-/// A send between its caller and the store.
+/// A send between its caller and the store; or a batch of them, until cores have all of it.
 struct send_request : peer_request {
   using handler = detail::completion<std::error_code, std::uint64_t>;
 
   send_request(prepared_send s, bool wait, std::uint64_t operation)
       : message(std::move(s.message)), invalid(s.invalid), may_wait(wait), id(operation) {}
 
-  bool staged() const noexcept { return !done; }
+  bool staged() const noexcept { return !done && !batch; }
 
+  // Of the batch as well that it begins.
+
+  std::size_t messages() const noexcept { return 1 + rest.size(); }
+  std::size_t bytes() const noexcept {
+    std::size_t all = message.size();
+    for (const auto& r : rest) all += r->message.size();
+    return all;
+  }
   void end(std::error_code failed, std::uint64_t sequence) {
-    if (done) done(failed, sequence);
+    for (auto& r : std::exchange(rest, {})) r->end(failed, 0);
+    if (batch) {
+      batch->handle_end(place, failed, sequence);
+    } else if (done) {
+      done(failed, sequence);
+    }
   }
 
   payload message;
   std::error_code invalid;
   bool may_wait;
-  std::uint64_t id;           ///< names it for cancellation; 0 if it cannot be cancelled
-  handler done;               ///< none if it belongs to a delivery
-  peer_name* name = nullptr;  ///< in the turn in which it was looked up
+  std::uint64_t id;             ///< names it for cancellation; 0 if it cannot be cancelled
+  handler done;                 ///< none if it belongs to a delivery or a batch
+  peer_name* name = nullptr;    ///< in the turn in which it was looked up, or while a core has it
+  protocol::send_id sent_as{};  ///< while a core has it
+  std::shared_ptr<send_batch> batch;
+  std::size_t place = 0;                            ///< in the batch
+  std::vector<std::unique_ptr<send_request>> rest;  ///< of the batch that this one begins
   send_request* next = nullptr;
 };
 

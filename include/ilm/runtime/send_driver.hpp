@@ -83,7 +83,12 @@ class send_driver {
         ++p.accepted;
         last = result->sequence;
       }
-      if (r->done) r->done.join(completed_, result->error, result->sequence);
+      if (r->done) {
+        r->done.join(completed_, result->error, result->sequence);
+      } else {
+        r->end(result->error, result->sequence);
+        if (r->batch && r->batch->begin_withdrawal()) withdraw(*r->batch, now);
+      }
     }
     if (last != 0) p.ages.add(last, now);
     peers_.update_owing(p);
@@ -132,33 +137,90 @@ class send_driver {
   }
 
   void accept(request& r) {
-    assert(r && r->done);
-    r->name = r->find_name();
+    assert(r && !r->staged());
     const lifecycle& life = context_.life;
     if (!life.accepts_sends()) {
-      r->done(life.refusal(), 0);
+      r->end(life.refusal(), 0);
     } else if (life.open_error()) {
-      r->done(life.open_error(), 0);
-    } else if (r->name == &local_) {
-      r->done(error::send_to_self, 0);
-    } else if (r->invalid) {
-      r->done(r->invalid, 0);
-    } else if (r->message.size() > maximum_message_) {
-      r->done(error::message_too_large, 0);
-    } else if (!life.opening() && context_.sends.has_room(r->message.size())) {
+      r->end(life.open_error(), 0);
+    } else if (std::error_code invalid = find_error(*r)) {
+      r->end(invalid, 0);
+    } else if (!context_.sends.can_hold(*r)) {
+      r->end(error::batch_too_large, 0);
+    } else if (!life.opening() && context_.sends.has_room(*r)) {
       pass_on(r);
     } else if (!r->may_wait) {
-      r->done(error::would_block, 0);
+      r->end(error::would_block, 0);
     } else {
       r->name = nullptr;  // It may leave the table meanwhile.
       context_.sends.push(r);
     }
   }
+  std::error_code find_error(send_request& r) const {
+    r.name = r.find_name();
+    if (r.name == &local_) return error::send_to_self;
+    if (r.invalid) return r.invalid;
+    if (r.message.size() > maximum_message_) return error::message_too_large;
+    for (const request& next : r.rest) {
+      if (std::error_code invalid = find_error(*next)) return invalid;
+    }
+    return {};
+  }
 
   void pass_on(request& r) {
     assert(!context_.life.opening());
+    if (r->batch) return pass_on_batch(r);
     peer& p = peers_.of(r->name != nullptr ? *r->name : r->add_name());
     if (std::error_code refused = hand_over(p, r)) r->end(refused, 0);
+  }
+
+  /// Cores take all sends of the batch, or none of them.
+  void pass_on_batch(request& first) {
+    std::map<const peer*, std::uint64_t> earlier;
+    std::vector<request*> all{&first};
+    for (request& r : first->rest) all.push_back(&r);
+    std::error_code refused;
+    for (request* r : all) {
+      if (!refused) refused = find_refusal(**r, earlier);
+    }
+    bool alone =
+        earlier.size() == 1;  // Then it waits as other sends do where the peer is held back.
+    for (request* r : all) {
+      peer* p = (*r)->name->state;
+      if (!refused && !alone) refused = commit_units<peer>::refusal(*p);
+    }
+    if (refused) return first->end(refused, 0);
+    for (request* r : all) {
+      if (!alone) peers_.units().join(*first->name->state, *(*r)->name->state);
+    }
+    std::shared_ptr<send_batch> batch = first->batch;
+    std::vector<request> rest = std::exchange(first->rest, {});
+    take(std::move(first), &send_driver::pass_on_part);
+    for (request& r : rest) take(std::move(r), &send_driver::pass_on_part);
+    if (batch->begin_withdrawal()) withdraw(*batch, context_.now());
+  }
+  /// Why the core of its peer refuses a send of a batch.
+  std::error_code find_refusal(send_request& r, std::map<const peer*, std::uint64_t>& earlier) {
+    r.name = &r.add_name();
+    peer& p = peers_.of(*r.name);
+    if (p.forgetting()) return error::peer_forgotten;
+    return p.core.refusal(r.message, earlier[&p]++);
+  }
+  void pass_on_part(request& r) {
+    std::shared_ptr<send_batch> batch = r->batch;
+    if (batch->failed()) return r->end(batch->failed(), 0);
+    [[maybe_unused]] std::error_code refused = hand_over(*r->name->state, r);
+    assert(!refused);
+  }
+  /// Cores give back what they have of a batch that fails. What is with the store fails there.
+  void withdraw(const send_batch& batch, protocol::timestamp now) {
+    for (std::size_t place = 0; place < batch.accepted().size(); ++place) {
+      const send_request* r = batch.accepted()[place];
+      if (r == nullptr) continue;
+      peer& p = *r->name->state;
+      p.core.withdraw_send(r->sent_as, batch.failed());
+      complete(p, now);
+    }
   }
 
   /// Takes the request if the core takes its message.
@@ -171,6 +233,8 @@ class send_driver {
         p.core.handle_send(place.id(), r->message, staged ? then::stays : then::ends);
     if (refused) return refused;
     context_.sends.handle_accepted(r->message.size(), staged);
+    r->sent_as = place.id();
+    if (r->batch) r->batch->handle_accepted(r->place, *r);
     place.fill(std::move(r));
     assert(invariants_hold());
     // Nobody waits for this end: a store that fails is tried again when that is due.

@@ -25,7 +25,11 @@ class send_queue {
   explicit send_queue(const options& o) : options_(o) {}
 
   /// Whether a send may go on now; none overtakes those that wait.
-  bool has_room(std::size_t bytes) const noexcept { return waiting_.empty() && fits(bytes); }
+  bool has_room(const send_request& r) const noexcept { return waiting_.empty() && fits(r); }
+  /// Whether a send could ever go on.
+  bool can_hold(const send_request& r) const noexcept {
+    return r.messages() <= options_.uncommitted_messages && r.bytes() <= options_.uncommitted_bytes;
+  }
   /// Takes the request, unless it throws.
   void push(request& r) {
     assert(r);
@@ -36,7 +40,7 @@ class send_queue {
 
   /// The next send that waited and may go on now; null if none may.
   request pop() {
-    if (waiting_.empty() || !fits(waiting_.front()->message.size())) return nullptr;
+    if (waiting_.empty() || !fits(*waiting_.front())) return nullptr;
     request r = std::move(waiting_.front());
     waiting_.pop_front();
     places_.remove(r->id);
@@ -48,7 +52,6 @@ class send_queue {
   bool has_room_for_deliveries() const noexcept { return has_room(staged_); }
 
   void handle_accepted(std::size_t bytes, bool staged) noexcept {
-    assert(staged || fits(bytes));
     (staged ? staged_ : alone_).add(bytes);
     assert(invariants_hold());
   }
@@ -62,7 +65,7 @@ class send_queue {
     if (!at) return false;
     request r = std::move(**at);
     waiting_.erase(*at);
-    r->done(reason, 0);
+    r->end(reason, 0);
     return true;
   }
   void fail_all(std::error_code reason) {
@@ -70,7 +73,7 @@ class send_queue {
     while (!waiting_.empty()) {
       request r = std::move(waiting_.front());
       waiting_.pop_front();
-      r->done(reason, 0);
+      r->end(reason, 0);
     }
   }
   /// Destroys the callers that wait.
@@ -109,9 +112,9 @@ class send_queue {
   bool has_room(const amount& a) const noexcept {
     return a.messages < options_.uncommitted_messages && a.bytes < options_.uncommitted_bytes;
   }
-  bool fits(std::size_t bytes) const noexcept {
-    return alone_.messages < options_.uncommitted_messages &&
-           alone_.bytes + bytes <= options_.uncommitted_bytes;
+  bool fits(const send_request& r) const noexcept {
+    return alone_.messages + r.messages() <= options_.uncommitted_messages &&
+           alone_.bytes + r.bytes() <= options_.uncommitted_bytes;
   }
 
   const options& options_;
