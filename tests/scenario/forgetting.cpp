@@ -325,6 +325,55 @@ TEST_CASE("a shutdown ends a forgetting that waits, and all is kept") {
   CHECK(r.delivered + r.undelivered == 1);
 }
 
+TEST_CASE("a shutdown leaves a forgetting that the store is at, which ends as the store says") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  store_all(w, a, "b", numbered(2));
+  a.store_faults().commit_time = 1s;
+  auto f = forget(a, "b");
+  w.run_for(500ms);
+  REQUIRE_FALSE(f->error);
+  std::error_code full = std::make_error_code(std::errc::no_space_on_device);
+  bool fails = GENERATE(false, true);
+  if (fails) a.store_faults().commit_error = full;
+  w.run(a.shutdown(5s));
+  CHECK(f->error == (fails ? full : std::error_code()));
+  CHECK(f->report.undelivered == (fails ? 0 : 2));
+  CHECK(a.disk().size(ilm::queue::outbox) == (fails ? 2 : 0));
+}
+
+TEST_CASE("a forgetting that waits ends with its messenger") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  store_all(w, a, "b", numbered(1));
+  a.store_faults().commit_time = 1s;
+  send_all(a, "c", {"0"});
+  w.run_for(100ms);
+  auto f = forget(a, "b");
+  w.run_for(100ms);
+  REQUIRE_FALSE(f->error);
+  crash(w, a);
+  CHECK(f->error == std::error_code(asio::error::operation_aborted));
+  CHECK(a.disk().size(ilm::queue::outbox) == 1);
+}
+
+TEST_CASE("a peer whose session has ended is not there any more once it is forgotten") {
+  world w;
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  b.start();
+  store_all(w, b, "a", {"x"});
+  REQUIRE(w.until([&] { return empty(b) && empty(a); }));
+  b.crash();
+  REQUIRE(w.until([&] { return a.connected_peers().empty(); }));
+  auto f = forget(a, "b");
+  w.run_for(1s);
+  CHECK(f->error == std::error_code());
+  CHECK(peers_of(a) == 0);
+}
+
 namespace {
 
 /// Two peers that send, and forget each other at random moments.

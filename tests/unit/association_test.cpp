@@ -554,6 +554,23 @@ TEST_CASE("a bye ends the session on the other side and is not answered") {
   CHECK(p.a->deadline() == never);
 }
 
+TEST_CASE("the last ack that comes with a bye counts") {
+  core_pair p;
+  p.connect();
+  p.a.send("a1");
+  REQUIRE(p.settle());
+  bool silent = true;
+  p.filter = [&](bool to_a, const auto&) { return !to_a || !silent; };
+  p.a.send("a2");
+  p.run_for(50ms);
+  REQUIRE(p.a->delivered_by_peer() == 1);
+  silent = false;
+  p.b->handle_close();
+  p.run_for(1s);
+  CHECK(p.a.count(event_kind::peer_disconnected) == 1);
+  CHECK(p.a->delivered_by_peer() == 2);
+}
+
 TEST_CASE("a side that closed waits for nothing, not even for what it had begun") {
   core_pair p(patient());
   p.filter = [](bool, const auto&) { return false; };
