@@ -118,6 +118,38 @@ TEST_CASE("the time of sending is that of the system's clock, unless the send ha
   CHECK(p.received(2).attributes.sent_at() == own.sent_at);
 }
 
+TEST_CASE("a messenger that is assigned another sends as that one did") {
+  world w;
+  peer b = w.make("b");
+  b.start();
+  ilm::options stamps;
+  stamps.stamp_sent_at = GENERATE(false, true);
+  ilm::options opposite;
+  opposite.stamp_sent_at = !stamps.stamp_sent_at;
+  ilm::messenger m(w.context, ilm::memory_backend<std::string>(), w.net.join("a"), test::ignore(),
+                   opposite);
+  m = ilm::messenger(w.context, ilm::memory_backend<std::string>(), w.net.join("c"), test::ignore(),
+                     stamps);
+  m.send_to("b", "text", [](std::error_code, std::uint64_t) {});
+  REQUIRE(w.until([&] { return b.app().consumed.size() == 1; }));
+  CHECK(b.app().consumed[0].attributes.sent_at().has_value() == stamps.stamp_sent_at);
+}
+
+TEST_CASE("try_send_to with attributes fails with would_block where send_to waits") {
+  pair p;
+  ilm::options o;
+  o.uncommitted_messages = 1;
+  p.a.start(o);
+  p.w.run_for(10ms);
+  p.a.store_faults().commit_time = 1s;
+  auto first = p.a.send("b", "0");
+  std::error_code refused;
+  (*p.a).try_send_to("b", "1", ilm::send_options(),
+                     [&](std::error_code e, std::uint64_t) { refused = e; });
+  p.w.run_for(10ms);
+  CHECK(refused == ilm::error::would_block);
+}
+
 TEST_CASE("try_send_to takes attributes, and a completion token after them") {
   pair p;
   p.a.start();

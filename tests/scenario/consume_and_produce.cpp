@@ -191,9 +191,12 @@ TEST_CASE("a context refuses at once what cannot be sent, and everything once it
         };
         ilm::send_options wrong;
         wrong.headers = {{"", "a header without a key"}};
+        ilm::send_options large;
+        large.headers = {{"k", "v"}};
         try_send("b", "to itself", {});
         try_send("", "to nobody", {});
         try_send("c", std::string(101, 'x'), {});
+        try_send("c", std::string(96, 'x'), large);
         try_send("c", "with a bad header", wrong);
         kept = context;
       },
@@ -202,7 +205,7 @@ TEST_CASE("a context refuses at once what cannot be sent, and everything once it
   REQUIRE(p.w.until([&] { return kept && empty(p.a); }));
   using ilm::error;
   CHECK(refused == std::vector<std::error_code>{error::send_to_self, error::invalid_peer_id,
-                                                error::message_too_large,
+                                                error::message_too_large, error::message_too_large,
                                                 error::invalid_attributes});
   try {
     kept->send_to("c", "too late");

@@ -200,6 +200,49 @@ TEST_CASE("a function gets each event as it happens, from the first on") {
   CHECK(seen.size() == 2);
 }
 
+TEST_CASE("events are kept for readers again once the function is removed") {
+  world w;
+  peer b = w.make("b");
+  auto a = make_plain(w, "a");
+  a->on_event([](const event&) {});
+  a->on_event(nullptr);
+  a->start();
+  b.start();
+  w.run_for(1s);
+  std::vector<event> read;
+  a->next_event([&](std::error_code, event e) { read.push_back(std::move(e)); });
+  w.run_for(1s);
+  REQUIRE(read.size() == 1);
+  CHECK(read[0].kind == event_kind::peer_connected);
+}
+
+TEST_CASE("what events are summed up to is told in its time, though nothing else happens") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  a.watch();
+  store_all(w, a, "b", {"x"});
+  const int rounds = 20;
+  for (int i = 0; i < rounds; ++i) {
+    a.store_faults().commit_error = std::make_error_code(std::errc::no_space_on_device);
+    store_all(w, a, "b", {"x"});
+    a.store_faults().commit_error = {};
+    store_all(w, a, "b", {"x"});
+  }
+  auto told = [&] {
+    std::uint64_t sum = 0;
+    for (const event& e : a.events()) {
+      bool is_of_store =
+          e.kind == event_kind::store_failed || e.kind == event_kind::store_recovered;
+      if (is_of_store) sum += e.count;
+    }
+    return sum;
+  };
+  REQUIRE(told() < 2 * rounds);
+  w.run_for(2h);
+  CHECK(told() == 2 * rounds);
+}
+
 TEST_CASE("events that a function gets are kept for readers only once there was one") {
   world w;
   peer b = w.make("b");

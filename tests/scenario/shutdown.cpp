@@ -47,6 +47,37 @@ TEST_CASE("a graceful shutdown drains the outboxes of connected peers", "[predec
   CHECK(r.peers[1].delivered == 100);
 }
 
+TEST_CASE("a shutdown waits for a peer whose session is opening") {
+  world w;
+  ilm::faults slow;
+  slow.delay = 200ms;
+  w.net.set_faults(slow);
+  peer a = w.make("a"), b = w.make("b");
+  a.start();
+  store_all(w, a, "b", numbered(3));
+  b.start();
+  w.run_for(50ms);
+  REQUIRE(a.connected_peers().empty());
+  report r = w.run(a.shutdown(10s));
+  CHECK(r.delivered == 3);
+  CHECK(b.app().texts() == numbered(3));
+}
+
+TEST_CASE("a shutdown's deadline is the end of a search for what the store takes") {
+  world w;
+  peer a = w.make("a");
+  a.start();
+  w.run_for(10ms);
+  a.store_faults().commit_time = 100ms;
+  a.store_faults().refuse = [](const auto&) {
+    return std::make_error_code(std::errc::file_too_large);
+  };
+  for (const std::string& name : numbered(64)) a.send(name, "x");
+  auto start = clock::now();
+  w.run(a.shutdown(250ms));
+  CHECK(clock::now() - start < 900ms);
+}
+
 TEST_CASE("a shutdown ends with its timeout and reports the messages left", "[predecessor]") {
   world w;
   peer a = w.make("a"), b = w.make("b");

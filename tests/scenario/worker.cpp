@@ -7,12 +7,14 @@
 #include <asio/io_context.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace {
@@ -98,6 +100,27 @@ TEST_CASE("a worker whose idle work throws goes on with the next job") {
     context.restart();
     context.run();
     CHECK(told == round);
+  }
+}
+
+TEST_CASE("the idle work of a worker goes on until it has no more, and again after each job") {
+  asio::io_context context;
+  std::atomic<int> left = 0, turns = 0;
+  worker thread(context.get_executor(), [&] {
+    ++turns;
+    return left.fetch_sub(1) > 1;
+  });
+  auto wait_for = [&](int wanted) {
+    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (turns < wanted && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    return turns.load();
+  };
+  for (int round = 0; round < 2; ++round) {
+    turns = 0;
+    asio::co_spawn(context, thread.run(context.get_executor(), [&] { left = 5; }), asio::detached);
+    context.restart();
+    context.run();
+    CHECK(wait_for(5) == 5);
   }
 }
 

@@ -147,6 +147,7 @@ TEST_CASE("times in the wrong order are named") {
   CHECK(says(after_change([](options& o) { o.minimum_store_retry = 0ms; }), "not above 0"));
   CHECK(
       says(after_change([](options& o) { o.cursor_commit_delay = -1ns; }), "cursor_commit_delay"));
+  CHECK(after_change([](options& o) { o.cursor_commit_delay = 0ns; }).empty());
 }
 
 TEST_CASE("a keepalive that gives live peers up is refused, and none at all is not") {

@@ -81,6 +81,16 @@ TEST_CASE("an address beyond its bound gives up its own oldest place") {
   CHECK(s.places.size() == 3);
 }
 
+TEST_CASE("an address beyond its bound does so where all places are taken as well") {
+  scene s(4, 2);
+  s.add(b);
+  s.add(b);
+  ticket of_a = s.add(a);
+  s.add(a);
+  s.add(a);
+  CHECK(s.given_up == tickets{of_a});
+}
+
 TEST_CASE("connections with and without a hello keep half of the places each") {
   bool one_address = GENERATE(true, false);
   stage flood = GENERATE(stage::silent, stage::heard);
