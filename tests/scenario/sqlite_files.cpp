@@ -819,6 +819,21 @@ void as_of_another_boot(const fs::path& record) {
 
 }  // namespace
 
+TEST_CASE_METHOD(crashed_store,
+                 "sqlite: a log with a damaged header is refused unless all is known to be there") {
+  const std::string whole = content_of(part_of(file, "-wal"));
+  outsider(file, "PRAGMA wal_checkpoint(TRUNCATE)");
+  SECTION("after a restart of the machine") { as_of_another_boot(part_of(file, "-last")); }
+  SECTION("where the file has the cursors, and not the messages") {
+    outsider(file, "DELETE FROM ilm_outbox WHERE key = (SELECT max(key) FROM ilm_outbox)");
+  }
+  overwrite(part_of(file, "-wal"), whole);
+  flip(part_of(file, "-wal"), 20);
+  const std::string log = content_of(part_of(file, "-wal"));
+  CHECK(store_type(file).open_error() == ilm::error::store_corrupt);
+  CHECK(content_of(part_of(file, "-wal")) == log);
+}
+
 TEST_CASE("sqlite: after a restart of the machine a synced store that went back is refused") {
   temporary_directory place;
   fs::path file = place / "s.db";

@@ -57,6 +57,12 @@ class last_commit {
     return shared || (exists() && !found_ && level_ == durability::os);
   }
 
+  /// Whether it knows the store after its last commit exactly.
+  bool knows_exactly() const noexcept { return knows_store() && same_boot(); }
+  /// Whether a store with this mark has the last commit, and nothing of a later one that failed.
+  bool is_exactly(const store_mark& m) const noexcept {
+    return knows_exactly() && (m == found_->now || m == found_->next);
+  }
   /// Whether a store with this mark may have the last commit.
   bool is_in(const store_mark& m) const noexcept {
     if (!knows_store() || (!same_boot() && is_at_os())) return true;

@@ -83,8 +83,10 @@ class sqlite_store {
     }
     guard_.require_newest(mark_);
     guard_.handle_opened(database_, mark_);
-    // SQLite would begin it anew with the marks of what is left of it, perhaps.
-    if (guard_.log_is_void()) empty_log();
+    if (guard_.log_is_void()) {
+      require_whole(found);
+      log_is_void_ = !empty_log();
+    }
     database_.keep_log_on_close(false);
     return found;
   }
@@ -300,6 +302,24 @@ class sqlite_store {
     check_keys(queue::inbox, known[1]);
   }
 
+  /// A checkpoint that was cut short may have left the newest cursors in the file, and not the
+  /// newest messages. Throws error::store_corrupt.
+  void require_whole(const state& found) const {
+    sqlite_statement check = schema_.sql("PRAGMA quick_check(1)");
+    if (!check.step() || check.text(0) != "ok") throw std::system_error(error::store_corrupt);
+    std::uint64_t messages = 0;
+    for (const auto& [name, c] : found.peers) {
+      messages += c.outbox.next - c.outbox.first + (c.inbox.next - c.inbox.first);
+    }
+    std::uint64_t stored = 0;
+    for (queue which : {queue::outbox, queue::inbox}) {
+      sqlite_statement count =
+          schema_.sql("SELECT count(*) FROM " + sqlite_statements::table_of(which));
+      if (count.step()) stored += count.number(0);
+    }
+    if (stored != messages) throw std::system_error(error::store_corrupt);
+  }
+
   void set_store(std::uint64_t holder, bytes local, bytes name) {
     store_row next{holder, std::move(local), std::move(name), 0};
     next.checksum = store_row_checksum(sqlite_schema::version, seed_number_, next.holder,
@@ -324,6 +344,8 @@ class sqlite_store {
   template <class Work>
   void transact(Work work) {
     if (lost_) std::rethrow_exception(lost_);
+    // SQLite would begin it anew with the marks of what is left of it, perhaps.
+    if (log_is_void_) log_is_void_ = !empty_log();
     statements_.begin.run();
     try {
       work();
@@ -491,7 +513,8 @@ class sqlite_store {
   store_mark next_mark_;
   bool holds_ = false;
   bool has_new_identity_ = false;
-  bool in_doubt_ = false;  ///< a commit failed, and may turn out to be stored
+  bool log_is_void_ = false;  ///< it has no valid header, and is to be emptied
+  bool in_doubt_ = false;     ///< a commit failed, and may turn out to be stored
   /// Why nothing can be stored any more.
   std::exception_ptr lost_;
   std::uint64_t next_id_ = 1;

@@ -198,8 +198,8 @@ class store_files {
     if (size == 0 || newest_.may_have_lost_any(shared)) return;
     if (std::optional<std::uint64_t> at = log_check(log).find_damage()) {
       // The log begins anew once the file has all that was in it, and on a full disk only a part of
-      // its new header may be written. So the store may be whole: the record knows.
-      log_is_void_ = *at == 0 && !shared && newest_.knows_store();
+      // its new header may be written. So the store may be whole: an exact record knows.
+      log_is_void_ = *at == 0 && !shared && newest_.knows_exactly();
       if (log_is_void_) return;
       throw std::system_error(
           error::store_corrupt,

@@ -56,7 +56,9 @@ class store_guard {
   /// Throws error::store_corrupt if a store with this mark is known not to be the newest one.
   void require_newest([[maybe_unused]] const store_mark& m) const {
 #ifdef __linux__
-    if (!files_ || files_->newest().is_in(m)) return;
+    if (!files_) return;
+    const last_commit& newest = files_->newest();
+    if (files_->log_is_void() ? newest.is_exactly(m) : newest.is_in(m)) return;
     throw std::system_error(error::store_corrupt,
                             name_ +
                                 " lacks its newest commits: its -wal was damaged or removed, or "
@@ -64,7 +66,7 @@ class store_guard {
 #endif
   }
 
-  /// Whether the log had no valid header, but the store, by its newest commit, is whole without it.
+  /// Whether the log had no valid header, and the store, by its newest commit, may do without it.
   bool log_is_void() const noexcept {
 #ifdef __linux__
     return files_ && files_->log_is_void();
