@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -146,6 +147,9 @@ TEST_CASE("a batch that an outbox has no room for is not sent to anybody") {
   full.erase(full.begin());
   CHECK(outcome_of(s.w, s.a, full) == std::error_code());
   CHECK(outcome_of(s.w, s.a, {{"c", "1"}, {"d", "4"}}) == ilm::error::outbox_full);
+  CHECK(outcome_of(s.w, s.a, {{"d", "4"}, {"never met", "1"}}) == ilm::error::outbox_full);
+  CHECK(s.a.statistics_of("never met").accepted == 0);
+  CHECK(s.a.statistics().peers.size() == 3);
   CHECK(s.w.run(s.a.undelivered("d")) == ilm::sequence_range{1, 3});
   CHECK(s.w.run(s.a.undelivered("c")).empty());
 }
@@ -208,6 +212,70 @@ TEST_CASE_METHOD(scene, "a batch that waits for the end of a commit fails with a
   CHECK(result->error == too_large);
   a.store_faults() = {};
   expect_none();
+}
+
+TEST_CASE_METHOD(scene, "a batch that begins with a peer just being forgotten is not sent") {
+  store_all(w, a, "d", {"0"});
+  a.store_faults().commit_time = 100ms;
+  (*a).forget("d", [](std::error_code, const ilm::forget_report&) {});
+  w.run_for(10ms);
+  auto result = send_batch(a, {{"d", "1"}, {"never met", "1"}});
+  w.run_for(1ms);
+  REQUIRE(result->done);
+  CHECK(result->error == ilm::error::peer_forgotten);
+  a.store_faults().commit_time = {};
+  expect_none();
+}
+
+TEST_CASE_METHOD(scene,
+                 "batches that keep coming do not tie a peer to one that the store refuses") {
+  a.store_faults().commit_time = 1ms;
+  a.store_faults().refuse = [](const change& k) {
+    return k.peer == "b" ? too_large : std::error_code();
+  };
+  store_all(w, b, "a", {"held"});
+  bool over = false;
+  std::size_t refused = 0;
+  std::function<void()> again = [&] {
+    (*a).send_batch(batch{{"c", "no"}, {"b", "no"}}, [&](std::error_code e, const numbers&) {
+      if (e) ++refused;
+      if (!over && refused < 10000) again();
+    });
+  };
+  again();
+  again();
+  w.run_for(5ms);
+  auto other = a.send("c", "1");
+  store_all(w, c, "a", {"2"});
+  CHECK(w.until([&] { return other->done && a.app().texts_from("c") == strings{"2"}; }, 1s));
+  w.run_for(1s);
+  CHECK(all_stored(store_all(w, a, "c", {"3"})));
+  over = true;
+  w.run_for(1s);
+  CHECK(refused > 0);
+  a.store_faults() = {};
+  REQUIRE(w.until([&] { return empty(a) && empty(b); }));
+  CHECK(c.app().texts().back() == "3");
+  CHECK(b.app().texts().empty());
+}
+
+TEST_CASE("very many batches fail together, and messages of one batch before its last") {
+  ilm::options o;
+  o.uncommitted_messages = 20000;
+  scene s(o);
+  s.a.store_faults().commit_time = 10ms;
+  std::error_code full = std::make_error_code(std::errc::no_space_on_device);
+  s.a.store_faults().commit_error = full;
+  std::vector<std::shared_ptr<outcome>> all;
+  auto ended = [&] {
+    return std::all_of(all.begin(), all.end(), [](const auto& r) { return r->done; });
+  };
+  for (int i = 0; i < 5000; ++i) all.push_back(send_batch(s.a, {{"b", "1"}, {"b", "2"}}));
+  all.push_back(send_batch(s.a, batch(5000, {"c", "1"})));
+  REQUIRE(s.w.until(ended));
+  for (const auto& r : all) CHECK(r->error == full);
+  s.a.store_faults() = {};
+  s.expect_none();
 }
 
 TEST_CASE("a batch waits until there is room for all of it, and is withdrawn as a whole") {

@@ -109,12 +109,13 @@ bool observations::named(std::size_t at, std::size_t about, bool outbound, std::
   });
 }
 
-bool observations::was_refused(std::size_t at, std::size_t about) const {
-  auto list = reported.find({at, about});
-  if (list == reported.end()) return false;
-  return std::any_of(list->second.begin(), list->second.end(), [&](const reported_event& t) {
-    return t.process == processes[at] && t.event.kind == ilm::event_kind::store_failed &&
-           t.event.outbound.empty() && t.event.inbound.empty();
+bool observations::was_any_refused(std::size_t at) const {
+  return std::any_of(reported.begin(), reported.end(), [&](const auto& of) {
+    if (of.first.first != at) return false;
+    return std::any_of(of.second.begin(), of.second.end(), [&](const reported_event& t) {
+      return t.process == processes[at] && t.event.kind == ilm::event_kind::store_failed &&
+             t.event.outbound.empty() && t.event.inbound.empty();
+    });
   });
 }
 

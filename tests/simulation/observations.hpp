@@ -131,8 +131,8 @@ struct observations {
   bool went_back_unnoticed(std::size_t at, std::size_t about) const;
   bool named(std::size_t at, std::size_t about, bool outbound, std::uint64_t sequence,
              nanoseconds since) const;
-  /// Whether this process said that the store refuses changes of the peer, or did.
-  bool was_refused(std::size_t at, std::size_t about) const;
+  /// Whether this process said that the store refuses changes of some peer, or did.
+  bool was_any_refused(std::size_t at) const;
   bool was_reported(std::size_t at, std::size_t about, nanoseconds since,
                     std::initializer_list<ilm::event_kind> kinds) const;
 

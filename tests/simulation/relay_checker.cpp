@@ -64,9 +64,9 @@ void relay_checker::check_turn(std::size_t at, const input& in, unsigned attempt
   last.attempt = attempt;
   auto before = done_.find({at, in.from, in.index});
   if (before != done_.end()) {
-    // Its messages found no room in an outbox, or the store holds a peer back: then it was not
-    // consumed.
-    bool refused = seen_.options[at].outbox_limit != 0 || is_held_back(at, in, before->second);
+    // Its messages found no room in an outbox, or the store holds a peer back, and with it those
+    // that its changes go with: then it was not consumed.
+    bool refused = seen_.options[at].outbox_limit != 0 || seen_.was_any_refused(at);
     if (!refused || before->second.empty()) {
       seen_.fail("offered again", seen_.title(in.from, at, in.number) + " is offered to " +
                                       peer_name(at) + " again, which was done with it");
@@ -84,13 +84,6 @@ void relay_checker::check_turn(std::size_t at, const input& in, unsigned attempt
                                    std::to_string(s.last_index));
   }
   sent_[{at, in.from, in.index}].clear();
-}
-
-bool relay_checker::is_held_back(std::size_t at, const input& in,
-                                 const std::vector<output>& outputs) const {
-  return seen_.was_refused(at, in.from) ||
-         std::any_of(outputs.begin(), outputs.end(),
-                     [&](const output& o) { return seen_.was_refused(at, o.to); });
 }
 
 void relay_checker::expect_outputs(std::size_t at, const input& in, std::size_t outputs) {

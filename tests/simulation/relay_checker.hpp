@@ -76,8 +76,6 @@ class relay_checker {
   };
 
   void check_turn(std::size_t at, const input& in, unsigned attempt);
-  /// Whether the store refused changes of any of the peers concerned.
-  bool is_held_back(std::size_t at, const input& in, const std::vector<output>& outputs) const;
   void forget(std::size_t at);
   bool fits(std::size_t at, const output& o, const ilm::stored_message& m) const;
   std::optional<std::size_t> output_named_in(std::size_t at, std::size_t to,

@@ -55,7 +55,7 @@ TEST_CASE("what the store refuses waits, longer each time, until a send or the s
   options o;
   commit_units all;
   one a, b;
-  all.hold({&a, &b}, refused, 10s, o);
+  all.hold({&a, &b}, {}, refused, 10s, o);
   CHECK(commit_units::refusal(a) == refused);
   CHECK_FALSE(all.any_due());
   CHECK(all.deadline() == 10s + o.minimum_store_retry);
@@ -68,7 +68,7 @@ TEST_CASE("what the store refuses waits, longer each time, until a send or the s
   CHECK(taken(all, b) == std::set<one*>{&a, &b});
   CHECK(commit_units::refusal(b) == refused);
 
-  all.hold({&a, &b}, refused, 20s, o);
+  all.hold({&a, &b}, {}, refused, 20s, o);
   CHECK(all.deadline() == 20s + 2 * o.minimum_store_retry);
   CHECK(all.take_due() == nullptr);
   all.handle_send(a, 20s);
@@ -89,7 +89,7 @@ TEST_CASE("those that are held back take turns, and one that is not tried has th
   options o;
   commit_units all;
   std::array<one, 5> p;
-  for (one& each : p) all.hold({&each}, refused, 0s, o);
+  for (one& each : p) all.hold({&each}, {}, refused, 0s, o);
   CHECK(all.handle_time(o.minimum_store_retry));
   for (int round = 0; round < 3; ++round) {
     for (one& each : p) {
@@ -108,7 +108,7 @@ TEST_CASE("the last commit takes all that are held back, due or not") {
   options o;
   commit_units all;
   std::array<one, 3> p;
-  for (one& each : p) all.hold({&each}, refused, 0s, o);
+  for (one& each : p) all.hold({&each}, {}, refused, 0s, o);
   all.handle_send(p[1], 0s);
   CHECK(all.take_held() == p[1].unit.get());
   CHECK(all.take_held() == p[0].unit.get());
@@ -122,9 +122,9 @@ TEST_CASE("changes that failed with the store still go together") {
   all.join(p[0], p[1]);
   CHECK(taken(all, p[0]).size() == 2);
   all.join(p[1], p[2]);
-  all.rejoin({&p[0], &p[1]});
+  all.rejoin({&p[0], &p[1]}, {});
   CHECK(taken(all, p[0]) == std::set<one*>{&p[0], &p[1], &p[2]});
-  all.rejoin({&p[0]});
+  all.rejoin({&p[0]}, {});
   CHECK(p[0].unit == nullptr);
 }
 
@@ -133,7 +133,7 @@ TEST_CASE("who was joined to a refused peer meanwhile is held with it") {
   commit_units all;
   std::array<one, 3> p;
   all.join(p[1], p[2]);
-  all.hold({&p[0], &p[1]}, refused, 0s, o);
+  all.hold({&p[0], &p[1]}, {}, refused, 0s, o);
   for (one& each : p) CHECK(commit_units::refusal(each) == refused);
   CHECK(taken(all, p[0]).size() == 3);
 }
@@ -142,7 +142,7 @@ TEST_CASE("a peer that leaves its unit lets the others go on waiting") {
   options o;
   commit_units all;
   one a, b;
-  all.hold({&a, &b}, refused, 0s, o);
+  all.hold({&a, &b}, {}, refused, 0s, o);
   all.remove(a);
   CHECK_FALSE(commit_units::refusal(a));
   CHECK(taken(all, b) == std::set<one*>{&b});

@@ -93,9 +93,6 @@ class association {
     assert(invariants_hold());
   }
 
-  /// Whether a send waits for the store that stays where its change fails.
-  bool has_send_that_stays() const noexcept { return submissions_.any_stays(); }
-
   /// The network has a session with the peer, or a new one.
   void handle_session_up(timestamp now) {
     end_session();

@@ -33,12 +33,6 @@ class submissions {
   /// How many are in the change in commit.
   std::size_t in_commit() const noexcept { return in_commit_.size(); }
 
-  /// Whether any that was accepted stays where a change fails.
-  bool any_stays() const noexcept {
-    return std::any_of(accepted_.begin(), accepted_.end(),
-                       [](const submission& s) { return s.failing == on_failure::stays; });
-  }
-
   /// Gives all that was accepted its sequences and hashes, where `first` is the next sequence and
   /// `before` the hash of the stream so far. The first message gets the salt.
   std::vector<stored_message> begin_commit(std::uint64_t first, stream_hash before,
@@ -81,9 +75,9 @@ class submissions {
   /// Ends a send, unless it is in commit.
   void withdraw(send_id id, std::error_code reason) {
     assert(reason);
-    auto at = std::find_if(accepted_.begin(), accepted_.end(),
-                           [&](const submission& s) { return s.id == id; });
-    if (at == accepted_.end()) return;
+    auto at = std::lower_bound(accepted_.begin(), accepted_.end(), id,
+                               [](const submission& s, send_id i) { return s.id < i; });
+    if (at == accepted_.end() || at->id != id) return;
     accepted_.erase(at);
     ended_.push_back(send_result{id, 0, reason});
   }

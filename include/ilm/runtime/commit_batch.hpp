@@ -15,7 +15,9 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -137,6 +139,7 @@ class commit_batch {
     bool stored = false;
     detail::failure why;          ///< why the store refused it, once it was tried by itself
     std::uint64_t last_turn = 0;  ///< the latest of its peers
+    commit_units<peer>::bonds bonds;
   };
 
   bool invariants_hold() const noexcept {
@@ -149,7 +152,7 @@ class commit_batch {
     group g;
     g.held = bool(peers_.units().refusal(p));
     g.first = changes_.size();
-    peers_.units().take(p, [&](peer& m) {
+    g.bonds = peers_.units().take(p, [&](peer& m) {
       if (m.forgetting()) return;
       std::optional<protocol::store_change> change = m.core.poll_change(now);
       if (!change) return;
@@ -197,6 +200,7 @@ class commit_batch {
       p.name->in_store = true;
       p.refused = false;
       p.put_back = false;
+      p.apart = {};
       p.last_turn = turn_;
       release(p);
       if (std::exchange(p.failure_told, false)) {
@@ -220,40 +224,67 @@ class commit_batch {
 
   /// The sends of a group that was refused end with the error, but for those with the consumption
   /// of a message. A group without one is put back: nothing of it ends.
-  void fail(const group& g, protocol::timestamp now, bool hold) {
+  void fail(group& g, protocol::timestamp now, bool hold) {
     std::vector<peer*> together;
     bool waits = false;
-    bool bound = !g.why;
     for_each_of(g, [&](peer& p, protocol::store_change&) {
-      if (!p.forgetting()) together.push_back(&p);
       p.put_back = !g.why;
       p.core.handle_commit_failed(g.why.code, now);
+      if (p.forgetting()) {
+        std::erase_if(g.bonds, [&](const auto& b) { return b.first == &p || b.second == &p; });
+      } else {
+        together.push_back(&p);
+      }
+    });
+    for_each_of(g, [&](peer& p, protocol::store_change&) {
       // Sends with the consumption of a message came back, and no change of the peer is to follow.
       if (p.forgetting()) p.core.handle_forget(error::peer_forgotten);
       sends_.complete(p, now);
       waits = waits || p.core.has_due_change(now);
-      bound = bound || p.core.has_send_that_stays();
       peers_.list_changed(p);
       peers_.list_due(p);
       peers_.list_unflushed(p);
     });
     commit_units<peer>& units = peers_.units();
     peer& any = *changes_[g.first].first;
-    // Changes that belong together stay together; where a batch of sends has failed, they do not,
-    // and the next try shows which of them the store refuses.
-    bool dissolved = !bound && together.size() > 1;
+    // Changes that belong together stay together. Those of a batch of sends, which has failed, do
+    // so no more: the next try shows which of them the store refuses.
+    bool parts = g.why && !are_bound(together, g.bonds);
     for_each_of(g, [&](peer& p, protocol::store_change&) {
-      if (g.why && !dissolved) tell_refused(p, g.why, hold);
+      if (g.why && !parts) tell_refused(p, g.why, hold);
+      p.apart = parts && p.core.has_due_change(now) ? g.why.code : std::error_code();
     });
-    hold = hold && waits && !together.empty() && !dissolved;
+    hold = hold && waits && !together.empty() && !parts;
     if (g.held && !hold) release(any);
     if (hold && g.why) {
-      units.hold(together, g.why.code, now, context_.settings);
+      units.hold(together, g.bonds, g.why.code, now, context_.settings);
     } else if (hold && g.held) {
       units.put_back(any, now);
-    } else if (!dissolved) {
-      units.rejoin(together);
+    } else if (parts) {
+      units.rebind(g.bonds);
+    } else {
+      units.rejoin(together, g.bonds);
     }
+  }
+
+  /// Whether bonds lead from each of the peers to each other one.
+  static bool are_bound(const std::vector<peer*>& all, const commit_units<peer>::bonds& bonds) {
+    if (all.size() < 2) return true;
+    std::map<const peer*, std::vector<const peer*>> next;
+    for (const auto& [a, b] : bonds) {
+      next[a].push_back(b);
+      next[b].push_back(a);
+    }
+    std::set<const peer*> reached{all.front()};
+    std::vector<const peer*> open{all.front()};
+    while (!open.empty()) {
+      const peer* p = open.back();
+      open.pop_back();
+      for (const peer* other : next[p]) {
+        if (reached.insert(other).second) open.push_back(other);
+      }
+    }
+    return std::all_of(all.begin(), all.end(), [&](peer* p) { return reached.contains(p); });
   }
 
   void tell_refused(peer& p, const detail::failure& why, bool alone) {

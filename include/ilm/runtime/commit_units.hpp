@@ -15,12 +15,16 @@
 namespace ilm::inline v0::runtime {
 
 /// Peers whose changes are stored together or not at all: a message is sent to one with the
-/// consumption of a message from another. Or those that are held back, be it a peer by itself.
+/// consumption of a message from another, which is a bond, or messages to both in one batch. Or
+/// those that are held back, be it a peer by itself.
 template <class Peer>
 struct commit_unit {
+  using bonds_type = std::vector<std::pair<Peer*, Peer*>>;
+
   bool held() const noexcept { return bool(reason); }
 
   std::vector<Peer*> members;  ///< each has this unit
+  bonds_type bonds;            ///< of those that stay together where the store refuses the changes
   /// Why the store refused the changes; none if it did not. Until it takes them, the unit is held
   /// back: it is tried by itself, and nobody joins it. Then it waits for its time, or is due, or is
   /// with the store.
@@ -36,6 +40,7 @@ template <class Peer>
 class commit_units {
  public:
   using unit = commit_unit<Peer>;
+  using bonds = typename unit::bonds_type;
 
   /// Why nobody may join the peer now; none if they may.
   static std::error_code refusal(const Peer& p) noexcept {
@@ -47,15 +52,25 @@ class commit_units {
     assert(!refusal(a) && !refusal(b));
     if (&a != &b) merge(unit_of(a), unit_of(b));
   }
+  /// Likewise, and should the store refuse them, the ones after that.
+  void bind(Peer& a, Peer& b) {
+    if (&a == &b) return;
+    join(a, b);
+    a.unit->bonds.emplace_back(&a, &b);
+  }
 
   /// `function(peer&)` with each whose change goes with that of `p`, for a try. Joins that follow
-  /// are of the changes that follow.
+  /// are of the changes that follow. Gives the bonds.
   template <class Function>
-  void take(Peer& p, Function function) {
+  bonds take(Peer& p, Function function) {
     std::shared_ptr<unit> u = p.unit;
-    if (!u) return function(p);
+    if (!u) {
+      function(p);
+      return {};
+    }
     if (!u->held()) detach(*u);
     for (Peer* m : u->members) function(*m);
+    return u->bonds;
   }
   /// The store took a change of the peer, or nothing of it is left to store: its unit is not held
   /// any more. `function(peer&)` with each that was.
@@ -69,16 +84,26 @@ class commit_units {
   }
   /// The changes of `together` failed: they still go together, with those that were joined to
   /// them meanwhile.
-  void rejoin(const std::vector<Peer*>& together) {
+  void rejoin(const std::vector<Peer*>& together, const bonds& kept) {
     for (Peer* p : together) {
       if (p != together.front()) merge(unit_of(*together.front()), unit_of(*p));
     }
+    rebind(kept);
+  }
+  /// Likewise, but only those that are bound to one another.
+  void rebind(const bonds& kept) {
+    for (const auto& [a, b] : kept) {
+      merge(unit_of(*a), unit_of(*b));
+      a->unit->bonds.emplace_back(a, b);
+    }
   }
   /// Likewise, and the store takes others.
-  void hold(const std::vector<Peer*>& together, std::error_code reason, protocol::timestamp now,
-            const options& o) {
+  void hold(const std::vector<Peer*>& together, const bonds& kept, std::error_code reason,
+            protocol::timestamp now, const options& o) {
     assert(!together.empty() && reason);
-    rejoin(together);
+    // One that is held has its bonds.
+    bool was_held = together.front()->unit && together.front()->unit->held();
+    rejoin(together, was_held ? bonds() : kept);
     unit& u = *unit_of(*together.front());
     u.reason = reason;
     u.backoff.handle_failed(now, o);
@@ -123,6 +148,7 @@ class commit_units {
     std::shared_ptr<unit> u = std::exchange(p.unit, nullptr);
     if (!u) return;
     std::erase(u->members, &p);
+    std::erase_if(u->bonds, [&](const auto& b) { return b.first == &p || b.second == &p; });
     if (u->members.empty()) disarm(*u);
   }
 
@@ -143,6 +169,7 @@ class commit_units {
       std::swap(into, from);
     }
     into->members.insert(into->members.end(), from->members.begin(), from->members.end());
+    into->bonds.insert(into->bonds.end(), from->bonds.begin(), from->bonds.end());
     for (Peer* p : from->members) p->unit = into;
     disarm(*from);
   }

@@ -85,6 +85,9 @@ struct peer : std::enable_shared_from_this<peer> {
   std::shared_ptr<commit_unit<peer>> unit;  ///< see commit_units
   /// The batch in which its changes first were, or last were stored, or refused by themselves.
   std::uint64_t last_turn = 0;
+  /// Why the store refused its changes together with those of others that go by themselves now;
+  /// none if it did not, or they were tried since. Until then no batch of sends joins it.
+  std::error_code apart;
   bool put_back = false;  ///< the last batch had its change, and no try for it
   asio::cancellation_signal stop_writing;
   asio::cancellation_signal stop_delivering;

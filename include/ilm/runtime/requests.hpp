@@ -56,7 +56,7 @@ struct send_request : peer_request {
     return all;
   }
   void end(std::error_code failed, std::uint64_t sequence) {
-    for (auto& r : std::exchange(rest, {})) r->end(failed, 0);
+    for (; !rest.empty(); rest.pop_back()) rest.back()->end(failed, 0);
     if (batch) {
       batch->handle_end(place, failed, sequence);
     } else if (done) {

@@ -32,15 +32,19 @@ class send_batch {
     assert(accepted_[place] == nullptr);
     accepted_[place] = &r;
   }
+  /// Where it throws, the batch can be told the end again, by the send that was the last one.
   void handle_end(std::size_t place, std::error_code failed, std::uint64_t sequence) {
-    assert(open_ > 0 && done_);
-    --open_;
-    accepted_[place] = nullptr;
-    sequences_[place] = sequence;
-    if (failed && !failed_) failed_ = failed;
+    assert(done_);
+    if (open_ > 0) {
+      --open_;
+      accepted_[place] = nullptr;
+      sequences_[place] = sequence;
+      if (failed && !failed_) failed_ = failed;
+    }
     if (open_ > 0) return;
-    if (failed_) sequences_.clear();
-    done_(failed_, std::move(sequences_));
+    std::vector<std::uint64_t> told;
+    if (!failed_) told = sequences_;
+    done_(failed_, std::move(told));
   }
 
   /// Why the batch fails; none if it does not, as far as is known.

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -63,7 +64,7 @@ class send_driver {
       if (std::error_code refused = units::refusal(p)) return refused;
       if (std::error_code refused = p.core.refusal(r->message, earlier[&p]++)) return refused;
     }
-    for (auto& r : sends) peers_.units().join(consumer, *r->name->state);
+    for (auto& r : sends) peers_.units().bind(consumer, *r->name->state);
     for (auto& r : sends) {
       peer& p = *r->name->state;
       [[maybe_unused]] std::error_code refused = hand_over(p, r);
@@ -74,25 +75,13 @@ class send_driver {
 
   /// Completes the sends of a commit that ended; then `post_completed`.
   void complete(peer& p, protocol::timestamp now) {
-    std::uint64_t last = 0;
-    while (std::optional<protocol::send_result> result = p.core.poll_send_result()) {
-      std::unique_ptr<send_request> r = table_.take(result->id);
-      context_.sends.handle_ended(r->message.size(), r->staged());
-      if (!result->error) {
-        assert(result->sequence > last);
-        ++p.accepted;
-        last = result->sequence;
-      }
-      if (r->done) {
-        r->done.join(completed_, result->error, result->sequence);
-      } else {
-        r->end(result->error, result->sequence);
-        if (r->batch && r->batch->begin_withdrawal()) withdraw(*r->batch, now);
-      }
+    failed_batches failed;
+    complete(p, now, failed);
+    // Others may fail with these.
+    for (std::size_t i = 0; i < failed.size(); ++i) {
+      std::shared_ptr<send_batch> batch = failed[i];
+      withdraw(*batch, now, failed);
     }
-    if (last != 0) p.ages.add(last, now);
-    peers_.update_owing(p);
-    assert(invariants_hold());
   }
 
   void post_completed() { completed_.post(); }
@@ -125,6 +114,35 @@ class send_driver {
   }
 
   using request = std::unique_ptr<send_request>;
+  using failed_batches = std::vector<std::shared_ptr<send_batch>>;
+
+  /// Gives the batches that fail, of which cores may have more.
+  void complete(peer& p, protocol::timestamp now, failed_batches& failed) {
+    std::uint64_t last = 0;
+    while (std::optional<protocol::send_result> result = p.core.poll_send_result()) {
+      send_request& ended = table_.at(result->id);
+      std::shared_ptr<send_batch> batch = ended.batch;
+      bool staged = ended.staged();
+      std::size_t size = ended.message.size();
+      // In the table until its end is told: if there is no memory for that, it is told later.
+      if (ended.done) {
+        ended.done.join(completed_, result->error, result->sequence);
+      } else {
+        ended.end(result->error, result->sequence);
+      }
+      table_.take(result->id);
+      context_.sends.handle_ended(size, staged);
+      if (!result->error) {
+        assert(result->sequence > last);
+        ++p.accepted;
+        last = result->sequence;
+      }
+      if (batch && batch->begin_withdrawal()) failed.push_back(std::move(batch));
+    }
+    if (last != 0) p.ages.add(last, now);
+    peers_.update_owing(p);
+    assert(invariants_hold());
+  }
 
   /// An exception that comes before the request is taken concerns it alone.
   void take(request r, void (send_driver::*step)(request&)) noexcept {
@@ -176,50 +194,55 @@ class send_driver {
 
   /// Cores take all sends of the batch, or none of them.
   void pass_on_batch(request& first) {
-    std::map<const peer*, std::uint64_t> earlier;
-    std::vector<request*> all{&first};
-    for (request& r : first->rest) all.push_back(&r);
-    std::error_code refused;
-    for (request* r : all) {
-      if (!refused) refused = find_refusal(**r, earlier);
-    }
-    bool alone =
-        earlier.size() == 1;  // Then it waits as other sends do where the peer is held back.
-    for (request* r : all) {
-      peer* p = (*r)->name->state;
-      if (!refused && !alone) refused = commit_units<peer>::refusal(*p);
-    }
-    if (refused) return first->end(refused, 0);
-    for (request* r : all) {
-      if (!alone) peers_.units().join(*first->name->state, *(*r)->name->state);
+    std::vector<send_request*> all{first.get()};
+    for (request& r : first->rest) all.push_back(r.get());
+    if (std::error_code refused = find_refusal(all)) return first->end(refused, 0);
+    for (send_request* r : all) peers_.of(*r->name);
+    for (send_request* r : all) {
+      if (r->name != all[0]->name) peers_.units().join(*all[0]->name->state, *r->name->state);
     }
     std::shared_ptr<send_batch> batch = first->batch;
     std::vector<request> rest = std::exchange(first->rest, {});
     take(std::move(first), &send_driver::pass_on_part);
     for (request& r : rest) take(std::move(r), &send_driver::pass_on_part);
-    if (batch->begin_withdrawal()) withdraw(*batch, context_.now());
+    failed_batches failed;
+    if (batch->begin_withdrawal()) withdraw(*batch, context_.now(), failed);
   }
-  /// Why the core of its peer refuses a send of a batch.
-  std::error_code find_refusal(send_request& r, std::map<const peer*, std::uint64_t>& earlier) {
-    r.name = &r.add_name();
-    peer& p = peers_.of(*r.name);
-    if (p.forgetting()) return error::peer_forgotten;
-    return p.core.refusal(r.message, earlier[&p]++);
+  /// Why a core refuses its part of a batch, or the store the changes of one of several peers.
+  static std::error_code find_refusal(const std::vector<send_request*>& batch) {
+    std::map<const peer_name*, std::uint64_t> earlier;
+    std::error_code of_store;
+    for (send_request* r : batch) {
+      r->name = &r->add_name();
+      std::uint64_t before = earlier[r->name]++;
+      const peer* p = r->name->state;
+      if (p == nullptr) continue;
+      if (p->forgetting()) return error::peer_forgotten;
+      if (std::error_code refused = p->core.refusal(r->message, before)) return refused;
+      if (!of_store) of_store = p->apart ? p->apart : commit_units<peer>::refusal(*p);
+    }
+    // By itself it waits as other sends do where the peer is held back.
+    return earlier.size() > 1 ? of_store : std::error_code();
   }
   void pass_on_part(request& r) {
     std::shared_ptr<send_batch> batch = r->batch;
     if (batch->failed()) return r->end(batch->failed(), 0);
-    [[maybe_unused]] std::error_code refused = hand_over(*r->name->state, r);
-    assert(!refused);
+    if (std::error_code refused = hand_over(*r->name->state, r)) r->end(refused, 0);
   }
   /// Cores give back what they have of a batch that fails. What is with the store fails there.
-  void withdraw(const send_batch& batch, protocol::timestamp now) {
-    for (std::size_t place = 0; place < batch.accepted().size(); ++place) {
+  void withdraw(const send_batch& batch, protocol::timestamp now, failed_batches& failed) {
+    std::set<peer*> concerned;
+    // From the end, where it costs least.
+    for (std::size_t place = batch.accepted().size(); place-- > 0;) {
       const send_request* r = batch.accepted()[place];
       if (r == nullptr) continue;
       peer& p = *r->name->state;
       p.core.withdraw_send(r->sent_as, batch.failed());
-      complete(p, now);
+      concerned.insert(&p);
+    }
+    for (peer* p : concerned) {
+      complete(*p, now, failed);
+      dispatcher_.publish(*p);
     }
   }
 

@@ -45,10 +45,9 @@ class send_table {
     bool filled_ = false;
   };
 
+  send_request& at(protocol::send_id id) noexcept { return *sends_[place_of(id)]; }
   request take(protocol::send_id id) {
-    std::size_t at = static_cast<std::size_t>(static_cast<std::uint64_t>(id) - first_);
-    assert(at < sends_.size() && sends_[at]);
-    request r = std::move(sends_[at]);
+    request r = std::move(sends_[place_of(id)]);
     --count_;
     while (!sends_.empty() && !sends_.front()) {
       sends_.pop_front();
@@ -77,6 +76,12 @@ class send_table {
   std::size_t size() const noexcept { return count_; }
 
  private:
+  std::size_t place_of(protocol::send_id id) const noexcept {
+    std::size_t at = static_cast<std::size_t>(static_cast<std::uint64_t>(id) - first_);
+    assert(at < sends_.size() && sends_[at]);
+    return at;
+  }
+
   /// The oldest send is open, or there is none.
   bool invariants_hold() const noexcept {
     if (sends_.empty()) return count_ == 0;
