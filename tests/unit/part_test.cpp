@@ -3,14 +3,13 @@
 #include <ilm/runtime/part.hpp>
 
 #include <memory>
-#include <optional>
 
 using test_part = ilm::runtime::part<std::shared_ptr<int>>;
 
 TEST_CASE("a part that is released goes with its last use") {
   auto held = std::make_shared<int>();
   test_part p(std::make_unique<std::shared_ptr<int>>(held));
-  std::optional<test_part::use> first(std::in_place, p), second(std::in_place, p);
+  auto first = std::make_unique<test_part::use>(p), second = std::make_unique<test_part::use>(p);
   p.release();
   first.reset();
   CHECK(held.use_count() == 2);
