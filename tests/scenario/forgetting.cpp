@@ -33,6 +33,18 @@ std::shared_ptr<forgotten> forget(peer& of, const std::string& name) {
   return result;
 }
 
+/// Of "b", to which there is a message: it waits, for a commit takes a second.
+std::shared_ptr<forgotten> forget_behind_a_commit(world& w, peer& a) {
+  store_all(w, a, "b", numbered(1));
+  a.store_faults().commit_time = 1s;
+  send_all(a, "c", {"0"});
+  w.run_for(100ms);
+  auto f = forget(a, "b");
+  w.run_for(100ms);
+  REQUIRE_FALSE(f->error);
+  return f;
+}
+
 std::size_t peers_of(peer& p) { return p.statistics().peers.size(); }
 
 }  // namespace
@@ -244,13 +256,7 @@ TEST_CASE("a wait that begins while its peer is being forgotten ends at once") {
   world w;
   peer a = w.make("a");
   a.start();
-  store_all(w, a, "b", numbered(1));
-  a.store_faults().commit_time = 1s;
-  send_all(a, "c", {"0"});
-  w.run_for(100ms);
-  auto f = forget(a, "b");
-  w.run_for(100ms);
-  REQUIRE_FALSE(f->error);
+  auto f = forget_behind_a_commit(w, a);
   std::optional<std::error_code> ended;
   (*a).wait_delivered("b", 1, [&](std::error_code e) { ended = e; });
   w.run_for(100ms);
@@ -347,13 +353,7 @@ TEST_CASE("a forgetting that waits ends with its messenger") {
   world w;
   peer a = w.make("a");
   a.start();
-  store_all(w, a, "b", numbered(1));
-  a.store_faults().commit_time = 1s;
-  send_all(a, "c", {"0"});
-  w.run_for(100ms);
-  auto f = forget(a, "b");
-  w.run_for(100ms);
-  REQUIRE_FALSE(f->error);
+  auto f = forget_behind_a_commit(w, a);
   crash(w, a);
   CHECK(f->error == std::error_code(asio::error::operation_aborted));
   CHECK(a.disk().size(ilm::queue::outbox) == 1);

@@ -77,11 +77,7 @@ class send_driver {
   void complete(peer& p, protocol::timestamp now) {
     failed_batches failed;
     complete(p, now, failed);
-    // Others may fail with these.
-    for (std::size_t i = 0; i < failed.size(); ++i) {
-      std::shared_ptr<send_batch> batch = failed[i];
-      withdraw(*batch, now, failed);
-    }
+    withdraw(std::move(failed), now);
   }
 
   void post_completed() { completed_.post(); }
@@ -205,8 +201,7 @@ class send_driver {
     std::vector<request> rest = std::exchange(first->rest, {});
     take(std::move(first), &send_driver::pass_on_part);
     for (request& r : rest) take(std::move(r), &send_driver::pass_on_part);
-    failed_batches failed;
-    if (batch->begin_withdrawal()) withdraw(*batch, context_.now(), failed);
+    if (batch->begin_withdrawal()) withdraw({batch}, context_.now());
   }
   /// Why a core refuses its part of a batch, or the store the changes of one of several peers.
   static std::error_code find_refusal(const std::vector<send_request*>& batch) {
@@ -229,7 +224,14 @@ class send_driver {
     if (batch->failed()) return r->end(batch->failed(), 0);
     if (std::error_code refused = hand_over(*r->name->state, r)) r->end(refused, 0);
   }
-  /// Cores give back what they have of a batch that fails. What is with the store fails there.
+  /// Cores give back what they have of batches that fail. Others may fail with these.
+  void withdraw(failed_batches failed, protocol::timestamp now) {
+    for (std::size_t i = 0; i < failed.size(); ++i) {
+      std::shared_ptr<send_batch> batch = failed[i];
+      withdraw(*batch, now, failed);
+    }
+  }
+  /// What is with the store fails there.
   void withdraw(const send_batch& batch, protocol::timestamp now, failed_batches& failed) {
     std::set<peer*> concerned;
     // From the end, where it costs least.

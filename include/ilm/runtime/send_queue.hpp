@@ -27,9 +27,7 @@ class send_queue {
   /// Whether a send may go on now; none overtakes those that wait.
   bool has_room(const send_request& r) const noexcept { return waiting_.empty() && fits(r); }
   /// Whether a send could ever go on.
-  bool can_hold(const send_request& r) const noexcept {
-    return r.messages() <= options_.uncommitted_messages && r.bytes() <= options_.uncommitted_bytes;
-  }
+  bool can_hold(const send_request& r) const noexcept { return fits(r, {}); }
   /// Takes the request, unless it throws.
   void push(request& r) {
     assert(r);
@@ -112,9 +110,10 @@ class send_queue {
   bool has_room(const amount& a) const noexcept {
     return a.messages < options_.uncommitted_messages && a.bytes < options_.uncommitted_bytes;
   }
-  bool fits(const send_request& r) const noexcept {
-    return alone_.messages + r.messages() <= options_.uncommitted_messages &&
-           alone_.bytes + r.bytes() <= options_.uncommitted_bytes;
+  bool fits(const send_request& r) const noexcept { return fits(r, alone_); }
+  bool fits(const send_request& r, const amount& beside) const noexcept {
+    return beside.messages + r.messages() <= options_.uncommitted_messages &&
+           beside.bytes + r.bytes() <= options_.uncommitted_bytes;
   }
 
   const options& options_;
