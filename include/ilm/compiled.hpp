@@ -7,6 +7,7 @@
 
 #include <ilm/backends/memory/records.hpp>
 #include <ilm/detail/compiled.hpp>
+#include <ilm/detail/post.hpp>
 #include <ilm/networks/memory/hub.hpp>
 #include <ilm/networks/tcp/node.hpp>
 #include <ilm/runtime/shell.hpp>

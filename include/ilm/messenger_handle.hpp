@@ -413,8 +413,7 @@ class messenger_handle {
     }
     asio::any_io_executor fallback = asio::system_executor();
     if (engine) fallback = engine->executor();
-    asio::post(asio::get_associated_executor(handler, fallback),
-               [h = std::move(handler), failed]() mutable { std::move(h)(failed, Result()...); });
+    completion<Result...>(std::move(handler), fallback)(failed, Result()...);
   }
 
   static event_type typed(const runtime::named_event& e) {

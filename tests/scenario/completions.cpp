@@ -1,10 +1,10 @@
 // Completions over an executor that finds no memory.
 #include "support/catch.hpp"
+#include "support/poor_executor.hpp"
 
 #include <ilm/detail/completion.hpp>
 
 #include <asio/bind_executor.hpp>
-#include <asio/execution.hpp>
 #include <asio/io_context.hpp>
 
 #include <memory>
@@ -14,36 +14,6 @@
 
 namespace {
 
-/// The executor of a context, of which the first `refusals` calls find no memory.
-class poor_executor {
- public:
-  using rich = asio::io_context::executor_type;
-
-  poor_executor(rich inner, std::shared_ptr<int> refusals)
-      : inner_(std::move(inner)), refusals_(std::move(refusals)) {}
-
-  poor_executor require(asio::execution::blocking_t::never_t) const { return *this; }
-  template <class Property>
-  requires asio::can_query<const rich&, Property>::value auto query(const Property& p) const {
-    return asio::query(inner_, p);
-  }
-
-  template <class Function>
-  void execute(Function&& f) const {
-    if (*refusals_ > 0) {
-      --*refusals_;
-      throw std::bad_alloc();
-    }
-    asio::any_io_executor(inner_).execute(std::forward<Function>(f));
-  }
-
-  bool operator==(const poor_executor&) const noexcept = default;
-
- private:
-  rich inner_;
-  std::shared_ptr<int> refusals_;
-};
-
 using completion = ilm::detail::completion<int>;
 
 /// Fails a completion once, then completes it. Gives the results that its handler got.
@@ -52,7 +22,7 @@ std::vector<int> results_of(Make make) {
   asio::io_context context;
   std::vector<int> results;
   auto handler =
-      asio::bind_executor(poor_executor(context.get_executor(), std::make_shared<int>(1)),
+      asio::bind_executor(test::poor_executor(context.get_executor(), std::make_shared<int>(1)),
                           [&results](int n) { results.push_back(n); });
   completion done = make(std::move(handler), context.get_executor());
   CHECK_THROWS_AS(done(1), std::bad_alloc);

@@ -352,6 +352,7 @@ TEST_CASE("receive_some gives what waits of several peers, to be consumed togeth
   c.start();
   reader b(w, "b", disk);
   store_all(w, a, "b", {"a0", "a1"});
+  w.run_for(1s);  // No order is promised between peers.
   store_all(w, c, "b", {"c0", "c1"});
   w.run_for(1s);
   auto batch = [](inbox& from, std::vector<std::string>& into) -> asio::awaitable<void> {
@@ -403,6 +404,7 @@ TEST_CASE("a worker that asks for the next does not speak for another's message"
   c.start();
   reader b(w, "b", disk);
   store_all(w, a, "b", {"a0", "a1"});
+  w.run_for(1s);  // No order is promised between peers.
   store_all(w, c, "b", {"c0", "c1"});
   w.run_for(1s);
   inbox first = b.incoming, second = b.incoming;

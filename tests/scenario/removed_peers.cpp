@@ -60,7 +60,7 @@ struct engine_room {
             std::rethrow_exception};
   std::shared_ptr<int> keep = std::make_shared<int>();
   std::function<void(peer&)> added = [this](peer& p) { network.start(p, keep); };
-  peers table{c.settings, c.strand, setup(), random, c.board, names, added};
+  peers table{c.settings, *c.turns, setup(), random, c.board, names, added};
   dispatcher outputs{c, table, names.local()};
   network_driver network{c, table, outputs, names.local(), std::make_unique<silent_network>()};
 

@@ -1,61 +1,168 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
-#include <ilm/detail/completion.hpp>
+#include <ilm/detail/waiting_handler.hpp>
 
 #include <cassert>
-#include <exception>
+#include <memory>
+#include <optional>
 #include <utility>
 
 namespace ilm::inline v0::detail {
 
+/// A place in a ring, by itself at first. It leaves the ring when it is destroyed.
+class ring_link {
+ public:
+  ring_link() = default;
+  ring_link(const ring_link&) = delete;
+  ring_link& operator=(const ring_link&) = delete;
+  ~ring_link() { unlink(); }
+
+  bool alone() const noexcept { return next_ == this; }
+  ring_link& next() const noexcept { return *next_; }
+
+  void link_before(ring_link& other) noexcept {
+    assert(alone());
+    next_ = &other;
+    previous_ = std::exchange(other.previous_, this);
+    previous_->next_ = this;
+  }
+  void unlink() noexcept {
+    previous_->next_ = next_;
+    next_->previous_ = previous_;
+    next_ = previous_ = this;
+  }
+
+ private:
+  ring_link* next_ = this;
+  ring_link* previous_ = this;
+};
+
+class async_event;
+
+/// Resumes the coroutines of a strand. Those that are to go on at one time do so in one turn of the
+/// strand: to post each by itself costs more than most of them do.
+class turns : public std::enable_shared_from_this<turns> {
+ public:
+  /// Then the strand's context has others to run.
+  static constexpr unsigned longest = 16;
+
+  explicit turns(const asio::any_io_executor& strand)
+      : executor_(waiting_handler::never_blocking(strand)) {}
+  turns(const turns&) = delete;
+  turns& operator=(const turns&) = delete;
+  ~turns() {
+    for (ring_link* all : {&ready_, &later_}) {
+      while (!all->alone()) all->next().unlink();
+    }
+  }
+
+  // On the strand. Where one of these throws, the next call posts the turn of both.
+
+  /// In this turn, if one runs; or else in the next.
+  void add(async_event& e);
+  /// In the next turn, behind what has been posted to the strand.
+  void add_to_next(async_event& e);
+
+  /// From any thread: runs `function` on the strand, not from inside the call.
+  template <class Function>
+  void post(Function function) const {
+    executor_.execute(std::move(function));
+  }
+
+ private:
+  void post_turn();
+  void run();
+
+  asio::any_io_executor executor_;
+  ring_link ready_;
+  ring_link later_;
+  bool posted_ = false;  ///< or running
+};
+
 /// A flag that one coroutine waits for. All members run on one strand. The event owns the coroutine
 /// that waits: a context that is destroyed does not end the wait, `abandon` does.
-class async_event {
+class async_event : ring_link {
  public:
-  explicit async_event(asio::any_io_executor executor) : executor_(std::move(executor)) {}
-  async_event(const async_event&) = delete;
-  async_event& operator=(const async_event&) = delete;
+  explicit async_event(turns& t) noexcept : turns_(t) {}
 
-  /// Completes when `notify` was called since the last wait; at once if it already was. Throws
-  /// where there is no memory to wait.
+  /// Completes when `notify` was called since the last wait; at once if it already was.
   asio::awaitable<void> wait() {
-    assert(!waiter_);
-    if (!notified_) {
-      co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(initiate{this},
-                                                                            asio::use_awaitable);
-      if (failed_) std::rethrow_exception(std::exchange(failed_, nullptr));
-    }
+    if (!notified_) co_await suspend();
+    notified_ = false;
+  }
+
+  /// Lets all others have a turn. What notified the event before it completes was seen: the caller
+  /// looks again at what it waits for.
+  asio::awaitable<void> wait_a_turn() {
+    assert(alone());
+    turns_.add_to_next(*this);
+    co_await suspend();
     notified_ = false;
   }
 
   void notify() {
     notified_ = true;
-    if (waiter_) waiter_();
+    if (waiter_ && alone()) turns_.add(*this);
   }
 
   /// Destroys the coroutine that waits, if any.
-  void abandon() { completion<> gone = std::move(waiter_); }
+  void abandon() {
+    unlink();
+    [[maybe_unused]] auto gone = std::exchange(waiter_, std::nullopt);
+  }
 
  private:
-  struct initiate {
-    async_event* self;
-    template <class Handler>
-    void operator()(Handler&& handler) const {
-      // What an initiation throws does not reach the coroutine that waits.
-      try {
-        self->waiter_ = completion<>(std::forward<Handler>(handler), self->executor_);
-      } catch (...) {
-        self->failed_ = std::current_exception();
-        asio::post(self->executor_, std::forward<Handler>(handler));
-      }
-    }
-  };
+  friend turns;
 
-  asio::any_io_executor executor_;
-  completion<> waiter_;
-  std::exception_ptr failed_;  ///< of a wait that could not begin
+  using handler = asio::async_result<asio::use_awaitable_t<>, void()>::handler_type;
+
+  asio::awaitable<void> suspend() {
+    assert(!waiter_);
+    return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+        [this](handler h) { waiter_.emplace(std::move(h)); }, asio::use_awaitable);
+  }
+  void resume() {
+    assert(waiter_ && alone());
+    handler h = std::move(*waiter_);
+    waiter_.reset();
+    h();
+  }
+
+  turns& turns_;
+  std::optional<handler> waiter_;
   bool notified_ = false;
 };
+
+inline void turns::add(async_event& e) {
+  e.link_before(ready_);
+  post_turn();
+}
+
+inline void turns::add_to_next(async_event& e) {
+  e.link_before(later_);
+  post_turn();
+}
+
+inline void turns::post_turn() {
+  if (posted_) return;
+  post([self = shared_from_this()] { self->run(); });
+  posted_ = true;
+}
+
+inline void turns::run() {
+  while (!later_.alone()) {
+    ring_link& first = later_.next();
+    first.unlink();
+    first.link_before(ready_);
+  }
+  for (unsigned i = 0; i < longest && !ready_.alone(); ++i) {
+    auto& first = static_cast<async_event&>(ready_.next());
+    first.unlink();
+    first.resume();
+  }
+  posted_ = false;
+  if (!ready_.alone() || !later_.alone()) post_turn();
+}
 
 }  // namespace ilm::inline v0::detail

@@ -2,6 +2,7 @@
 
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/completion_sweep.hpp>
+#include <ilm/detail/waiting_handler.hpp>
 
 #include <atomic>
 #include <cassert>
@@ -34,10 +35,6 @@ class claim {
   std::atomic<state> state_{state::open};
 };
 
-/// Its address stands for the type.
-template <class T>
-inline constexpr char type_tag = 0;
-
 /// A completion handler of any type, to be called once with `Args`, on its own executor, never from
 /// inside the call. A constructor or call that throws leaves the handler where it was. Keeps that
 /// executor's context at work until then. Asio's own any_completion_handler is younger than 1.22.
@@ -48,8 +45,8 @@ class completion {
 
   template <class Handler, class Executor>
   completion(Handler&& handler, const Executor& fallback)
-      : held_(std::make_shared<holder<std::decay_t<Handler>, Executor>>(
-            std::forward<Handler>(handler), fallback)) {}
+      : held_(std::make_shared<holder<std::decay_t<Handler>>>(std::forward<Handler>(handler),
+                                                              fallback)) {}
 
   /// A completion that calls `function` at once: for one that passes the result on to another.
   template <class Function>
@@ -63,7 +60,7 @@ class completion {
   template <class Handler, class Executor, class Finish>
   static completion finished_by(Handler&& handler, const Executor& fallback, Finish finish) {
     completion made;
-    made.held_ = std::make_shared<finished_holder<std::decay_t<Handler>, Executor, Finish>>(
+    made.held_ = std::make_shared<finished_holder<std::decay_t<Handler>, Finish>>(
         std::forward<Handler>(handler), fallback, std::move(finish));
     return made;
   }
@@ -74,10 +71,10 @@ class completion {
   template <class Handler, class Executor, class Finish, class GiveBack, class Abort>
   static completion claimed(Handler&& handler, const Executor& fallback, std::shared_ptr<claim> c,
                             Finish finish, GiveBack give_back, Abort abort) {
-    auto rule = std::make_tuple(std::move(finish), std::move(give_back), std::move(abort));
     completion made;
-    made.held_ = std::make_shared<claimed_holder<std::decay_t<Handler>, Executor, decltype(rule)>>(
-        std::forward<Handler>(handler), fallback, std::move(c), std::move(rule));
+    made.held_ = std::make_shared<claimed_holder<std::decay_t<Handler>, Finish, GiveBack, Abort>>(
+        std::forward<Handler>(handler), fallback, std::move(c), std::move(finish),
+        std::move(give_back), std::move(abort));
     return made;
   }
 
@@ -87,164 +84,127 @@ class completion {
     assert(held_);
     std::shared_ptr<base> held = std::move(held_);
     try {
-      held->post(held, std::move(args)...);
+      if (held->take(std::move(args)...)) post(held);
     } catch (...) {
+      held->give_back();
       held_ = std::move(held);
       throw;
     }
   }
 
-  /// The same, but the handler waits for the sweep to be posted, if it can run with others.
-  void join(completion_sweep& sweep, const Args&... args) {
+  /// The same, but the handler waits for the sweep to be posted.
+  void join(completion_sweep& sweep, Args... args) {
     assert(held_);
-    completion_sweep::item* item = held_->bind(args...);
-    if (item == nullptr) return (*this)(args...);
-    sweep.make_room(*item);
-    sweep.add(std::shared_ptr<completion_sweep::item>(std::move(held_), item));
+    try {
+      if (!held_->take(std::move(args)...)) return held_.reset();
+      sweep.make_room(*held_);
+    } catch (...) {
+      held_->give_back();
+      throw;
+    }
+    sweep.add(std::move(held_));
   }
 
  private:
-  struct base {
-    virtual ~base() = default;
-    /// `self` holds this. A handler stays here until it runs, for a post may throw.
-    virtual void post(const std::shared_ptr<base>& self, Args... args) = 0;
-    /// The handler with its result, or null if it has to be posted by itself.
-    virtual completion_sweep::item* bind(const Args&...) { return nullptr; }
+  using result = std::tuple<Args...>;
+
+  struct base : waiting_handler {
+    using waiting_handler::waiting_handler;
+    /// Takes the result of a handler that is to be posted then. False if it is not: it was called.
+    virtual bool take(Args... args) = 0;
+    /// The result that was taken does not reach the handler.
+    virtual void give_back() noexcept {}
   };
 
-  /// A handler, and its executor's context at work.
-  template <class Handler, class Executor>
-  struct working_handler {
-    using executor_type = asio::associated_executor_t<Handler, Executor>;
-    using work_type = std::decay_t<decltype(asio::prefer(
-        std::declval<const executor_type&>(), asio::execution::outstanding_work.tracked))>;
-
-    /// Takes the handler last.
-    template <class H>
-    working_handler(H&& h, const Executor& fallback)
-        : work(asio::prefer(asio::get_associated_executor(h, fallback),
-                            asio::execution::outstanding_work.tracked)),
+  /// A handler, and its result.
+  template <class Handler>
+  struct with_result : base {
+    template <class H, class Executor>
+    with_result(H&& h, const Executor& fallback)
+        : base(asio::any_io_executor(asio::get_associated_executor(h, fallback))),
           handler(std::forward<H>(h)) {}
 
-    work_type work;
+    bool take(Args... args) override {
+      bound.emplace(std::move(args)...);
+      return true;
+    }
+
     Handler handler;
+    std::optional<result> bound;
   };
 
-  template <class Handler, class Executor>
-  struct holder final : base, completion_sweep::item {
-    using inner_type = working_handler<Handler, Executor>;
-    using work_type = typename inner_type::work_type;
+  template <class Handler>
+  struct holder final : with_result<Handler> {
+    using with_result<Handler>::with_result;
 
-    template <class H>
-    holder(H&& h, const Executor& fallback) : inner(std::forward<H>(h), fallback) {}
-
-    void post(const std::shared_ptr<base>& self, Args... args) override {
-      asio::post(inner.work, [held = std::static_pointer_cast<holder>(self),
-                              bound = std::make_tuple(std::move(args)...)]() mutable {
-        Handler h = std::move(held->inner.handler);
-        held.reset();
-        std::apply(std::move(h), std::move(bound));
-      });
-    }
-
-    completion_sweep::item* bind(const Args&... args) override {
-      result.emplace(args...);
-      return this;
-    }
-    bool goes_with(const completion_sweep::item& other) const noexcept override {
-      return other.executor_type() == executor_type() &&
-             *static_cast<const work_type*>(other.executor()) == inner.work;
-    }
-    void post(const std::shared_ptr<completion_sweep>& all) override {
-      asio::post(inner.work, [all] { (*all)(); });
-    }
-    void post_alone(const std::shared_ptr<completion_sweep::item>& self) override {
-      asio::post(inner.work, [held = self] { held->run(held); });
-    }
-    void run(std::shared_ptr<completion_sweep::item> self) override {
-      Handler h = std::move(inner.handler);
-      std::tuple<Args...> bound = std::move(*result);
+    void run(std::shared_ptr<waiting_handler> self) override {
+      Handler h = std::move(this->handler);
+      result r = std::move(*this->bound);
       self.reset();
-      std::apply(std::move(h), std::move(bound));
+      std::apply(std::move(h), std::move(r));
     }
-    const void* executor() const noexcept override { return &inner.work; }
-    const void* executor_type() const noexcept override { return &type_tag<work_type>; }
-
-    inner_type inner;
-    std::optional<std::tuple<Args...>> result;
   };
 
-  template <class Handler, class Executor, class Finish>
-  struct finished_holder final : base {
-    template <class H>
+  template <class Handler, class Finish>
+  struct finished_holder final : with_result<Handler> {
+    template <class H, class Executor>
     finished_holder(H&& h, const Executor& fallback, Finish f)
-        : inner(std::forward<H>(h), fallback), finish(std::move(f)) {}
+        : with_result<Handler>(std::forward<H>(h), fallback), finish(std::move(f)) {}
 
-    void post(const std::shared_ptr<base>& self, Args... args) override {
-      asio::post(inner.work, [held = std::static_pointer_cast<finished_holder>(self),
-                              bound = std::make_tuple(std::move(args)...)]() mutable {
-        Handler h = std::move(held->inner.handler);
-        Finish f = std::move(held->finish);
-        held.reset();
-        std::apply([&](Args&&... a) { f(std::move(h), std::move(a)...); }, std::move(bound));
-      });
+    void run(std::shared_ptr<waiting_handler> self) override {
+      Handler h = std::move(this->handler);
+      result r = std::move(*this->bound);
+      Finish f = std::move(finish);
+      self.reset();
+      std::apply([&](Args&... a) { f(std::move(h), std::move(a)...); }, r);
     }
 
-    working_handler<Handler, Executor> inner;
     Finish finish;
   };
 
-  template <class Handler, class Executor, class Rule>
-  struct claimed_holder final : base {
-    template <class H>
-    claimed_holder(H&& h, const Executor& fallback, std::shared_ptr<claim> c, Rule r)
-        : inner(std::forward<H>(h), fallback), decides(std::move(c)), rule(std::move(r)) {}
+  template <class Handler, class Finish, class GiveBack, class Abort>
+  struct claimed_holder final : with_result<Handler> {
+    template <class H, class Executor>
+    claimed_holder(H&& h, const Executor& fallback, std::shared_ptr<claim> c, Finish f, GiveBack g,
+                   Abort a)
+        : with_result<Handler>(std::forward<H>(h), fallback),
+          decides(std::move(c)),
+          finish(std::move(f)),
+          return_result(std::move(g)),
+          abort(std::move(a)) {}
+    /// The context may have ended before the handler ran.
+    ~claimed_holder() override { give_back(); }
 
-    void post(const std::shared_ptr<base>& self, Args... args) override {
-      asio::post(inner.work,
-                 claimed_call<claimed_holder>(std::static_pointer_cast<claimed_holder>(self),
-                                              std::make_tuple(std::move(args)...)));
-    }
-
-    working_handler<Handler, Executor> inner;
-    std::shared_ptr<claim> decides;
-    Rule rule;
-  };
-
-  /// The call of a handler on its way through the executor.
-  template <class Holder>
-  class claimed_call {
-   public:
-    claimed_call(std::shared_ptr<Holder> held, std::tuple<Args...> args)
-        : held_(std::move(held)), args_(std::move(args)) {}
-    claimed_call(claimed_call&&) noexcept = default;
-    ~claimed_call() {
-      // The context ended before the handler ran.
-      if (held_) std::apply(std::get<1>(held_->rule), std::move(args_));
-    }
-
-    void operator()() {
-      std::shared_ptr<Holder> held = std::exchange(held_, nullptr);
-      auto handler = std::move(held->inner.handler);
-      if (held->decides->take()) {
-        std::apply(
-            [&](Args&&... a) { std::get<0>(held->rule)(std::move(handler), std::move(a)...); },
-            std::move(args_));
+    void run(std::shared_ptr<waiting_handler>) override {
+      Handler h = std::move(this->handler);
+      if (decides->take()) {
+        result r = *std::exchange(this->bound, std::nullopt);
+        std::apply([&](Args&... a) { finish(std::move(h), std::move(a)...); }, r);
       } else {
-        std::apply(std::get<1>(held->rule), std::move(args_));
-        std::get<2>(held->rule)(std::move(handler));
+        give_back();
+        abort(std::move(h));
       }
     }
+    void give_back() noexcept override {
+      if (!this->bound) return;
+      result r = *std::exchange(this->bound, std::nullopt);
+      std::apply([&](Args&... a) { return_result(std::move(a)...); }, r);
+    }
 
-   private:
-    std::shared_ptr<Holder> held_;
-    std::tuple<Args...> args_;
+    std::shared_ptr<claim> decides;
+    Finish finish;
+    GiveBack return_result;
+    Abort abort;
   };
 
   template <class Function>
   struct relay final : base {
     explicit relay(Function f) : function(std::move(f)) {}
-    void post(const std::shared_ptr<base>&, Args... args) override { function(std::move(args)...); }
+    bool take(Args... args) override {
+      function(std::move(args)...);
+      return false;
+    }
+    void run(std::shared_ptr<waiting_handler>) override { assert(false); }
 
     Function function;
   };

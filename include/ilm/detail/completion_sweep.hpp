@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ilm/detail/waiting_handler.hpp>
+
 #include <array>
 #include <cassert>
 #include <cstddef>
@@ -12,26 +14,6 @@ namespace ilm::inline v0::detail {
 /// post each by itself costs more than most of them do.
 class completion_sweep {
  public:
-  /// A handler with its result.
-  class item {
-   public:
-    /// Whether both have the same executor.
-    virtual bool goes_with(const item& other) const noexcept = 0;
-    /// Has the executor run `all`.
-    virtual void post(const std::shared_ptr<completion_sweep>& all) = 0;
-    /// Has the executor run this one. `self` holds it.
-    virtual void post_alone(const std::shared_ptr<item>& self) = 0;
-    /// `self` holds this.
-    virtual void run(std::shared_ptr<item> self) = 0;
-
-    // For goes_with.
-    virtual const void* executor() const noexcept = 0;
-    virtual const void* executor_type() const noexcept = 0;
-
-   protected:
-    ~item() = default;
-  };
-
   /// Where several threads run the executor, a handler that blocks delays as many others.
   static constexpr std::size_t limit = 16;
 
@@ -48,10 +30,10 @@ class completion_sweep {
   }
 
   /// Posts those that are there, if `one` cannot join them.
-  void make_room(const item& one) {
+  void make_room(const waiting_handler& one) {
     if (size_ == limit || (size_ > 0 && !one.goes_with(*items_[0]))) post();
   }
-  void add(std::shared_ptr<item> one) noexcept {
+  void add(std::shared_ptr<waiting_handler> one) noexcept {
     assert(one && size_ < limit);
     items_[size_++] = std::move(one);
   }
@@ -60,7 +42,7 @@ class completion_sweep {
   void post() {
     if (size_ > next_ + 1) return post_together();
     if (size_ == next_) return;
-    items_[next_]->post_alone(items_[next_]);
+    detail::post(items_[next_]);
     items_[next_] = nullptr;
     next_ = size_ = 0;
   }
@@ -70,8 +52,8 @@ class completion_sweep {
   /// Runs them. Those behind one that throws are posted anew.
   void operator()() {
     while (next_ < size_) {
-      std::shared_ptr<item> one = std::move(items_[next_++]);
-      item& handler = *one;
+      std::shared_ptr<waiting_handler> one = std::move(items_[next_++]);
+      waiting_handler& handler = *one;
       try {
         handler.run(std::move(one));
       } catch (...) {
@@ -86,14 +68,16 @@ class completion_sweep {
   void post_together() {
     auto all = std::make_shared<completion_sweep>(std::move(*this));
     try {
-      all->items_[all->next_]->post(all);
+      // Another thread may run them, and destroy their executors, before `execute` returns.
+      asio::any_io_executor executor = all->items_[all->next_]->executor();
+      executor.execute([all] { (*all)(); });
     } catch (...) {
       *this = std::move(*all);
       throw;
     }
   }
 
-  std::array<std::shared_ptr<item>, limit> items_;
+  std::array<std::shared_ptr<waiting_handler>, limit> items_;
   std::size_t next_ = 0;
   std::size_t size_ = 0;
 };

@@ -27,23 +27,21 @@ struct context {
   context(const asio::any_io_executor& executor, options o, std::unique_ptr<clock_port> time,
           detail::failure_guard::handler fail)
       : strand(strand_over(executor)),
+        turns(std::make_shared<detail::turns>(strand)),
         settings(std::move(o)),
         clock(std::move(time)),
         guard(std::move(fail)),
         scheduler(settings),
         sends(settings),
         events(settings.event_limit),
-        store_wake(strand),
-        page_wake(strand),
-        read_wake(strand),
-        progress(strand) {
+        store_wake(*turns),
+        page_wake(*turns),
+        read_wake(*turns),
+        progress(*turns) {
     assert(clock);
   }
 
   protocol::timestamp now() const noexcept { return clock->now(); }
-
-  /// Lets the others have a turn.
-  auto yield() const { return asio::post(strand, asio::use_awaitable); }
 
   /// An event of the messenger, or of one peer.
   void report(event_kind kind, detail::failure why = {}, const peer_name* of = nullptr) {
@@ -62,6 +60,7 @@ struct context {
   }
 
   asio::any_io_executor strand;  ///< on which all of the engine runs
+  std::shared_ptr<detail::turns> turns;
   options settings;
   std::unique_ptr<clock_port> clock;
   detail::failure_guard guard;

@@ -131,7 +131,7 @@ class delivery_driver {
       // Drain up to 64 deliveries before the others get their turn.
       if (failed || !p.core.has_delivery(now) || count % deliveries_before_yield == 0) {
         dispatcher_.service(p);
-        co_await context_.yield();
+        co_await p.deliver.wait_a_turn();
         now = context_.now();
       }
     }

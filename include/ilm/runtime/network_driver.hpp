@@ -83,7 +83,7 @@ class network_driver final : network_sink {
           reports_ = 0;
           co_await network->receive(*this);
           // A network that always has something must not starve the rest.
-          if (!context_.life.retired()) co_await context_.yield();
+          if (!context_.life.retired()) co_await context_.read_wake.wait_a_turn();
           while (!context_.life.retired() && !may_read()) co_await context_.read_wake.wait();
         }
       } catch (...) {

@@ -26,12 +26,12 @@ struct peer : std::enable_shared_from_this<peer> {
   using receipt_map = std::multimap<std::uint64_t, std::unique_ptr<delivered_request>>;
 
   peer(std::shared_ptr<peer_name> of, const options& o, protocol::association_setup setup,
-       const cursors& stored, const asio::any_io_executor& strand)
+       const cursors& stored, detail::turns& turns)
       : name(std::move(of)),
         core(o, std::move(setup), stored),
         delivered_at_open(stored.outbox.first - 1),
-        write(strand),
-        deliver(strand) {}
+        write(turns),
+        deliver(turns) {}
 
   bool invariants_hold() const noexcept {
     if (published == nullptr || delivered_at_open > core.delivered_by_peer()) return false;

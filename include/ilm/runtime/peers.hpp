@@ -25,11 +25,11 @@ class peers {
 
   /// `common`: the setup of every peer but for its name and seed. `added` is called with each new
   /// peer.
-  peers(const options& o, asio::any_io_executor strand, protocol::association_setup common,
+  peers(const options& o, detail::turns& turns, protocol::association_setup common,
         protocol::random_source& random, statistics_board& board, name_keeper& names,
         std::function<void(peer&)> added)
       : options_(o),
-        strand_(std::move(strand)),
+        turns_(turns),
         common_(std::move(common)),
         random_(random),
         board_(board),
@@ -66,8 +66,8 @@ class peers {
     assert(name.state == nullptr && local_ && stored.consistent());
     protocol::association_setup setup = setup_for(name.encoded());
     setup.seed = random_.next();
-    auto made = std::make_shared<peer>(name.shared_from_this(), options_, std::move(setup), stored,
-                                       strand_);
+    auto made =
+        std::make_shared<peer>(name.shared_from_this(), options_, std::move(setup), stored, turns_);
     peer& p = *made;
     p.published = &board_.add(p.name);
     table_.emplace(p.name.get(), std::move(made));
@@ -193,7 +193,7 @@ class peers {
   }
 
   const options& options_;
-  asio::any_io_executor strand_;
+  detail::turns& turns_;
   protocol::association_setup common_;
   protocol::random_source& random_;
   statistics_board& board_;

@@ -181,7 +181,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
         random_(entropy_.next()),
         context_(parts.executor, std::move(parts.settings), clock_of(parts),
                  [this](const std::exception_ptr& thrown) { fail(thrown); }),
-        peers_(context_.settings, context_.strand, complete(std::move(setup), parts), random_,
+        peers_(context_.settings, *context_.turns, complete(std::move(setup), parts), random_,
                context_.board, *names_, [this](peer& p) { start(p); }),
         local_(parts.local),
         dispatcher_(context_, peers_, *parts.local),

@@ -100,7 +100,7 @@ class shutdown_driver {
           break;
         case step::say_bye:
           network_.say_bye();
-          co_await context_.yield();
+          co_await context_.progress.wait_a_turn();
           break;
         case step::report:
           report();

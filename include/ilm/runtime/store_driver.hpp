@@ -257,7 +257,7 @@ class store_driver {
           if (context_.life.ended()) co_return;
           batch_.handle_ended(detail::failure_of(failed));
           assert(invariants_hold());
-          if (!batch_.ended()) co_await context_.yield();
+          if (!batch_.ended()) co_await context_.store_wake.wait_a_turn();
           if (context_.life.ended()) co_return;
         }
         batch_.finish();
@@ -266,7 +266,7 @@ class store_driver {
         context_.life.handle_last_commit();
       }
       if (context_.life.shutting_down()) context_.progress.notify();
-      co_await context_.yield();
+      co_await context_.store_wake.wait_a_turn();
     }
   }
 
@@ -284,7 +284,7 @@ class store_driver {
     assert(invariants_hold());
     if (!context_.scheduler.has_unflushed()) return;
     // Do not delay coalesced frames behind a slow commit.
-    asio::post(context_.strand, [this, keep] {
+    context_.turns->post([this, keep] {
       if (!context_.scheduler.committing() || context_.life.ended()) return;
       context_.guard.run([this] { dispatcher_.flush(); });
     });

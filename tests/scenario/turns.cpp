@@ -1,0 +1,165 @@
+#include "support/catch.hpp"
+#include "support/poor_executor.hpp"
+
+#include <ilm/detail/async_event.hpp>
+
+#include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
+#include <memory>
+#include <new>
+#include <string>
+
+using ilm::detail::async_event;
+
+namespace {
+
+struct on_turns {
+  asio::io_context context;
+  std::shared_ptr<int> refusals = std::make_shared<int>(0);
+  std::shared_ptr<ilm::detail::turns> turns =
+      std::make_shared<ilm::detail::turns>(test::poor_executor(context.get_executor(), refusals));
+  std::string log;
+
+  void spawn(asio::awaitable<void> loop) {
+    asio::co_spawn(context, std::move(loop), asio::detached);
+    run();
+  }
+  /// Runs all that is posted. Gives the number of handlers.
+  std::size_t run() {
+    context.restart();
+    return context.poll();
+  }
+
+  /// Notes its name after each wait.
+  asio::awaitable<void> note(async_event& e, char name) {
+    for (;;) {
+      co_await e.wait();
+      log += name;
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(on_turns, "coroutines that are notified go on in one turn, in order, once") {
+  async_event a(*turns), b(*turns);
+  spawn(note(a, 'a'));
+  spawn(note(b, 'b'));
+  b.notify();
+  a.notify();
+  b.notify();
+  CHECK(log.empty());
+  CHECK(run() == 1);
+  CHECK(log == "ba");
+  CHECK(run() == 0);
+  a.abandon();
+  b.abandon();
+}
+
+TEST_CASE_METHOD(on_turns, "a wait for what was notified before does not wait") {
+  async_event e(*turns);
+  e.notify();
+  spawn(note(e, 'a'));
+  CHECK(log == "a");
+  e.abandon();
+}
+
+TEST_CASE_METHOD(on_turns, "a coroutine that another one notifies goes on in the same turn") {
+  async_event a(*turns), b(*turns);
+  auto pass_on = [&]() -> asio::awaitable<void> {
+    co_await a.wait();
+    log += 'a';
+    b.notify();
+  };
+  spawn(pass_on());
+  spawn(note(b, 'b'));
+  a.notify();
+  CHECK(run() == 1);
+  CHECK(log == "ab");
+  b.abandon();
+}
+
+TEST_CASE_METHOD(on_turns, "coroutines that notify one another for ever leave others a turn") {
+  async_event a(*turns), b(*turns);
+  unsigned count = 0;
+  bool ended = false;
+  auto play = [&](async_event& own, async_event& other) -> asio::awaitable<void> {
+    while (!ended) {
+      co_await own.wait();
+      ++count;
+      other.notify();
+    }
+  };
+  spawn(play(a, b));
+  spawn(play(b, a));
+  a.notify();
+  for (unsigned turn = 1; turn <= 3; ++turn) {
+    CHECK(context.poll_one() == 1);
+    CHECK(count == turn * ilm::detail::turns::longest);
+  }
+  ended = true;
+  run();
+}
+
+TEST_CASE_METHOD(on_turns, "a coroutine that waits a turn lets all others go first") {
+  async_event a(*turns), b(*turns);
+  auto wait_a_turn = [&]() -> asio::awaitable<void> {
+    co_await a.wait();
+    b.notify();
+    log += '(';
+    co_await a.wait_a_turn();
+    log += ')';
+  };
+  spawn(wait_a_turn());
+  spawn(note(b, 'b'));
+  a.notify();
+  CHECK(context.poll_one() == 1);
+  CHECK(log == "(b");
+  // Not notified twice by what came meanwhile.
+  a.notify();
+  CHECK(context.poll_one() == 1);
+  CHECK(log == "(b)");
+  CHECK(run() == 0);
+  b.abandon();
+}
+
+TEST_CASE_METHOD(on_turns, "a turn that finds no memory is posted with the next one") {
+  async_event a(*turns), b(*turns);
+  spawn(note(a, 'a'));
+  spawn(note(b, 'b'));
+  *refusals = 1;
+  CHECK_THROWS_AS(a.notify(), std::bad_alloc);
+  b.notify();
+  CHECK(run() == 1);
+  CHECK(log == "ab");
+  a.abandon();
+  b.abandon();
+}
+
+TEST_CASE_METHOD(on_turns, "an event that is abandoned, or goes, does not go on") {
+  auto event = std::make_unique<async_event>(*turns);
+  async_event other(*turns);
+  spawn(note(*event, 'a'));
+  spawn(note(other, 'b'));
+  event->notify();
+  other.notify();
+  event->abandon();
+  SECTION("abandoned") {}
+  SECTION("gone") { event.reset(); }
+  run();
+  CHECK(log == "b");
+  other.abandon();
+}
+
+TEST_CASE_METHOD(on_turns, "an event that was to go on may outlive the turns") {
+  auto event = std::make_unique<async_event>(*turns);
+  spawn(note(*event, 'a'));
+  *refusals = 1;
+  CHECK_THROWS_AS(event->notify(), std::bad_alloc);
+  turns.reset();
+  event->abandon();
+  CHECK(log.empty());
+}
