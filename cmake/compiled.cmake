@@ -1,6 +1,7 @@
-# ilm::compiled, a static library of the library's plain classes. A program that links it compiles these
-# once, and not in each translation unit; its compile definition ILM_COMPILED leaves the definitions out
-# of the headers. The project that links it builds it, with its own flags, and only if something links it.
+# ilm::compiled, a static library of the library's plain classes, and of its templates for ids of std::string. A
+# program that links it compiles these once, and not in each translation unit; its compile definition ILM_COMPILED
+# leaves the definitions out of the headers. The project that links it builds it, with its own flags, and only if
+# something links it.
 #
 # ilm_add_compiled(<directory that holds ilm/> <part>...): makes ilm_compiled and its alias ilm::compiled, with
 # the heavy headers of the named optional parts. Also installed: the package config calls it for
@@ -24,8 +25,8 @@ function(ilm_add_compiled include_dir)
     file(STRINGS "${include_dir}/${list}" includes REGEX "^#include <ilm/.*>$")
     foreach(include IN LISTS includes)
       set(part core)
-      if(include MATCHES "<ilm/(networks/(tcp|websocket)|backends/(sqlite))")
-        set(part "${CMAKE_MATCH_2}${CMAKE_MATCH_3}")
+      if(include MATCHES "<ilm/(networks/(tcp|websocket)|backends/(sqlite)|(ilm)\\.hpp)")
+        set(part "${CMAKE_MATCH_2}${CMAKE_MATCH_3}${CMAKE_MATCH_4}")
       endif()
       list(APPEND parts ${part})
       string(APPEND includes_of_${part} "${include}\n")
@@ -36,7 +37,8 @@ function(ilm_add_compiled include_dir)
   set(sources "")
   foreach(part IN LISTS parts)
     set(source "${CMAKE_CURRENT_BINARY_DIR}/ilm_compiled/${part}.cpp")
-    file(CONFIGURE OUTPUT "${source}" CONTENT "${includes_of_${part}}" @ONLY)
+    file(CONFIGURE OUTPUT "${source}" @ONLY
+         CONTENT "#define ILM_COMPILES_INSTANCES\n#include <ilm/codecs/bytes.hpp>\n${includes_of_${part}}")
     list(APPEND sources "${source}")
   endforeach()
 

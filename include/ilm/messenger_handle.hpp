@@ -2,6 +2,7 @@
 
 #include <ilm/codecs/bytes.hpp>
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/compiled.hpp>
 #include <ilm/detail/completion.hpp>
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
@@ -20,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <ranges>
+#include <string>
 #include <system_error>
 #include <tuple>
 #include <type_traits>
@@ -512,5 +514,7 @@ class messenger_handle {
   friend class delivery_context<peer_id>;
   friend detail::context_access;
 };
+
+ILM_INSTANCE(class messenger_handle<std::string>);
 
 }  // namespace ilm::inline v0

@@ -96,6 +96,7 @@ expect_inside("no compiled.hpp lists it" "a heavy header that is not listed" ${q
               ${hub} "<${queue}>")
 expect_inside("no header ends in it" "a listed header that nothing ends in" ${hub} "<${queue}>" compiled
               "<${hub}>")
+expect_inside(pass "a listed header with instances" networks/tcp "int x" compiled "<networks/tcp>")
 expect_inside("for ilm::compiled as well" "a heavy header with a second includer" ${queue}
               "${definitions}" networks/memory "<${hub}>" compiled "<${hub}>")
 expect_inside("at the end of the header" "definitions before the end" ${queue} "${definitions}|int x"

@@ -2,6 +2,7 @@
 
 #include <ilm/backend.hpp>
 #include <ilm/backends/memory/store.hpp>
+#include <ilm/detail/compiled.hpp>
 #include <ilm/error.hpp>
 
 #include <asio/awaitable.hpp>
@@ -9,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -100,5 +102,7 @@ class memory_backend {
   std::shared_ptr<detail::memory_store> store_;
   bool open_ = false;
 };
+
+ILM_INSTANCE(class memory_backend<std::string>);
 
 }  // namespace ilm::inline v0

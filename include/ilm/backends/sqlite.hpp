@@ -5,6 +5,7 @@
 #include <ilm/backends/sqlite/error.hpp>
 #include <ilm/backends/sqlite/interface.hpp>
 #include <ilm/backends/sqlite/options.hpp>
+#include <ilm/detail/compiled.hpp>
 
 #include <filesystem>
 #include <string>
@@ -43,6 +44,9 @@ class sqlite_backend : public detail::encoded_backend<PeerId> {
       : detail::encoded_backend<PeerId>(
             detail::make_sqlite_store(std::move(file), std::move(o), Level)) {}
 };
+
+ILM_INSTANCE(class sqlite_backend<std::string>);
+ILM_INSTANCE(class sqlite_backend<std::string, durability::os>);
 
 }  // namespace ilm::inline v0
 

@@ -4,6 +4,7 @@
 #include <ilm/delivery.hpp>
 #include <ilm/delivery_context.hpp>
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/compiled.hpp>
 #include <ilm/detail/completion.hpp>
 #include <ilm/error.hpp>
 #include <ilm/received.hpp>
@@ -16,6 +17,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -165,5 +167,7 @@ class inbox {
   std::shared_ptr<state> state_;
   std::uint64_t reader_;
 };
+
+ILM_INSTANCE(class inbox<std::string>);
 
 }  // namespace ilm::inline v0

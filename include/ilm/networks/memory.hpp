@@ -2,6 +2,7 @@
 
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/cancellation.hpp>
+#include <ilm/detail/compiled.hpp>
 #include <ilm/network.hpp>
 #include <ilm/networks/memory/fabric.hpp>
 
@@ -10,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -112,5 +114,8 @@ class memory_network {
 
   std::shared_ptr<detail::endpoint> endpoint_;
 };
+
+ILM_INSTANCE(class memory_network<std::string>);
+ILM_INSTANCE(class memory_fabric<std::string>);
 
 }  // namespace ilm::inline v0

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ilm/detail/compiled.hpp>
 #include <ilm/message.hpp>
 #include <ilm/networks/tcp/error.hpp>
 #include <ilm/networks/tcp/interface.hpp>
@@ -61,6 +62,9 @@ class tcp_network : public detail::tcp::peer_network<PeerId> {
       : tcp_network(asio::any_io_executor(context.get_executor()), std::move(local_id),
                     std::move(o)) {}
 };
+
+ILM_INSTANCE(class detail::tcp::peer_network<std::string>);
+ILM_INSTANCE(class tcp_network<std::string>);
 
 }  // namespace ilm::inline v0
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/codecs/bytes.hpp>
+#include <ilm/detail/compiled.hpp>
 #include <ilm/detail/failure.hpp>
 #include <ilm/error.hpp>
 #include <ilm/event.hpp>
@@ -176,5 +177,7 @@ class name_table final : public name_keeper {
   peer_name* local_;
   std::size_t lingering_ = 0;  ///< names that were released since the last sweep, and stayed
 };
+
+ILM_INSTANCE(class name_table<std::string>);
 
 }  // namespace ilm::inline v0::runtime

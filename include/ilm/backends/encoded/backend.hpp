@@ -2,6 +2,7 @@
 
 #include <ilm/backend.hpp>
 #include <ilm/backends/encoded/store.hpp>
+#include <ilm/detail/compiled.hpp>
 #include <ilm/message.hpp>
 
 #include <asio/awaitable.hpp>
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -60,5 +62,7 @@ class encoded_backend {
 
   std::unique_ptr<detail::encoded_store> store_;
 };
+
+ILM_INSTANCE(class encoded_backend<std::string>);
 
 }  // namespace ilm::inline v0::detail

@@ -1,5 +1,6 @@
 #pragma once
 
-// The heavy header of the SQLite store, compiled once: see ilm/compiled.hpp.
+// What is compiled once of the SQLite store: see ilm/compiled.hpp.
 
+#include <ilm/backends/sqlite.hpp>
 #include <ilm/backends/sqlite/threaded_store.hpp>

@@ -3,6 +3,7 @@
 #include <ilm/deliveries/inbox/offers.hpp>
 #include <ilm/delivery_context.hpp>
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/compiled.hpp>
 #include <ilm/detail/completion.hpp>
 #include <ilm/detail/context_end.hpp>
 #include <ilm/error.hpp>
@@ -19,6 +20,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -296,5 +298,7 @@ class place_offer {
   message<PeerId> message_;
   delivery_context<PeerId> context_;
 };
+
+ILM_INSTANCE(class inbox_state<std::string>);
 
 }  // namespace ilm::inline v0::detail

@@ -1,5 +1,6 @@
 #pragma once
 
-// The heavy header of the network over WebSocket, compiled once: see ilm/compiled.hpp.
+// What is compiled once of the network over WebSocket: see ilm/compiled.hpp.
 
+#include <ilm/networks/websocket.hpp>
 #include <ilm/networks/websocket/transport.hpp>
