@@ -126,6 +126,33 @@ TEST_CASE_METHOD(on_turns, "a coroutine that waits a turn lets all others go fir
   b.abandon();
 }
 
+TEST_CASE_METHOD(on_turns, "a turn that was requested has its first and its last step, once") {
+  async_event e(*turns);
+  spawn(note(e, 'e'));
+  turns->set_steps([&] { log += '['; }, [&] { log += ']'; });
+  auto kept = std::make_shared<int>();
+  std::weak_ptr<int> watched = kept;
+  turns->request(std::move(kept));
+  turns->request();
+  e.notify();
+  CHECK_FALSE(watched.expired());
+  CHECK(run() == 1);
+  CHECK(log == "[e]");
+  CHECK(watched.expired());
+  e.abandon();
+}
+
+TEST_CASE_METHOD(on_turns, "what is requested in a turn has a turn of its own") {
+  int left = 2;
+  turns->set_steps([&] { log += '['; },
+                   [&] {
+                     if (left-- > 0) turns->request();
+                   });
+  turns->request();
+  CHECK(run() == 3);
+  CHECK(log == "[[[");
+}
+
 TEST_CASE_METHOD(on_turns, "a turn that finds no memory is posted with the next one") {
   async_event a(*turns), b(*turns);
   spawn(note(a, 'a'));
@@ -135,6 +162,10 @@ TEST_CASE_METHOD(on_turns, "a turn that finds no memory is posted with the next 
   b.notify();
   CHECK(run() == 1);
   CHECK(log == "ab");
+  *refusals = 1;
+  CHECK_THROWS_AS(turns->request(), std::bad_alloc);
+  turns->request();
+  CHECK(run() == 1);
   a.abandon();
   b.abandon();
 }

@@ -3,7 +3,9 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/waiting_handler.hpp>
 
+#include <atomic>
 #include <cassert>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -57,27 +59,42 @@ class turns : public std::enable_shared_from_this<turns> {
     }
   }
 
-  // On the strand. Where one of these throws, the next call posts the turn of both.
+  /// Each turn begins with `first`, and ends with `last`. Neither throws.
+  void set_steps(std::function<void()> first, std::function<void()> last) {
+    first_ = std::move(first);
+    last_ = std::move(last);
+  }
+
+  // Where one of these throws, the next call posts the turn of both.
+
+  /// From any thread: a turn comes, and `keep` lives until then.
+  void request(std::shared_ptr<const void> keep = nullptr) {
+    if (posted_.exchange(true)) return;
+    try {
+      executor_.execute([self = shared_from_this(), kept = std::move(keep)] { self->run(); });
+    } catch (...) {
+      posted_.store(false);
+      throw;
+    }
+  }
+
+  // On the strand.
 
   /// In this turn, if one runs; or else in the next.
   void add(async_event& e);
   /// In the next turn, behind what has been posted to the strand.
   void add_to_next(async_event& e);
 
-  /// From any thread: runs `function` on the strand, not from inside the call.
-  template <class Function>
-  void post(Function function) const {
-    executor_.execute(std::move(function));
-  }
-
  private:
-  void post_turn();
   void run();
 
   asio::any_io_executor executor_;
+  std::function<void()> first_ = [] {};
+  std::function<void()> last_ = [] {};
   ring_link ready_;
   ring_link later_;
-  bool posted_ = false;  ///< or running
+  std::atomic<bool> posted_{false};
+  bool running_ = false;
 };
 
 /// A flag that one coroutine waits for. All members run on one strand. The event owns the coroutine
@@ -136,33 +153,33 @@ class async_event : ring_link {
 
 inline void turns::add(async_event& e) {
   e.link_before(ready_);
-  post_turn();
+  if (!running_) request();
 }
 
 inline void turns::add_to_next(async_event& e) {
   e.link_before(later_);
-  post_turn();
-}
-
-inline void turns::post_turn() {
-  if (posted_) return;
-  post([self = shared_from_this()] { self->run(); });
-  posted_ = true;
+  if (!running_) request();
 }
 
 inline void turns::run() {
+  assert(!running_);
+  // What is requested from now on may be too late for this turn.
+  posted_.exchange(false);
+  running_ = true;
+  first_();
   while (!later_.alone()) {
-    ring_link& first = later_.next();
-    first.unlink();
-    first.link_before(ready_);
+    ring_link& next = later_.next();
+    next.unlink();
+    next.link_before(ready_);
   }
   for (unsigned i = 0; i < longest && !ready_.alone(); ++i) {
-    auto& first = static_cast<async_event&>(ready_.next());
-    first.unlink();
-    first.resume();
+    auto& next = static_cast<async_event&>(ready_.next());
+    next.unlink();
+    next.resume();
   }
-  posted_ = false;
-  if (!ready_.alone() || !later_.alone()) post_turn();
+  last_();
+  running_ = false;
+  if (!ready_.alone() || !later_.alone()) request();
 }
 
 }  // namespace ilm::inline v0::detail

@@ -25,6 +25,8 @@ class submission_queue {
     return top == nullptr;
   }
 
+  bool empty() const noexcept { return top_.load(std::memory_order_relaxed) == nullptr; }
+
   /// Destroys all nodes.
   void clear() noexcept {
     for (Node* n = take_all(); n != nullptr;) {

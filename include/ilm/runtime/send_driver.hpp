@@ -27,15 +27,26 @@ class send_driver {
   send_driver(context& c, peers& all, dispatcher& d, const peer_name& local, std::size_t largest)
       : context_(c), peers_(all), dispatcher_(d), local_(local), maximum_message_(largest) {}
 
-  /// From any thread. True if `accept_submitted` has to be called on the strand.
+  // From any thread.
+
+  /// True if `accept_submitted` has to be called on the strand.
   bool submit(std::unique_ptr<send_request> r) noexcept { return submitted_.push(r.release()); }
+  /// It cannot be called.
+  void fail_submitted(std::error_code reason) {
+    for_each_submitted([reason](request r) {
+      try {
+        r->end(reason, 0);
+      } catch (...) {
+        // Without memory, the caller is destroyed.
+      }
+    });
+  }
+
+  // On the strand.
 
   void accept_submitted() {
-    send_request* next = nullptr;
-    for (send_request* r = submitted_.take_all(); r != nullptr; r = next) {
-      next = r->next;
-      take(std::unique_ptr<send_request>(r), &send_driver::accept);
-    }
+    if (submitted_.empty()) return;
+    for_each_submitted([this](request r) { take(std::move(r), &send_driver::accept); });
     dispatcher_.publish_totals();
   }
 
@@ -111,6 +122,15 @@ class send_driver {
 
   using request = std::unique_ptr<send_request>;
   using failed_batches = std::vector<std::shared_ptr<send_batch>>;
+
+  template <class Function>
+  void for_each_submitted(Function function) {
+    send_request* next = nullptr;
+    for (send_request* r = submitted_.take_all(); r != nullptr; r = next) {
+      next = r->next;
+      function(request(r));
+    }
+  }
 
   /// Gives the batches that fail, of which cores may have more.
   void complete(peer& p, protocol::timestamp now, failed_batches& failed) {

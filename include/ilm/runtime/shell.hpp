@@ -50,6 +50,14 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   explicit shell(engine_parts parts) : shell(std::move(parts), protocol::association_setup()) {}
 
   void start() override {
+    auto step = [weak = weak_from_this()](void (*of)(shell&)) {
+      return [weak, of] {
+        auto s = weak.lock();
+        if (s) s->context_.guard.run([&] { of(*s); });
+      };
+    };
+    context_.turns->set_steps(step([](shell& s) { s.sends_.accept_submitted(); }),
+                              step([](shell& s) { s.store_.handle_turn_end(); }));
     // The timer first: from then on, a context that is destroyed ends the engine.
     context_.guard.spawn(context_.strand, shared_from_this(), timer_loop());
   }
@@ -61,9 +69,11 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
 
   void send(std::unique_ptr<send_request> request) override {
     if (!sends_.submit(std::move(request))) return;
-    asio::dispatch(context_.strand, context_.guard.wrap(shared_from_this(), [](shell& s) {
-      s.sends_.accept_submitted();
-    }));
+    try {
+      context_.turns->request(shared_from_this());
+    } catch (...) {
+      sends_.fail_submitted(detail::failure_of(std::current_exception()).code);
+    }
   }
 
   void wait_delivered(std::unique_ptr<delivered_request> request) override {

@@ -71,6 +71,12 @@ class store_driver {
     co_return why.code;
   }
 
+  /// The end of a turn. A commit that lasts longer does not delay frames that wait for more.
+  void handle_turn_end() {
+    const commit_scheduler& s = context_.scheduler;
+    if (s.committing() && s.has_unflushed() && !context_.life.ended()) dispatcher_.flush();
+  }
+
   /// Whether the store is asked to take anything just now.
   bool committing() const noexcept { return !batch_.empty() || dropping_ != nullptr; }
 
@@ -118,7 +124,7 @@ class store_driver {
       if (!failed) {
         handle_opened(found);
         context_.guard.spawn(context_.strand, keep, page_loop(keep));
-        co_return context_.guard.spawn(context_.strand, keep, commit_loop(keep));
+        co_return context_.guard.spawn(context_.strand, keep, commit_loop());
       }
       bool last = context_.life.current() == lifecycle::state::giving_up;
       handle_open_failed(detail::failure_of(failed), found.contradictory);
@@ -235,7 +241,7 @@ class store_driver {
     open_failed_(reason);
   }
 
-  asio::awaitable<void> commit_loop(owner keep) {
+  asio::awaitable<void> commit_loop() {
     while (!context_.life.ended()) {
       if (peer* p = context_.life.commits() ? forgets_.next_ready() : nullptr) {
         co_await drop(*p);
@@ -252,7 +258,7 @@ class store_driver {
       }
       if (next == commit_scheduler::step::commit && batch_.collect()) {
         while (batch_.next_try()) {
-          begin_commit(keep);
+          begin_commit();
           std::exception_ptr failed = co_await commit();
           if (context_.life.ended()) co_return;
           batch_.handle_ended(detail::failure_of(failed));
@@ -278,16 +284,10 @@ class store_driver {
     return context_.scheduler.next(peers_.has_due_change(now), now);
   }
 
-  void begin_commit(const owner& keep) {
+  void begin_commit() {
     assert(!batch_.empty());
     context_.scheduler.handle_commit_started();
     assert(invariants_hold());
-    if (!context_.scheduler.has_unflushed()) return;
-    // Do not delay coalesced frames behind a slow commit.
-    context_.turns->post([this, keep] {
-      if (!context_.scheduler.committing() || context_.life.ended()) return;
-      context_.guard.run([this] { dispatcher_.flush(); });
-    });
   }
 
   /// Commits the batch, or takes it back; apart from the loop, as `open` is.
