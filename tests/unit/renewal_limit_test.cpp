@@ -59,3 +59,14 @@ TEST_CASE("renewals that are as rare as faults are never waited for") {
   renewal_limit l;
   for (int i = 0; i < 1000; ++i) CHECK(l.admit(i * 10s));
 }
+
+TEST_CASE("a limit is as a new one when all that it admitted is given back") {
+  renewal_limit l;
+  CHECK(l.forgotten_at() <= timestamp(0));
+  for (int i = 0; i < 3; ++i) REQUIRE(l.admit(5s));
+  CHECK(l.forgotten_at() == 35s);
+  timestamp now = l.forgotten_at();
+  for (int i = 0; i < renewals_at_once; ++i) CHECK(l.admit(now));
+  CHECK_FALSE(l.admit(now));
+  CHECK(l.forgotten_at() == now + 1s + renewals_at_once * renewal_returns_after);
+}

@@ -373,6 +373,19 @@ class association {
   bool at_rest() const noexcept {
     return !durable_.in_commit() && submissions_.idle() && !delivery_.outstanding();
   }
+  /// From when on an association made of `stored()` would do what this one does, after the network
+  /// said as much as to this one: no session, no work, and nothing remembered that is not stored,
+  /// but for counts and round trips. `never` if that takes more than time.
+  timestamp reproducible_at() const noexcept {
+    bool stored = at_rest() && current() == durable_.stored() && !has_work(durable_.stored()) &&
+                  !durable_.cursor_commit_scheduled();
+    bool calm = lookup_ == 0 && !loss_shown_ && events_.empty() && pages_.at_rest() &&
+                delivery_.at_rest() && deadline() == never;
+    if (!stored || !calm) return never;
+    return std::max(session_.forgotten_at(), renewals_.forgotten_at());
+  }
+  /// Whether the network said last that it has no session with the peer.
+  bool is_down() const noexcept { return session_.is_down(); }
   std::uint64_t delivered_by_peer() const noexcept { return sender_.delivered(); }
   /// Stored or about to be, and not confirmed as delivered.
   std::uint64_t outbox_depth() const noexcept {

@@ -28,6 +28,11 @@ class page_schedule {
 
   bool ready(page_purpose p, timestamp now) const noexcept { return at(p).work.ready(now); }
   bool outstanding(page_purpose p) const noexcept { return at(p).work.outstanding(); }
+  /// Whether no page is outstanding, and no failure is remembered.
+  bool at_rest() const noexcept {
+    return std::all_of(slots_.begin(), slots_.end(),
+                       [](const slot& s) { return s.work.at_rest() && !s.reported.first; });
+  }
   void handle_request(page_purpose p) noexcept { at(p).work.handle_given(); }
 
   void handle_page(const page_request& r) noexcept {

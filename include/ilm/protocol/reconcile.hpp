@@ -239,6 +239,14 @@ inline bool stamp_due(const cursors& ours, bool accepted) noexcept {
   const lineage& own = ours.history;
   return own.confirmed == own.mark && (accepted || ours.inbox.delivered() > own.mark_delivered);
 }
+/// Whether there is something to do for a peer with these stored cursors before its next session:
+/// messages wait, or the store is to learn of a stamp. If not, all that a new association would do
+/// without a session is to wait for one.
+inline bool has_work(const cursors& stored) noexcept {
+  const lineage& own = stored.history;
+  return stored.outbox.first != stored.outbox.next || stored.inbox.first != stored.inbox.next ||
+         (own.confirmed == own.mark && stored.inbox.delivered() > own.mark_delivered);
+}
 inline void make_stamp(cursors& ours, std::uint64_t random) noexcept {
   lineage& own = ours.history;
   assert(own.confirmed == own.mark);

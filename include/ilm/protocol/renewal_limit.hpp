@@ -30,6 +30,11 @@ class renewal_limit {
     return true;
   }
 
+  /// From when on the limit is as one that admitted none.
+  timestamp forgotten_at() const noexcept {
+    return used_ == 0 ? opens_at_ : after(opens_at_, used_ * renewal_returns_after);
+  }
+
   bool invariants_hold() const noexcept {
     return used_ >= 0 && used_ <= renewals_at_once && wait_ <= longest_renewal_wait &&
            (wait_ > duration::zero()) == (used_ == renewals_at_once);

@@ -18,6 +18,8 @@ class retry {
   /// Whether the work may be given out now.
   bool ready(timestamp now) const noexcept { return ready_at_ <= now; }
   bool outstanding() const noexcept { return ready_at_ == never; }
+  /// Whether it is as one that was never given out.
+  bool at_rest() const noexcept { return ready_at_ == since_ever && wait_ == duration::zero(); }
   void handle_given() noexcept {
     assert(!outstanding());
     ready_at_ = never;

@@ -54,6 +54,14 @@ class session {
   bool is_closed() const noexcept { return state() == phase::closed; }
   /// Whether frames are read: not after the close, nor after the network said that it has none.
   bool listens() const noexcept { return !is_closed() && presence_ != presence::down; }
+  /// The network's last word was that it has no session with the peer.
+  bool is_down() const noexcept { return presence_ == presence::down; }
+  /// From when on nothing is known that the next session would have to know, but `is_down`; `never`
+  /// while there is a session, or one is awaited.
+  timestamp forgotten_at() const noexcept {
+    bool idle = state() == phase::absent && !conflict_ && !versions_due_;
+    return idle ? versions_after_ : never;
+  }
   session_key key() const noexcept {
     return {handshake_.session_tag(), handshake_.agreed().version};
   }
