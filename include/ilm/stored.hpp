@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <tuple>
 #include <utility>
 
 namespace ilm::inline v0 {
@@ -172,7 +173,22 @@ struct cursors {
 
   friend bool operator==(const cursors&, const cursors&) = default;
 
-  static constexpr std::size_t encoded_size = 37 * 8;
+  /// All numbers in them, in the order of the members.
+  using numbers = std::array<std::uint64_t, 37>;
+  numbers to_numbers() const noexcept {
+    numbers all{};
+    std::size_t at = 0;
+    visit(*this, [&](const auto& value) { all[at++] = static_cast<std::uint64_t>(value); });
+    return all;
+  }
+  static cursors from_numbers(const numbers& all) noexcept {
+    std::size_t at = 0;
+    cursors c;
+    visit(c, [&]<class T>(T& value) { value = static_cast<T>(all[at++]); });
+    return c;
+  }
+
+  static constexpr std::size_t encoded_size = std::tuple_size_v<numbers> * 8;
   using encoded = std::array<std::byte, encoded_size>;
 
   /// 64-bit numbers, big-endian, in the order of the members.

@@ -75,7 +75,7 @@ double steps_of_a_draining_message(std::size_t idle) {
 struct board {
   explicit board(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-      auto name = std::make_shared<ilm::runtime::typed_name<std::size_t>>(i, ilm::bytes());
+      auto name = std::make_shared<ilm::runtime::typed_name<std::size_t>>(i);
       last = &all.add(std::move(name));
     }
   }

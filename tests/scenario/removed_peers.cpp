@@ -144,3 +144,78 @@ TEST_CASE("a peer among many is removed from each list that it is on, and the ot
   CHECK(room.table.timers().take_due(1s) == nullptr);
   room.outputs.admit_deliveries();
 }
+
+TEST_CASE("of 100,000 stored peers only those are made for which there is something to do") {
+  engine_room room;
+  incarnation local{1, 2};
+  auto stored = [&](const std::string& id) {
+    return protocol::begin_history(local, bytes(id).view());
+  };
+  for (int i = 0; i < 100'000; ++i) {
+    std::string id = "peer" + std::to_string(i);
+    CHECK(room.table.add_stored(room.names.add(id), stored(id)) == nullptr);
+  }
+  cursors waiting = stored("c");
+  waiting.outbox.next = 3;
+  CHECK(room.table.add_stored(room.names.add("c"), waiting) != nullptr);
+  CHECK(room.table.size() == 1);
+  CHECK(room.c.board.read(room.c.now()).peers.size() == 100'001);
+  CHECK(peers::undelivered(*room.names.find("c")) == sequence_range{1, 2});
+  CHECK(peers::undelivered(*room.names.find("peer7")).empty());
+  CHECK(room.table.find(room.names.find("peer7"))->name ==
+        room.names.find("peer7")->shared_from_this());
+  CHECK(room.table.size() == 2);
+}
+
+TEST_CASE("a peer that leaves memory comes again with its cursors, its figures and its network") {
+  engine_room room;
+  peer_name& name = room.names.add("b");
+  room.table.add_stored(name, protocol::begin_history(incarnation{1, 2}, bytes("b").view()));
+  std::weak_ptr<peer> left = room.table.of(name).weak_from_this();
+  room.run();
+  peer& before = *left.lock();
+  cursors stored = before.core.stored();
+  before.accepted = 7;
+  before.frames_sent = 3;
+  before.core.handle_session_down();
+  room.outputs.service(before);
+  room.table.timers().arm(before, 1s);
+  REQUIRE(before.leaves_at() <= room.c.now());
+  room.table.leave(before);
+  room.run();
+  CHECK(left.expired());
+  CHECK(room.table.size() == 0);
+  CHECK(room.table.timers().earliest() == protocol::never);
+  CHECK(room.table.resting().deadline() == protocol::never);
+  CHECK(room.names.find("b") == &name);
+
+  peer& after = *room.table.find(&name);
+  CHECK(after.core.stored() == stored);
+  CHECK(after.core.is_down());
+  CHECK(after.accepted == 7);
+  CHECK(after.frames_sent == 3);
+  CHECK(room.c.board.read(room.c.now()).peers.size() == 1);
+}
+
+TEST_CASE("a peer stays in memory while anything is known of it that is not stored") {
+  engine_room room;
+  peer_name& name = room.names.add("b");
+  room.table.add_stored(name, protocol::begin_history(incarnation{1, 2}, bytes("b").view()));
+  peer& p = room.table.of(name);
+  auto may_leave = [&] { return p.leaves_at() != protocol::never; };
+  CHECK(may_leave());
+  SECTION("a network that has a session with it") { p.has_network = true; }
+  SECTION("the last error of a send, of which the event is not to be repeated") {
+    p.send_error = error::would_block;
+  }
+  SECTION("a change that the store refused") { p.refused = true; }
+  SECTION("a failure that was told, and whose end is to be told") { p.failure_told = true; }
+  SECTION("a store that may have none of it") { name.in_store = false; }
+  SECTION("a frame that is with the network") { p.writing = true; }
+  SECTION("a message that is with the application") { p.delivering = true; }
+  SECTION("a handshake") { p.core.handle_session_up(room.c.now()); }
+  SECTION("a message that the store does not have yet") {
+    CHECK_FALSE(p.core.handle_send(protocol::send_id{0}, payload(bytes("contents"))));
+  }
+  CHECK_FALSE(may_leave());
+}

@@ -54,6 +54,7 @@ class memory_backend {
     detail::memory_store::contents all = store_->list();
     state.local = all.local;
     if (all.local_id != nullptr) state.local_id = *static_cast<const PeerId*>(all.local_id);
+    state.peers.reserve(all.peers.size());
     for (const auto& [peer, c] : all.peers) {
       state.peers.emplace_back(*static_cast<const PeerId*>(peer), c);
     }

@@ -84,14 +84,15 @@ class store_adapter final : public store_port {
     opened_store found;
     found.local = state.local;
     if (state.local_id) found.owner = names_->mention(*state.local_id);
+    found.peers.reserve(state.peers.size());
     for (const auto& [id, stored] : state.peers) {
-      detail::failure unusable = names_->reason_against(id);
-      if (unusable) {
+      detail::failure unusable;
+      if (peer_name* name = names_->add_if_valid(id, unusable)) {
+        found.peers.emplace_back(name, stored);
+      } else {
         // With a history of its own in the store, it must not begin another one in this life.
         names_->refuse(id);
         found.unusable.push_back(std::move(unusable));
-      } else {
-        found.peers.emplace_back(&names_->add(id), stored);
       }
     }
     return found;
@@ -134,7 +135,7 @@ class network_adapter final : public network_port {
     peer_name* find() const override { return names_.find(id_); }
     peer_name& add() const override { return names_.add(id_); }
     detail::failure reason_against() const override { return names_.reason_against(id_); }
-    bytes encoded() const override { return names_.encode_valid(id_); }
+    bytes encoded() const override { return encode_valid(id_); }
     std::shared_ptr<peer_name> mention() const override { return names_.mention(id_); }
 
    private:

@@ -41,6 +41,11 @@ inline constexpr std::chrono::seconds longest_search{2};
 /// together.
 inline constexpr std::chrono::milliseconds timer_granularity{1};
 
+/// How long a peer stays in memory that has no session and nothing to do: one whose sessions flap
+/// is not made anew each time. And how many leave before others have a turn.
+inline constexpr std::chrono::milliseconds quiet_before_leaving{50};
+inline constexpr unsigned leaving_before_yield = 64;
+
 /// How much of a peer id an error text shows, in bytes: two fit into one.
 inline constexpr std::size_t maximum_shown_id = 128;
 

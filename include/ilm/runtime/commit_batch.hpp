@@ -210,7 +210,7 @@ class commit_batch {
       dispatcher_.update_memory(p);
       sends_.complete(p, now);
       // Changes that came during the commit were not due before its end.
-      if (p.changed) peers_.list_due(p);
+      if (p.changed != 0) peers_.list_due(p);
     });
     sends_.post_completed();
     admit_waiting();

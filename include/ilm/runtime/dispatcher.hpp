@@ -31,7 +31,7 @@ class dispatcher {
     report_events(p);
     complete_connected(p);
     complete_receipts(p);
-    if (!p.writing && !p.unflushed) p.write.notify();
+    if (!p.writing && p.unflushed == 0) p.write.notify();
     if (p.core.has_delivery(now)) p.deliver.notify();
     request_pages(p, now);
     update_memory(p);
@@ -43,6 +43,7 @@ class dispatcher {
       context_.store_wake.notify();
     }
     arm(p, now);
+    watch_rest(p, now);
     publish(p, now);
     if (context_.life.shutting_down()) context_.progress.notify();
     assert(p.invariants_hold() && invariants_hold());
@@ -73,7 +74,7 @@ class dispatcher {
   /// caller may wait for it.
   void remove(peer& p) {
     std::erase_if(pages_, [&p](const auto& entry) { return entry.first == &p; });
-    if (std::exchange(p.without_room, false)) std::erase(without_room_, &p);
+    without_room_.remove(p);
     peers_.remove(p);
     assert(invariants_hold());
   }
@@ -90,21 +91,24 @@ class dispatcher {
       p->core.handle_timeout(now);
       service(*p);
     }
+    if (lets_leave()) let_leave(now);
+  }
+  protocol::timestamp deadline() const noexcept {
+    protocol::timestamp at = peers_.timers().earliest();
+    return lets_leave() ? std::min(at, peers_.resting().deadline()) : at;
   }
 
   // Deliveries that wait for the store.
 
   /// Notifies the peer's delivery loop when it may stage sends again.
-  void wait_for_room(peer& p) {
-    if (!std::exchange(p.without_room, true)) without_room_.push_back(&p);
-  }
+  void wait_for_room(peer& p) { without_room_.add(p); }
   void admit_deliveries() {
     if (!context_.sends.has_room_for_deliveries()) return;
-    for (peer* p : std::exchange(without_room_, {})) {
-      p->without_room = false;
-      p->deliver.notify();
-    }
+    without_room_.drain([](peer& p) { p.deliver.notify(); });
   }
+
+  /// The peer leaves memory when it has had nothing to do for a while.
+  void watch_rest(peer& p) { watch_rest(p, context_.now()); }
 
   void report_events(peer& p) {
     while (std::optional<event_record> e = p.core.poll_event()) {
@@ -128,12 +132,13 @@ class dispatcher {
   void wait_delivered(std::unique_ptr<delivered_request>& r) {
     assert(r && r->done && !context_.life.opening());
     peer_name* name = r->find_name();
-    peer* p = name != nullptr ? name->state : nullptr;
-    if (p == nullptr || r->sequence == 0 || r->sequence >= p->core.stored().outbox.next) {
-      return r->done(error::unknown_sequence);
-    }
-    if (p->forgetting()) return r->done(error::peer_forgotten);
-    if (r->sequence <= p->core.delivered_by_peer()) return r->done({});
+    if (name == nullptr || !name->known()) return r->done(error::unknown_sequence);
+    sequence_range open = peers::undelivered(*name);
+    if (r->sequence == 0 || r->sequence > open.last) return r->done(error::unknown_sequence);
+    peer* p = name->state;
+    if (p != nullptr && p->forgetting()) return r->done(error::peer_forgotten);
+    if (r->sequence < open.first) return r->done({});
+    assert(p != nullptr);
     std::uint64_t sequence = r->sequence, id = r->id;
     receipt_places_.add(id, {p, p->receipts.emplace(sequence, std::move(r))});
   }
@@ -210,6 +215,24 @@ class dispatcher {
   };
   using connecting_map = std::multimap<const peer_name*, connecting, name_order>;
 
+  void watch_rest(peer& p, protocol::timestamp now) {
+    context_.wake_by(peers_.update_resting(p, now));
+  }
+  bool lets_leave() const noexcept { return context_.life.current() == lifecycle::state::running; }
+  /// Takes peers out of memory that have had nothing to do for a while.
+  void let_leave(protocol::timestamp now) {
+    for (unsigned count = 0; count < leaving_before_yield; ++count) {
+      peer* p = peers_.resting().take_due(now);
+      if (p == nullptr) return;
+      if (p->leaves_at() <= now) {
+        publish(*p, now);
+        peers_.leave(*p);
+      } else {
+        peers_.update_resting(*p, now);
+      }
+    }
+  }
+
   void fail_receipts(peer& p, std::error_code reason) {
     for (auto& [sequence, r] : std::exchange(p.receipts, {})) {
       receipt_places_.remove(r->id);
@@ -263,16 +286,16 @@ class dispatcher {
     f.outbox_depth = core.outbox_depth();
     f.inbox_depth = core.inbox_depth();
     f.in_flight = core.in_flight();
-    f.round_trip = core.rtt();
+    f.round_trip = core.rtt() > protocol::duration::zero() ? core.rtt() : p.former.round_trip;
     f.accepted = p.accepted;
     f.delivered = core.delivered_by_peer() - p.delivered_at_open;
     f.received = p.consumed;
-    f.resent = core.resent();
-    f.duplicates_dropped = core.duplicates();
+    f.resent = p.former.resent + core.resent();
+    f.duplicates_dropped = p.former.duplicates_dropped + core.duplicates();
     f.frames_sent = p.frames_sent;
     f.frames_received = p.frames_received;
-    f.frames_stale = core.stale_frames();
-    f.frames_rejected = core.rejected_frames();
+    f.frames_stale = p.former.frames_stale + core.stale_frames();
+    f.frames_rejected = p.former.frames_rejected + core.rejected_frames();
     context_.board.publish(*p.published, f, now - p.ages.at(now), totals());
   }
 
@@ -289,7 +312,7 @@ class dispatcher {
   peers& peers_;
   const peer_name& local_;
   std::vector<std::pair<peer*, protocol::page_request>> pages_;
-  std::vector<peer*> without_room_;  ///< whose deliveries wait
+  peer_list<peer, &peer::without_room> without_room_;  ///< whose deliveries wait
   operation_index<std::pair<peer*, peer::receipt_map::iterator>> receipt_places_;
   connecting_map connecting_;
   operation_index<connecting_map::iterator> connecting_places_;

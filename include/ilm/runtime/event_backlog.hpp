@@ -151,7 +151,7 @@ class event_backlog {
 
     /// Strangers share one account.
     static const peer_name* owner_of(const named_event& e) noexcept {
-      return e.peer && e.peer->state != nullptr ? e.peer.get() : nullptr;
+      return e.peer && e.peer->known() ? e.peer.get() : nullptr;
     }
 
     named_event take(const peer_name* of) {

@@ -29,13 +29,14 @@ class forget_driver {
   void start(std::unique_ptr<forget_request>& r) {
     assert(r && r->done && context_.life.commits());
     peer_name* name = r->find_name();
-    if (name == nullptr || name->state == nullptr) return r->done({}, {});
-    peer& p = *name->state;
+    peer* known = peers_.find(name);
+    if (known == nullptr) return r->done({}, {});
+    peer& p = *known;
     bool first = !p.forgetting();
-    if (first) under_way_.reserve(under_way_.size() + 1);
+    p.forgetters.reserve(p.forgetters.size() + 1);
+    under_way_.add(p);
     p.forgetters.push_back(std::move(r));
     if (!first) return;
-    under_way_.push_back(&p);
     end_work(p);
     context_.store_wake.notify();
   }
@@ -65,7 +66,7 @@ class forget_driver {
     std::shared_ptr<peer_name> name = p.name;
     bool has_network = p.has_network;
     auto waiting = std::exchange(p.forgetters, {});
-    std::erase(under_way_, &p);
+    under_way_.remove(p);
     dispatcher_.remove(p);
     for (auto& r : waiting) r->done({}, dropped);
     if (!has_network || !context_.life.commits()) return;
@@ -78,7 +79,7 @@ class forget_driver {
   /// The peer stays.
   void handle_failed(peer& p, std::error_code reason) {
     assert(reason && p.forgetting());
-    std::erase(under_way_, &p);
+    under_way_.remove(p);
     for (auto& r : std::exchange(p.forgetters, {})) r->done(reason, {});
     if (context_.life.ended()) return;
     if (p.has_network) p.core.handle_session_up(context_.now());
@@ -87,13 +88,13 @@ class forget_driver {
 
   /// Ends all that is under way, but for the one that is with the store.
   void fail_all(std::error_code reason, const peer* with_store = nullptr) {
-    for (peer* p : std::vector<peer*>(under_way_)) {
+    for (peer* p : std::vector<peer*>(under_way_.begin(), under_way_.end())) {
       if (p != with_store) handle_failed(*p, reason);
     }
   }
   /// Destroys the callers that wait.
   void abandon() {
-    for (peer* p : std::exchange(under_way_, {})) std::exchange(p->forgetters, {}).clear();
+    under_way_.drain([](peer& p) { std::exchange(p.forgetters, {}).clear(); });
   }
 
  private:
@@ -113,7 +114,7 @@ class forget_driver {
   peers& peers_;
   dispatcher& dispatcher_;
   send_driver& sends_;
-  std::vector<peer*> under_way_;
+  peer_list<peer, &peer::under_way> under_way_;
 };
 
 }  // namespace ilm::inline v0::runtime

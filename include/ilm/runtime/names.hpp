@@ -7,11 +7,11 @@
 #include <ilm/event.hpp>
 #include <ilm/message.hpp>
 #include <ilm/runtime/bounds.hpp>
+#include <ilm/runtime/packed_cursors.hpp>
 
 #include <cassert>
 #include <cstddef>
 #include <exception>
-#include <map>
 #include <memory>
 #include <new>
 #include <set>
@@ -30,13 +30,14 @@ inline constexpr std::size_t maximum_id_size = 255;
 /// a second look-up is due for a message.
 class peer_name : public std::enable_shared_from_this<peer_name> {
  public:
-  explicit peer_name(bytes encoded) : encoded_(std::move(encoded)) {}
+  peer_name() = default;
   peer_name(const peer_name&) = delete;
   peer_name& operator=(const peer_name&) = delete;
   virtual ~peer_name() = default;
 
-  /// The id in the form of its codec; empty in a name that only an event carries.
-  const bytes& encoded() const noexcept { return encoded_; }
+  /// The id in the form of its codec. Throws the codec's exception, or error::invalid_peer_id:
+  /// none for a name of a table.
+  virtual bytes encoded() const = 0;
 
   /// Whether this id comes before `other`, a name of the same type.
   virtual bool precedes(const peer_name& other) const = 0;
@@ -44,12 +45,16 @@ class peer_name : public std::enable_shared_from_this<peer_name> {
   /// The id for people to read. Throws the codec's exception.
   virtual std::string readable() const = 0;
 
-  /// The engine's state of the peer, once it has one.
-  peer* state = nullptr;
-  bool in_store = false;  ///< whether the store has the peer
+  /// Whether the engine has anything of the peer.
+  bool known() const noexcept { return state != nullptr || dormant; }
 
- private:
-  bytes encoded_;
+  /// The engine's state of the peer, while there is something to do for it.
+  peer* state = nullptr;
+  /// All that is kept of a peer for which there is nothing to do, besides its figures: its cursors
+  /// in the store, and whether the network said that it has no session with it.
+  packed_cursors dormant;
+  bool dormant_down = false;
+  bool in_store = false;  ///< whether the store has the peer
 };
 
 /// The table of names, without their type.
@@ -68,11 +73,22 @@ struct name_order {
   bool operator()(const peer_name* a, const peer_name* b) const { return a->precedes(*b); }
 };
 
+/// The form of the id. Throws the codec's exception, or error::invalid_peer_id.
+template <class PeerId>
+bytes encode_valid(const PeerId& id) {
+  bytes encoded = encode(id);
+  if (encoded.empty() || encoded.size() > maximum_id_size) {
+    throw std::system_error(error::invalid_peer_id);
+  }
+  return encoded;
+}
+
 template <class PeerId>
 class typed_name final : public peer_name {
  public:
-  typed_name(PeerId peer, bytes encoded) : peer_name(std::move(encoded)), id(std::move(peer)) {}
+  explicit typed_name(PeerId peer) : id(std::move(peer)) {}
 
+  bytes encoded() const override { return encode_valid(id); }
   bool precedes(const peer_name& other) const override {
     return id < static_cast<const typed_name&>(other).id;
   }
@@ -102,28 +118,39 @@ class name_table final : public name_keeper {
   /// Null if there is none.
   peer_name* find(const PeerId& id) const {
     auto at = names_.find(id);
-    return at == names_.end() ? nullptr : at->second.get();
+    return at == names_.end() ? nullptr : at->get();
   }
 
   /// The name of `id`, made if need be. Throws the codec's exception, or error::invalid_peer_id.
   peer_name& add(const PeerId& id) {
-    if (peer_name* known = find(id)) return *known;
-    bytes encoded = encode_valid(id);
+    auto at = names_.lower_bound(id);
+    if (at != names_.end() && !(id < (*at)->id)) return **at;
+    validate(id);
     if (refused_.contains(id)) throw std::system_error(error::invalid_peer_id);
-    auto made = std::make_shared<typed_name<PeerId>>(id, std::move(encoded));
-    return *names_.emplace(id, std::move(made)).first->second;
+    auto made = std::make_shared<typed_name<PeerId>>(id);
+    return **names_.insert(at, std::move(made));
+  }
+  /// The same, but null if `id` can have no name, and why.
+  peer_name* add_if_valid(const PeerId& id, detail::failure& why) {
+    try {
+      return &add(id);
+    } catch (...) {
+      why = reason_against(id);
+      if (!why) throw;
+    }
+    return nullptr;
   }
 
   /// A name that is held when it is released stays until a sweep, which comes once as many stayed
   /// as half of the table has.
   void release(peer_name& name) override {
-    assert(name.state == nullptr && find(id_of<PeerId>(name)) == &name);
+    assert(!name.known() && find(id_of<PeerId>(name)) == &name);
     auto at = names_.find(id_of<PeerId>(name));
-    if (is_unused(at->second)) {
+    if (is_unused(*at)) {
       names_.erase(at);
     } else if (++lingering_ > names_.size() / 2 + names_before_sweep) {
       lingering_ = 0;
-      std::erase_if(names_, [this](const auto& entry) { return is_unused(entry.second); });
+      std::erase_if(names_, [this](const auto& held) { return is_unused(held); });
     }
   }
   std::size_t size() const noexcept { return names_.size(); }
@@ -143,36 +170,38 @@ class name_table final : public name_keeper {
   /// `id` gets no name from now on.
   void refuse(const PeerId& id) { refused_.insert(id); }
 
-  /// The form of the id. Throws as `add` does. From any thread.
-  static bytes encode_valid(const PeerId& id) {
-    bytes encoded = encode(id);
-    if (encoded.empty() || encoded.size() > maximum_id_size) {
-      throw std::system_error(error::invalid_peer_id);
-    }
-    return encoded;
-  }
   /// Throws as `add` does. From any thread.
   static void validate(const PeerId& id) { static_cast<void>(encode_valid(id)); }
 
   /// Throws as `add` does, but adds nothing.
   void check(const PeerId& id) const {
     if (find(id) != nullptr) return;
-    static_cast<void>(encode_valid(id));
+    validate(id);
     if (refused_.contains(id)) throw std::system_error(error::invalid_peer_id);
   }
 
   /// A name for an event: the table does not grow by it.
   std::shared_ptr<peer_name> mention(const PeerId& id) const {
     if (peer_name* known = find(id)) return known->shared_from_this();
-    return std::make_shared<typed_name<PeerId>>(id, bytes());
+    return std::make_shared<typed_name<PeerId>>(id);
   }
 
  private:
-  bool is_unused(const std::shared_ptr<peer_name>& name) const noexcept {
-    return name.get() != local_ && name->state == nullptr && name.use_count() == 1;
+  using name_type = std::shared_ptr<typed_name<PeerId>>;
+
+  struct by_id {
+    using is_transparent = void;
+
+    bool operator()(const name_type& a, const name_type& b) const { return a->id < b->id; }
+    bool operator()(const name_type& a, const PeerId& b) const { return a->id < b; }
+    bool operator()(const PeerId& a, const name_type& b) const { return a < b->id; }
+  };
+
+  bool is_unused(const name_type& name) const noexcept {
+    return name.get() != local_ && !name->known() && name.use_count() == 1;
   }
 
-  std::map<PeerId, std::shared_ptr<peer_name>> names_;
+  std::set<name_type, by_id> names_;
   std::set<PeerId> refused_;
   peer_name* local_;
   std::size_t lingering_ = 0;  ///< names that were released since the last sweep, and stayed

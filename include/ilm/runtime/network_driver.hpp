@@ -44,6 +44,7 @@ class network_driver final : network_sink {
 
   /// Has every core send its last frame.
   void say_bye() {
+    said_bye_ = true;
     for (auto& [name, p] : peers_) {
       p->core.handle_close();
       p->write.notify();
@@ -129,7 +130,9 @@ class network_driver final : network_sink {
     }
     peer_name* name = r.peer->find();
     if (name == &local_) return;
-    peer* known = name != nullptr ? name->state : nullptr;
+    // No session begins any more, with nobody.
+    if (said_bye_ && (name == nullptr || name->state == nullptr)) return;
+    peer* known = peers_.find(name);
     if (known == nullptr) known = r.kind == type::down ? nullptr : meet(r);
     if (known == nullptr) return;
     peer& p = *known;
@@ -204,6 +207,7 @@ class network_driver final : network_sink {
         dispatcher_.update_memory(p);
         dispatcher_.report_events(p);
         dispatcher_.publish(p);
+        dispatcher_.watch_rest(p);
         context_.progress.notify();
         co_await p.write.wait();
         continue;
@@ -261,6 +265,7 @@ class network_driver final : network_sink {
   part<network_port> port_;
   asio::cancellation_signal stop_receiving_;
   unsigned reports_ = 0;  ///< since others had a turn
+  bool said_bye_ = false;
   reading_pause pause_;
   protocol::timestamp pause_ends_ = protocol::never;  ///< `never` where none is
 };

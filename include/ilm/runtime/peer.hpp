@@ -3,12 +3,14 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/async_event.hpp>
 #include <ilm/protocol/association.hpp>
+#include <ilm/runtime/bounds.hpp>
 #include <ilm/runtime/commit_units.hpp>
 #include <ilm/runtime/memory_budget.hpp>
 #include <ilm/runtime/oldest_age.hpp>
 #include <ilm/runtime/requests.hpp>
 #include <ilm/runtime/statistics_board.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <map>
@@ -25,11 +27,17 @@ namespace ilm::inline v0::runtime {
 struct peer : std::enable_shared_from_this<peer> {
   using receipt_map = std::multimap<std::uint64_t, std::unique_ptr<delivered_request>>;
 
+  /// `before`: its figures in this life, if it was in memory before.
   peer(std::shared_ptr<peer_name> of, const options& o, protocol::association_setup setup,
-       const cursors& stored, detail::turns& turns)
+       const cursors& stored, detail::turns& turns, const peer_figures& before = {})
       : name(std::move(of)),
         core(o, std::move(setup), stored),
-        delivered_at_open(stored.outbox.first - 1),
+        former(before),
+        delivered_at_open(stored.outbox.first - 1 - before.delivered),
+        accepted(before.accepted),
+        consumed(before.received),
+        frames_sent(before.frames_sent),
+        frames_received(before.frames_received),
         write(turns),
         deliver(turns) {}
 
@@ -51,6 +59,14 @@ struct peer : std::enable_shared_from_this<peer> {
   bool is_stranger() const noexcept {
     return !name->in_store && !forgetting() && at_rest() && core.is_stranger();
   }
+  /// From when on it can be left out of memory, but for its cursors in the store and its figures,
+  /// so that nobody can tell; `never` as long as nothing happens with it but that time passes.
+  protocol::timestamp leaves_at() const noexcept {
+    bool told = !send_error || core.is_down();  // The next `up` clears it before any frame.
+    bool quiet = at_rest() && !has_network && !forgetting() && unflushed == 0 && without_room == 0;
+    bool stored = name->in_store && !refused && !failure_told && !apart && !put_back && !unit;
+    return quiet && stored && told ? core.reproducible_at() : protocol::never;
+  }
   bool forgetting() const noexcept { return !forgetters.empty(); }
   bool removed() const noexcept { return name == nullptr; }
 
@@ -61,6 +77,7 @@ struct peer : std::enable_shared_from_this<peer> {
   std::multimap<std::uint64_t, detail::completion<std::error_code>> consumptions;
   oldest_age ages;
   statistics_board::entry* published = nullptr;
+  peer_figures former;  ///< before this core, for the counts that it begins anew
   memory_account memory;
 
   std::uint64_t delivered_at_open;
@@ -93,16 +110,19 @@ struct peer : std::enable_shared_from_this<peer> {
   asio::cancellation_signal stop_delivering;
 
   protocol::timestamp armed = protocol::never;
-  std::uint64_t armed_as = 0;  ///< the entry for `armed` among the deadlines
-  bool changed = false;        ///< is listed as one that may have a change to store
-  bool due = false;            ///< is listed as one that may have a change that is due
-  bool unflushed = false;      ///< is listed as one whose frames wait for more messages
-  bool writing = false;        ///< a frame is with the network
-  bool delivering = false;     ///< a message is with the application
-  bool refused = false;        ///< the store refused the last change that it was asked to take
-  bool failure_told = false;   ///< likewise, and took others: an event said so
-  bool owing = false;          ///< has a session, and messages that are not confirmed
-  bool without_room = false;   ///< is listed as one whose deliveries wait for the store
+  std::uint64_t armed_as = 0;                         ///< the entry for `armed` among the deadlines
+  protocol::timestamp rests_until = protocol::never;  ///< is listed among the resting peers
+  std::uint64_t rests_as = 0;
+  std::size_t changed = 0;       ///< its place among those that may have a change to store
+  std::size_t due = 0;           ///< likewise, that may have a change that is due
+  std::size_t under_way = 0;     ///< likewise, that are being forgotten
+  std::size_t unflushed = 0;     ///< likewise, whose frames wait for more messages
+  std::size_t without_room = 0;  ///< likewise, whose deliveries wait for the store
+  bool writing = false;          ///< a frame is with the network
+  bool delivering = false;       ///< a message is with the application
+  bool refused = false;          ///< the store refused the last change that it was asked to take
+  bool failure_told = false;     ///< likewise, and took others: an event said so
+  bool owing = false;            ///< has a session, and messages that are not confirmed
 };
 
 /// For the end of a coroutine of the peer: keeps the peer, and its cancellation, until then.

@@ -7,14 +7,16 @@
 #include <ilm/runtime/deadlines.hpp>
 #include <ilm/runtime/memory_budget.hpp>
 #include <ilm/runtime/peer.hpp>
+#include <ilm/runtime/peer_list.hpp>
+#include <ilm/runtime/resting_peers.hpp>
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
 #include <utility>
-#include <vector>
 
 namespace ilm::inline v0::runtime {
 
@@ -55,76 +57,89 @@ class peers {
     return setup;
   }
 
-  /// The peer, made if need be.
+  /// The peer, made or woken if need be.
   peer& of(peer_name& name) {
     if (name.state != nullptr) return *name.state;
+    if (name.dormant) return wake(name);
     return add(name, protocol::begin_history(local_, name.encoded().view()));
   }
+  /// The peer, woken if need be; null if nothing is known of it.
+  peer* find(peer_name* name) { return name != nullptr && name->known() ? &of(*name) : nullptr; }
+  /// How many there are, besides those that are dormant.
   std::size_t size() const noexcept { return table_.size(); }
 
-  peer& add(peer_name& name, const cursors& stored) {
-    assert(name.state == nullptr && local_ && stored.consistent());
-    protocol::association_setup setup = setup_for(name.encoded());
-    setup.seed = random_.next();
-    auto made =
-        std::make_shared<peer>(name.shared_from_this(), options_, std::move(setup), stored, turns_);
-    peer& p = *made;
-    p.published = &board_.add(p.name);
-    table_.emplace(p.name.get(), std::move(made));
-    name.state = &p;
+  /// A peer that the store has. It is dormant, and null, if there is nothing to do for it.
+  peer* add_stored(peer_name& name, const cursors& stored) {
+    assert(!name.known() && local_ && stored.consistent());
+    name.in_store = true;
+    if (protocol::has_work(stored)) return &add(name, stored);
+    board_.add(name.shared_from_this());
+    name.dormant = packed_cursors(stored);
+    name.dormant_down = false;
+    return nullptr;
+  }
+
+  /// The messages that a peer of which something is known has not confirmed as delivered; `last` is
+  /// the last one accepted. It need not wake.
+  static sequence_range undelivered(const peer_name& name) noexcept {
+    assert(name.known());
+    if (name.state == nullptr) {
+      outbox_cursors c = name.dormant.unpack().outbox;
+      return {c.first, c.next - 1};
+    }
+    const protocol::association& core = name.state->core;
+    return {core.delivered_by_peer() + 1, core.stored().outbox.next - 1};
+  }
+
+  /// Takes the peer out of memory, but for its cursors in the store and its figures: nobody can
+  /// tell, as its `leaves_at` said. Nothing may refer to it in this turn.
+  void leave(peer& p) {
+    assert(p.at_rest() && p.core.stored().outbox.next == p.core.delivered_by_peer() + 1);
+    peer_name& name = *p.name;
+    packed_cursors kept(p.core.stored());
+    board_.handle_dormant(*p.published);
+    name.dormant_down = p.core.is_down();
+    name.dormant = std::move(kept);
+    take_out(p);
     assert(invariants_hold());
-    added_(p);
-    return p;
   }
 
   /// Takes the peer out of the table, all lists and the statistics; its coroutines end, and nothing
   /// may refer to it in this turn. The caller has ended all that waits for it.
   void remove(peer& p) {
-    assert(p.name->state == &p && p.at_rest() && !p.without_room && !draining_);
-    std::shared_ptr<peer> kept = p.shared_from_this();
-    if (std::exchange(p.changed, false)) std::erase(changed_, &p);
-    if (std::exchange(p.due, false)) std::erase(due_, &p);
-    if (std::exchange(p.unflushed, false)) std::erase(unflushed_, &p);
-    count(owing_, p.owing, false);
-    units_.remove(p);
-    timers_.disarm(p);
-    memory_.remove(p);
     board_.remove(*p.name);
-    p.published = nullptr;
-    table_.erase(p.name.get());
-    peer_name& name = *std::exchange(p.name, nullptr);
-    name.state = nullptr;
+    peer_name& name = *p.name;
+    std::shared_ptr<peer_name> kept = p.name;
+    take_out(p);
     name.in_store = false;
+    kept = nullptr;
     names_.release(name);
-    p.write.notify();
-    p.deliver.notify();
     assert(invariants_hold());
   }
 
   /// The peer may have a change to store.
   void list_changed(peer& p) {
-    if (!std::exchange(p.changed, true)) changed_.push_back(&p);
+    changed_.add(p);
     assert(invariants_hold());
   }
   /// `function(peer&)` with each, once; it must list none.
   template <class Function>
   void drain_changed(Function function) {
-    drain(changed_, &peer::changed, std::move(function));
+    changed_.drain(std::move(function));
   }
 
   /// The change that a listed peer may have may be due.
   void list_due(peer& p) {
-    assert(p.changed);
-    if (!std::exchange(p.due, true)) due_.push_back(&p);
+    assert(p.changed != 0);
+    due_.add(p);
   }
   /// Whether a listed peer has a change that is due, and is not held back, or one that is held back
   /// has its turn. A peer that has none is looked at once.
   bool has_due_change(protocol::timestamp now) {
     while (!due_.empty()) {
-      peer& p = *due_.back();
-      if (p.changed && !units_.refusal(p) && p.core.has_due_change(now)) return true;
-      p.due = false;
-      due_.pop_back();
+      peer& p = due_.back();
+      if (p.changed != 0 && !units_.refusal(p) && p.core.has_due_change(now)) return true;
+      due_.remove(p);
     }
     return units_.any_due();
   }
@@ -145,14 +160,28 @@ class peers {
 
   /// The peer's frames wait for more messages.
   void list_unflushed(peer& p) {
-    if (!std::exchange(p.unflushed, true)) unflushed_.push_back(&p);
+    unflushed_.add(p);
     assert(invariants_hold());
   }
   /// `function(peer&)` with each, once; it must list none.
   template <class Function>
   void drain_unflushed(Function function) {
-    drain(unflushed_, &peer::unflushed, std::move(function));
+    unflushed_.drain(std::move(function));
   }
+
+  /// To be called when the peer may have come to rest. When to look at it again.
+  protocol::timestamp update_resting(peer& p, protocol::timestamp now) {
+    if (p.has_network || p.rests_until != protocol::never || p.core.outbox_depth() > 0) {
+      return protocol::never;
+    }
+    protocol::timestamp at = p.leaves_at();
+    if (at == protocol::never) return protocol::never;
+    at = std::max(at, protocol::after(now, quiet_before_leaving));
+    resting_.add(p, at);
+    return at;
+  }
+  resting_peers<peer>& resting() noexcept { return resting_; }
+  const resting_peers<peer>& resting() const noexcept { return resting_; }
 
   commit_units<peer>& units() noexcept { return units_; }
   const commit_units<peer>& units() const noexcept { return units_; }
@@ -173,23 +202,64 @@ class peers {
            delivering_ <= table_.size() && owing_ <= table_.size();
   }
 
+  peer& add(peer_name& name, const cursors& stored) {
+    statistics_board::entry& entry = board_.add(name.shared_from_this());
+    try {
+      return make(name, stored, entry);
+    } catch (...) {
+      if (name.state == nullptr) board_.remove(name);
+      throw;
+    }
+  }
+
+  /// As when the store was opened, but for its figures and the network's last word.
+  peer& wake(peer_name& name) {
+    statistics_board::entry& entry = board_.at(name);
+    peer& p = make(name, name.dormant.unpack(), entry);
+    name.dormant = {};
+    if (name.dormant_down) p.core.handle_session_down();
+    assert(name.in_store && !p.core.has_due_change(protocol::timestamp::min()));
+    return p;
+  }
+
+  peer& make(peer_name& name, const cursors& stored, statistics_board::entry& entry) {
+    assert(name.state == nullptr && local_ && stored.consistent());
+    protocol::association_setup setup = setup_for(name.encoded());
+    setup.seed = random_.next();
+    auto made = std::make_shared<peer>(name.shared_from_this(), options_, std::move(setup), stored,
+                                       turns_, board_.figures(entry));
+    peer& p = *made;
+    p.published = &entry;
+    table_.emplace(p.name.get(), std::move(made));
+    name.state = &p;
+    assert(invariants_hold());
+    added_(p);
+    return p;
+  }
+
+  /// Out of the table and all lists; its coroutines end.
+  void take_out(peer& p) {
+    assert(p.name->state == &p && p.at_rest() && p.without_room == 0);
+    std::shared_ptr<peer> kept = p.shared_from_this();
+    changed_.remove(p);
+    due_.remove(p);
+    unflushed_.remove(p);
+    count(owing_, p.owing, false);
+    units_.remove(p);
+    resting_.remove(p);
+    timers_.disarm(p);
+    memory_.remove(p);
+    p.published = nullptr;
+    table_.erase(p.name.get());
+    std::exchange(p.name, nullptr)->state = nullptr;
+    p.write.notify();
+    p.deliver.notify();
+  }
+
   static void count(std::size_t& all, bool& flag, bool now) noexcept {
     if (std::exchange(flag, now) == now) return;
     assert(now || all > 0);
     now ? ++all : --all;
-  }
-
-  template <class Function>
-  void drain(std::vector<peer*>& list, bool peer::*listed, Function function) {
-    [[maybe_unused]] std::size_t count = list.size();
-    draining_ = true;
-    for (peer* p : list) {
-      p->*listed = false;
-      function(*p);
-    }
-    assert(list.size() == count);
-    draining_ = false;
-    list.clear();
   }
 
   const options& options_;
@@ -202,12 +272,12 @@ class peers {
   incarnation local_;
 
   table table_;
-  std::vector<peer*> changed_;
-  std::vector<peer*> due_;
-  std::vector<peer*> unflushed_;
-  bool draining_ = false;  ///< a list is walked: none may be removed from it
+  peer_list<peer, &peer::changed> changed_;
+  peer_list<peer, &peer::due> due_;
+  peer_list<peer, &peer::unflushed> unflushed_;
   commit_units<peer> units_;
   deadlines<peer> timers_;
+  resting_peers<peer> resting_;
   memory_budget<peer> memory_;
   std::size_t writing_ = 0;
   std::size_t delivering_ = 0;

@@ -224,13 +224,13 @@ class send_driver {
     if (batch->begin_withdrawal()) withdraw({batch}, context_.now());
   }
   /// Why a core refuses its part of a batch, or the store the changes of one of several peers.
-  static std::error_code find_refusal(const std::vector<send_request*>& batch) {
+  std::error_code find_refusal(const std::vector<send_request*>& batch) {
     std::map<const peer_name*, std::uint64_t> earlier;
     std::error_code of_store;
     for (send_request* r : batch) {
       r->name = &r->add_name();
       std::uint64_t before = earlier[r->name]++;
-      const peer* p = r->name->state;
+      const peer* p = peers_.find(r->name);
       if (p == nullptr) continue;
       if (p->forgetting()) return error::peer_forgotten;
       if (std::error_code refused = p->core.refusal(r->message, before)) return refused;

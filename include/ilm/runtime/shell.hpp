@@ -252,6 +252,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
       network_.start(p, shared_from_this());
       delivery_.start(p, shared_from_this());
       dispatcher_.publish(p);
+      dispatcher_.watch_rest(p);
     } catch (...) {
       // Without one of its coroutines the peer's stream would stand still.
       context_.guard.fail(std::current_exception());
@@ -294,9 +295,8 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
   void answer(std::unique_ptr<undelivered_request>& r) {
     if (context_.life.opening()) return early_.add(r);
     peer_name* name = r->find_name();
-    if (name == nullptr || name->state == nullptr) return r->done({}, {});
-    const protocol::association& core = name->state->core;
-    r->done({}, {core.delivered_by_peer() + 1, core.stored().outbox.next - 1});
+    if (name == nullptr || !name->known()) return r->done({}, {});
+    r->done({}, peers::undelivered(*name));
   }
 
   void answer(std::unique_ptr<forget_request>& r) {
@@ -323,7 +323,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     try {
       while (!context_.life.ended() || delivery_.running()) {
         context_.timer_at =
-            std::min({peers_.timers().earliest(), store_.deadline(), network_.deadline(),
+            std::min({dispatcher_.deadline(), store_.deadline(), network_.deadline(),
                       context_.life.deadline(), context_.events.deadline()});
         if (context_.life.ended()) context_.timer_at = protocol::never;
         co_await context_.clock->wait_until(context_.timer_at);

@@ -159,21 +159,31 @@ class shutdown_driver {
   /// Tells those that wait how things stand.
   void report() {
     report_ = {};
-    for (const auto& [name, p] : peers_) {
-      shutdown_counts counts;
-      counts.delivered = p->core.delivered_by_peer() - p->delivered_at_open;
-      // A message that arrived after the last batch is not in the store: it comes again.
-      const cursors& stored = p->core.stored();
-      counts.undelivered = stored.outbox.next - 1 - p->core.delivered_by_peer();
-      counts.unread = stored.inbox.next - stored.inbox.first;
-      counts.running = p->delivering ? 1 : 0;
+    named_statistics all = context_.board.read(context_.now());
+    for (auto& [name, figures] : all.peers) {
+      shutdown_counts counts = counts_of(*name, figures);
       report_.totals.delivered += counts.delivered;
       report_.totals.undelivered += counts.undelivered;
       report_.totals.unread += counts.unread;
       report_.totals.running += counts.running;
-      report_.peers.emplace_back(p->name, counts);
+      report_.peers.emplace_back(std::move(name), counts);
     }
     fail_all(context_.life.shutdown_error());
+  }
+  static shutdown_counts counts_of(const peer_name& name, const peer_figures& figures) {
+    shutdown_counts counts;
+    const peer* p = name.state;
+    if (p == nullptr) {
+      counts.delivered = figures.delivered;
+      return counts;
+    }
+    counts.delivered = p->core.delivered_by_peer() - p->delivered_at_open;
+    // A message that arrived after the last batch is not in the store: it comes again.
+    const cursors& stored = p->core.stored();
+    counts.undelivered = stored.outbox.next - 1 - p->core.delivered_by_peer();
+    counts.unread = stored.inbox.next - stored.inbox.first;
+    counts.running = p->delivering ? 1 : 0;
+    return counts;
   }
 
   context& context_;

@@ -19,7 +19,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <system_error>
@@ -190,12 +189,16 @@ class store_driver {
 
   /// Whether a peer comes twice, or with cursors that cannot be its own, or a new store has peers.
   static bool contradicts_itself(opened_store& found) {
-    std::set<const peer_name*> seen;
+    std::vector<const peer_name*> seen;
+    seen.reserve(found.peers.size());
     for (const auto& [name, stored] : found.peers) {
-      if (seen.insert(name).second && stored.consistent()) continue;
-      found.contradictory = name;
-      return true;
+      if (!stored.consistent()) found.contradictory = name;
+      seen.push_back(name);
     }
+    std::sort(seen.begin(), seen.end());
+    auto twice = std::adjacent_find(seen.begin(), seen.end());
+    if (twice != seen.end()) found.contradictory = *twice;
+    if (found.contradictory != nullptr) return true;
     return !found.local && !(found.peers.empty() && found.unusable.empty());
   }
 
@@ -224,10 +227,10 @@ class store_driver {
     peers_.set_incarnation(found.local);
     protocol::timestamp now = context_.now();
     for (const auto& [name, stored] : found.peers) {
-      peer& p = peers_.add(*name, stored);
-      p.name->in_store = true;
-      if (stored.outbox.next > stored.outbox.first) p.ages.add(stored.outbox.next - 1, now);
-      dispatcher_.publish(p);
+      peer* p = peers_.add_stored(*name, stored);
+      if (p == nullptr) continue;
+      if (stored.outbox.next > stored.outbox.first) p->ages.add(stored.outbox.next - 1, now);
+      dispatcher_.publish(*p);
     }
     opened_();
   }

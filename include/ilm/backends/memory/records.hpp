@@ -46,6 +46,7 @@ class memory_records final : public memory_store {
     contents all;
     all.local = local_;
     all.local_id = local_id_.get();
+    all.peers.reserve(records_.size());
     for (const auto& [peer, r] : records_) all.peers.emplace_back(peer.get(), r.current);
     return all;
   }
