@@ -219,6 +219,7 @@ class player {
   std::shared_ptr<messenger> make_messenger(std::size_t a, const ilm::options& o);
   void begin_reading(std::size_t a, const process_pointer& l, const reader_pointer& r);
   asio::awaitable<void> read(std::size_t a, process_pointer l, reader_pointer r);
+  asio::awaitable<bool> try_to_read_some(std::size_t a, process_pointer l, inbox_type& from);
   asio::awaitable<void> read_some(std::size_t a, process_pointer l, inbox_type& from);
   void interrupt_later(std::size_t a, const process_pointer& l, const reader_pointer& r);
   void interrupt_after(const process_pointer& l, const reader_pointer& r, std::uint64_t run,

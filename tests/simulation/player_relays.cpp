@@ -188,15 +188,20 @@ asio::awaitable<void> player::read(std::size_t a, process_pointer l, reader_poin
   inbox_type copy = r->own;
   inbox_type& from = r->makes_copies ? copy : r->own;
   for (std::uint64_t n = 1 + draw(a, 20); n > 0 && l->alive; --n) {
-    bool failed = false;
-    try {
-      co_await read_some(a, l, from);
-    } catch (const std::runtime_error&) {
-      failed = true;
-    }
+    bool done = co_await try_to_read_some(a, l, from);
     co_await require_not_cancelled();
-    if (failed) co_await test::sleep_for(1ms);
+    if (!done) co_await test::sleep_for(1ms);
   }
+}
+
+/// Apart from the loop: tests/coroutines.
+asio::awaitable<bool> player::try_to_read_some(std::size_t a, process_pointer l, inbox_type& from) {
+  try {
+    co_await read_some(a, l, from);
+  } catch (const std::runtime_error&) {
+    co_return false;
+  }
+  co_return true;
 }
 
 asio::awaitable<void> player::read_some(std::size_t a, process_pointer l, inbox_type& from) {
