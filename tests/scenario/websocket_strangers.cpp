@@ -288,6 +288,37 @@ TEST_CASE("pings in a session that is idle otherwise are answered, a thousand at
   CHECK(s.a.downs("0") == 0);
 }
 
+TEST_CASE("pings of both sides that cross on their way are answered, and the session goes on",
+          "[websocket]") {
+  ilm::websocket_options o = quick_websocket();
+  o.keepalive_interval = 0ms;
+  scene s(o);
+  plain_socket& stranger = s.in_session();
+  const std::string prefix{'\x82', '\x04'}, ping(4, '\xff'), empty(4, '\0');
+  std::string said = heard_text(stranger);
+  s.a.control().reconnect("0");
+  said += prefix + ping;
+  REQUIRE(s.l.until([&] { return heard_text(stranger) == said; }));
+  stranger.say(frame(0x82, ping) + frame(0x89, "p"));
+  said += std::string{'\x8a', '\x01', 'p'} + prefix + empty;
+  CHECK(s.l.until([&] { return heard_text(stranger) == said; }));
+  stranger.say(frame(0x82, empty));
+  s.l.run_for(1100ms);  // longer than a side waits for an answer
+  CHECK(heard_text(stranger) == said);
+  CHECK(s.a.downs("0") == 0);
+}
+
+TEST_CASE("a peer that ends its side without a close frame is not told of an error",
+          "[websocket]") {
+  scene s;
+  for (plain_socket* stranger : {&s.upgraded(), &s.in_session()}) {
+    stranger->socket().shutdown(asio::ip::tcp::socket::shutdown_send);
+    CHECK(s.l.until([&] { return stranger->closed(); }));
+    CHECK(heard_text(*stranger).ends_with(closing(1000)));
+  }
+  CHECK(s.a.problems() == 0);
+}
+
 TEST_CASE("a peer dials the URL of a server behind a proxy", "[websocket]") {
   loop l;
   asio::io_context& context = l.context;

@@ -23,7 +23,7 @@ enum class close_code : std::uint16_t {
 
 /// The code for `why`, which is nothing where nobody is to blame.
 inline close_code close_code_of(std::error_code why) noexcept {
-  if (!why) return close_code::normal;
+  if (!why || why == tcp_error::handshake_cut) return close_code::normal;
   if (why == tcp_error::frame_too_large) return close_code::message_too_large;
   if (why.category() == tcp_category()) {
     return static_cast<close_code>(static_cast<int>(close_code::tcp_error_base) + why.value());

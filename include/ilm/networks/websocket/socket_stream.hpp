@@ -276,6 +276,8 @@ class socket_stream final : public tcp::stream {
     }
   }
   void write_close(std::error_code why) {
+    // The other side ended the connection without a close frame: nobody's error.
+    if (why == asio::error::eof) why.clear();
     std::error_code ignored;
     if (messages_ && sending_.empty()) {
       // A close frame is answered by one (RFC 6455, 5.5.1).
