@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch } from './browser.mjs';
-import { open_messenger, open_servers, person } from './chat.mjs';
+import { open_messenger, open_servers, pause, person } from './chat.mjs';
 
 let servers;
 let browser;
@@ -58,4 +58,28 @@ test('a line that is too long to be passed on is dropped and said, and the next 
   const [line] = await bob.until((lines) => lines.length > 0);
   assert.equal(line.text, 'alice 1');
   assert.match(server.said(), /a line from alice is too long/);
+});
+
+test('events from before somebody reads them are kept', async () => {
+  const page = await open_messenger(browser, server, 'late');
+  while (!server.said().includes('late: peer_connected')) await pause(20);
+  await page.evaluate(async () => m.delivered('chat', await m.send('chat', { to: 'nobody', id: 1, text: 'x' })));
+  const event = await page.evaluate(() => Promise.race([m.events.next(), new Promise((over) => setTimeout(over, 5000))]));
+  assert.equal(event?.value.kind, 'peer_connected');
+});
+
+test('a loop over the messages that was left is entered anew, and goes on with the next one', async () => {
+  const reader = await open_messenger(browser, server, 'reader');
+  const writer = await open_messenger(browser, server, 'writer');
+  await writer.evaluate(async () => {
+    for (let id = 1; id <= 4; ++id) await m.send('chat', { to: 'reader', id, text: 'x' });
+  });
+  const ids = await reader.evaluate(async () => {
+    const seen = [];
+    for await (const x of m.inbox) if (seen.push(x.json().id) === 1) break;
+    for await (const x of m.inbox) if (seen.push(x.json().id) === 2) break;
+    const both = await Promise.all([m.inbox.next(), m.inbox.next()]);
+    return [...seen, ...both.map(({ value }) => value.json().id)];
+  });
+  assert.deepEqual(ids, [1, 2, 3, 4]);
 });

@@ -41,9 +41,9 @@ export interface Messenger {
   send(peer: string, contents: Contents): Promise<number>;
   /** Completes when the peer's application has consumed the message with this number. */
   delivered(peer: string, sequence: number): Promise<void>;
-  /** Messages of all peers, each once, those of one peer in order. */
+  /** Messages of all peers, each once, those of one peer in order. A loop that is left can be entered anew. */
   readonly inbox: AsyncIterableIterator<Message>;
-  /** What happens to sessions and to the store. Those that nobody reads are counted and dropped. */
+  /** What happens to sessions and to the store. Those that nobody reads are kept, within bounds: more are counted and dropped. */
   readonly events: AsyncIterableIterator<Event>;
   /** A hint that peers may be reachable now. */
   reconnect(): Promise<void>;

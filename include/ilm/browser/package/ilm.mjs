@@ -64,18 +64,24 @@ class Message {
   }
 }
 
-/// `take` gives the next value, and fails when there will be none.
-async function* stream(take, is_closed) {
-  for (;;) {
-    let next;
+/// `take` gives the next value, and fails when there will be none. A loop over it that is left does not end it.
+function stream(take, is_closed) {
+  const next = async () => {
     try {
-      next = await take();
+      return { value: await take(), done: false };
     } catch (error) {
-      if (is_closed()) return;
+      if (is_closed()) return { value: undefined, done: true };
       throw error;
     }
-    yield next;
-  }
+  };
+  let last = Promise.resolve();
+  return {
+    // One after the other, for the next message is that behind one that was given.
+    next: () => (last = last.then(next, next)),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 function coded(contents) {

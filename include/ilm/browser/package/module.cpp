@@ -173,7 +173,10 @@ EMSCRIPTEN_KEEPALIVE void ilm_open(int call, const char* id, const char* store) 
     });
     opened->handle().undelivered(id,
                                  here([call, waits](std::error_code failed, ilm::sequence_range) {
-                                   if (std::exchange(*waits, false)) answer(call, failed);
+                                   if (!std::exchange(*waits, false)) return;
+                                   // With it, events were not kept for those who read them later.
+                                   opened->handle().on_event(nullptr);
+                                   answer(call, failed);
                                  }));
   });
 }
