@@ -103,6 +103,8 @@ async function begin() {
     lines.add(line);
     send(messenger, lines, line).catch(fail);
   });
+  // A line that nobody takes would be lost.
+  for (const control of element('write').elements) control.disabled = false;
   element('text').focus();
   // Those that the store had not taken when the page went, may have been sent: the other side tells them by their id.
   for (const line of lines.with_fate(unsent)) send(messenger, lines, line).catch(fail);

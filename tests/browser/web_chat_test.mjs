@@ -51,12 +51,30 @@ test('a line that was entered while there is no server arrives later', async () 
   await Promise.all([alice.context.close(), bob.context.close(), server.kill()]);
 });
 
+test('no line can be entered before there is somebody to take it', async () => {
+  const server = await servers.start_server();
+  const context = await browser.newContext();
+  const held = [];
+  await context.route('**/module.wasm', (route) => held.push(route));
+  const page = await context.newPage();
+  await page.goto(`http://localhost:${server.port}/?me=alice&to=bob`);
+  while (held.length === 0) await pause(20);
+  assert.equal(await page.textContent('#state'), 'opening');
+  assert.ok((await page.isDisabled('#text')) && (await page.isDisabled('#write button')));
+  await Promise.all(held.map((route) => route.continue()));
+  await page.fill('#text', 'now');
+  await page.press('#text', 'Enter');
+  await page.getByRole('log').getByText('now').waitFor();
+  await Promise.all([context.close(), server.kill()]);
+});
+
 test('a second tab on one store is told so, and has it once the first is closed', async () => {
   const server = await servers.start_server();
   const alice = await one(server, 'alice', 'bob');
   const second = await alice.context.newPage();
   await second.goto(alice.url);
   await second.getByRole('alert').filter({ hasText: 'another messenger uses this store' }).waitFor();
+  assert.ok(await second.isDisabled('#text'), 'a line that is entered here would be lost');
   await alice.page.close();
   alice.page = second;
   await second.reload();
