@@ -269,14 +269,30 @@ TEST_CASE("a reader that gets its message after the messenger has ended cannot c
 }
 
 TEST_CASE("a receive that is cancelled in the turn of its result has given nothing") {
+  enum class how { one, some, within };
+  auto way = GENERATE(how::one, how::some, how::within);
   std::size_t given = 0, cancelled = 0;
   for (std::size_t turns = 0; turns < 60; ++turns) {
     reading_pair p({});
     asio::cancellation_signal stop;
     std::optional<std::error_code> result;
-    auto take = [&](std::error_code e, const message&) { result = e; };
-    p.b->incoming.receive(
-        asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(p.w.context, take)));
+    auto bound = [&](auto handler) {
+      return asio::bind_cancellation_slot(stop.slot(),
+                                          asio::bind_executor(p.w.context, std::move(handler)));
+    };
+    auto take = [&](std::error_code e, std::size_t count) {
+      result = e;
+      CHECK(count == (e ? 0 : 1));
+    };
+    if (way == how::one) {
+      p.b->incoming.receive(bound([&](std::error_code e, const message&) { take(e, e ? 0 : 1); }));
+    } else if (way == how::some) {
+      p.b->incoming.receive_some(
+          3, bound([&](std::error_code e, const auto& all) { take(e, all.size()); }));
+    } else {
+      p.b->incoming.receive_for(
+          1h, bound([&](std::error_code e, const auto& m) { take(e, m.has_value() ? 1 : 0); }));
+    }
     sends all = send_all(p.a, "b", numbered(1));
     p.w.until([&] { return result || p.disk.size(ilm::queue::inbox) == 1; });
     for (std::size_t i = 0; i < turns && !result; ++i) p.w.context.poll_one();

@@ -423,6 +423,52 @@ TEST_CASE("a session that opens in the same turn as a cancellation is there for 
   CHECK(second == std::error_code());
 }
 
+TEST_CASE("a question for the range that is cancelled in any turn is answered once") {
+  std::size_t answered = 0, cancelled = 0;
+  for (std::size_t turns = 0; turns < 10; ++turns) {
+    world w;
+    peer a = w.make("a");
+    a.start();
+    store_all(w, a, "b", numbered(2));
+    asio::cancellation_signal signal;
+    std::vector<std::error_code> ends;
+    auto keep = [&](std::error_code e, ilm::sequence_range r) {
+      ends.push_back(e);
+      if (!e) CHECK((r.first == 1 && r.last == 2));
+    };
+    (*a).undelivered("b", asio::bind_cancellation_slot(signal.slot(), keep));
+    for (std::size_t i = 0; i < turns; ++i) w.context.poll_one();
+    signal.emit(asio::cancellation_type::terminal);
+    w.run_for(1s);
+    REQUIRE(ends.size() == 1);
+    ++(ends[0] ? cancelled : answered);
+  }
+  CHECK(answered > 0);
+  // The store is open: there is nothing that the question would wait for.
+  CHECK(cancelled == 0);
+}
+
+TEST_CASE("to cancel a forgetting that the store has begun has no effect, in any turn") {
+  for (std::size_t turns = 0; turns < 10; ++turns) {
+    world w;
+    peer a = w.make("a");
+    a.start();
+    store_all(w, a, "b", numbered(2));
+    asio::cancellation_signal signal;
+    std::vector<std::error_code> ends;
+    auto keep = [&](std::error_code e, const ilm::forget_report& dropped) {
+      ends.push_back(e);
+      CHECK(dropped.undelivered == 2);
+    };
+    (*a).forget("b", asio::bind_cancellation_slot(signal.slot(), keep));
+    for (std::size_t i = 0; i < turns; ++i) w.context.poll_one();
+    signal.emit(asio::cancellation_type::terminal);
+    w.run_for(1s);
+    CHECK(ends == std::vector<std::error_code>{{}});
+    CHECK(a.disk().size(ilm::queue::outbox) == 0);
+  }
+}
+
 TEST_CASE("statistics and the report of a shutdown count from this messenger's start") {
   world w;
   peer a = w.make("a"), b = w.make("b");
