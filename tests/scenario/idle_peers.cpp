@@ -4,6 +4,7 @@
 
 #include <ilm/runtime/bounds.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -138,7 +139,7 @@ TEST_CASE("receipts, and what is undelivered, are known of an idle peer") {
   s.w.run(s.a.wait_delivered("b", 3));
   s.w.run(s.a.wait_delivered("b", 1));
   std::optional<std::error_code> wrong;
-  for (std::uint64_t sequence : {0, 4}) {
+  for (std::uint64_t sequence : std::array<std::uint64_t, 2>{0, 4}) {
     wrong.reset();
     (*s.a).wait_delivered("b", sequence, [&](std::error_code e) { wrong = e; });
     s.w.run_for(1ms);
