@@ -172,8 +172,10 @@ class completion {
           finish(std::move(f)),
           return_result(std::move(g)),
           abort(std::move(a)) {}
-    /// The context may have ended before the handler ran.
-    ~claimed_holder() override { give_back(); }
+    ~claimed_holder() override {
+      // The context may have ended before the handler ran.
+      give_back();
+    }
 
     void run(std::shared_ptr<waiting_handler>) override {
       Handler h = std::move(this->handler);

@@ -121,6 +121,10 @@ class commit_batch {
       fail(g, now, g.held || works);
     }
     sends_.post_completed();
+    for (auto& [p, change] : changes_) {
+      p->in_batch = false;
+      dispatcher_.watch_rest(*p);
+    }
     groups_.clear();
     changes_.clear();
     failure_ = {};
@@ -161,6 +165,7 @@ class commit_batch {
       g.last_turn = std::max(g.last_turn, m.last_turn);
       g.put_back = g.put_back || m.put_back;
       changes_.emplace_back(&m, std::move(*change));
+      m.in_batch = true;
     });
     g.last = changes_.size();
     if (g.first != g.last) {

@@ -63,7 +63,8 @@ struct peer : std::enable_shared_from_this<peer> {
   /// so that nobody can tell; `never` as long as nothing happens with it but that time passes.
   protocol::timestamp leaves_at() const noexcept {
     bool told = !send_error || core.is_down();  // The next `up` clears it before any frame.
-    bool quiet = at_rest() && !has_network && !forgetting() && unflushed == 0 && without_room == 0;
+    bool quiet = at_rest() && !has_network && !forgetting() && unflushed == 0 &&
+                 without_room == 0 && !in_batch;
     bool stored = name->in_store && !refused && !failure_told && !apart && !put_back && !unit;
     return quiet && stored && told ? core.reproducible_at() : protocol::never;
   }
@@ -105,6 +106,7 @@ struct peer : std::enable_shared_from_this<peer> {
   /// Why the store refused its changes together with those of others that go by themselves now;
   /// none if it did not, or they were tried since. Until then no batch of sends joins it.
   std::error_code apart;
+  bool in_batch = false;  ///< the batch that is with the store has its change
   bool put_back = false;  ///< the last batch had its change, and no try for it
   asio::cancellation_signal stop_writing;
   asio::cancellation_signal stop_delivering;
