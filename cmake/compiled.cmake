@@ -36,9 +36,13 @@ function(ilm_add_compiled include_dir)
   list(REMOVE_DUPLICATES parts)
   set(sources "")
   foreach(part IN LISTS parts)
+    set(instances "#define ILM_COMPILES_INSTANCES\n#include <ilm/codecs/bytes.hpp>\n")
+    if(part STREQUAL core) # one of the others has each of them
+      set(instances "")
+    endif()
     set(source "${CMAKE_CURRENT_BINARY_DIR}/ilm_compiled/${part}.cpp")
     file(CONFIGURE OUTPUT "${source}" @ONLY
-         CONTENT "#define ILM_COMPILES_INSTANCES\n#include <ilm/codecs/bytes.hpp>\n${includes_of_${part}}")
+         CONTENT "${instances}${includes_of_${part}}")
     list(APPEND sources "${source}")
   endforeach()
 

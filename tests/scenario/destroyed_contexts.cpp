@@ -24,6 +24,12 @@ asio::awaitable<void> wait_for_receipt(messenger& m, token) {
 asio::awaitable<void> ask(messenger& m, token) {
   for (;;) co_await m.undelivered("b");
 }
+asio::awaitable<void> forget_for_ever(messenger& m, token) {
+  for (;;) {
+    co_await m.send_to("c", "x");
+    co_await m.forget("c");
+  }
+}
 /// A messenger that nobody destroys but the frame in which it lives.
 asio::awaitable<void> live(asio::io_context& context, ilm::memory_fabric<int>& net, token) {
   ilm::messenger m(context, ilm::memory_backend<int>(), net.join(1), [](ilm::message<int>) {});
@@ -38,16 +44,17 @@ asio::awaitable<void> shut_down(messenger& m, token) { co_await m.shutdown(1h); 
 TEST_CASE(
     "a context that is destroyed with everything under way destroys the coroutines that wait") {
   bool stopping = GENERATE(false, true);
-  for (int turns : {0, 1, 2, 5, 10, 100, 1000}) {
+  for (int turns : {0, 1, 2, 5, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 100, 1000}) {
     auto held = std::make_shared<int>();
     std::weak_ptr<int> alive = held;
     fabric net;
     auto faults = std::make_shared<ilm::testing::store_faults>();
     auto context = std::make_unique<asio::io_context>(1);
+    auto app = std::make_shared<application>();
+    std::weak_ptr<application> app_alive = app;
     {
-      messenger m(*context, backend(store(), faults), net.join("a"),
-                  handler(std::make_shared<application>()));
-      for (auto coroutine : {read_events, send_for_ever, wait_for_receipt, ask}) {
+      messenger m(*context, backend(store(), faults), net.join("a"), handler(std::move(app)));
+      for (auto coroutine : {read_events, send_for_ever, wait_for_receipt, ask, forget_for_ever}) {
         asio::co_spawn(*context, coroutine(m, held), asio::detached);
       }
       if (stopping) asio::co_spawn(*context, shut_down(m, held), asio::detached);
@@ -57,6 +64,7 @@ TEST_CASE(
     held.reset();
     INFO(turns << " turns" << (stopping ? ", stopping" : ""));
     CHECK(alive.expired());
+    CHECK(app_alive.expired());
   }
 }
 

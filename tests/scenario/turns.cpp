@@ -129,7 +129,7 @@ TEST_CASE_METHOD(on_turns, "a coroutine that waits a turn lets all others go fir
 TEST_CASE_METHOD(on_turns, "a turn that was requested has its first and its last step, once") {
   async_event e(*turns);
   spawn(note(e, 'e'));
-  turns->set_steps([&] { log += '['; }, [&] { log += ']'; });
+  turns->set_steps([&] { log += '['; }, [&] { log += ']'; }, [] {});
   auto kept = std::make_shared<int>();
   std::weak_ptr<int> watched = kept;
   turns->request(std::move(kept));
@@ -147,7 +147,8 @@ TEST_CASE_METHOD(on_turns, "what is requested in a turn has a turn of its own") 
   turns->set_steps([&] { log += '['; },
                    [&] {
                      if (left-- > 0) turns->request();
-                   });
+                   },
+                   [] {});
   turns->request();
   CHECK(run() == 3);
   CHECK(log == "[[[");
@@ -168,6 +169,70 @@ TEST_CASE_METHOD(on_turns, "a turn that finds no memory is posted with the next 
   CHECK(run() == 1);
   a.abandon();
   b.abandon();
+}
+
+TEST_CASE_METHOD(on_turns,
+                 "an event whose turn found no memory goes on when it is notified again") {
+  async_event e(*turns);
+  spawn(note(e, 'e'));
+  *refusals = 1;
+  CHECK_THROWS_AS(e.notify(), std::bad_alloc);
+  CHECK(run() == 0);
+  e.notify();
+  CHECK(run() == 1);
+  CHECK(log == "e");
+  e.abandon();
+}
+
+TEST_CASE_METHOD(on_turns, "a wait for a turn that finds no memory throws, and is over") {
+  async_event e(*turns);
+  auto wait_a_turn = [&]() -> asio::awaitable<void> {
+    try {
+      co_await e.wait_a_turn();
+    } catch (const std::bad_alloc&) {
+      log += '!';
+    }
+  };
+  *refusals = 1;
+  spawn(wait_a_turn());
+  CHECK(log == "!");
+  turns->request();
+  CHECK(run() == 1);
+  CHECK(log == "!");
+}
+
+TEST_CASE_METHOD(on_turns, "a turn that finds no memory for the next one says so") {
+  async_event a(*turns), b(*turns);
+  auto fill_turns = [&](async_event& own, async_event& other) -> asio::awaitable<void> {
+    for (;;) {
+      co_await own.wait();
+      other.notify();
+      *refusals = 1;
+    }
+  };
+  turns->set_steps([] {}, [] {}, [&] { log += '!'; });
+  spawn(fill_turns(a, b));
+  spawn(fill_turns(b, a));
+  a.notify();
+  CHECK(run() == 1);
+  CHECK(log == "!");
+  a.abandon();
+  b.abandon();
+}
+
+TEST_CASE_METHOD(on_turns, "coroutines that are to go on are destroyed with the turns") {
+  auto gone = std::make_shared<int>();
+  std::weak_ptr<int> watched = gone;
+  auto event = std::make_shared<async_event>(*turns);
+  auto wait = [](std::shared_ptr<async_event> own, std::shared_ptr<int>) -> asio::awaitable<void> {
+    co_await own->wait();
+  };
+  spawn(wait(event, std::move(gone)));
+  event->notify();
+  event = nullptr;  // The coroutine owns it, and it owns the coroutine.
+  turns->abandon();
+  run();
+  CHECK(watched.expired());
 }
 
 TEST_CASE_METHOD(on_turns, "an event that is abandoned, or goes, does not go on") {

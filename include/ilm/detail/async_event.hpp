@@ -59,10 +59,14 @@ class turns : public std::enable_shared_from_this<turns> {
     }
   }
 
-  /// Each turn begins with `first`, and ends with `last`. Neither throws.
-  void set_steps(std::function<void()> first, std::function<void()> last) {
+  using step = std::function<void()>;
+
+  /// Each turn begins with `first`, and ends with `last`; `fail` is called in a `catch` for one
+  /// that finds no memory for the next. None of them throws.
+  void set_steps(step first, step last, step fail) {
     first_ = std::move(first);
     last_ = std::move(last);
+    fail_ = std::move(fail);
   }
 
   // Where one of these throws, the next call posts the turn of both.
@@ -80,17 +84,22 @@ class turns : public std::enable_shared_from_this<turns> {
 
   // On the strand.
 
-  /// In this turn, if one runs; or else in the next.
+  /// In this turn, if one runs; or else in the next. One that is to go on already stays in its
+  /// place.
   void add(async_event& e);
   /// In the next turn, behind what has been posted to the strand.
   void add_to_next(async_event& e);
+
+  /// Destroys the coroutines that are to go on.
+  void abandon();
 
  private:
   void run();
 
   asio::any_io_executor executor_;
-  std::function<void()> first_ = [] {};
-  std::function<void()> last_ = [] {};
+  step first_ = [] {};
+  step last_ = [] {};
+  step fail_ = [] { throw; };
   ring_link ready_;
   ring_link later_;
   std::atomic<bool> posted_{false};
@@ -120,7 +129,7 @@ class async_event : ring_link {
 
   void notify() {
     notified_ = true;
-    if (waiter_ && alone()) turns_.add(*this);
+    if (waiter_) turns_.add(*this);
   }
 
   /// Destroys the coroutine that waits, if any.
@@ -140,7 +149,8 @@ class async_event : ring_link {
         [this](handler h) { waiter_.emplace(std::move(h)); }, asio::use_awaitable);
   }
   void resume() {
-    assert(waiter_ && alone());
+    assert(alone());
+    if (!waiter_) return;  // There was no memory to wait.
     handler h = std::move(*waiter_);
     waiter_.reset();
     h();
@@ -152,13 +162,19 @@ class async_event : ring_link {
 };
 
 inline void turns::add(async_event& e) {
-  e.link_before(ready_);
+  if (e.alone()) e.link_before(ready_);
   if (!running_) request();
 }
 
 inline void turns::add_to_next(async_event& e) {
   e.link_before(later_);
   if (!running_) request();
+}
+
+inline void turns::abandon() {
+  for (ring_link* all : {&ready_, &later_}) {
+    while (!all->alone()) static_cast<async_event&>(all->next()).abandon();
+  }
 }
 
 inline void turns::run() {
@@ -179,7 +195,12 @@ inline void turns::run() {
   }
   last_();
   running_ = false;
-  if (!ready_.alone() || !later_.alone()) request();
+  if (ready_.alone() && later_.alone()) return;
+  try {
+    request();
+  } catch (...) {
+    fail_();
+  }
 }
 
 }  // namespace ilm::inline v0::detail

@@ -57,7 +57,8 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
       };
     };
     context_.turns->set_steps(step([](shell& s) { s.sends_.accept_submitted(); }),
-                              step([](shell& s) { s.store_.handle_turn_end(); }));
+                              step([](shell& s) { s.store_.handle_turn_end(); }),
+                              step([](shell&) { throw; }));
     // The timer first: from then on, a context that is destroyed ends the engine.
     context_.guard.spawn(context_.strand, shared_from_this(), timer_loop());
   }
@@ -395,6 +396,7 @@ class shell final : public engine, public std::enable_shared_from_this<shell> {
     context_.store_wake.abandon();
     context_.page_wake.abandon();
     context_.progress.abandon();
+    context_.turns->abandon();
     delivery_.abandon();
     store_.abandon();
     early_.abandon();
