@@ -186,7 +186,7 @@ TEST_CASE("a peer that leaves memory comes again with its cursors, its figures a
   CHECK(left.expired());
   CHECK(room.table.size() == 0);
   CHECK(room.table.timers().earliest() == protocol::never);
-  CHECK(room.table.resting().deadline() == protocol::never);
+  CHECK(room.table.resting().earliest() == protocol::never);
   CHECK(room.names.find("b") == &name);
 
   peer& after = *room.table.find(&name);

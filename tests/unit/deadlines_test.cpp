@@ -15,6 +15,12 @@ struct sleeper {
   std::uint64_t armed_as = 0;
 };
 
+/// With entries of its own.
+struct rester {
+  ilm::protocol::timestamp rests_until = ilm::protocol::never;
+  std::uint64_t rests_as = 0;
+};
+
 }  // namespace
 
 TEST_CASE("peers that are due at one time come in the order in which they were armed") {
@@ -56,4 +62,21 @@ TEST_CASE("a peer that is disarmed is not called, and can be armed again") {
   CHECK(d.take_due(3s) == nullptr);
   d.arm(all[0], 4s);
   CHECK(d.take_due(4s) == &all[0]);
+}
+
+TEST_CASE("resting peers come when it is their time, and those of one time in their order") {
+  rester a, b, c;
+  ilm::runtime::deadlines<rester, &rester::rests_until, &rester::rests_as> resting;
+  CHECK(resting.earliest() == ilm::protocol::never);
+  resting.arm(a, 2s);
+  resting.arm(b, 1s);
+  resting.arm(c, 2s);
+  CHECK(resting.earliest() == 1s);
+  CHECK(resting.take_due(999ms) == nullptr);
+  CHECK(resting.take_due(5s) == &b);
+  CHECK(resting.take_due(5s) == &a);
+  CHECK(a.rests_until == ilm::protocol::never);
+  resting.disarm(a);
+  resting.disarm(c);
+  CHECK(resting.take_due(5s) == nullptr);
 }

@@ -12,8 +12,10 @@ namespace ilm::inline v0::runtime {
 /// When each peer wants to be called again. A peer's entry only moves to an earlier time; one that
 /// turned out too early is found so when it is due, which costs less than moving it each time.
 /// Peers of one time come in the order in which they were armed: where they lie in memory must not
-/// influence the order of events.
-template <class Peer>
+/// influence the order of events. The peer's member `At` is `never` while it has no entry, and `As`
+/// tells those of one time apart.
+template <class Peer, protocol::timestamp Peer::*At = &Peer::armed,
+          std::uint64_t Peer::*As = &Peer::armed_as>
 class deadlines {
  public:
   protocol::timestamp earliest() const noexcept {
@@ -21,19 +23,19 @@ class deadlines {
   }
 
   void arm(Peer& p, protocol::timestamp at) {
-    if (at >= p.armed) return;
-    if (p.armed != protocol::never) entries_.erase({p.armed, p.armed_as});
-    p.armed = at;
-    p.armed_as = ++count_;
+    if (at >= p.*At) return;
+    if (p.*At != protocol::never) entries_.erase({p.*At, p.*As});
+    p.*At = at;
+    p.*As = ++count_;
     entries_.emplace(std::pair(at, count_), &p);
     assert(invariants_hold());
   }
 
   /// The peer is not called again.
   void disarm(Peer& p) {
-    if (p.armed == protocol::never) return;
-    entries_.erase({p.armed, p.armed_as});
-    p.armed = protocol::never;
+    if (p.*At == protocol::never) return;
+    entries_.erase({p.*At, p.*As});
+    p.*At = protocol::never;
     assert(invariants_hold());
   }
 
@@ -43,7 +45,7 @@ class deadlines {
     assert(invariants_hold());
     Peer* p = entries_.begin()->second;
     entries_.erase(entries_.begin());
-    p->armed = protocol::never;
+    p->*At = protocol::never;
     return p;
   }
 
@@ -52,7 +54,7 @@ class deadlines {
   bool invariants_hold() const noexcept {
     if (entries_.empty()) return true;
     const auto& [key, p] = *entries_.begin();
-    return entries_.size() <= count_ && key == std::pair(p->armed, p->armed_as);
+    return entries_.size() <= count_ && key == std::pair(p->*At, p->*As);
   }
 
   std::map<std::pair<protocol::timestamp, std::uint64_t>, Peer*> entries_;

@@ -95,7 +95,7 @@ class dispatcher {
   }
   protocol::timestamp deadline() const noexcept {
     protocol::timestamp at = peers_.timers().earliest();
-    return lets_leave() ? std::min(at, peers_.resting().deadline()) : at;
+    return lets_leave() ? std::min(at, peers_.resting().earliest()) : at;
   }
 
   // Deliveries that wait for the store.

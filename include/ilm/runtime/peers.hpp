@@ -8,7 +8,6 @@
 #include <ilm/runtime/memory_budget.hpp>
 #include <ilm/runtime/peer.hpp>
 #include <ilm/runtime/peer_list.hpp>
-#include <ilm/runtime/resting_peers.hpp>
 
 #include <algorithm>
 #include <cassert>
@@ -24,6 +23,7 @@ namespace ilm::inline v0::runtime {
 class peers {
  public:
   using table = std::map<const peer_name*, std::shared_ptr<peer>, name_order>;
+  using resting_peers = deadlines<peer, &peer::rests_until, &peer::rests_as>;
 
   /// `common`: the setup of every peer but for its name and seed. `added` is called with each new
   /// peer.
@@ -177,11 +177,12 @@ class peers {
     protocol::timestamp at = p.leaves_at();
     if (at == protocol::never) return protocol::never;
     at = std::max(at, protocol::after(now, quiet_before_leaving));
-    resting_.add(p, at);
+    resting_.arm(p, at);
     return at;
   }
-  resting_peers<peer>& resting() noexcept { return resting_; }
-  const resting_peers<peer>& resting() const noexcept { return resting_; }
+  /// Peers that may be left out of memory, and when to see whether they still may.
+  resting_peers& resting() noexcept { return resting_; }
+  const resting_peers& resting() const noexcept { return resting_; }
 
   commit_units<peer>& units() noexcept { return units_; }
   const commit_units<peer>& units() const noexcept { return units_; }
@@ -246,7 +247,7 @@ class peers {
     unflushed_.remove(p);
     count(owing_, p.owing, false);
     units_.remove(p);
-    resting_.remove(p);
+    resting_.disarm(p);
     timers_.disarm(p);
     memory_.remove(p);
     p.published = nullptr;
@@ -277,7 +278,7 @@ class peers {
   peer_list<peer, &peer::unflushed> unflushed_;
   commit_units<peer> units_;
   deadlines<peer> timers_;
-  resting_peers<peer> resting_;
+  resting_peers resting_;
   memory_budget<peer> memory_;
   std::size_t writing_ = 0;
   std::size_t delivering_ = 0;
