@@ -23,6 +23,16 @@ std::error_code receipt(world& w, peer& a, const std::string& to, std::uint64_t 
   return {};
 }
 
+/// Cancels what `ask(slot)` begins after so many handlers, and lets it end.
+template <class Ask>
+void cancel_after(world& w, std::size_t turns, Ask ask) {
+  asio::cancellation_signal signal;
+  ask(signal.slot());
+  for (std::size_t i = 0; i < turns; ++i) w.context.poll_one();
+  signal.emit(asio::cancellation_type::terminal);
+  w.run_for(1s);
+}
+
 }  // namespace
 
 TEST_CASE("a receipt comes when the application has consumed the message, not before") {
@@ -430,16 +440,14 @@ TEST_CASE("a question for the range that is cancelled in any turn is answered on
     peer a = w.make("a");
     a.start();
     store_all(w, a, "b", numbered(2));
-    asio::cancellation_signal signal;
     std::vector<std::error_code> ends;
     auto keep = [&](std::error_code e, ilm::sequence_range r) {
       ends.push_back(e);
       if (!e) CHECK((r.first == 1 && r.last == 2));
     };
-    (*a).undelivered("b", asio::bind_cancellation_slot(signal.slot(), keep));
-    for (std::size_t i = 0; i < turns; ++i) w.context.poll_one();
-    signal.emit(asio::cancellation_type::terminal);
-    w.run_for(1s);
+    cancel_after(w, turns, [&](auto slot) {
+      (*a).undelivered("b", asio::bind_cancellation_slot(slot, keep));
+    });
     REQUIRE(ends.size() == 1);
     ++(ends[0] ? cancelled : answered);
   }
@@ -454,16 +462,13 @@ TEST_CASE("to cancel a forgetting that the store has begun has no effect, in any
     peer a = w.make("a");
     a.start();
     store_all(w, a, "b", numbered(2));
-    asio::cancellation_signal signal;
     std::vector<std::error_code> ends;
     auto keep = [&](std::error_code e, const ilm::forget_report& dropped) {
       ends.push_back(e);
       CHECK(dropped.undelivered == 2);
     };
-    (*a).forget("b", asio::bind_cancellation_slot(signal.slot(), keep));
-    for (std::size_t i = 0; i < turns; ++i) w.context.poll_one();
-    signal.emit(asio::cancellation_type::terminal);
-    w.run_for(1s);
+    cancel_after(w, turns,
+                 [&](auto slot) { (*a).forget("b", asio::bind_cancellation_slot(slot, keep)); });
     CHECK(ends == std::vector<std::error_code>{{}});
     CHECK(a.disk().size(ilm::queue::outbox) == 0);
   }
