@@ -1,12 +1,14 @@
 #pragma once
 
 #include <ilm/codecs/bytes.hpp>
+#include <ilm/effects.hpp>
 #include <ilm/error.hpp>
 #include <ilm/message.hpp>
 #include <ilm/messenger_handle.hpp>
 #include <ilm/runtime/requests.hpp>
 #include <ilm/runtime/staged_sends.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <system_error>
@@ -51,6 +53,32 @@ class delivery_context {
     using request = runtime::addressed<PeerId, runtime::send_request>;
     staged_->add(attempt_, std::make_unique<request>(*messenger_.names_, to, std::move(prepared),
                                                      false, std::uint64_t{0}));
+  }
+
+  /// Has `change` run in the transaction in which the store records the consumption of the message:
+  /// its changes there are stored once if the message is consumed, and never otherwise, through all
+  /// failures and crashes. It is called with a `Transaction&` after the delivery has ended, where
+  /// the store works: on a thread of SQLite's, with sqlite_transaction. It is called again if the
+  /// store did not take the transaction, so it must do the same each time, and touch nothing but
+  /// the transaction and its own captures. Effects of one delivery, and of one peer's messages,
+  /// keep their order.
+  ///
+  /// If it throws, nothing of this message is stored, neither its effects nor its sends: event
+  /// delivery_failed, and the message is offered again after a delay that grows. Messages of the
+  /// same peer behind it that the application was done with by then are offered again as well, with
+  /// nothing of theirs stored; those of other peers are not concerned.
+  ///
+  /// Throws std::system_error: no_transaction if the store lends no `Transaction`, delivery_ended
+  /// as `send_to` does.
+  template <class Transaction, std::invocable<Transaction&> Effect>
+  void apply(Effect change) {
+    if (!staged_) throw std::system_error(error::delivery_ended);
+    if (staged_->transaction() != &detail::transaction_tag<Transaction>) {
+      throw std::system_error(error::no_transaction);
+    }
+    using erased = detail::effect_of<Transaction, Effect>;
+    staged_->add(attempt_,
+                 runtime::staged_sends::effect(std::make_unique<erased>(std::move(change))));
   }
 
   /// The messenger that delivers. Its own `send_to` is not part of the consumption. A handler that

@@ -50,6 +50,8 @@ enum class error {
   store_of_another,
   peer_forgotten,
   batch_too_large,
+  no_transaction,
+  effect_failed,
 };
 
 namespace detail {

@@ -31,6 +31,8 @@ class checker {
   checker& operator=(const checker&) = delete;
 
   const failure& found() const noexcept { return seen_.failure; }
+  /// Deliveries have effects, some of which fail.
+  void expect_effects() noexcept { seen_.effects = true; }
   void fail(std::string kind, std::string text) { seen_.fail(std::move(kind), std::move(text)); }
 
   // The inputs, by their kind.

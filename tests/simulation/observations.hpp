@@ -155,6 +155,7 @@ struct observations {
   std::vector<unsigned> processes;                                    ///< started, for each peer
   /// Sender, and receivers with numbers.
   std::vector<std::pair<std::size_t, std::vector<std::pair<std::size_t, std::size_t>>>> batches;
+  bool effects = false;  ///< whether deliveries have effects, some of which fail
   std::size_t open_sends = 0;
   std::uint64_t messages = 0;
   std::uint64_t outputs = 0;  ///< of them

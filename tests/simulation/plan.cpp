@@ -38,7 +38,7 @@ struct profile {
 };
 
 std::vector<profile> make_profiles() {
-  std::vector<profile> all(10);
+  std::vector<profile> all(11);
   all[0].name = "calm";
   all[1].name = "network";
   all[2].name = "crashes";
@@ -49,6 +49,7 @@ std::vector<profile> make_profiles() {
   all[7].name = "relays";
   all[8].name = "memory";
   all[9].name = "everything";
+  all[10].name = "effects";
   for (profile& p : all) {
     if (p.name == "calm") continue;
     p.network = p.name == "network" ? 14 : 4;
@@ -62,7 +63,7 @@ std::vector<profile> make_profiles() {
     if (p.name == "attackers") p.lost = p.old_copies = 1;
     if (p.name == "attackers") p.attacks = 10;
     if (p.name == "attackers") p.builds = 3;
-    if (p.name == "relays") {
+    if (p.name == "relays" || p.name == "effects") {
       p.stores = p.applications = p.crashes = 6;
       p.flips = p.lost = p.old_copies = p.power_cuts = 1;
       p.interrupts = 3;
@@ -107,6 +108,7 @@ class plan_generator {
     largest_ = small ? 100 + draw_size(800) : plan_.frame_size - 69;
     for (std::size_t i = 0; i < peers; ++i) plan_.options.push_back(draw_options());
     if (profile_.relays != 0) draw_roles();
+    plan_.effects = profile_.name == "effects";
     // In half of the histories only one peer loses its store or goes back: then the checker knows
     // exactly which evidence the others keep.
     victim_ = draw(2) == 0 ? static_cast<int>(draw(peers)) : -1;
@@ -187,7 +189,8 @@ class plan_generator {
     }
     plan_.late_start = plan_.peers() > 2 && draw(2) == 0;
     // Where no store goes back, the checker knows the number of outputs of each input.
-    keeps_stores_ = profile_.name == "relays" && draw(2) == 0;
+    bool produces = profile_.name == "relays" || profile_.name == "effects";
+    keeps_stores_ = produces && draw(2) == 0;
     if (keeps_stores_) plan_.syncs = true;
   }
 

@@ -101,6 +101,8 @@ struct plan {
   std::vector<step> steps;            ///< in order of time
   /// Whether the last peer starts late: the others send to it before they have met it.
   bool late_start = false;
+  /// Whether applications that send with a consumption have effects with it, some of which fail.
+  bool effects = false;
 
   std::size_t peers() const noexcept { return options.size(); }
   role role_of(std::size_t peer) const { return peer < roles.size() ? roles[peer] : role::plain; }

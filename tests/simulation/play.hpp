@@ -26,6 +26,7 @@ enum class sabotage : std::uint8_t {
   separate_sends,    ///< relays send with another commit than that of the consumption
   separate_batches,  ///< each message of a batch is sent by itself
   hasty_reader,      ///< readers consume a message before they work on it
+  dropped_effects,   ///< a commit has none of its effects
 };
 
 struct playing {

@@ -88,6 +88,7 @@ player::player(const plan& p, const playing& how)
     for (ilm::options& o : known) o.window_messages = 1;
   }
   checker_ = std::make_unique<checker>(known, std::move(images));
+  if (p.effects) checker_->expect_effects();
   attacked_ = std::any_of(p.steps.begin(), p.steps.end(), [](const step& s) {
     return s.kind == action::replay || s.kind == action::guess;
   });
@@ -302,6 +303,16 @@ void player::consume(std::size_t at, const ilm::message<peer_id>& m) {
   report(m);
   if (withheld_) report(*std::exchange(withheld_, nullptr));
   if (how_.planted == sabotage::repeat_delivery && chosen) report(m);
+}
+
+void player::apply_effect(std::size_t at, const input& in, ilm::memory_transaction& t) {
+  std::string from = peer_name(in.from);
+  std::uint64_t last = std::stoull(t.get(from).value_or("0"));
+  checker_->relays().check_effect(at, in, last);
+  bool fails = !calm_ && draw(at, 8) == 0;
+  if (fails && draw(at, 2) == 0) throw std::runtime_error("the effect fails at once");
+  t.put(from, std::to_string(in.index));
+  if (fails) throw std::runtime_error("the effect fails in the end");
 }
 
 void player::destroy(std::size_t a, bool lands, const std::function<void()>& change) {

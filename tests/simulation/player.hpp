@@ -53,11 +53,15 @@ struct application {
 class peer_store {
  public:
   static constexpr ilm::durability durable_to = ilm::durability::media;
+  using transaction = ilm::memory_transaction;
 
   peer_store(const disk& d, sabotage planted) : store_(d), planted_(planted) {}
 
   asio::awaitable<ilm::store_state<peer_id>> open() { return store_.open(); }
   asio::awaitable<void> commit(const ilm::batch<peer_id>& change);
+  asio::awaitable<void> commit(const ilm::batch<peer_id>& change, ilm::effects<transaction>& with) {
+    return planted_ == sabotage::dropped_effects ? commit(change) : store_.commit(change, with);
+  }
   asio::awaitable<std::vector<ilm::stored_message>> read(ilm::queue which, const peer_id& peer,
                                                          std::uint64_t from,
                                                          ilm::page_limit limit) {
@@ -243,6 +247,8 @@ class player {
                    std::error_code e, std::uint64_t sequence);
   void ask_receipt(std::size_t from, std::size_t to, std::size_t number, std::uint64_t sequence);
   void consume(std::size_t at, const ilm::message<peer_id>& m);
+  /// In the transaction that records a message as consumed.
+  void apply_effect(std::size_t at, const input& in, ilm::memory_transaction& t);
   void kill(std::size_t a, bool lands);
   /// Ends a's process, then calls `change` to alter its disk.
   void destroy(std::size_t a, bool lands, const std::function<void()>& change);
@@ -292,6 +298,7 @@ class player {
   nanoseconds jumped_{};
   attacker attacker_;
   bool attacked_ = false;  ///< whether any step is an attack
+  bool calm_ = false;      ///< the trouble is over
   std::vector<std::unique_ptr<attack>> attacks_;
   std::uint64_t deliveries_ = 0;  ///< for planted defects
   std::unique_ptr<ilm::message<peer_id>> withheld_;

@@ -101,6 +101,9 @@ void task::finish() {
     give_up();
     throw std::runtime_error("not now");
   }
+  if (!player_.plan_.effects) return;
+  context_.apply<ilm::memory_transaction>(
+      [&p = player_, at = at_, in = input_](auto& t) { p.apply_effect(at, in, t); });
 }
 
 void task::end() {

@@ -232,6 +232,7 @@ void player::sample() {
 
 void player::end_trouble() {
   note("calm");
+  calm_ = true;
   end_attacks(false);
   fabric_.set_late_frames(false);
   link_faults none;

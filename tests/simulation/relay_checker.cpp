@@ -54,20 +54,22 @@ std::optional<input> relay_checker::handle_offered(std::size_t at, std::size_t f
 void relay_checker::check_turn(std::size_t at, const input& in, unsigned attempt) {
   stream& s = seen_.stream_of(in.from, at);
   offer& last = offered_[{at, in.from}];
+  auto before = done_.find({at, in.from, in.index});
   unsigned expected = last.index == in.index ? last.attempt + 1 : 1;
-  if (attempt != expected) {
+  // One whose effect failed goes on counting, whatever was offered since.
+  bool returned = seen_.effects && before != done_.end();
+  if (attempt != expected && !returned) {
     seen_.fail("wrong attempt", peer_name(at) + " is offered " +
                                     seen_.title(in.from, at, in.number) + " as attempt " +
                                     std::to_string(attempt) + ", not " + std::to_string(expected));
   }
   last.index = in.index;
   last.attempt = attempt;
-  auto before = done_.find({at, in.from, in.index});
   if (before != done_.end()) {
     // Its messages found no room in an outbox, or the store holds a peer back, and with it those
-    // that its changes go with: then it was not consumed.
+    // that its changes go with: then it was not consumed. Or its effect failed, or one before it.
     bool refused = seen_.options[at].outbox_limit != 0 || seen_.was_any_refused(at);
-    if (!refused || before->second.empty()) {
+    if (!returned && (!refused || before->second.empty())) {
       seen_.fail("offered again", seen_.title(in.from, at, in.number) + " is offered to " +
                                       peer_name(at) + " again, which was done with it");
     }
@@ -136,8 +138,30 @@ void relay_checker::handle_recorded(std::size_t at, const input& in) {
                                               " as consumed, and it has not");
 }
 
+void relay_checker::check_effect(std::size_t at, const input& in, std::uint64_t last) {
+  if (in.index == last + 1) return;
+  seen_.fail("effect out of turn", "the effect of index " + std::to_string(in.index) + " of " +
+                                       peer_name(in.from) + " at " + peer_name(at) +
+                                       " follows that of " + std::to_string(last));
+}
+
+/// The effects that the store has are those of the messages that it records as consumed.
+void relay_checker::check_effects(std::size_t at, const stored_batch& change) {
+  if (!seen_.effects || !producing_[at]) return;
+  const auto& values = seen_.disks[at]->values;
+  for (const auto& c : change.changes) {
+    auto last = values.find(c.peer);
+    std::uint64_t applied = last == values.end() ? 0 : std::stoull(last->second);
+    if (applied == c.next.inbox.first - 1) continue;
+    seen_.fail("effect without its record",
+               peer_name(at) + " records index " + std::to_string(c.next.inbox.first - 1) + " of " +
+                   c.peer + " as consumed, and has the effects up to " + std::to_string(applied));
+  }
+}
+
 void relay_checker::begin_commit(std::size_t at, const stored_batch& change) {
   in_commit_.clear();
+  check_effects(at, change);
   if (!producing_[at]) return;
   for (const auto& c : change.changes) {
     std::size_t from = number_of(c.peer);

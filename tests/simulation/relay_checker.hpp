@@ -53,6 +53,9 @@ class relay_checker {
   /// It was told that the store has recorded that.
   void handle_recorded(std::size_t at, const input& in);
 
+  /// An effect of the message is applied, after that of the message with index `last`.
+  void check_effect(std::size_t at, const input& in, std::uint64_t last);
+
   // A commit: its consumptions, the messages for the outboxes, its end.
 
   void begin_commit(std::size_t at, const stored_batch& change);
@@ -75,6 +78,7 @@ class relay_checker {
     unsigned attempt = 0;
   };
 
+  void check_effects(std::size_t at, const stored_batch& change);
   void check_turn(std::size_t at, const input& in, unsigned attempt);
   void forget(std::size_t at);
   bool fits(std::size_t at, const output& o, const ilm::stored_message& m) const;

@@ -119,6 +119,10 @@ TEST_CASE("the checker sees a message consumed before its reader is done") {
   CHECK(found("relays", sabotage::hasty_reader) == "recorded but not consumed");
 }
 
+TEST_CASE("the checker sees a consumption without its effect") {
+  CHECK(found("effects", sabotage::dropped_effects) == "effect without its record");
+}
+
 TEST_CASE("the checker sees that guessed frames count") {
   CHECK(found("attackers", sabotage::known_tags) != "");
 }

@@ -18,7 +18,7 @@ include("${ilm_catch_module}")
 
 # ilm_discover_tests(<suite>): one ctest test for each of ilm_<suite>_tests' test cases. In WebAssembly one for all
 # of them: to load the module takes longer than most tests. Those with very many messages, peers or days have the
-# label `volume` as well.
+# label `volume` as well, those of effects `effects`: a tag of theirs.
 macro(ilm_discover_tests suite)
   if(EMSCRIPTEN)
     ilm_add_test(${suite} LABELS ${suite} COST 60 COMMAND ilm_${suite}_tests "~[volume]")
@@ -28,23 +28,25 @@ macro(ilm_discover_tests suite)
   else()
     catch_discover_tests(
       ilm_${suite}_tests
-      TEST_SPEC "~[websocket]~[volume]~[.]"
+      TEST_SPEC "~[websocket]~[volume]~[effects]~[.]"
       TEST_PREFIX "${suite}."
       PROPERTIES LABELS ${suite} TIMEOUT ${ILM_TEST_TIMEOUT})
     if("${suite}" STREQUAL "scenario")
-      catch_discover_tests(
-        ilm_${suite}_tests
-        TEST_SPEC "[volume]"
-        TEST_PREFIX "${suite}."
-        TEST_LIST ilm_tests_of_volume
-        PROPERTIES TIMEOUT ${ILM_TEST_TIMEOUT})
-      # A property of catch_discover_tests cannot be a list.
-      file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/label_volume.cmake" "
-if(ilm_tests_of_volume)
-  set_tests_properties(\${ilm_tests_of_volume} PROPERTIES LABELS \"${suite};volume\")
+      foreach(tag IN ITEMS volume effects)
+        catch_discover_tests(
+          ilm_${suite}_tests
+          TEST_SPEC "[${tag}]"
+          TEST_PREFIX "${suite}."
+          TEST_LIST ilm_tests_of_${tag}
+          PROPERTIES TIMEOUT ${ILM_TEST_TIMEOUT})
+        # A property of catch_discover_tests cannot be a list.
+        file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/label_${tag}.cmake" "
+if(ilm_tests_of_${tag})
+  set_tests_properties(\${ilm_tests_of_${tag}} PROPERTIES LABELS \"${suite};${tag}\")
 endif()
 ")
-      set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${CMAKE_CURRENT_BINARY_DIR}/label_volume.cmake")
+        set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${CMAKE_CURRENT_BINARY_DIR}/label_${tag}.cmake")
+      endforeach()
     endif()
     if(websocket IN_LIST ilm_parts AND "${suite}" MATCHES "^(unit|scenario|kits)$")
       ilm_add_test(${suite}.websocket LABELS ${suite} websocket COMMAND ilm_${suite}_tests "[websocket]")

@@ -2,7 +2,9 @@
 
 #include <ilm/backend.hpp>
 #include <ilm/backends/memory/store.hpp>
+#include <ilm/backends/memory/transaction.hpp>
 #include <ilm/detail/compiled.hpp>
+#include <ilm/effects.hpp>
 #include <ilm/error.hpp>
 
 #include <asio/awaitable.hpp>
@@ -23,6 +25,7 @@ template <class PeerId>
 class memory_backend {
  public:
   static constexpr durability durable_to = durability::process;
+  using transaction = memory_transaction;
 
   memory_backend() : store_(detail::make_memory_store(detail::id_functions<PeerId>::type)) {}
   memory_backend(const memory_backend& other) : store_(other.store_) {}
@@ -40,6 +43,12 @@ class memory_backend {
     memory_backend other;
     other.store_ = store_->copy();
     return other;
+  }
+
+  /// The values that effects have stored, as it is now.
+  memory_transaction::values values() const {
+    auto lock = store_->lock();
+    return store_->values();
   }
 
   /// How many messages the store holds, over all peers.
@@ -66,14 +75,22 @@ class memory_backend {
   asio::awaitable<void> commit(const batch<PeerId>& change) {
     require_open();
     auto lock = store_->lock();
-    detail::memory_batch all;
-    if (change.new_local_id) all.local_id = &*change.new_local_id;
-    if (change.new_incarnation) all.local = &*change.new_incarnation;
-    for (const peer_change<PeerId>& c : change.changes) {
-      all.changes.emplace_back(&c.peer, c.next, c.outbox, c.inbox);
+    apply(change);
+    co_return;
+  }
+
+  /// The effects must not use the store itself.
+  asio::awaitable<void> commit(const batch<PeerId>& change, effects<transaction>& with) {
+    require_open();
+    auto lock = store_->lock();
+    transaction t(store_->values());
+    try {
+      with.apply(t, t);
+      apply(change);
+    } catch (...) {
+      t.roll_back_all();
+      throw;
     }
-    for (const PeerId& peer : change.forgotten) all.forgotten.push_back(&peer);
-    store_->apply(all);
     co_return;
   }
 
@@ -90,6 +107,17 @@ class memory_backend {
   }
 
  private:
+  void apply(const batch<PeerId>& change) {
+    detail::memory_batch all;
+    if (change.new_local_id) all.local_id = &*change.new_local_id;
+    if (change.new_incarnation) all.local = &*change.new_incarnation;
+    for (const peer_change<PeerId>& c : change.changes) {
+      all.changes.emplace_back(&c.peer, c.next, c.outbox, c.inbox);
+    }
+    for (const PeerId& peer : change.forgotten) all.forgotten.push_back(&peer);
+    store_->apply(all);
+  }
+
   void require_open() const {
     if (!open_) throw std::system_error(error::store_closed);
   }

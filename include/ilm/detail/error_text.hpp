@@ -103,6 +103,12 @@ ILM_INLINE std::string error_category_impl::message(int value) const {
     case error::batch_too_large:
       return "the batch exceeds options::uncommitted_messages or uncommitted_bytes; raise them, "
              "or send it in parts";
+    case error::no_transaction:
+      return "the store lends no transaction of this type; name the type that its backend lends "
+             "(sqlite_transaction, say), or take a backend that lends one";
+    case error::effect_failed:
+      return "an effect of a message failed, and its transaction was rolled back; read the event "
+             "delivery_failed, and mend the effect";
   }
   return "unknown ILM error " + std::to_string(value);
 }

@@ -184,19 +184,20 @@ class association {
     assert(invariants_hold());
   }
 
-  /// The application is done with the message that `poll_delivery` gave.
-  void handle_consumed(timestamp /*now*/) {
-    assert(delivery_.outstanding());
+  /// The application is done with the message that `poll_delivery` gave. `may_fail`: until a change
+  /// that has it is stored, `handle_consumption_failed` may follow; it gives no credit before.
+  void handle_consumed(timestamp /*now*/, bool may_fail = false) {
+    assert(delivery_.outstanding() && !delivery_is_void());
     delivery_.handle_done();
     // A message of a stream that was given up held credit, and no claim tells that it is gone.
     if (receiver_.consumes_former_stream() && session_.is_open()) session_.require_ack();
-    receiver_.handle_consumed();
+    receiver_.handle_consumed(may_fail);
     assert(invariants_hold());
   }
   /// The application did not take it: event `delivery_failed`, and it is offered again after a
   /// while.
   void handle_delivery_failed(ilm::detail::failure why, timestamp now) {
-    assert(delivery_.outstanding() && why);
+    assert(delivery_.outstanding() && !delivery_is_void() && why);
     event_record e(event_kind::delivery_failed, std::move(why));
     std::uint64_t sequence = receiver_.next_delivery()->sequence;
     e.inbound = sequence_range{sequence, sequence};
@@ -205,10 +206,37 @@ class association {
     assert(invariants_hold());
   }
 
-  /// The application gave it back, as it was asked to: it is offered again.
-  void handle_delivery_withdrawn() {
+  /// The application gave it back, as it was asked to: it is offered again, or the one before it
+  /// that is not consumed after all, when its wait is over.
+  void handle_delivery_withdrawn(timestamp now) {
     assert(delivery_.outstanding());
-    delivery_.handle_done();
+    if (std::exchange(delivery_is_void_, false)) {
+      wait_for_returned(now);
+    } else {
+      delivery_.handle_done();
+    }
+    assert(invariants_hold());
+  }
+
+  /// A message that the application was done with is not consumed after all, nor are those behind
+  /// it: event `delivery_failed`, and it is offered again after a while. No change is under way,
+  /// and none that was stored has the consumption. `at` is its place, as `next_place` gave it
+  /// before it was consumed. The message that the application has just now is none to be consumed:
+  /// the delivery is void, and to be withdrawn.
+  void handle_consumption_failed(const inbox_place& at, ilm::detail::failure why, timestamp now) {
+    assert(!durable_.in_commit() && why && at.index >= durable_.stored().inbox.first);
+    event_record e(event_kind::delivery_failed, std::move(why));
+    e.inbound = sequence_range{at.sequence, at.sequence};
+    report(std::move(e));
+    receiver_.return_to(at);
+    if (std::exchange(returned_, at.index) != at.index) returned_wait_ = {};
+    if (delivery_.outstanding()) {
+      delivery_is_void_ = true;
+    } else {
+      delivery_.handle_given();
+      wait_for_returned(now);
+    }
+    schedule_cursor_commit(now);
     assert(invariants_hold());
   }
 
@@ -358,6 +386,18 @@ class association {
 
   // State.
 
+  /// Whether the message that the application has is none to be consumed: one before it comes
+  /// again.
+  bool delivery_is_void() const noexcept { return delivery_is_void_; }
+  /// The place of the message that `poll_delivery` gave.
+  inbox_place next_place() const noexcept {
+    assert(delivery_.outstanding() && !delivery_is_void());
+    const stored_message& m = *receiver_.next_delivery();
+    return {m.index, m.sequence, receiver_.delivered_hash()};
+  }
+  /// The index of the first message that the application has not consumed, stored or not.
+  std::uint64_t consumed_next() const noexcept { return receiver_.consumed_next(); }
+
   phase state() const noexcept { return session_.state(); }
   /// Whether a proven session is open.
   bool session_open() const noexcept { return session_.is_open(); }
@@ -422,8 +462,15 @@ class association {
     bool identity = session_.is_closed() || durable_.history_is_stored() != renewing ||
                     (renewing && lookup_ != 0);
     bool met = !session_.is_open() || durable_.met();
-    bool lent = !delivery_.outstanding() || receiver_.next_delivery() != nullptr;
+    bool lent = delivery_.outstanding() ? delivery_is_void_ || receiver_.next_delivery() != nullptr
+                                        : !delivery_is_void_;
     return committing && streams && identity && met && lent;
+  }
+
+  /// The wait grows where the same message fails again and again.
+  void wait_for_returned(timestamp now) {
+    delivery_.handle_failed(now, returned_wait_);
+    returned_wait_ = delivery_.wait();
   }
 
   cursors current() const noexcept { return durable_.current(sender_, receiver_); }
@@ -719,6 +766,9 @@ class association {
   std::uint64_t lookup_ = 0;  ///< the message whose hash is read from the store; 0: none
   std::deque<event_record> events_;
   bool heard_hello_ = false;  ///< a fresh one, in this life
+  bool delivery_is_void_ = false;
+  std::uint64_t returned_ = 0;  ///< the index of the last message that was not consumed after all
+  duration returned_wait_{};    ///< its last wait
   std::uint64_t stale_frames_ = 0;
   std::uint64_t rejected_frames_ = 0;
 };

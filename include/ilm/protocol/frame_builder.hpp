@@ -47,7 +47,7 @@ class frame_builder {
     h.follows = stored.inbox.stream;
     h.credit.received_bytes = receiver_.received_bytes();
     h.credit.sequence = stored.inbox.received() + options_.credit_messages -
-                        std::min<std::uint64_t>(receiver_.unread(), options_.credit_messages);
+                        std::min<std::uint64_t>(receiver_.uncredited(), options_.credit_messages);
     h.credit.bytes = receiver_.hello_credit_bytes();
     h.maximum_message_size = options_.maximum_message_size;
     h.source = setup_.local_id.view();

@@ -24,6 +24,13 @@
 
 namespace ilm::inline v0::protocol {
 
+/// The place of a message of an inbox.
+struct inbox_place {
+  std::uint64_t index = 0;
+  std::uint64_t sequence = 0;
+  stream_hash before;  ///< the hash of what was consumed of the stream before it
+};
+
 /// The receiving half of a stream: puts messages in order, has them stored, delivers them.
 ///
 /// A message gets an index when everything before it is here: it is *accepted*. It may be delivered
@@ -35,12 +42,12 @@ class receiver {
 
   void restore(const inbox_cursors& c) {
     assert(c.first != 0 && c.first <= c.next && c.start <= c.next);
-    consumed_next_ = c.first;
+    consumed_next_ = credited_next_ = c.first;
     accepted_.next = committed_.next = in_commit_.next = life_start_ = c.next;
     start_ = c.start;
     offset_ = c.offset;
     accepted_.hash = in_commit_.hash = committed_.hash = c.received_hash;
-    delivered_hash_ = c.delivered_hash;
+    delivered_hash_ = start_hash_ = c.delivered_hash;
   }
 
   /// Goes on with sequence `first` of a stream; `before` is its hash before that.
@@ -49,7 +56,7 @@ class receiver {
     clear_reorder_buffer();
     start_ = accepted_.next;
     offset_ = first - start_;
-    accepted_.hash = delivered_hash_ = before;
+    accepted_.hash = delivered_hash_ = start_hash_ = before;
   }
 
   void handle_session() {
@@ -87,6 +94,7 @@ class receiver {
     assert(in_commit_.next == committed_.next);
     auto count = static_cast<std::ptrdiff_t>(accepted_.next - in_commit_.next);
     in_commit_ = accepted_;
+    consumed_in_commit_ = consumed_next_;
     return {recent_.end() - count, recent_.end()};
   }
   /// The cursors of this half, with all that was accepted and consumed.
@@ -98,7 +106,10 @@ class receiver {
     c.received_hash = accepted_.hash;
     c.delivered_hash = delivered_hash_;
   }
-  void complete_commit() noexcept { committed_ = in_commit_; }
+  void complete_commit() noexcept {
+    committed_ = in_commit_;
+    give_credit(consumed_in_commit_);
+  }
   void fail_commit() noexcept { in_commit_ = committed_; }
 
   // The application.
@@ -135,18 +146,33 @@ class receiver {
   }
   /// Whether the next message for the application is of a stream before the one that is followed.
   bool consumes_former_stream() const noexcept { return consumed_next_ < start_; }
-  void handle_consumed() {
+  /// `may_fail`: it may turn out not to be consumed (`return_to`) until a change that has it is
+  /// stored, and gives no credit before.
+  void handle_consumed(bool may_fail = false) {
     assert(next_delivery() != nullptr);
     bool from_store = !page_.empty();
     std::deque<stored_message>& queue = from_store ? page_ : recent_;
     std::size_t size = queue.front().size();
     if (consumed_next_ >= start_) delivered_hash_ = queue.front().hash;
-    // Those of an earlier life took no credit in this one.
-    if (consumed_next_ >= life_start_) consumed_bytes_ += size;
     (from_store ? page_bytes_ : recent_bytes_) -= held_size(size);
     queue.pop_front();
     ++consumed_next_;
+    held_credit_.push_back(size);
+    if (!may_fail && held_credit_.size() == 1) give_credit(consumed_next_);
   }
+  /// The message there, which could fail, and those behind it are not consumed after all: the store
+  /// has them still.
+  void return_to(const inbox_place& at) noexcept {
+    assert(credited_next_ <= at.index && at.index < consumed_next_);
+    page_.clear();
+    page_bytes_ = 0;
+    consumed_next_ = at.index;
+    held_credit_.resize(static_cast<std::size_t>(consumed_next_ - credited_next_));
+    // A stream that began since has a hash of its own.
+    delivered_hash_ = at.index > start_ ? at.before : start_hash_;
+  }
+  std::uint64_t consumed_next() const noexcept { return consumed_next_; }
+  const stream_hash& delivered_hash() const noexcept { return delivered_hash_; }
 
   // Memory.
 
@@ -184,7 +210,7 @@ class receiver {
   std::uint64_t echo() const noexcept { return is_stored() ? accepted_.frame : committed_.frame; }
   std::uint64_t received_bytes() const noexcept { return committed_.bytes; }
   std::uint64_t credit_sequence() const noexcept {
-    std::uint64_t limit = consumed_next_ - 1 + options_.credit_messages;
+    std::uint64_t limit = credited_next_ - 1 + options_.credit_messages;
     return std::max(limit, start_ - 1) + offset_;
   }
   std::uint64_t credit_bytes() const noexcept { return consumed_bytes_ + options_.credit_bytes; }
@@ -207,12 +233,15 @@ class receiver {
   std::uint64_t delivered() const noexcept {
     return std::max(consumed_next_, start_) - 1 + offset_;
   }
+  /// Those accepted that gave no credit.
+  std::uint64_t uncredited() const noexcept { return accepted_.next - credited_next_; }
   std::uint64_t unread() const noexcept { return accepted_.next - consumed_next_; }
   std::uint64_t duplicates() const noexcept { return duplicates_; }
 
   bool invariants_hold() const noexcept {
-    bool ordered = consumed_next_ <= committed_.next && committed_.next <= in_commit_.next &&
-                   in_commit_.next <= accepted_.next && start_ <= accepted_.next;
+    bool ordered = credited_next_ <= consumed_next_ && consumed_next_ <= committed_.next &&
+                   committed_.next <= in_commit_.next && in_commit_.next <= accepted_.next &&
+                   start_ <= accepted_.next;
     bool counted = consumed_bytes_ <= committed_.bytes && committed_.bytes <= in_commit_.bytes &&
                    in_commit_.bytes <= accepted_.bytes;
     bool frames = committed_.frame <= in_commit_.frame && in_commit_.frame <= accepted_.frame;
@@ -224,7 +253,8 @@ class receiver {
                  page_bytes_ >= page_.size() * message_overhead &&
                  recent_.size() >= accepted_.next - committed_.next;
     return ordered && counted && frames && early && sized &&
-           recent_.size() + page_.size() <= accepted_.next - consumed_next_;
+           recent_.size() + page_.size() <= accepted_.next - consumed_next_ &&
+           held_credit_.size() == consumed_next_ - credited_next_;
   }
 
  private:
@@ -282,6 +312,16 @@ class receiver {
     return {};
   }
 
+  /// For the messages before this index.
+  void give_credit(std::uint64_t next) noexcept {
+    auto size = held_credit_.begin();
+    for (; credited_next_ < next; ++credited_next_, ++size) {
+      // Those of an earlier life took no credit in this one.
+      if (credited_next_ >= life_start_) consumed_bytes_ += *size;
+    }
+    held_credit_.erase(held_credit_.begin(), size);
+  }
+
   void clear_reorder_buffer() noexcept {
     reorder_buffer_.clear();
     early_.clear();
@@ -328,6 +368,9 @@ class receiver {
 
   std::uint64_t life_start_ = 1;  ///< the index of the first message accepted in this life
   std::uint64_t consumed_next_ = 1;
+  std::uint64_t credited_next_ = 1;  ///< those before it, which are consumed, gave credit
+  std::uint64_t consumed_in_commit_ = 1;
+  std::vector<std::size_t> held_credit_;  ///< the sizes of those consumed that gave none yet
   std::uint64_t consumed_bytes_ = 0;
   position accepted_;
   position in_commit_;
@@ -335,6 +378,7 @@ class receiver {
   std::uint64_t start_ = 1;
   std::uint64_t offset_ = 0;
   stream_hash delivered_hash_;
+  stream_hash start_hash_;  ///< of the stream before `start_`, unless this life began behind it
   std::size_t reorder_bytes_ = 0;
   std::uint64_t duplicates_ = 0;
 };

@@ -29,11 +29,15 @@ class retry {
     ready_at_ = since_ever;
     wait_ = {};
   }
-  void handle_failed(timestamp now) noexcept {
+  void handle_failed(timestamp now) noexcept { handle_failed(now, wait_); }
+  /// Likewise, where the wait before it was `last`.
+  void handle_failed(timestamp now, duration last) noexcept {
     assert(outstanding());
-    wait_ = std::clamp(doubled(wait_), shortest_, longest_);
+    wait_ = std::clamp(doubled(last), shortest_, longest_);
     ready_at_ = after(now, wait_);
   }
+  /// The last wait, if there was no success since.
+  duration wait() const noexcept { return wait_; }
   /// If the wait is over, `deadline` does not name its end again.
   void handle_timeout(timestamp now) noexcept {
     if (ready(now)) ready_at_ = since_ever;

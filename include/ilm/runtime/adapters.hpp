@@ -4,6 +4,7 @@
 #include <ilm/delivery.hpp>
 #include <ilm/delivery_context.hpp>
 #include <ilm/detail/failure.hpp>
+#include <ilm/effects.hpp>
 #include <ilm/network.hpp>
 #include <ilm/printable.hpp>
 #include <ilm/runtime/names.hpp>
@@ -12,6 +13,7 @@
 
 #include <asio/awaitable.hpp>
 
+#include <cassert>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -30,6 +32,13 @@ class store_adapter final : public store_port {
  public:
   store_adapter(std::shared_ptr<name_table<PeerId>> names, Backend backend)
       : names_(std::move(names)), backend_(std::move(backend)) {}
+
+  const void* transaction() const noexcept override {
+    if constexpr (requires { backend_.lends_transactions(); }) {
+      if (!backend_.lends_transactions()) return nullptr;
+    }
+    return detail::transaction_of<Backend, PeerId>();
+  }
 
   asio::awaitable<opened_store> open() override {
     store_state<PeerId> state = co_await backend_.open();
@@ -65,7 +74,15 @@ class store_adapter final : public store_port {
   void append_forgotten(const peer_name& peer) override {
     batch_.forgotten.push_back(id_of<PeerId>(peer));
   }
-  asio::awaitable<void> commit() override { return backend_.commit(std::as_const(batch_)); }
+  asio::awaitable<void> commit(detail::effect_list& effects) override {
+    if constexpr (transactional_backend<Backend, PeerId>) {
+      if (!effects.empty()) {
+        return backend_.commit(std::as_const(batch_), effects_.emplace(effects));
+      }
+    }
+    assert(effects.empty());
+    return backend_.commit(std::as_const(batch_));
+  }
   void clear() noexcept override {
     batch_.new_incarnation.reset();
     batch_.new_local_id.reset();
@@ -80,6 +97,17 @@ class store_adapter final : public store_port {
   asio::awaitable<void> close() override { return backend_.close(); }
 
  private:
+  struct no_effects {};
+  template <class B>
+  struct effects_of {
+    using type = no_effects;
+  };
+  template <class B>
+  requires transactional_backend<B, PeerId>
+  struct effects_of<B> {
+    using type = std::optional<effects<typename B::transaction>>;
+  };
+
   opened_store with_names(const store_state<PeerId>& state) {
     opened_store found;
     found.local = state.local;
@@ -101,6 +129,7 @@ class store_adapter final : public store_port {
   std::shared_ptr<name_table<PeerId>> names_;
   Backend backend_;
   batch<PeerId> batch_;
+  [[no_unique_address]] typename effects_of<Backend>::type effects_;  ///< of the commit under way
 };
 
 template <class PeerId, class Network>

@@ -40,6 +40,7 @@ class commit_batch {
     protocol::timestamp now = context_.now();
     bool last = context_.life.current() == lifecycle::state::last_commit;
     commit_units<peer>& units = peers_.units();
+    again_ = false;
     ++turn_;
     peers_.drain_changed([&](peer& p) {
       if (!units.refusal(p)) collect(p, now);
@@ -63,6 +64,9 @@ class commit_batch {
     if (next) tried_ = *next;
     return next.has_value();
   }
+  /// After `finish`: whether what was collected is to be tried again, without the effects that
+  /// failed.
+  bool again() const noexcept { return again_; }
   /// Whether it was the last try.
   bool ended() const noexcept { return search_.ended(); }
 
@@ -70,11 +74,18 @@ class commit_batch {
   /// store refuses.
   void append_to(store_port& store) {
     appended_ = 0;
+    effects_.clear();
     for_each_tried([&](peer& p, protocol::store_change& change) {
       store.append(*p.name, change);
       ++appended_;
+      for (const pending_consumption& c : p.pending) {
+        if (c.at.index >= change.next.inbox.first) break;
+        for (const auto& effect : c.effects) effects_.add(*effect, &p, c.at.index);
+      }
     });
   }
+  /// Those of the try.
+  detail::effect_list& effects() noexcept { return effects_; }
   void take_back(store_port& store) noexcept {
     std::size_t at = 0;
     for_each_tried([&](peer&, protocol::store_change& change) {
@@ -85,6 +96,13 @@ class commit_batch {
 
   /// The store has the changes of the try, or not, for `why`.
   void handle_ended(detail::failure why) {
+    if (why && effects_.failed()) {
+      // The store is well, and has nothing of the try: the next batch goes on without them.
+      context_.scheduler.handle_commit_failed();
+      search_.handle_set_aside();
+      again_ = true;
+      return;
+    }
     context_.board.count_commit(static_cast<bool>(why));
     if (why) {
       context_.scheduler.handle_commit_failed();
@@ -99,6 +117,7 @@ class commit_batch {
     } else {
       if (context_.scheduler.handle_committed()) context_.report(event_kind::store_recovered);
       search_.handle_stored();
+      effects_.set_isolated(false);
       complete_tried();
     }
     assert(invariants_hold());
@@ -117,9 +136,10 @@ class commit_batch {
     }
     for (group& g : groups_) {
       if (g.stored) continue;
-      if (!g.why && (last || !(works || g.held))) g.why = failure_;
+      if (!g.why && !again_ && (last || !(works || g.held))) g.why = failure_;
       fail(g, now, g.held || works);
     }
+    if (again_) return_failed(now);
     sends_.post_completed();
     for (auto& [p, change] : changes_) {
       p->in_batch = false;
@@ -127,6 +147,7 @@ class commit_batch {
     }
     groups_.clear();
     changes_.clear();
+    effects_.clear();
     failure_ = {};
     context_.wake_by(std::min(context_.scheduler.deadline(), peers_.units().deadline()));
     assert(invariants_hold());
@@ -212,6 +233,9 @@ class commit_batch {
         context_.report(event_kind::store_recovered, {}, p.name.get());
       }
       p.core.handle_committed(now);
+      while (!p.pending.empty() && p.pending.front().at.index < p.core.stored().inbox.first) {
+        p.pending.pop_front();
+      }
       dispatcher_.update_memory(p);
       sends_.complete(p, now);
       // Changes that came during the commit were not due before its end.
@@ -233,7 +257,7 @@ class commit_batch {
     std::vector<peer*> together;
     bool waits = false;
     for_each_of(g, [&](peer& p, protocol::store_change&) {
-      p.put_back = !g.why;
+      p.put_back = !g.why && !again_;
       p.core.handle_commit_failed(g.why.code, now);
       if (p.forgetting()) {
         std::erase_if(g.bonds, [&](const auto& b) { return b.first == &p || b.second == &p; });
@@ -270,6 +294,34 @@ class commit_batch {
     } else {
       units.rejoin(together, g.bonds);
     }
+  }
+
+  /// The messages whose effects failed are not consumed after all.
+  void return_failed(protocol::timestamp now) {
+    effects_.set_isolated(true);
+    for (const detail::effect_list::entry& e : effects_.entries()) {
+      if (!e.failed) continue;
+      for (auto& [p, change] : changes_) {
+        if (p == e.stream) return_from(*p, e.index, detail::failure_of(e.failed), now);
+      }
+    }
+  }
+  void return_from(peer& p, std::uint64_t index, detail::failure why, protocol::timestamp now) {
+    auto first = std::find_if(p.pending.begin(), p.pending.end(),
+                              [&](const pending_consumption& c) { return c.at.index == index; });
+    if (first == p.pending.end()) return;
+    const protocol::inbox_place at = first->at;
+    p.offered = at.index;
+    p.attempts = first->attempt;
+    p.consumed -= p.core.consumed_next() - at.index;
+    for (auto c = first; c != p.pending.end(); ++c) {
+      sends_.withdraw_staged(c->sends, error::message_returned);
+    }
+    p.pending.erase(first, p.pending.end());
+    dispatcher_.fail_consumptions(p, at.index, error::message_returned);
+    p.core.handle_consumption_failed(at, std::move(why), now);
+    if (p.delivering) p.stop_delivering.emit(asio::cancellation_type::terminal);
+    dispatcher_.service(p);
   }
 
   /// Whether bonds lead from each of the peers to each other one.
@@ -323,6 +375,8 @@ class commit_batch {
   send_driver& sends_;
   std::vector<std::pair<peer*, protocol::store_change>> changes_;
   std::vector<group> groups_;
+  detail::effect_list effects_;  ///< of the try
+  bool again_ = false;           ///< one of them failed
   commit_search search_;
   commit_search::range tried_;
   std::size_t together_ = 0;  ///< how many of the groups are not held back

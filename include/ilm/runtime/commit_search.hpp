@@ -82,6 +82,14 @@ class commit_search {
     trying_ = {};
     assert(invariants_hold());
   }
+  /// The store would have taken it, and shall not: that is for the next batch, as is all behind it.
+  void handle_set_aside() noexcept {
+    assert(trying_.size() > 0);
+    works_ = true;
+    trying_ = {};
+    handle_stop();
+    assert(invariants_hold());
+  }
   /// Nothing more is to be tried.
   void handle_stop() noexcept { at_ = all_; }
 

@@ -34,6 +34,7 @@ class delivery_driver {
         dispatcher_(d),
         sends_(sends),
         store_(store),
+        transaction_(part<store_port>::use(store)->transaction()),
         port_(std::move(port)) {}
 
   void start(peer& p, owner keep) {
@@ -122,9 +123,10 @@ class delivery_driver {
       }
       // Calls that return at once share one reading of the clock.
       if (failed) now = context_.now();
+      bool is_void = p.core.delivery_is_void();
       handle_ended(p, failed, staged.get(), now);
       // The call may have been cancelled; the loop is not.
-      if (p.forgetting() || context_.life.shutting_down()) {
+      if (is_void || p.forgetting() || context_.life.shutting_down()) {
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
       }
       if (p.forgetting()) context_.store_wake.notify();
@@ -204,7 +206,8 @@ class delivery_driver {
     ++p.attempts;
     try {
       if (port_->takes_context()) {
-        staged = std::make_shared<staged_sends>(self, sends_.maximum_message(), p.attempts);
+        staged = std::make_shared<staged_sends>(self, sends_.maximum_message(), p.attempts,
+                                                transaction_);
       }
       running = port_->deliver(*p.name, m, staged);
     } catch (...) {
@@ -226,31 +229,50 @@ class delivery_driver {
   void handle_ended(peer& p, const std::exception_ptr& failed, staged_sends* staged,
                     protocol::timestamp now) {
     assert(!p.delivering && !context_.life.ended());
+    if (p.core.delivery_is_void()) return withdraw(p, staged, now);
     detail::failure reason = detail::failure_of(failed);
     if (staged != nullptr) reason = take_staged(p, *staged, std::move(reason));
     if (!reason) {
       ++p.consumed;
       context_.life.handle_consumed();
-      p.core.handle_consumed(now);
+      p.core.handle_consumed(now, !p.pending.empty());
       // The next call may wait for long: the store learns of this one without it.
       peers_.list_changed(p);
       peers_.list_due(p);
       context_.store_wake.notify();
     } else if (p.forgetting()) {
-      p.core.handle_delivery_withdrawn();
+      p.core.handle_delivery_withdrawn(now);
     } else if (context_.life.delivers()) {
       p.core.handle_delivery_failed(reason, now);
     }
   }
 
-  /// Accepts the sends that were staged, unless the delivery failed for `reason`. Gives the reason
-  /// for which it failed in the end.
+  /// A message before this one comes again: nothing of the delivery counts.
+  void withdraw(peer& p, staged_sends* staged, protocol::timestamp now) {
+    if (staged != nullptr) {
+      staged->end();
+      tell(staged->take_waiting(), error::message_returned);
+    }
+    p.core.handle_delivery_withdrawn(now);
+  }
+
+  /// Accepts the sends and effects that were staged, unless the delivery failed for `reason`. Gives
+  /// the reason for which it failed in the end.
   detail::failure take_staged(peer& p, staged_sends& staged, detail::failure reason) {
     std::vector<staged_sends::request> sends = staged.end();
     std::vector<staged_sends::consumed_handler> waiting = staged.take_waiting();
     p.attempts = staged.attempt();
     try {
-      if (!reason && !sends.empty()) reason = sends_.accept_staged(p, std::move(sends));
+      pending_consumption pending;
+      pending.effects = staged.take_effects();
+      if (!reason && !sends.empty()) {
+        reason = sends_.accept_staged(p, std::move(sends), pending.sends);
+      }
+      if (!reason && (!pending.effects.empty() || !(p.pending.empty() || pending.sends.empty()))) {
+        pending.at = p.core.next_place();
+        pending.attempt = p.attempts;
+        p.pending.push_back(std::move(pending));
+      }
       if (!reason) {
         for (auto& done : waiting) p.consumptions.emplace(p.offered, std::move(done));
         waiting.clear();
@@ -275,6 +297,7 @@ class delivery_driver {
   send_driver& sends_;
   part<store_port>& store_;
   std::optional<part<store_port>::use> in_use_;  ///< while calls run
+  const void* transaction_;                      ///< the tag of those that the store lends, if any
   std::unique_ptr<delivery_port> port_;
   std::atomic<bool> abandoned_ = false;
 };

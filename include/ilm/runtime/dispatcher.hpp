@@ -10,6 +10,7 @@
 #include <cassert>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -180,6 +181,14 @@ class dispatcher {
   void fail_waits(peer& p, std::error_code reason) {
     fail_receipts(p, reason);
     for (auto& [index, done] : std::exchange(p.consumptions, {})) done(reason);
+  }
+  /// Likewise, on this side, from the message with this index on.
+  void fail_consumptions(peer& p, std::uint64_t index, std::error_code reason) {
+    while (!p.consumptions.empty() && p.consumptions.rbegin()->first >= index) {
+      auto last = std::prev(p.consumptions.end());
+      last->second(reason);
+      p.consumptions.erase(last);
+    }
   }
   void fail_all(std::error_code reason) {
     fail_requests(reason);

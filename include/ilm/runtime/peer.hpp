@@ -7,11 +7,13 @@
 #include <ilm/runtime/commit_units.hpp>
 #include <ilm/runtime/memory_budget.hpp>
 #include <ilm/runtime/oldest_age.hpp>
+#include <ilm/runtime/pending_consumption.hpp>
 #include <ilm/runtime/requests.hpp>
 #include <ilm/runtime/statistics_board.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <map>
 #include <memory>
@@ -76,6 +78,7 @@ struct peer : std::enable_shared_from_this<peer> {
   receipt_map receipts;
   /// Those that wait for the store to know that a message was consumed, by its index.
   std::multimap<std::uint64_t, detail::completion<std::error_code>> consumptions;
+  std::deque<pending_consumption> pending;  ///< in the order of the messages
   oldest_age ages;
   statistics_board::entry* published = nullptr;
   peer_figures former;  ///< before this core, for the counts that it begins anew

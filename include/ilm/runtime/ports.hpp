@@ -2,6 +2,7 @@
 
 #include <ilm/backend.hpp>
 #include <ilm/detail/failure.hpp>
+#include <ilm/effects.hpp>
 #include <ilm/message.hpp>
 #include <ilm/protocol/store_change.hpp>
 #include <ilm/protocol/time.hpp>
@@ -42,6 +43,9 @@ class store_port {
  public:
   virtual ~store_port() = default;
 
+  /// The tag of the transactions that it lends; null for none.
+  virtual const void* transaction() const noexcept = 0;
+
   virtual asio::awaitable<opened_store> open() = 0;
 
   /// Adds to the batch, and takes the messages of the change. At most one entry a peer.
@@ -52,8 +56,8 @@ class store_port {
   virtual void append_incarnation(const incarnation& created) = 0;
   /// Has the batch erase all that is stored of the peer.
   virtual void append_forgotten(const peer_name& peer) = 0;
-  /// Makes the batch durable.
-  virtual asio::awaitable<void> commit() = 0;
+  /// Makes the batch durable, with the effects, which are none where no transaction is lent.
+  virtual asio::awaitable<void> commit(detail::effect_list& effects) = 0;
   virtual void clear() noexcept = 0;
 
   virtual asio::awaitable<std::vector<stored_message>> read(queue source, const peer_name& peer,

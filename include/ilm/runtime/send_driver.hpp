@@ -57,9 +57,11 @@ class send_driver {
     }
   }
 
-  /// Takes the sends that belong to a delivery from `consumer`, all of them or none. Its
-  /// consumption has to follow in the same turn: the batch that has the one has the other.
-  std::error_code accept_staged(peer& consumer, std::vector<std::unique_ptr<send_request>> sends) {
+  /// Takes the sends that belong to a delivery from `consumer`, all of them or none; `placed` says
+  /// where they are. Its consumption has to follow in the same turn: the batch that has the one has
+  /// the other.
+  std::error_code accept_staged(peer& consumer, std::vector<std::unique_ptr<send_request>> sends,
+                                std::vector<placed_send>& placed) {
     assert(!context_.life.opening());
     using units = commit_units<peer>;
     if (std::error_code refused = units::refusal(consumer)) return refused;
@@ -75,13 +77,29 @@ class send_driver {
       if (std::error_code refused = units::refusal(p)) return refused;
       if (std::error_code refused = p.core.refusal(r->message, earlier[&p]++)) return refused;
     }
+    placed.reserve(sends.size());
     for (auto& r : sends) peers_.units().bind(consumer, *r->name->state);
     for (auto& r : sends) {
       peer& p = *r->name->state;
+      const send_request& taken = *r;
       [[maybe_unused]] std::error_code refused = hand_over(p, r);
       assert(!refused);
+      placed.emplace_back(p.weak_from_this(), taken.sent_as);
     }
     return {};
+  }
+
+  /// Takes sends back that belong to consumptions which failed, and that no change has.
+  void withdraw_staged(const std::vector<placed_send>& placed, std::error_code reason) {
+    failed_batches failed;
+    for (const auto& [of, id] : placed) {
+      std::shared_ptr<peer> p = of.lock();
+      if (!p || p->removed()) continue;
+      p->core.withdraw_send(id, reason);
+      complete(*p, context_.now(), failed);
+      dispatcher_.publish(*p);
+    }
+    withdraw(std::move(failed), context_.now());
   }
 
   /// Completes the sends of a commit that ended; then `post_completed`.

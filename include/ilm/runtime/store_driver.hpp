@@ -208,7 +208,8 @@ class store_driver {
     incarnation created = peers_.create_incarnation();
     try {
       store->append_incarnation(created);
-      co_await store->commit();
+      detail::effect_list none;
+      co_await store->commit(none);
       found.local = created;
     } catch (...) {
       failed = std::current_exception();
@@ -270,6 +271,11 @@ class store_driver {
           if (context_.life.ended()) co_return;
         }
         batch_.finish();
+        // What failed is not the store's: the rest goes to it at once.
+        if (batch_.again()) {
+          co_await context_.store_wake.wait_a_turn();
+          continue;
+        }
       }
       if (context_.life.current() == lifecycle::state::last_commit) {
         context_.life.handle_last_commit();
@@ -299,7 +305,7 @@ class store_driver {
     std::exception_ptr failed;
     try {
       batch_.append_to(*store);
-      co_await store->commit();
+      co_await store->commit(batch_.effects());
     } catch (...) {
       failed = std::current_exception();
     }
@@ -317,7 +323,8 @@ class store_driver {
       part<store_port>::use store(port_);
       try {
         store->append_forgotten(*p.name);
-        co_await store->commit();
+        detail::effect_list none;
+        co_await store->commit(none);
       } catch (...) {
         failed = std::current_exception();
       }

@@ -46,9 +46,18 @@ struct store_faults {
   std::uint64_t messages_read = 0;
 };
 
+/// The type of the transactions that a backend lends, if it does.
+template <class Backend>
+struct lent_transaction {};
+template <class Backend>
+requires requires { typename Backend::transaction; }
+struct lent_transaction<Backend> {
+  using transaction = typename Backend::transaction;
+};
+
 /// A backend around another that fails, delays and reports, on request.
 template <class PeerId, class Backend, class Clock = std::chrono::steady_clock>
-class faulty_backend {
+class faulty_backend : public lent_transaction<Backend> {
  public:
   static constexpr durability durable_to = Backend::durable_to;
 
@@ -69,14 +78,16 @@ class faulty_backend {
     co_return state;
   }
 
-  asio::awaitable<void> commit(const batch<PeerId>& change) {
+  /// `with`: the effects, if there are any.
+  template <class... Effects>
+  asio::awaitable<void> commit(const batch<PeerId>& change, Effects&... with) {
     std::shared_ptr<store_faults> f = faults_;
     ++f->commits;
     report(*f, store_faults::operation::commit, false);
     co_await pause(f->commit_time);
     if (f->commit_error) throw std::system_error(f->commit_error);
     if (f->refuse) check(*f, change);
-    co_await inner_.commit(change);
+    co_await inner_.commit(change, with...);
     report(*f, store_faults::operation::commit, true);
   }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <ilm/backend.hpp>
+#include <ilm/backends/memory/transaction.hpp>
 #include <ilm/detail/asio.hpp>
+#include <ilm/effects.hpp>
 #include <ilm/error.hpp>
 #include <ilm/testing/simulated_clock.hpp>
 
@@ -77,6 +79,8 @@ struct disk_image {
   incarnation local;
   std::optional<PeerId> local_id;
   std::map<PeerId, peer_record> peers;
+  /// The values that effects have stored.
+  memory_transaction::values values;
 
  private:
   static void erase_below(std::deque<stored_message>& messages, std::uint64_t first) {
@@ -101,8 +105,9 @@ class simulated_disk {
   /// The end of the process that uses it: later operations of that process have no effect. A commit
   /// under way has happened, wholly, if `lands`, or not at all.
   void crash(bool lands = false) {
-    if (lands && core_->in_commit != nullptr) core_->apply(*core_->in_commit);
+    if (lands && core_->in_commit != nullptr) core_->land();
     core_->in_commit = nullptr;
+    core_->in_commit_effects = nullptr;
     ++core_->holder;
     core_->in_use = false;
   }
@@ -110,7 +115,7 @@ class simulated_disk {
   void power_cut(std::size_t keep, bool lands = false) {
     crash(lands);
     keep = std::min(keep, core_->log.size());
-    for (std::size_t i = 0; i < keep; ++i) core_->synced.apply(core_->log[i]);
+    for (std::size_t i = 0; i < keep; ++i) core_->log[i].apply_to(core_->synced);
     if (core_->tracks) core_->live = core_->synced;
     core_->log.clear();
   }
@@ -118,7 +123,7 @@ class simulated_disk {
   std::size_t unsynced() const noexcept { return core_->log.size(); }
   /// Syncs all commits, as a background writer does from time to time.
   void sync() {
-    for (const batch<PeerId>& b : std::exchange(core_->log, {})) core_->synced.apply(b);
+    for (const logged& l : std::exchange(core_->log, {})) l.apply_to(core_->synced);
   }
 
   /// Replaces the content without a trace of the old one; the disk must not be in use.
@@ -153,16 +158,44 @@ class simulated_disk {
   friend class simulated_store;
   using place = std::tuple<queue, PeerId, std::uint64_t>;
 
+  /// A commit that is not synced.
+  struct logged {
+    logged(const batch<PeerId>& c, const memory_transaction::values& v) : change(c), values(v) {}
+
+    void apply_to(image& i) const {
+      i.apply(change);
+      i.values = values;
+    }
+
+    batch<PeerId> change;
+    memory_transaction::values values;
+  };
+
   struct core {
-    void apply(const batch<PeerId>& change) {
+    /// The commit under way, at a crash.
+    void land() {
+      try {
+        apply(*in_commit, in_commit_effects);
+      } catch (const std::system_error&) {
+        // An effect failed, and the commit with it.
+      }
+    }
+
+    void apply(const batch<PeerId>& change, effects<memory_transaction>* with) {
+      memory_transaction::values after = live.values;
+      if (with != nullptr) {
+        memory_transaction t(after);
+        with->apply(t, t);
+      }
       if (!how.syncs && !tracks) {
         tracks = true;
         synced = live;
       }
       live.apply(change);
-      if (tracks) log.push_back(change);
+      live.values = std::move(after);
+      if (tracks) log.emplace_back(change, live.values);
       if (how.syncs && tracks) {
-        for (const batch<PeerId>& b : std::exchange(log, {})) synced.apply(b);
+        for (const logged& l : std::exchange(log, {})) l.apply_to(synced);
       }
       ++commits;
       if (committed) committed(change);
@@ -172,9 +205,10 @@ class simulated_disk {
     image live;
     image synced;  ///< kept apart once a commit was not synced
     bool tracks = false;
-    std::deque<batch<PeerId>> log;
+    std::deque<logged> log;
     std::set<place> bad;
     const batch<PeerId>* in_commit = nullptr;
+    effects<memory_transaction>* in_commit_effects = nullptr;
     std::uint64_t holder = 0;
     bool in_use = false;
     std::uint64_t commits = 0;
@@ -192,6 +226,7 @@ class simulated_store {
  public:
   /// As long as the disk syncs.
   static constexpr durability durable_to = durability::media;
+  using transaction = memory_transaction;
 
   explicit simulated_store(const simulated_disk<PeerId>& disk) : core_(disk.core_) {}
   simulated_store(simulated_store&& other) noexcept
@@ -218,17 +253,9 @@ class simulated_store {
     co_return state;
   }
 
-  asio::awaitable<void> commit(const batch<PeerId>& change) {
-    std::shared_ptr<core> c = core_;
-    require_open(*c);
-    c->in_commit = &change;
-    co_await pause(c->how.commit_time);
-    require_open(*c);
-    c->in_commit = nullptr;
-    if (c->how.commit_error) fail(*c, c->how.commit_error);
-    if (is_full(*c, change)) fail(*c, std::make_error_code(std::errc::no_space_on_device));
-    c->apply(change);
-    co_await pause(c->how.answer_time);
+  asio::awaitable<void> commit(const batch<PeerId>& change) { return commit(change, nullptr); }
+  asio::awaitable<void> commit(const batch<PeerId>& change, effects<transaction>& with) {
+    return commit(change, &with);
   }
 
   asio::awaitable<std::vector<stored_message>> read(queue which, const PeerId& peer,
@@ -265,6 +292,21 @@ class simulated_store {
 
  private:
   using core = typename simulated_disk<PeerId>::core;
+
+  asio::awaitable<void> commit(const batch<PeerId>& change, effects<transaction>* with) {
+    std::shared_ptr<core> c = core_;
+    require_open(*c);
+    c->in_commit = &change;
+    c->in_commit_effects = with;
+    co_await pause(c->how.commit_time);
+    require_open(*c);
+    c->in_commit = nullptr;
+    c->in_commit_effects = nullptr;
+    if (c->how.commit_error) fail(*c, c->how.commit_error);
+    if (is_full(*c, change)) fail(*c, std::make_error_code(std::errc::no_space_on_device));
+    c->apply(change, with);
+    co_await pause(c->how.answer_time);
+  }
 
   [[noreturn]] static void fail(core& c, std::error_code why) {
     ++c.failures;

@@ -34,6 +34,7 @@ class memory_records final : public memory_store {
     copied->local_ = local_;
     copied->local_id_ = local_id_;
     copied->records_ = records_;
+    copied->values_ = values_;
     return copied;
   }
 
@@ -56,6 +57,8 @@ class memory_records final : public memory_store {
     for (const auto& [peer, r] : records_) sum += r.messages(which).size();
     return sum;
   }
+
+  memory_transaction::values& values() noexcept override { return values_; }
 
   void apply(const memory_batch& change) override {
     std::shared_ptr<const void> id = local_id_;
@@ -141,6 +144,7 @@ class memory_records final : public memory_store {
   incarnation local_;
   std::shared_ptr<const void> local_id_;
   id_map<memory_record> records_;
+  memory_transaction::values values_;
   bool in_use_ = false;
 };
 

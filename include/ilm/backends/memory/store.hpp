@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ilm/backend.hpp>
+#include <ilm/backends/memory/transaction.hpp>
 #include <ilm/detail/compiled.hpp>
 #include <ilm/detail/erased_id.hpp>
 
@@ -59,6 +60,8 @@ class memory_store {
   /// The cursors of all peers, in the order of their ids. All ids are the store's.
   virtual contents list() const = 0;
   virtual std::size_t size(queue which) const = 0;
+  /// The values that effects have stored.
+  virtual memory_transaction::values& values() noexcept = 0;
   /// All of it, or nothing where something throws.
   virtual void apply(const memory_batch& change) = 0;
   virtual std::vector<stored_message> read(queue which, const void* peer, std::uint64_t from,
