@@ -5,7 +5,9 @@
 #include <ilm/backends/sqlite/error.hpp>
 #include <ilm/backends/sqlite/interface.hpp>
 #include <ilm/backends/sqlite/options.hpp>
+#include <ilm/backends/sqlite/transaction.hpp>
 #include <ilm/detail/compiled.hpp>
+#include <ilm/effects.hpp>
 
 #include <filesystem>
 #include <string>
@@ -37,12 +39,24 @@ class sqlite_backend : public detail::encoded_backend<PeerId> {
 
  public:
   static constexpr durability durable_to = Level;
+  using transaction = sqlite_transaction;
 
   /// Opens nothing yet. Throws std::system_error (error::invalid_options) with a text that says
   /// which option is wrong.
   explicit sqlite_backend(std::filesystem::path file, sqlite_options o = {})
-      : detail::encoded_backend<PeerId>(
-            detail::make_sqlite_store(std::move(file), std::move(o), Level)) {}
+      : detail::encoded_backend<PeerId>(detail::make_sqlite_store(std::move(file), o, Level)),
+        lends_(!o.table_prefix.empty()) {}
+
+  /// In a database of the application's (sqlite_options::table_prefix), not in a file of ILM's own.
+  bool lends_transactions() const noexcept { return lends_; }
+
+  using detail::encoded_backend<PeerId>::commit;
+  asio::awaitable<void> commit(const batch<PeerId>& change, effects<transaction>& with) {
+    return this->commit(change, &with.untyped());
+  }
+
+ private:
+  bool lends_;
 };
 
 ILM_INSTANCE(class sqlite_backend<std::string>);

@@ -35,16 +35,7 @@ class encoded_backend {
     co_return state;
   }
 
-  asio::awaitable<void> commit(const batch<PeerId>& change) {
-    detail::encoded_batch encoded(change.new_incarnation);
-    if (change.new_local_id) encoded.new_local_id = encode(*change.new_local_id);
-    encoded.changes.reserve(change.changes.size());
-    for (const peer_change<PeerId>& c : change.changes) {
-      encoded.changes.emplace_back(encode(c.peer), c.next, c.outbox, c.inbox);
-    }
-    for (const PeerId& peer : change.forgotten) encoded.forgotten.push_back(encode(peer));
-    return store_->commit(std::move(encoded));
-  }
+  asio::awaitable<void> commit(const batch<PeerId>& change) { return commit(change, nullptr); }
 
   asio::awaitable<std::vector<stored_message>> read(queue which, const PeerId& peer,
                                                     std::uint64_t from, page_limit limit) {
@@ -52,6 +43,19 @@ class encoded_backend {
   }
 
   asio::awaitable<void> close() { return store_->close(); }
+
+ protected:
+  asio::awaitable<void> commit(const batch<PeerId>& change, effect_list* with) {
+    detail::encoded_batch encoded(change.new_incarnation);
+    if (change.new_local_id) encoded.new_local_id = encode(*change.new_local_id);
+    encoded.changes.reserve(change.changes.size());
+    for (const peer_change<PeerId>& c : change.changes) {
+      encoded.changes.emplace_back(encode(c.peer), c.next, c.outbox, c.inbox);
+    }
+    for (const PeerId& peer : change.forgotten) encoded.forgotten.push_back(encode(peer));
+    encoded.effects = with;
+    return store_->commit(std::move(encoded));
+  }
 
  private:
   static std::vector<std::byte> encode(const PeerId& peer) {

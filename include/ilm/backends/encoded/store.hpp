@@ -28,6 +28,8 @@ struct encoded_change {
   std::span<const stored_message> inbox;
 };
 
+class effect_list;
+
 /// A batch whose peers are encoded.
 struct encoded_batch {
   explicit encoded_batch(std::optional<incarnation> created) : new_incarnation(created) {}
@@ -36,6 +38,7 @@ struct encoded_batch {
   std::vector<std::byte> new_local_id;  ///< empty: none
   std::vector<encoded_change> changes;
   std::vector<std::vector<std::byte>> forgotten;
+  effect_list* effects = nullptr;  ///< of the type of transactions that the store lends; or none
 };
 
 /// Whose store it is.

@@ -32,6 +32,9 @@ class sqlite_schema {
 
   bool in_application_database() const noexcept { return in_application_database_; }
 
+  /// Of the names of the tables.
+  const std::string& prefix() const noexcept { return prefix_; }
+
   /// Prepares SQL in which $name stands for a table of ours.
   sqlite_statement sql(std::string text) const {
     for (auto at = text.find('$'); at != std::string::npos; at = text.find('$')) {

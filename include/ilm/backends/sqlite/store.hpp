@@ -2,6 +2,7 @@
 
 #include <ilm/backend.hpp>
 #include <ilm/backends/sqlite/connection.hpp>
+#include <ilm/backends/sqlite/effect_gate.hpp>
 #include <ilm/backends/sqlite/options.hpp>
 #include <ilm/backends/sqlite/rows.hpp>
 #include <ilm/backends/sqlite/schema.hpp>
@@ -67,7 +68,8 @@ class sqlite_store {
         guard_(file, o, level),
         database_(guard_.name(), o.vfs),
         schema_(database_, o.table_prefix),
-        statements_(prepare(o, level)) {}
+        statements_(prepare(o, level)),
+        gate_(database_, schema_.prefix()) {}
   sqlite_store(const sqlite_store&) = delete;
   sqlite_store& operator=(const sqlite_store&) = delete;
   ~sqlite_store() { guard_.handle_closing(); }
@@ -150,6 +152,9 @@ class sqlite_store {
     next_mark_ = next_mark_ - before.mark;
     forgotten_.push_back(known->first);
   }
+
+  /// Within `change`.
+  void apply(effects<sqlite_transaction>& all) { gate_.apply(all); }
 
   /// See the concept ilm::backend. Whatever stops a page short stops it before the message that is
   /// missing or damaged.
@@ -500,6 +505,7 @@ class sqlite_store {
   sqlite_connection database_;
   sqlite_schema schema_;
   sqlite_statements statements_;
+  sqlite_effect_gate gate_;
 
   std::map<std::string, peer_record, std::less<>> peers_;
   store_row store_;

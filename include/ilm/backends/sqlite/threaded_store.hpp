@@ -3,6 +3,7 @@
 #include <ilm/backends/sqlite/error.hpp>
 #include <ilm/backends/sqlite/interface.hpp>
 #include <ilm/backends/sqlite/store.hpp>
+#include <ilm/backends/sqlite/transaction_calls.hpp>
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/worker.hpp>
 #include <ilm/error.hpp>
@@ -111,6 +112,9 @@ class threaded_sqlite_store final : public encoded_store {
       if (batch.new_incarnation) s.set_identity(*batch.new_incarnation, batch.new_local_id);
       for (const encoded_change& c : batch.changes) s.put(c.peer, *c.next, c.outbox, c.inbox);
       for (const std::vector<std::byte>& peer : batch.forgotten) s.forget(peer);
+      if (batch.effects == nullptr) return;
+      effects<sqlite_transaction> all(*batch.effects);
+      s.apply(all);
     });
   }
 
