@@ -3,6 +3,7 @@
 #include <ilm/delivery_context.hpp>
 #include <ilm/detail/co_await.hpp>
 #include <ilm/message.hpp>
+#include <ilm/outcome.hpp>
 
 #include <asio/awaitable.hpp>
 
@@ -33,22 +34,24 @@ using delivery_returns_t = typename delivery_returns<D, PeerId>::type;
 
 template <class D, class PeerId>
 concept delivery_result = std::is_void_v<delivery_returns_t<D, PeerId>> ||
-    std::same_as<delivery_returns_t<D, PeerId>, asio::awaitable<void>>;
+    std::same_as<delivery_returns_t<D, PeerId>, outcome> ||
+    std::same_as<delivery_returns_t<D, PeerId>, asio::awaitable<void>> ||
+    std::same_as<delivery_returns_t<D, PeerId>, asio::awaitable<outcome>>;
 
 }  // namespace detail
 
 /// Where messages go: a callable that takes a `message<PeerId>`, and a `delivery_context<PeerId>`
 /// if it likes.
 ///
-/// | expression            | result                      |
-/// |-----------------------|-----------------------------|
-/// | `d(message)`          | `void` or `awaitable<void>` |
-/// | `d(message, context)` | the same, instead           |
-/// | `D::waits_for_reader` | `bool`, optional constant   |
+/// | expression            | result                                      |
+/// |-----------------------|---------------------------------------------|
+/// | `d(message)`          | `void` or `outcome`, or an awaitable of one |
+/// | `d(message, context)` | the same, instead                           |
+/// | `D::waits_for_reader` | `bool`, optional constant                   |
 ///
-/// `d(message)`: The application has consumed the message when it returns or completes. A throw
-/// means that it has not: the message is delivered again, after a delay that grows, and nothing
-/// from that peer overtakes it.
+/// `d(message)`: The application has consumed the message when it returns or completes, unless an
+/// ilm::outcome says otherwise. A throw means that it has not: the message is delivered again,
+/// after a delay that grows, and nothing from that peer overtakes it.
 ///
 /// `d(message, context)`: Its sends with `context.send_to` are stored with the consumption, in one
 /// commit. The context is an lvalue; it may be taken by value or by reference.

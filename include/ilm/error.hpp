@@ -52,6 +52,7 @@ enum class error {
   batch_too_large,
   no_transaction,
   effect_failed,
+  delivery_postponed,
 };
 
 namespace detail {

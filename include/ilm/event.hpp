@@ -57,6 +57,10 @@ enum class event_kind : std::uint8_t {
   /// The application did not take a message (inbound); it will be offered again. `text` is that
   /// of the exception.
   delivery_failed,
+  /// The application gave a message (inbound) up with outcome::skip; `text` is its reason. It
+  /// counts
+  /// as consumed.
+  message_skipped,
   /// An operation of the store failed with `error`, and `text` is that of the exception. It is
   /// tried again, but for `forget` and a shutdown's close; sends fail meanwhile. With a peer: the
   /// store refuses the changes of this peer, and takes the rest. If a stored message fails its
@@ -108,6 +112,8 @@ inline std::string_view name_of(event_kind kind) noexcept {
       return "stream_blocked";
     case event_kind::delivery_failed:
       return "delivery_failed";
+    case event_kind::message_skipped:
+      return "message_skipped";
     case event_kind::store_failed:
       return "store_failed";
     case event_kind::store_recovered:
@@ -159,9 +165,9 @@ struct event_record {
 
   event_kind kind{};
   std::error_code error;
-  /// The text of the exception that a handler, a store, a network or a codec threw, or that a
-  /// network gave with a problem: as `printable` shows it, at most 512 bytes. Empty where there was
-  /// none, or where it says no more than `error.message()`.
+  /// The text of the exception that a handler, a store, a network or a codec threw, that a network
+  /// gave with a problem, or the reason of an outcome: as `printable` shows it, at most 512 bytes.
+  /// Empty where there was none, or where it says no more than `error.message()`.
   std::string text;
   sequence_range outbound;
   sequence_range inbound;

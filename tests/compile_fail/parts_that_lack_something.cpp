@@ -12,7 +12,7 @@
 // expect: backend: it lacks `asio::awaitable<void> close
 // expect: delivery: it cannot be moved
 // expect: delivery: it can be called neither with an ilm::message<PeerId> nor
-// expect: delivery: it returns neither void nor asio::awaitable<void>
+// expect: delivery: it returns neither void nor ilm::outcome, nor an asio::awaitable of one
 // expect: the peer id type must have a default constructor
 // expect: the peer id type lacks operator==
 // expect: the peer id type lacks operator<

@@ -18,7 +18,7 @@ include("${ilm_catch_module}")
 
 # ilm_discover_tests(<suite>): one ctest test for each of ilm_<suite>_tests' test cases. In WebAssembly one for all
 # of them: to load the module takes longer than most tests. Those with very many messages, peers or days have the
-# label `volume` as well, those of effects `effects`: a tag of theirs.
+# label `volume` as well, others `effects` or `outcomes`: a tag of theirs.
 macro(ilm_discover_tests suite)
   if(EMSCRIPTEN)
     ilm_add_test(${suite} LABELS ${suite} COST 60 COMMAND ilm_${suite}_tests "~[volume]")
@@ -28,11 +28,11 @@ macro(ilm_discover_tests suite)
   else()
     catch_discover_tests(
       ilm_${suite}_tests
-      TEST_SPEC "~[websocket]~[volume]~[effects]~[.]"
+      TEST_SPEC "~[websocket]~[volume]~[effects]~[outcomes]~[.]"
       TEST_PREFIX "${suite}."
       PROPERTIES LABELS ${suite} TIMEOUT ${ILM_TEST_TIMEOUT})
     if("${suite}" STREQUAL "scenario")
-      foreach(tag IN ITEMS volume effects)
+      foreach(tag IN ITEMS volume effects outcomes)
         catch_discover_tests(
           ilm_${suite}_tests
           TEST_SPEC "[${tag}]"

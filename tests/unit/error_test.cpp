@@ -10,7 +10,7 @@ using ilm::error;
 namespace {
 
 // The last value, plus one: a new one shows as a message that begins with "unknown".
-constexpr int end_of_errors = static_cast<int>(error::effect_failed) + 1;
+constexpr int end_of_errors = static_cast<int>(error::delivery_postponed) + 1;
 
 }  // namespace
 

@@ -84,3 +84,27 @@ TEST_CASE("a retry names the end of a wait until a timeout has seen it, and stay
   r.handle_failed(1s);  // it was no success
   CHECK(r.deadline() == 1s + 20ms);
 }
+
+TEST_CASE("a retry that is postponed waits until then, and fails next as for the first time") {
+  retry r(10ms, 60ms);
+  for (int i = 0; i < 3; ++i) {
+    r.handle_given();
+    r.handle_failed(0s);
+  }
+  r.handle_given();
+  r.handle_postponed(5s);
+  CHECK_FALSE(r.ready(5s - 1ns));
+  CHECK(r.ready(5s));
+  CHECK(r.deadline() == 5s);
+  r.handle_given();
+  r.handle_failed(5s);
+  CHECK(r.deadline() == 5s + 10ms);
+}
+
+TEST_CASE("a retry goes on from the wait that it is given") {
+  retry r(10ms, 60ms);
+  r.handle_given();
+  r.handle_failed(0s, 20ms);
+  CHECK(r.wait() == 40ms);
+  CHECK(r.deadline() == 40ms);
+}

@@ -80,10 +80,10 @@ struct assert_backend {
 template <class D, class PeerId>
 inline constexpr bool takes_a_message = delivery_call<D, PeerId>;
 template <class D, class PeerId>
-inline constexpr bool returns_nothing = true;
+inline constexpr bool returns_an_end = true;
 template <class D, class PeerId>
 requires delivery_call<D, PeerId>
-inline constexpr bool returns_nothing<D, PeerId> = delivery_result<D, PeerId>;
+inline constexpr bool returns_an_end<D, PeerId> = delivery_result<D, PeerId>;
 
 template <class D, class PeerId>
 struct assert_delivery {
@@ -92,8 +92,9 @@ struct assert_delivery {
       takes_a_message<D, PeerId>,
       "this is no ilm::delivery: it can be called neither with an ilm::message<PeerId> nor "
       "with one and an ilm::delivery_context<PeerId>&, where PeerId is the network's");
-  static_assert(returns_nothing<D, PeerId>,
-                "this is no ilm::delivery: it returns neither void nor asio::awaitable<void>");
+  static_assert(returns_an_end<D, PeerId>,
+                "this is no ilm::delivery: it returns neither void nor ilm::outcome, nor an "
+                "asio::awaitable of one");
 };
 
 /// Asserts about the network; if it is right, about its peer id; if that is right, about the other

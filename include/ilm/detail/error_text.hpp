@@ -109,6 +109,10 @@ ILM_INLINE std::string error_category_impl::message(int value) const {
     case error::effect_failed:
       return "an effect of a message failed, and its transaction was rolled back; read the event "
              "delivery_failed, and mend the effect";
+    case error::delivery_postponed:
+      return "the application asked for the message again, later; nothing is to be done unless "
+             "that "
+             "goes on";
   }
   return "unknown ILM error " + std::to_string(value);
 }

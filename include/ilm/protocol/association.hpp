@@ -32,6 +32,7 @@
 #include <deque>
 #include <optional>
 #include <span>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -198,12 +199,23 @@ class association {
   /// while.
   void handle_delivery_failed(ilm::detail::failure why, timestamp now) {
     assert(delivery_.outstanding() && !delivery_is_void() && why);
-    event_record e(event_kind::delivery_failed, std::move(why));
-    std::uint64_t sequence = receiver_.next_delivery()->sequence;
-    e.inbound = sequence_range{sequence, sequence};
-    report(std::move(e));
+    report_message(event_kind::delivery_failed, std::move(why));
     delivery_.handle_failed(now);
     assert(invariants_hold());
+  }
+  /// Likewise, but it says when.
+  void handle_delivery_postponed(ilm::detail::failure why, duration wait, timestamp now) {
+    assert(delivery_.outstanding() && !delivery_is_void() && why);
+    report_message(event_kind::delivery_failed, std::move(why));
+    timestamp until = after(now, std::max(wait, options_.minimum_redelivery_delay));
+    delivery_.handle_postponed(std::min(until, never - duration(1)));
+    assert(invariants_hold());
+  }
+  /// The application gives up the message that `poll_delivery` gave: event `message_skipped`. Then
+  /// `handle_consumed`.
+  void handle_skipped(std::string reason) {
+    assert(delivery_.outstanding() && !delivery_is_void());
+    report_message(event_kind::message_skipped, ilm::detail::failure({}, std::move(reason)));
   }
 
   /// The application gave it back, as it was asked to: it is offered again, or the one before it
@@ -749,6 +761,13 @@ class association {
     report(event_record(event_kind::frame_rejected, e));
   }
 
+  /// An event about the message with the application.
+  void report_message(event_kind kind, ilm::detail::failure why) {
+    event_record e(kind, std::move(why));
+    std::uint64_t sequence = receiver_.next_delivery()->sequence;
+    e.inbound = sequence_range{sequence, sequence};
+    report(std::move(e));
+  }
   void report(event_record e) { events_.push_back(std::move(e)); }
 
   const options& options_;

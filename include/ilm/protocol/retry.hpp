@@ -36,6 +36,12 @@ class retry {
     wait_ = std::clamp(doubled(last), shortest_, longest_);
     ready_at_ = after(now, wait_);
   }
+  /// It waits until then, and the next failure as if there had been none.
+  void handle_postponed(timestamp until) noexcept {
+    assert(outstanding() && until != never);
+    wait_ = {};
+    ready_at_ = until;
+  }
   /// The last wait, if there was no success since.
   duration wait() const noexcept { return wait_; }
   /// If the wait is over, `deadline` does not name its end again.

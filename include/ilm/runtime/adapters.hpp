@@ -6,6 +6,7 @@
 #include <ilm/detail/failure.hpp>
 #include <ilm/effects.hpp>
 #include <ilm/network.hpp>
+#include <ilm/outcome.hpp>
 #include <ilm/printable.hpp>
 #include <ilm/runtime/names.hpp>
 #include <ilm/runtime/ports.hpp>
@@ -14,6 +15,7 @@
 #include <asio/awaitable.hpp>
 
 #include <cassert>
+#include <concepts>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -216,33 +218,51 @@ class delivery_adapter final : public delivery_port {
   bool takes_context() const noexcept override { return with_context; }
 
   std::optional<asio::awaitable<void>> deliver(const peer_name& from, const stored_message& m,
-                                               std::shared_ptr<staged_sends> staged) override {
+                                               std::shared_ptr<staged_sends> staged,
+                                               outcome& how) override {
     message<PeerId> received(id_of<PeerId>(from), m.sequence, m.contents, m.index,
                              attributes(m.attributes));
     if constexpr (with_context) {
       auto context = detail::context_access::make(names_, stamp_, received.from, std::move(staged));
-      if constexpr (returns_nothing) {
-        delivery_(std::move(received), context);
-        return std::nullopt;
+      if constexpr (waits) {
+        return run(how, std::move(received), std::move(context));
       } else {
-        return run(std::move(received), std::move(context));
+        call(how, std::move(received), context);
+        return std::nullopt;
       }
-    } else if constexpr (returns_nothing) {
-      delivery_(std::move(received));
-      return std::nullopt;
-    } else {
+    } else if constexpr (std::same_as<result, asio::awaitable<void>>) {
       return delivery_(std::move(received));
+    } else if constexpr (waits) {
+      return run(how, std::move(received));
+    } else {
+      call(how, std::move(received));
+      return std::nullopt;
     }
   }
 
  private:
+  using result = detail::delivery_returns_t<Delivery, PeerId>;
   static constexpr bool with_context = detail::delivery_takes_context<Delivery, PeerId>;
-  static constexpr bool returns_nothing =
-      std::is_void_v<detail::delivery_returns_t<Delivery, PeerId>>;
+  static constexpr bool waits =
+      std::same_as<result, asio::awaitable<void>> || std::same_as<result, asio::awaitable<outcome>>;
 
-  /// Keeps the context for a call that takes a reference to it.
-  asio::awaitable<void> run(message<PeerId> m, delivery_context<PeerId> context) {
-    co_await delivery_(std::move(m), context);
+  template <class... Arguments>
+  void call(outcome& how, Arguments&&... arguments) {
+    if constexpr (std::is_void_v<result>) {
+      delivery_(std::forward<Arguments>(arguments)...);
+    } else {
+      how = delivery_(std::forward<Arguments>(arguments)...);
+    }
+  }
+
+  /// Keeps the context, if there is one, for a call that takes a reference to it.
+  template <class... Context>
+  asio::awaitable<void> run(outcome& how, message<PeerId> m, Context... context) {
+    if constexpr (std::same_as<result, asio::awaitable<outcome>>) {
+      how = co_await delivery_(std::move(m), context...);
+    } else {
+      co_await delivery_(std::move(m), context...);
+    }
   }
 
   std::shared_ptr<name_table<PeerId>> names_;

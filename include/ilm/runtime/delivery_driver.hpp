@@ -1,6 +1,10 @@
 #pragma once
 
 #include <ilm/detail/asio.hpp>
+#include <ilm/detail/failure.hpp>
+#include <ilm/error.hpp>
+#include <ilm/outcome.hpp>
+#include <ilm/printable.hpp>
 #include <ilm/runtime/context.hpp>
 #include <ilm/runtime/delivery_executor.hpp>
 #include <ilm/runtime/dispatcher.hpp>
@@ -14,6 +18,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -107,8 +112,9 @@ class delivery_driver {
       }
       std::shared_ptr<staged_sends> staged;
       std::optional<asio::awaitable<void>> running;
+      outcome how;
       call under_way(*this, p, self);
-      std::exception_ptr failed = begin_delivery(p, *next, self, staged, running);
+      std::exception_ptr failed = begin_delivery(p, *next, self, staged, how, running);
       if (running) {
         failed = co_await outcome_of(std::move(*running));
         now = context_.now();
@@ -122,16 +128,17 @@ class delivery_driver {
         break;
       }
       // Calls that return at once share one reading of the clock.
-      if (failed) now = context_.now();
+      bool again = failed || how.is() == outcome::kind::retry;
+      if (again) now = context_.now();
       bool is_void = p.core.delivery_is_void();
-      handle_ended(p, failed, staged.get(), now);
+      handle_ended(p, failed, how, staged.get(), now);
       // The call may have been cancelled; the loop is not.
       if (is_void || p.forgetting() || context_.life.shutting_down()) {
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
       }
       if (p.forgetting()) context_.store_wake.notify();
       // Drain up to 64 deliveries before the others get their turn.
-      if (failed || !p.core.has_delivery(now) || count % deliveries_before_yield == 0) {
+      if (again || !p.core.has_delivery(now) || count % deliveries_before_yield == 0) {
         dispatcher_.service(p);
         co_await p.deliver.wait_a_turn();
         now = context_.now();
@@ -173,7 +180,7 @@ class delivery_driver {
     end_call(p);
     if (context_.life.ended()) return;
     std::system_error lost(asio::error::operation_aborted);
-    handle_ended(p, std::make_exception_ptr(lost), nullptr, context_.now());
+    handle_ended(p, std::make_exception_ptr(lost), {}, nullptr, context_.now());
     dispatcher_.service(p);
     start(p, self);
   }
@@ -200,7 +207,7 @@ class delivery_driver {
 
   /// Calls the application. The rest of the call, if there is one, is `running`.
   std::exception_ptr begin_delivery(peer& p, const stored_message& m, const owner& self,
-                                    std::shared_ptr<staged_sends>& staged,
+                                    std::shared_ptr<staged_sends>& staged, outcome& how,
                                     std::optional<asio::awaitable<void>>& running) {
     if (std::exchange(p.offered, m.index) != m.index) p.attempts = 0;
     ++p.attempts;
@@ -209,7 +216,7 @@ class delivery_driver {
         staged = std::make_shared<staged_sends>(self, sends_.maximum_message(), p.attempts,
                                                 transaction_);
       }
-      running = port_->deliver(*p.name, m, staged);
+      running = port_->deliver(*p.name, m, staged, how);
     } catch (...) {
       return std::current_exception();
     }
@@ -226,13 +233,16 @@ class delivery_driver {
     co_return nullptr;
   }
 
-  void handle_ended(peer& p, const std::exception_ptr& failed, staged_sends* staged,
-                    protocol::timestamp now) {
+  void handle_ended(peer& p, const std::exception_ptr& failed, const outcome& how,
+                    staged_sends* staged, protocol::timestamp now) {
     assert(!p.delivering && !context_.life.ended());
     if (p.core.delivery_is_void()) return withdraw(p, staged, now);
     detail::failure reason = detail::failure_of(failed);
+    bool postponed = !reason && how.is() == outcome::kind::retry;
+    if (postponed) reason = {error::delivery_postponed, shown(how.reason())};
     if (staged != nullptr) reason = take_staged(p, *staged, std::move(reason));
     if (!reason) {
+      if (how.is() == outcome::kind::skipped) p.core.handle_skipped(shown(how.reason()));
       ++p.consumed;
       context_.life.handle_consumed();
       p.core.handle_consumed(now, !p.pending.empty());
@@ -242,9 +252,17 @@ class delivery_driver {
       context_.store_wake.notify();
     } else if (p.forgetting()) {
       p.core.handle_delivery_withdrawn(now);
-    } else if (context_.life.delivers()) {
+    } else if (!context_.life.delivers()) {
+      return;
+    } else if (postponed) {
+      p.core.handle_delivery_postponed(reason, how.after(), now);
+    } else {
       p.core.handle_delivery_failed(reason, now);
     }
+  }
+
+  static std::string shown(const std::string& reason) {
+    return detail::printable_prefix(reason, detail::maximum_failure_text);
   }
 
   /// A message before this one comes again: nothing of the delivery counts.

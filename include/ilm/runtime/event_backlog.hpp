@@ -77,6 +77,7 @@ class event_backlog {
       case event_kind::rolled_back:
       case event_kind::gap:
       case event_kind::peer_forgotten:
+      case event_kind::message_skipped:
       case event_kind::store_failed:
       case event_kind::store_recovered:
       case event_kind::network_ended:

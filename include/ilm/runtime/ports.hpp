@@ -4,6 +4,7 @@
 #include <ilm/detail/failure.hpp>
 #include <ilm/effects.hpp>
 #include <ilm/message.hpp>
+#include <ilm/outcome.hpp>
 #include <ilm/protocol/store_change.hpp>
 #include <ilm/protocol/time.hpp>
 #include <ilm/runtime/names.hpp>
@@ -136,11 +137,12 @@ class delivery_port {
   virtual bool waits_for_reader() const noexcept = 0;
   /// Whether a call may stage sends.
   virtual bool takes_context() const noexcept = 0;
-  /// Calls the application. The result has to be awaited; none if the application is done.
-  /// `staged` is null if calls take no context.
+  /// Calls the application. The result has to be awaited; none if the application is done. `how` is
+  /// its outcome then, and lives until then. `staged` is null if calls take no context.
   virtual std::optional<asio::awaitable<void>> deliver(const peer_name& from,
                                                        const stored_message& m,
-                                                       std::shared_ptr<staged_sends> staged) = 0;
+                                                       std::shared_ptr<staged_sends> staged,
+                                                       outcome& how) = 0;
 };
 
 /// The time, and one timer.
