@@ -38,8 +38,10 @@ double steps_beside(std::size_t count, bool taken,
   auto add = [&] {
     ++id;
     offers::handler done([](std::error_code) {}, context.get_executor());
-    all.add(id, {"a", id, ilm::bytes("x")}, access::make(names, false, std::string("a"), staged),
-            std::move(done), nullptr);
+    ilm::message<std::string> m("a", id, ilm::bytes("x"));
+    auto delivery = access::make(names, false, std::string("a"), staged);
+    offers::endings ended;
+    all.add(id, m, delivery, done, nullptr, ended);
   };
   for (std::size_t i = 0; i < count; ++i) add();
   if (taken) all.promise(2, count);
@@ -88,29 +90,38 @@ double steps_of_a_reader(std::size_t count, bool cancelled) {
 TEST_CASE(
     "a message that is received and consumed costs about the same beside 10 others and 40,000") {
   check_costs_alike([](offers& all, std::uint64_t) {
-    REQUIRE(all.give_waiting(1, {}));
-    all.consume_all(1);
+    offers::endings ended;
+    REQUIRE(all.give_waiting(1, {}, ended));
+    all.consume_all(1, ended);
+    ended.post();
   });
 }
 
 TEST_CASE("a message that is given back costs about the same beside 10 others and 40,000") {
   check_costs_alike([](offers& all, std::uint64_t) {
+    offers::endings ended;
     std::uint64_t ticket = all.promise(1, 1).front();
     REQUIRE(all.give(1, ticket, {}));
-    all.release_given(ticket);
+    all.release_given(ticket, ended);
   });
 }
 
 TEST_CASE(
     "a message that its messenger withdraws costs about the same beside 10 others and 40,000") {
-  check_costs_alike([](offers& all, std::uint64_t newest) { all.withdraw(newest); });
+  check_costs_alike([](offers& all, std::uint64_t newest) {
+    offers::handler withdrawn = all.withdraw(newest);
+    REQUIRE(withdrawn);
+    withdrawn(asio::error::operation_aborted);
+  });
 }
 
 TEST_CASE("a reader that is gone costs about the same beside 10 messages of others and 40,000") {
   check_costs_alike([](offers& all, std::uint64_t) {
-    REQUIRE(all.give_waiting(1, {}));
-    all.release_reader(1);
-    all.consume_all(3);
+    offers::endings ended;
+    REQUIRE(all.give_waiting(1, {}, ended));
+    all.release_reader(1, ended);
+    all.consume_all(3, ended);
+    ended.post();
   });
 }
 

@@ -92,6 +92,19 @@ class completion {
     }
   }
 
+  /// The same; where it throws, the result is in `args` again, and is not given back.
+  void call_with(Args&... args) {
+    assert(held_);
+    std::shared_ptr<base> held = std::move(held_);
+    try {
+      if (held->take(std::move(args)...)) post(held);
+    } catch (...) {
+      held->untake(args...);
+      held_ = std::move(held);
+      throw;
+    }
+  }
+
   /// The same, but the handler waits for the sweep to be posted.
   void join(completion_sweep& sweep, Args... args) {
     assert(held_);
@@ -114,6 +127,8 @@ class completion {
     virtual bool take(Args... args) = 0;
     /// The result that was taken does not reach the handler.
     virtual void give_back() noexcept {}
+    /// Takes it back, if there is one.
+    virtual void untake(Args&...) {}
   };
 
   /// A handler, and its result.
@@ -127,6 +142,9 @@ class completion {
     bool take(Args... args) override {
       bound.emplace(std::move(args)...);
       return true;
+    }
+    void untake(Args&... args) override {
+      if (bound) std::tie(args...) = *std::exchange(bound, std::nullopt);
     }
 
     Handler handler;

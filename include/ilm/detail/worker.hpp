@@ -205,6 +205,7 @@ class worker {
       lock.unlock();
       next.run();
       lock.lock();
+      // With the lock: once the worker is abandoned, the executors are gone.
       auto abandoned = [&] { return state_ == state::abandoned; };
       while (!abandoned() && !next.complete()) wake_.wait_for(lock, memory_pause, abandoned);
       if (abandoned()) return;

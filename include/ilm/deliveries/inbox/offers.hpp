@@ -33,12 +33,16 @@ class join {
   }
 
   void handle_ended(std::error_code failed) {
-    std::lock_guard lock(mutex_);
-    if (!failed_) failed_ = failed;
-    if (--left_ == 0) done_(failed_);
+    if (is_last(failed)) done_(failed_);
   }
 
  private:
+  bool is_last(std::error_code failed) {
+    std::lock_guard lock(mutex_);
+    if (!failed_) failed_ = failed;
+    return --left_ == 0;
+  }
+
   std::mutex mutex_;
   std::size_t left_;
   std::error_code failed_;
@@ -75,19 +79,56 @@ class join {
 /// same beside few others and beside very many. Not synchronized.
 template <class PeerId>
 class offers {
+  struct offer;
+
  public:
   using handler = completion<std::error_code>;
   using tickets = std::vector<std::uint64_t>;
   using message_given = std::optional<received<PeerId>>;
 
+  /// Offers that have ended. To be destroyed without a lock: they may hold objects of the inbox.
+  class endings {
+   public:
+    /// Tells the messengers. Those that cannot be told for want of memory are told the next time.
+    void post() noexcept {
+      for (auto next = all_.begin(); next != all_.end();) {
+        offer& o = next->second;
+        try {
+          if (o.done) o.done(o.result);
+          auto at = next++;
+          told_.insert(all_.extract(at));
+        } catch (...) {
+          ++next;
+        }
+      }
+    }
+
+    void move_all(endings& to) noexcept { to.all_.merge(all_); }
+    /// Those whose messengers are in that context.
+    void move_of(const asio::execution_context& home, endings& to) noexcept {
+      for (auto next = all_.begin(); next != all_.end();) {
+        auto at = next++;
+        if (at->second.home == &home) to.all_.insert(all_.extract(at));
+      }
+    }
+
+   private:
+    friend offers;
+
+    std::map<std::uint64_t, offer> all_;
+    std::map<std::uint64_t, offer> told_;
+  };
+
   bool closed() const noexcept { return closed_; }
 
-  void add(std::uint64_t id, message<PeerId> m, delivery_context<PeerId> context, handler done,
-           asio::execution_context* home) {
-    if (closed_) return done(error::inbox_closed);
+  /// Takes `done`, unless it throws.
+  void add(std::uint64_t id, message<PeerId>& m, delivery_context<PeerId>& context, handler& done,
+           asio::execution_context* home, endings& ended) {
     ids one{id};
-    all_.try_emplace(id, id, std::move(m), std::move(context), std::move(done), home);
+    auto at = all_.try_emplace(id, id, std::move(m), std::move(context), home).first;
+    at->second.done = std::move(done);
     waiting_.merge(one);
+    if (closed_) refuse(at->second, error::inbox_closed, ended);
   }
 
   /// Promises up to `most` of those that wait.
@@ -112,7 +153,8 @@ class offers {
     auto at = all_.find(ticket);
     if (at == all_.end() || !at->second.is_promised_to(reader)) return std::nullopt;
     offer& o = at->second;
-    message_given given = lend(o, std::move(from));
+    message_given given(std::in_place, o.contents, o.context);
+    loan_access::lend(*given, std::make_shared<const loan>(std::move(from), o.id));
     if (o.is == stage::recalled) {
       lose(o);
     } else {
@@ -121,36 +163,47 @@ class offers {
     return given;
   }
   /// Gives the first that waits, if one does.
-  message_given give_waiting(std::uint64_t reader, std::weak_ptr<lender> from) {
+  message_given give_waiting(std::uint64_t reader, std::weak_ptr<lender> from, endings& ended) {
     tickets first = promise(reader, 1);
-    return first.empty() ? std::nullopt : give(reader, first.front(), std::move(from));
+    if (first.empty()) return std::nullopt;
+    try {
+      return give(reader, first.front(), std::move(from));
+    } catch (...) {
+      release_promise(reader, first.front(), ended);
+      throw;
+    }
   }
 
   /// The reader's handler does not run with the promised message.
-  void release_promise(std::uint64_t reader, std::uint64_t ticket) {
+  void release_promise(std::uint64_t reader, std::uint64_t ticket, endings& ended) {
     auto o = all_.find(ticket);
-    if (o != all_.end() && o->second.is_promised_to(reader)) release(o->second);
+    if (o != all_.end() && o->second.is_promised_to(reader)) release(o->second, ended);
   }
   /// The reader gives it back.
-  void release_given(std::uint64_t ticket) {
+  void release_given(std::uint64_t ticket, endings& ended) {
     auto o = all_.find(ticket);
-    if (o != all_.end() && o->second.is_with_reader()) release(o->second);
+    if (o != all_.end() && o->second.is_with_reader()) release(o->second, ended);
+  }
+  /// It is not promised to the reader, nor with it, any more.
+  void release_from(std::uint64_t reader, std::uint64_t ticket, endings& ended) {
+    assert(reader != 0 && reader != nobody);
+    auto o = all_.find(ticket);
+    if (o != all_.end() && o->second.reader == reader) release(o->second, ended);
   }
   /// The reader is gone. It may have passed on its messages.
-  void release_reader(std::uint64_t reader) {
-    for_each_with(reader, [this, reader](offer& o) {
-      if (o.is_promised_to(reader)) return release(o);
+  void release_reader(std::uint64_t reader, endings& ended) {
+    for_each_with(reader, [&](offer& o) {
+      if (o.is_promised_to(reader)) return release(o, ended);
       o.reader = nobody;
       with_nobody_.insert(take_from(reader, o.id));
     });
   }
 
-  /// The messenger waits for it no more.
-  void withdraw(std::uint64_t id) {
+  /// The messenger waits for it no more. Gives its handler; empty if it was told.
+  handler withdraw(std::uint64_t id) {
     auto o = all_.find(id);
-    if (o == all_.end() || !o->second.done) return;
-    handler done = withdraw(o->second);
-    done(asio::error::operation_aborted);
+    if (o == all_.end() || !o->second.done) return {};
+    return withdraw(o->second);
   }
   /// The same for the next one behind `after` whose messenger cannot be told, as its context ends.
   /// Gives its handler; empty if there is none left.
@@ -163,11 +216,12 @@ class offers {
   }
 
   /// The reader is done with all that it has, and all that readers have that are gone.
-  void consume_all(std::uint64_t reader) {
-    for_each_for(reader, [this](offer& o) { consume(o, {}); });
+  void consume_all(std::uint64_t reader, endings& ended) {
+    for_each_for(reader, [&](offer& o) { consume(o, {}, ended); });
   }
-  /// The same; `done` is told when the store knows, or that one of them comes again.
-  void consume_all(std::uint64_t reader, handler done) {
+  /// The same; `done` is told when the store knows, or that one of them comes again. It is left
+  /// where that is known: then the result is for it.
+  std::error_code consume_all(std::uint64_t reader, handler& done, endings& ended) {
     std::size_t count = 0;
     std::error_code failed;
     for_each_for(reader, [&](const offer& o) {
@@ -178,25 +232,32 @@ class offers {
       }
     });
     if (count == 0) {
-      consume_all(reader);
-      return done(failed);
+      consume_all(reader, ended);
+      return failed;
     }
     auto all = std::make_shared<join>(count, std::move(done), failed);
-    for_each_for(reader, [this, &all](offer& o) {
-      consume(o, handler::pass_to([all](std::error_code e) { all->handle_ended(e); }));
+    for_each_for(reader, [&](offer& o) {
+      consume(o, handler::pass_to([all](std::error_code e) { all->handle_ended(e); }), ended);
     });
+    return {};
   }
-  void consume_one(std::uint64_t reader, std::uint64_t ticket, handler done) {
+  std::error_code consume_one(std::uint64_t reader, std::uint64_t ticket, handler& done,
+                              endings& ended) {
     auto o = all_.find(ticket);
-    bool has_it = o != all_.end() && o->second.is_with(reader);
-    if (!has_it || o->second.is == stage::lost) done(error::message_returned);
-    if (has_it) consume(o->second, std::move(done));
+    if (o == all_.end() || !o->second.is_with(reader)) return error::message_returned;
+    bool lost = o->second.is == stage::lost;
+    consume(o->second, lost ? handler() : std::move(done), ended);
+    return lost ? error::message_returned : std::error_code();
   }
 
+  /// The oldest one that waits, if one does, goes back to its messenger, which offers it again.
+  void refuse_one(std::error_code reason, endings& ended) {
+    if (!waiting_.empty()) refuse(all_.find(*waiting_.begin())->second, reason, ended);
+  }
   /// Refuses all that no reader has, or was promised, from now on.
-  void close() {
+  void close(endings& ended) {
     closed_ = true;
-    while (!waiting_.empty()) refuse(all_.find(*waiting_.begin())->second);
+    while (!waiting_.empty()) refuse_one(error::inbox_closed, ended);
   }
 
  private:
@@ -206,9 +267,9 @@ class offers {
   enum class stage : std::uint8_t { waiting, promised, recalled, given, lost };
 
   struct offer {
-    offer(std::uint64_t i, message<PeerId> m, delivery_context<PeerId> c, handler h,
+    offer(std::uint64_t i, message<PeerId> m, delivery_context<PeerId> c,
           asio::execution_context* x)
-        : id(i), contents(std::move(m)), context(std::move(c)), done(std::move(h)), home(x) {}
+        : id(i), contents(std::move(m)), context(std::move(c)), home(x) {}
 
     bool is_promised_to(std::uint64_t r) const noexcept {
       return (is == stage::promised || is == stage::recalled) && reader == r;
@@ -222,6 +283,7 @@ class offers {
     message<PeerId> contents;
     delivery_context<PeerId> context;
     handler done;                   ///< empty once the messenger was told
+    std::error_code result;         ///< for it, once it has ended
     asio::execution_context* home;  ///< of `done`
     stage is = stage::waiting;
     std::uint64_t reader = 0;  ///< 0 if and only if it waits
@@ -230,18 +292,12 @@ class offers {
   /// What moves from one to another needs no memory.
   using ids = std::set<std::uint64_t>;
 
-  received<PeerId> lend(const offer& o, std::weak_ptr<lender> from) const {
-    received<PeerId> r(o.contents, o.context);
-    loan_access::lend(r, std::make_shared<const loan>(std::move(from), o.id));
-    return r;
-  }
-
-  void release(offer& o) {
+  void release(offer& o, endings& ended) {
     assert(o.is != stage::waiting);
     if (!o.done) {
-      erase(o);
+      end(o, {}, ended);
     } else if (closed_) {
-      refuse(o);
+      refuse(o, error::inbox_closed, ended);
     } else {
       if (o.is == stage::given) o.context = context_access::again(o.context);
       waiting_.insert(take_from(o.reader, o.id));
@@ -254,7 +310,8 @@ class offers {
     assert(o.done && o.is != stage::recalled && o.is != stage::lost);
     handler done = std::move(o.done);
     if (o.is == stage::waiting) {
-      erase(o);
+      endings gone;
+      end(o, {}, gone);
     } else if (o.is == stage::promised) {
       o.is = stage::recalled;
     } else {
@@ -271,27 +328,24 @@ class offers {
     o.context = {};
   }
 
-  void refuse(offer& o) {
-    assert(closed_ && o.done);
-    handler done = std::move(o.done);
-    erase(o);
-    done(error::inbox_closed);
+  void refuse(offer& o, std::error_code reason, endings& ended) {
+    assert(reason && o.done);
+    end(o, reason, ended);
   }
 
   /// The end of one that a reader has. `stored`, if any, is told when the store knows.
-  void consume(offer& o, handler stored) {
+  void consume(offer& o, handler stored, endings& ended) {
     assert(o.is_with_reader() && (o.is == stage::given) == static_cast<bool>(o.done));
     if (o.is == stage::given && stored) {
       context_access::staged(o.context).notify(std::move(stored));
     }
-    handler done = std::move(o.done);
-    erase(o);
-    if (done) done({});
+    end(o, {}, ended);
   }
 
-  void erase(offer& o) {
+  void end(offer& o, std::error_code result, endings& ended) noexcept {
+    o.result = result;
     take_from(o.reader, o.id);
-    all_.erase(o.id);
+    ended.all_.insert(all_.extract(o.id));
   }
   typename ids::node_type take_from(std::uint64_t reader, std::uint64_t id) {
     if (reader == 0) return waiting_.extract(id);

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <ilm/deliveries/inbox/offers.hpp>
+#include <ilm/deliveries/inbox/waits.hpp>
 #include <ilm/delivery_context.hpp>
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/compiled.hpp>
 #include <ilm/detail/completion.hpp>
 #include <ilm/detail/context_end.hpp>
+#include <ilm/detail/failure.hpp>
 #include <ilm/error.hpp>
 #include <ilm/received.hpp>
 
@@ -15,11 +17,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -30,7 +31,10 @@ namespace ilm::inline v0::detail {
 /// The offers of messengers to an inbox, and the readers that wait for them.
 ///
 /// A reader has an offer when its handler runs with it, and not before: one that is cancelled in
-/// between releases it.
+/// between releases it. Handlers are posted with the lock, for which a context that ends waits, and
+/// destroyed without it, as they may hold objects of this inbox. A reader whose handler cannot be
+/// posted for want of memory waits on, and the message goes back to its messenger, which offers it
+/// again later; all others that cannot be told are told by the next call.
 template <class PeerId>
 class inbox_state final : public lender,
                           public context_listener,
@@ -44,21 +48,27 @@ class inbox_state final : public lender,
   /// The reader is gone, and asks for nothing more. The next that asks is done with its messages,
   /// as a function that receives through a copy of its own may have passed them on.
   void remove_reader(std::uint64_t reader) {
-    std::lock_guard lock(mutex_);
-    auto first = waits_of_.lower_bound({reader, 0}), last = waits_of_.lower_bound({reader + 1, 0});
-    while (first != last) take((first++)->second).done(asio::error::operation_aborted, {});
-    offers_.release_reader(reader);
-    match();
+    change([&](due& d) {
+      waits_.end_of(reader, asio::error::operation_aborted, d.waits);
+      offers_.release_reader(reader, d.offers);
+      match(d);
+    });
   }
 
   // The messenger.
 
+  /// Without memory the messenger is told so, or its coroutine destroyed: it offers it again.
   void place(std::uint64_t id, message<PeerId> m, delivery_context<PeerId> context, handler done,
-             asio::execution_context* home) {
-    std::lock_guard lock(mutex_);
-    if (!offers_.closed()) watch(home);
-    offers_.add(id, std::move(m), std::move(context), std::move(done), home);
-    match();
+             asio::execution_context* home) noexcept {
+    try {
+      change([&](due& d) {
+        if (!offers_.closed()) watch(home);
+        offers_.add(id, m, context, done, home, d.offers);
+        match(d);
+      });
+    } catch (...) {
+      refuse(std::move(done), failure_of(std::current_exception()).code);
+    }
   }
 
   // Readers.
@@ -69,9 +79,9 @@ class inbox_state final : public lender,
     std::uint64_t id = connect(h, decides);
     asio::execution_context* home =
         context_of(asio::get_associated_executor(h, asio::system_executor()));
-    start(waiting_reader{
-        id, reader, most,
-        waiter_of(reader, std::move(decides), std::forward<Handler>(h), std::move(finish)), home});
+    start({id, reader, most,
+           waiter_of(reader, std::move(decides), std::forward<Handler>(h), std::move(finish)),
+           home});
   }
 
   template <class Handler, class Finish>
@@ -97,29 +107,35 @@ class inbox_state final : public lender,
       if (!decides->cancel()) return;
       if (auto alive = self.lock()) alive->cancel(id);
     });
-    start(waiting_reader{id, reader, 1, std::move(w), context_of(executor)});
+    start({id, reader, 1, std::move(w), context_of(executor)});
   }
 
   std::optional<received<PeerId>> try_receive(std::uint64_t reader) {
-    std::lock_guard lock(mutex_);
-    offers_.consume_all(reader);
-    return offers_.give_waiting(reader, this->weak_from_this());
+    std::optional<received<PeerId>> next;
+    change([&](due& d) {
+      offers_.consume_all(reader, d.offers);
+      next = offers_.give_waiting(reader, this->weak_from_this(), d.offers);
+    });
+    return next;
   }
 
   void consume(std::uint64_t reader, handler done) {
-    std::lock_guard lock(mutex_);
-    offers_.consume_all(reader, std::move(done));
+    std::error_code result;
+    change([&](due& d) { result = offers_.consume_all(reader, done, d.offers); });
+    if (done) done(result);
   }
 
   void consume_one(std::uint64_t reader, std::uint64_t ticket, handler done) {
-    std::lock_guard lock(mutex_);
-    offers_.consume_one(reader, ticket, std::move(done));
+    std::error_code result;
+    change([&](due& d) { result = offers_.consume_one(reader, ticket, done, d.offers); });
+    if (done) done(result);
   }
 
   void give_back(std::uint64_t ticket) noexcept override {
-    std::lock_guard lock(mutex_);
-    offers_.release_given(ticket);
-    match();
+    change([&](due& d) {
+      offers_.release_given(ticket, d.offers);
+      match(d);
+    });
   }
 
   /// The next messenger on the store gives the messages again.
@@ -127,29 +143,28 @@ class inbox_state final : public lender,
     std::uint64_t last = 0;
     while (withdraw_next_of(ending, last)) {
     }
-    // Destroyed after the lock: they may hold objects of this inbox.
-    readers ended;
+    due ended;
     std::lock_guard lock(mutex_);
     std::erase(watched_, &ending);
-    for (auto r = waiting_.begin(); r != waiting_.end();) {
-      auto at = r++;
-      if (at->second.home != &ending) continue;
-      waits_of_.erase({at->second.reader, at->first});
-      ended.insert(waiting_.extract(at));
-    }
+    waits_.move_of(ending, ended.waits);
+    late_.waits.move_of(ending, ended.waits);
+    late_.offers.move_of(ending, ended.offers);
   }
 
   void cancel(std::uint64_t id) {
-    std::lock_guard lock(mutex_);
-    offers_.withdraw(id);
-    if (waiting_.contains(id)) take(id).done(asio::error::operation_aborted, {});
+    handler withdrawn;
+    change([&](due& d) {
+      withdrawn = offers_.withdraw(id);
+      waits_.end(id, asio::error::operation_aborted, d.waits);
+    });
+    if (withdrawn) withdrawn(asio::error::operation_aborted);
   }
 
   void close() {
-    std::lock_guard lock(mutex_);
-    waits_of_.clear();
-    for (auto& [id, r] : std::exchange(waiting_, {})) r.done(error::inbox_closed, {});
-    offers_.close();
+    change([&](due& d) {
+      waits_.end_all(error::inbox_closed, d.waits);
+      offers_.close(d.offers);
+    });
   }
 
   /// Lets the handler's cancellation slot withdraw the operation named by the result.
@@ -168,18 +183,33 @@ class inbox_state final : public lender,
   }
 
  private:
-  /// A reader is given tickets until its handler runs, and messages then.
-  using tickets = typename offers<PeerId>::tickets;
-  using waiter = completion<std::error_code, tickets>;
+  using tickets = inbox_wait::tickets;
+  using waiter = inbox_wait::handler;
+  using endings = typename offers<PeerId>::endings;
 
-  struct waiting_reader {
-    std::uint64_t id;
-    std::uint64_t reader;
-    std::size_t most;
-    waiter done;
-    asio::execution_context* home;  ///< of the handler
+  /// Those that are to be told something. To be destroyed without the lock.
+  struct due {
+    /// Tells them. Those stay that cannot be told for want of memory: offers here, waits in
+    /// `failed`. Gives the reason why a wait does.
+    std::error_code post(inbox_waits& failed) noexcept {
+      std::error_code why;
+      while (!waits.empty()) {
+        inbox_wait& next = waits.front();
+        try {
+          next.done.call_with(next.result, next.given);
+          waits.drop_front();
+        } catch (...) {
+          why = failure_of(std::current_exception()).code;
+          waits.move_front(failed);
+        }
+      }
+      offers.post();
+      return why;
+    }
+
+    inbox_waits waits;
+    endings offers;
   };
-  using readers = std::map<std::uint64_t, waiting_reader>;
 
   template <class Handler, class Finish>
   waiter waiter_of(std::uint64_t reader, std::shared_ptr<claim> decides, Handler&& h,
@@ -187,8 +217,8 @@ class inbox_state final : public lender,
     std::error_code aborted = asio::error::operation_aborted;
     auto self = this->shared_from_this();
     auto given = [self, finish, reader](auto&& done, std::error_code failed, tickets t) {
-      batch all = failed ? batch() : self->give_all(reader, t);
-      if (!failed && all.empty()) failed = asio::error::operation_aborted;
+      batch all;
+      if (!failed) failed = self->give_all(reader, t, all);
       finish(std::forward<decltype(done)>(done), failed, std::move(all));
     };
     auto returned = [self, reader](std::error_code, tickets t) { self->release_all(reader, t); };
@@ -199,26 +229,58 @@ class inbox_state final : public lender,
                            std::move(given), std::move(returned), std::move(abort));
   }
 
-  void start(waiting_reader r) {
-    assert(r.most > 0 && r.reader != 0);
-    std::lock_guard lock(mutex_);
-    offers_.consume_all(r.reader);
-    if (offers_.closed()) return r.done(error::inbox_closed, {});
-    watch(r.home);
-    std::set<std::pair<std::uint64_t, std::uint64_t>> one{{r.reader, r.id}};
-    std::uint64_t id = r.id;
-    waiting_.try_emplace(id, std::move(r));
-    waits_of_.merge(one);
-    match();
+  void start(inbox_wait w) {
+    change([&](due& d) {
+      offers_.consume_all(w.reader, d.offers);
+      std::uint64_t id = w.id;
+      if (!offers_.closed()) watch(w.home);
+      waits_.add(w);
+      if (offers_.closed()) waits_.end(id, error::inbox_closed, d.waits);
+      match(d);
+    });
   }
 
-  waiting_reader take(std::uint64_t id) {
-    auto at = waiting_.find(id);
-    assert(at != waiting_.end());
-    waiting_reader r = std::move(at->second);
-    waits_of_.erase({r.reader, id});
-    waiting_.erase(at);
-    return r;
+  /// `step(due&)` with the lock; then tells those that are due, also where it throws.
+  template <class Step>
+  void change(Step step) {
+    due d;
+    std::lock_guard lock(mutex_);
+    late_.waits.move_all(d.waits);
+    late_.offers.move_all(d.offers);
+    try {
+      step(d);
+    } catch (...) {
+      post(d);
+      throw;
+    }
+    post(d);
+  }
+
+  void post(due& d) noexcept {
+    inbox_waits failed;
+    std::error_code why;
+    while (std::error_code next = d.post(failed)) {
+      why = next;
+      failed.for_each([&](inbox_wait& w) { release(w.reader, std::exchange(w.given, {}), d); });
+      match(d);
+    }
+    if (why) wait_again(failed, why, d);
+    d.offers.move_all(late_.offers);
+  }
+
+  /// Waits whose handlers found no memory. A message for them comes again, from its messenger.
+  void wait_again(inbox_waits& failed, std::error_code why, due& d) noexcept {
+    while (!failed.empty()) failed.move_front(failed.front().result ? late_.waits : waits_);
+    if (!waits_.empty()) offers_.refuse_one(why, d.offers);
+    d.offers.post();
+  }
+
+  static void refuse(handler done, std::error_code why) noexcept {
+    try {
+      if (done) done(why);
+    } catch (...) {
+      // As above: the messenger's coroutine goes with the handler.
+    }
   }
 
   void watch(asio::execution_context* home) {
@@ -230,30 +292,51 @@ class inbox_state final : public lender,
   }
 
   /// Reserves the offers that wait for the readers that wait.
-  void match() {
-    while (!waiting_.empty()) {
-      const waiting_reader& first = waiting_.begin()->second;
-      tickets t = offers_.promise(first.reader, first.most);
-      if (t.empty()) return;
-      take(first.id).done({}, std::move(t));
+  void match(due& d) noexcept {
+    while (!waits_.empty()) {
+      inbox_wait& first = waits_.front();
+      try {
+        first.given = offers_.promise(first.reader, first.most);
+      } catch (...) {
+        return offers_.refuse_one(failure_of(std::current_exception()).code, d.offers);
+      }
+      if (first.given.empty()) return;
+      waits_.move_front(d.waits);
     }
   }
 
-  /// The messages that the reader was promised.
-  batch give_all(std::uint64_t reader, const tickets& t) {
-    batch all;  // An exception gives its messages back, without the lock.
-    std::lock_guard lock(mutex_);
-    for (std::uint64_t id : t) {
-      auto given = offers_.give(reader, id, this->weak_from_this());
-      if (given) all.push_back(std::move(*given));
+  /// The messages that the reader was promised. Where it fails, they are for others.
+  std::error_code give_all(std::uint64_t reader, const tickets& t, batch& all) noexcept {
+    try {
+      for (std::uint64_t id : t) {
+        auto given = give(reader, id);
+        if (given) all.push_back(std::move(*given));
+      }
+    } catch (...) {
+      std::error_code failed = failure_of(std::current_exception()).code;
+      all.clear();
+      change([&](due& d) {
+        for (std::uint64_t id : t) offers_.release_from(reader, id, d.offers);
+        match(d);
+      });
+      return failed;
     }
-    return all;
+    return all.empty() ? asio::error::operation_aborted : std::error_code();
+  }
+  /// An exception destroys a message without the lock.
+  auto give(std::uint64_t reader, std::uint64_t ticket) {
+    std::lock_guard lock(mutex_);
+    return offers_.give(reader, ticket, this->weak_from_this());
   }
 
   void release_all(std::uint64_t reader, const tickets& t) {
-    std::lock_guard lock(mutex_);
-    for (std::uint64_t id : t) offers_.release_promise(reader, id);
-    match();
+    change([&](due& d) {
+      release(reader, t, d);
+      match(d);
+    });
+  }
+  void release(std::uint64_t reader, const tickets& t, due& d) noexcept {
+    for (std::uint64_t id : t) offers_.release_promise(reader, id, d.offers);
   }
 
   /// Destroys the handler that it withdraws after the lock.
@@ -266,8 +349,8 @@ class inbox_state final : public lender,
 
   std::mutex mutex_;
   offers<PeerId> offers_;
-  readers waiting_;  ///< by the id of the operation: the oldest first
-  std::set<std::pair<std::uint64_t, std::uint64_t>> waits_of_;  ///< the same: reader, and operation
+  inbox_waits waits_;
+  due late_;  ///< those that could not be told for want of memory
   std::vector<asio::execution_context*> watched_;
   std::atomic<std::uint64_t> ids_{0};
   std::atomic<std::uint64_t> readers_{0};
