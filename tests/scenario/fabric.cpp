@@ -1,6 +1,7 @@
 // The network in memory by itself.
 
 #include "support/catch.hpp"
+#include "support/poor_executor.hpp"
 
 #include <ilm/networks/memory.hpp>
 
@@ -12,6 +13,7 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -135,4 +137,25 @@ TEST_CASE("a receiver of a fabric that is about to wait is woken by what came af
   context.poll();
   CHECK(woken);
   CHECK(place->take(next));
+}
+
+TEST_CASE("a receiver without memory keeps no peer from a fabric, nor in it") {
+  using type = ilm::network_event_type;
+  asio::io_context context;
+  auto refusals = std::make_shared<int>(0);
+  test::poor_executor executor(context.get_executor(), refusals);
+  ilm::memory_fabric<std::string> fabric;
+  auto a = std::make_unique<named_network>(fabric.join("a"));
+  std::vector<type> kinds;
+  asio::co_spawn(executor, all_kinds(*a, kinds), asio::detached);
+  context.poll();
+  *refusals = 1;
+  CHECK_THROWS_AS(fabric.join("b"), std::bad_alloc);
+  named_network b = fabric.join("b");
+  context.restart();
+  context.poll();
+  CHECK(kinds == std::vector<type>{type::up, type::down, type::up});
+  *refusals = 1;
+  a.reset();
+  CHECK(*refusals == 0);
 }

@@ -23,7 +23,8 @@
 namespace ilm::inline v0::detail {
 
 /// One stay of a peer in a fabric: frames and events under way to it, in order of arrival, and the
-/// receiver that waits for them. The hub's lock guards it.
+/// receiver that waits for them. The hub's lock guards it, and the receiver is posted with it: that
+/// leads nowhere back here, and a receiver that cannot be posted waits on.
 struct seat {
   using time = std::chrono::nanoseconds;
 
@@ -193,7 +194,7 @@ class hub final : public fabric, public std::enable_shared_from_this<hub> {
       if (other.present) close_session_of(gone, *other.present);
     }
     gone.ended = true;
-    gone.wake();
+    wake_if_possible(gone);
   }
 
   void open_session(seat& a, seat& b) {
@@ -211,6 +212,15 @@ class hub final : public fabric, public std::enable_shared_from_this<hub> {
     if (!sessions_.close(a.number, b.number)) return;
     put(a, clock_.now(), fabric_event(network_event_type::down, b.id), 0);
     put(b, clock_.now(), fabric_event(network_event_type::down, a.id), 0);
+  }
+
+  /// Without memory the receiver waits until its messenger ends.
+  static void wake_if_possible(seat& ended) noexcept {
+    try {
+      ended.wake();
+    } catch (...) {
+      // As above.
+    }
   }
 
   /// The seat is given up whether or not there is memory to say so: the next session tells.
@@ -342,11 +352,18 @@ inline std::shared_ptr<endpoint> hub::join(const void* id) {
   auto at = find_or_add(id);
   if (at->second.present) vacate(*at->second.present);
   auto joined = std::make_shared<seat>(at->first.get(), at->second.number);
-  for (auto& [other_id, other] : peers_) {
-    if (other.present) open_session(*joined, *other.present);
+  auto made = std::make_shared<hub_endpoint>(shared_from_this(), joined);
+  try {
+    for (auto& [other_id, other] : peers_) {
+      if (other.present) open_session(*joined, *other.present);
+    }
+  } catch (...) {
+    at->second.present = joined;
+    vacate(*joined);
+    throw;
   }
-  at->second.present = joined;
-  return std::make_shared<hub_endpoint>(shared_from_this(), std::move(joined));
+  at->second.present = std::move(joined);
+  return made;
 }
 
 ILM_INLINE fabric_clock steady_fabric_clock() {
