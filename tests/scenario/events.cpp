@@ -1,9 +1,12 @@
 #include "support/catch.hpp"
 #include "support/messenger.hpp"
+#include "support/poor_executor.hpp"
 #include "support/raw_peer.hpp"
 #include "support/steps.hpp"
 
 #include <ilm/runtime/event_queue.hpp>
+
+#include <asio/bind_executor.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -362,4 +365,22 @@ TEST_CASE("events that end twice end for the first reason, for each reader") {
   REQUIRE(q.failed.size() == 2);
   CHECK(q.failed[0].second == first);
   CHECK(q.failed[1].second == first);
+}
+
+TEST_CASE("a reader of events whose handler finds no memory is told that the messenger failed") {
+  world w;
+  auto m = make_plain(w, "a");
+  auto refusals = std::make_shared<int>(0);
+  std::vector<event_kind> told;
+  m->next_event(
+      asio::bind_executor(test::poor_executor(w.context.get_executor(), refusals),
+                          [&](std::error_code, const event& e) { told.push_back(e.kind); }));
+  w.run_for(1s);
+  *refusals = 1;
+  m->start();
+  peer b = w.make("b");
+  b.start();
+  w.run_for(1s);
+  CHECK(*refusals == 0);
+  CHECK(told == std::vector{event_kind::messenger_failed});
 }

@@ -135,11 +135,12 @@ class event_queue {
     lost_ += dropped;
   }
 
+  /// A reader that cannot be posted stays.
   void give(named_event e) {
-    auto [id, reader] = std::move(readers_.front());
-    readers_.pop_front();
-    places_.remove(id);
+    auto& [id, reader] = readers_.front();
     reader({}, std::move(e));
+    places_.remove(id);
+    readers_.pop_front();
   }
 
   named_event take_report() {
