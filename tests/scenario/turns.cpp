@@ -201,6 +201,29 @@ TEST_CASE_METHOD(on_turns, "a wait for a turn that finds no memory throws, and i
   CHECK(log == "!");
 }
 
+TEST_CASE_METHOD(on_turns, "events that are notified together go on together, without memory too") {
+  async_event a(*turns), b(*turns), other(*turns);
+  bool first_waits = GENERATE(true, false), second_waits = GENERATE(true, false);
+  CAPTURE(first_waits, second_waits);
+  if (first_waits) spawn(note(a, 'a'));
+  if (second_waits) spawn(note(b, 'b'));
+  spawn(note(other, 'c'));
+  *refusals = first_waits || second_waits ? 1 : 0;
+  if (*refusals > 0) {
+    CHECK_THROWS_AS(async_event::notify_both(a, b), std::bad_alloc);
+  } else {
+    async_event::notify_both(a, b);
+  }
+  other.notify();
+  CHECK(run() == 1);
+  CHECK(log == std::string(first_waits ? "a" : "") + (second_waits ? "b" : "") + "c");
+  log.clear();
+  async_event::notify_both(a, b);
+  run();
+  CHECK(log == std::string(first_waits ? "a" : "") + (second_waits ? "b" : ""));
+  for (async_event* e : {&a, &b, &other}) e->abandon();
+}
+
 TEST_CASE_METHOD(on_turns, "a turn that finds no memory for the next one says so") {
   async_event a(*turns), b(*turns);
   auto fill_turns = [&](async_event& own, async_event& other) -> asio::awaitable<void> {

@@ -86,7 +86,12 @@ class turns : public std::enable_shared_from_this<turns> {
 
   /// In this turn, if one runs; or else in the next. One that is to go on already stays in its
   /// place.
-  void add(async_event& e);
+  void add(async_event& e) {
+    line_up(e);
+    if (!running_) request();
+  }
+  /// The same, but for the turn, which the next call requests.
+  void line_up(async_event& e) noexcept;
   /// In the next turn, behind what has been posted to the strand.
   void add_to_next(async_event& e);
 
@@ -131,6 +136,13 @@ class async_event : ring_link {
     notified_ = true;
     if (waiter_) turns_.add(*this);
   }
+  /// Both, also where there is no memory for their turn: they go on in the next one then.
+  static void notify_both(async_event& a, async_event& b) {
+    a.notified_ = true;
+    if (a.waiter_) a.turns_.line_up(a);
+    b.notify();
+    if (a.waiter_) a.turns_.add(a);
+  }
 
   /// Destroys the coroutine that waits, if any.
   void abandon() {
@@ -161,9 +173,8 @@ class async_event : ring_link {
   bool notified_ = false;
 };
 
-inline void turns::add(async_event& e) {
+inline void turns::line_up(async_event& e) noexcept {
   if (e.alone()) e.link_before(ready_);
-  if (!running_) request();
 }
 
 inline void turns::add_to_next(async_event& e) {

@@ -253,8 +253,7 @@ class peers {
     p.published = nullptr;
     table_.erase(p.name.get());
     std::exchange(p.name, nullptr)->state = nullptr;
-    p.write.notify();
-    p.deliver.notify();
+    detail::async_event::notify_both(p.write, p.deliver);
   }
 
   static void count(std::size_t& all, bool& flag, bool now) noexcept {
