@@ -7,6 +7,7 @@
 #include <asio/cancellation_signal.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <string>
@@ -89,6 +90,46 @@ double steps_of_a_message(std::size_t count) {
   return took / 100;
 }
 
+/// A handler that cannot be cancelled.
+struct deaf {
+  asio::awaitable<void> operator()(message) const {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await sleep_for(1h);
+  }
+};
+
+/// The steps of a message from a to b while a is to forget `count` peers whose messages are with
+/// handlers.
+double steps_of_a_message_beside_forgettings(std::size_t count) {
+  world w;
+  ilm::messenger<store, network, deaf> a(w.context, store(), w.net.join("a"), deaf());
+  for (std::size_t i = 0; i < count; ++i) {
+    peer gone = w.make("x" + std::to_string(i));
+    gone.start();
+    gone.send("a", "message");
+    w.run_for(1ms);
+  }
+  peer b = w.make("b");
+  b.start();
+  REQUIRE(w.until([&] { return a.connected_peers().size() == 1; }));
+  std::size_t ended = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    a.forget("x" + std::to_string(i), [&](std::error_code, ilm::forget_report) { ++ended; });
+  }
+  w.run_for(1s);
+  double took = steps_of([&] {
+    for (int i = 0; i < 100; ++i) {
+      a.send_to("b", "message", [](std::error_code, std::uint64_t) {});
+      w.run_for(20ms);
+    }
+  });
+  REQUIRE(b.app().consumed.size() == 100);
+  CHECK(ended == 0);
+  w.run_for(1h);
+  CHECK(ended == count);
+  return took / 100;
+}
+
 }  // namespace
 
 TEST_CASE("the end of a wait for a receipt costs the same with 10 others and with 40,000") {
@@ -110,6 +151,13 @@ TEST_CASE("the end of a send that waits costs the same with 10 others and with 4
 TEST_CASE("a message costs the same beside 10 waits for others and beside 40,000") {
   double few = steps_of_a_message(10);
   double many = steps_of_a_message(40'000);
+  CAPTURE(few, many);
+  CHECK(many < 1.5 * few);
+}
+
+TEST_CASE("a message costs the same while 10 other peers are to be forgotten and while 1,000 are") {
+  double few = steps_of_a_message_beside_forgettings(10);
+  double many = steps_of_a_message_beside_forgettings(1'000);
   CAPTURE(few, many);
   CHECK(many < 1.5 * few);
 }

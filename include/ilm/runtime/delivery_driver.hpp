@@ -136,7 +136,7 @@ class delivery_driver {
       if (is_void || p.forgetting() || context_.life.shutting_down()) {
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
       }
-      if (p.forgetting()) context_.store_wake.notify();
+      if (p.forgetting()) handle_calmer(p);
       // Drain up to 64 deliveries before the others get their turn.
       if (again || !p.core.has_delivery(now) || count % deliveries_before_yield == 0) {
         dispatcher_.service(p);
@@ -181,8 +181,14 @@ class delivery_driver {
     if (context_.life.ended()) return;
     std::system_error lost(asio::error::operation_aborted);
     handle_ended(p, std::make_exception_ptr(lost), {}, nullptr, context_.now());
+    if (p.forgetting()) handle_calmer(p);
     dispatcher_.service(p);
     start(p, self);
+  }
+
+  void handle_calmer(peer& p) {
+    peers_.list_calmer(p);
+    context_.store_wake.notify();
   }
 
   const stored_message* next_delivery(peer& p, protocol::timestamp now) {

@@ -8,7 +8,6 @@
 #include <ilm/runtime/requests.hpp>
 #include <ilm/runtime/send_driver.hpp>
 
-#include <algorithm>
 #include <cassert>
 #include <memory>
 #include <system_error>
@@ -38,15 +37,12 @@ class forget_driver {
     p.forgetters.push_back(std::move(r));
     if (!first) return;
     end_work(p);
+    peers_.list_calmer(p);
     context_.store_wake.notify();
   }
 
-  /// A peer that is at rest and can be dropped, or null.
-  peer* next_ready() const {
-    auto at = std::find_if(under_way_.begin(), under_way_.end(),
-                           [](const peer* p) { return p->at_rest(); });
-    return at == under_way_.end() ? nullptr : *at;
-  }
+  /// A peer that is at rest and can be dropped, or null. To be called between commits.
+  peer* next_ready() const noexcept { return peers_.next_calm(); }
 
   /// Tells what is about to be dropped.
   forget_report report(const peer& p) {

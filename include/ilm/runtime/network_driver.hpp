@@ -230,6 +230,7 @@ class network_driver final : network_sink {
       }
       if (p.forgetting()) {
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+        peers_.list_calmer(p);
         context_.store_wake.notify();
       }
     }

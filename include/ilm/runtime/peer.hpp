@@ -121,6 +121,7 @@ struct peer : std::enable_shared_from_this<peer> {
   std::size_t changed = 0;       ///< its place among those that may have a change to store
   std::size_t due = 0;           ///< likewise, that may have a change that is due
   std::size_t under_way = 0;     ///< likewise, that are being forgotten
+  std::size_t calmer = 0;        ///< likewise, of which something has ended since
   std::size_t unflushed = 0;     ///< likewise, whose frames wait for more messages
   std::size_t without_room = 0;  ///< likewise, whose deliveries wait for the store
   bool writing = false;          ///< a frame is with the network

@@ -144,6 +144,19 @@ class peers {
     return units_.any_due();
   }
 
+  /// Something has ended of a peer that is being forgotten: it may have come to rest.
+  void list_calmer(peer& p) { calmer_.add(p); }
+  /// A peer that is being forgotten and has come to rest, or null. One that has not is looked at
+  /// once.
+  peer* next_calm() noexcept {
+    while (!calmer_.empty()) {
+      peer& p = calmer_.back();
+      if (p.forgetting() && p.at_rest()) return &p;
+      calmer_.remove(p);
+    }
+    return nullptr;
+  }
+
   // How many peers have something that a shutdown waits for: it looks at no peer.
 
   std::size_t writing() const noexcept { return writing_; }
@@ -244,6 +257,7 @@ class peers {
     std::shared_ptr<peer> kept = p.shared_from_this();
     changed_.remove(p);
     due_.remove(p);
+    calmer_.remove(p);
     unflushed_.remove(p);
     count(owing_, p.owing, false);
     units_.remove(p);
@@ -274,6 +288,7 @@ class peers {
   table table_;
   peer_list<peer, &peer::changed> changed_;
   peer_list<peer, &peer::due> due_;
+  peer_list<peer, &peer::calmer> calmer_;
   peer_list<peer, &peer::unflushed> unflushed_;
   commit_units<peer> units_;
   deadlines<peer> timers_;
