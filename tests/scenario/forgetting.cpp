@@ -2,6 +2,10 @@
 #include "support/messenger.hpp"
 #include "support/steps.hpp"
 
+#include <ilm/deliveries/inbox.hpp>
+
+#include <asio/bind_executor.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -250,6 +254,27 @@ TEST_CASE("forgetting cancels a running handler, and waits for it") {
   CHECK(f->report.unread == 1);
   CHECK(a.count(event_kind::delivery_failed) == 0);
   CHECK(a.app().consumed.empty());
+}
+
+TEST_CASE("forgetting does not wait for the store to know of what was consumed just before") {
+  world w;
+  peer b = w.make("b");
+  ilm::inbox<std::string> box;
+  ilm::messenger<backend, network, ilm::inbox<std::string>> a(w.context, backend(store()),
+                                                              w.net.join("a"), box);
+  b.start();
+  store_all(w, b, "a", numbered(1));
+  w.run_for(1s);
+  b.crash();
+  w.run_for(1s);
+  REQUIRE(box.try_receive());
+  std::vector<std::error_code> ends;
+  a.forget("b", [&](std::error_code failed, ilm::forget_report) { ends.push_back(failed); });
+  box.consume(asio::bind_executor(w.context, [&](std::error_code e) { ends.push_back(e); }));
+  w.run_for(1s);
+  REQUIRE(ends.size() == 2);
+  CHECK(std::count(ends.begin(), ends.end(), std::error_code()) == 1);
+  CHECK(std::count(ends.begin(), ends.end(), ilm::error::peer_forgotten) == 1);
 }
 
 TEST_CASE("a wait that begins while its peer is being forgotten ends at once") {

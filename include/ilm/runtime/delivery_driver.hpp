@@ -286,6 +286,8 @@ class delivery_driver {
     std::vector<staged_sends::request> sends = staged.end();
     std::vector<staged_sends::consumed_handler> waiting = staged.take_waiting();
     p.attempts = staged.attempt();
+    // The store will not know of what was consumed too late.
+    if (!reason && p.forgetting()) reason = error::peer_forgotten;
     try {
       pending_consumption pending;
       pending.effects = staged.take_effects();
