@@ -40,6 +40,7 @@ class name_server {
   void set(const std::string& host, std::vector<std::string> found) {
     std::lock_guard lock(records_->mutex);
     records_->found[host] = std::move(found);
+    records_->changed.notify_all();
   }
   /// Look-ups of all other names end from now on, with an error.
   void answer_all() {
@@ -355,4 +356,91 @@ TEST_CASE("a peer without an address is an error that says so", "[tcp]") {
     code = e.code();
   }
   CHECK(code == tcp_error::bad_address);
+}
+
+TEST_CASE("a network listens at a name once it is found, and nothing waits for it meanwhile",
+          "[tcp]") {
+  name_server names;
+  loop l;
+  node a(l, "a", patient(), "own.example:0"), b(l, "b"), c(l, "c", patient(), "");
+  a.dial(b);
+  CHECK(joined(l, a, b));
+  CHECK(l.until([&] { return names.running() == 1; }));
+  CHECK(a.control().port() == 0);
+  names.set("own.example", {"127.0.0.1", "127.0.0.2"});
+  REQUIRE(l.until([&] { return a.control().port() != 0; }));
+  c.control().add_peer("a", at_port_of("127.0.0.1", a));
+  CHECK(joined(l, a, c));
+  CHECK(a.problems() == 0);
+}
+
+TEST_CASE("a name at which to listen that is not found is looked up again, and told once",
+          "[tcp]") {
+  name_server names;
+  names.answer_all();
+  loop l;
+  node a(l, "a", quick(), "own.example:0"), c(l, "c", quick(), "");
+  std::error_code unreachable = make_error_code(std::errc::host_unreachable);
+  REQUIRE(l.until([&] { return names.asked() >= 4; }));
+  REQUIRE(a.problem_texts(unreachable).size() == 1);
+  CHECK_THAT(a.problem_texts(unreachable)[0], test::ContainsSubstring("own.example:0"));
+  names.set("own.example", {"127.0.0.1"});
+  REQUIRE(l.until([&] { return a.problems() == 2; }));
+  CHECK(a.reported(std::nullopt, tcp_error::accepting_again));
+  c.control().add_peer("a", at_port_of("127.0.0.1", a));
+  CHECK(joined(l, a, c));
+}
+
+TEST_CASE("a name at which to listen that nobody answers is told, and looked up again", "[tcp]") {
+  name_server names;
+  loop l;
+  options o = quick();
+  o.handshake_timeout = 100ms;
+  node a(l, "a", o, "own.example:0");
+  REQUIRE(l.until([&] { return a.reported(std::nullopt, tcp_error::lookup_timeout); }));
+  names.set("own.example", {"127.0.0.1"});
+  CHECK(l.until([&] { return a.control().port() != 0; }));
+}
+
+TEST_CASE("a network listens at a name as soon as the port is free there", "[tcp]") {
+  name_server names;
+  names.set("own.example", {"127.0.0.1"});
+  loop l;
+  node first(l, "first");
+  std::uint16_t port = first.control().port();
+  node a(l, "a", quick(), "own.example:" + std::to_string(port));
+  std::error_code in_use(static_cast<int>(std::errc::address_in_use), std::system_category());
+  REQUIRE(l.until([&] { return a.reported(std::nullopt, in_use); }));
+  first.leave();
+  CHECK(l.until([&] { return a.control().port() == port; }));
+}
+
+TEST_CASE("a network that listens at a name listens nowhere else, and not at what is no address",
+          "[tcp]") {
+  name_server names;
+  loop l;
+  network net(l.context, "a");
+  CHECK_THROWS_AS(net.listen("own.example"), std::system_error);
+  net.listen("own.example:0");
+  CHECK(net.port() == 0);
+  CHECK_THROWS_AS(net.local_endpoint(), std::system_error);
+  CHECK_THROWS_AS(net.listen("127.0.0.1:0"), std::system_error);
+  CHECK_THROWS_AS(net.listen("other.example:0"), std::system_error);
+  network numeric(l.context, "b");
+  numeric.listen("127.0.0.1:0");
+  CHECK_THROWS_AS(numeric.listen("own.example:0"), std::system_error);
+  CHECK(numeric.port() == numeric.local_endpoint().port());
+}
+
+TEST_CASE("a network that ends while its name is looked up does not listen", "[tcp]") {
+  name_server names;
+  loop l;
+  node a(l, "a", quick(), "own.example:0");
+  REQUIRE(l.until([&] { return names.running() == 1; }));
+  auto control = a.control();
+  a.leave();
+  names.set("own.example", {"127.0.0.1"});
+  REQUIRE(l.until([&] { return names.running() == 0; }));
+  l.run_for(20ms);
+  CHECK(control.port() == 0);
 }

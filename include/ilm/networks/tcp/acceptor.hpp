@@ -3,7 +3,6 @@
 #include <ilm/detail/asio.hpp>
 #include <ilm/detail/await_into.hpp>
 #include <ilm/networks/tcp/accept_failures.hpp>
-#include <ilm/networks/tcp/address.hpp>
 #include <ilm/networks/tcp/admission.hpp>
 #include <ilm/networks/tcp/event_source.hpp>
 
@@ -25,17 +24,8 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
  public:
   explicit acceptor(const asio::any_io_executor& executor) : socket_(executor) {}
 
-  /// Throws std::system_error.
-  void listen(std::string_view text) {
-    address where = parse_address(text);
-    asio::ip::tcp::endpoint at;
-    std::error_code not_numeric;
-    at.address(asio::ip::make_address(where.host, not_numeric));
-    at.port(where.port);
-    if (not_numeric) {
-      asio::ip::tcp::resolver resolver(socket_.get_executor());
-      at = *resolver.resolve(where.host, std::to_string(where.port)).begin();
-    }
+  /// `text` names the place to people. Throws std::system_error.
+  void listen(const asio::ip::tcp::endpoint& at, std::string_view text) {
     socket_.open(at.protocol());
     std::error_code failed;
     socket_.set_option(asio::ip::tcp::acceptor::reuse_address(true), failed);
@@ -51,6 +41,7 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
     if (running_) spawn_accept_loop();
   }
 
+  bool listening() const { return socket_.is_open(); }
   asio::ip::tcp::endpoint local_endpoint() const { return socket_.local_endpoint(); }
 
   /// Accepts from now on, on `executor`.

@@ -6,12 +6,14 @@
 #include <ilm/detail/failure_guard.hpp>
 #include <ilm/error.hpp>
 #include <ilm/networks/tcp/acceptor.hpp>
+#include <ilm/networks/tcp/address.hpp>
 #include <ilm/networks/tcp/admission.hpp>
 #include <ilm/networks/tcp/async_condition.hpp>
 #include <ilm/networks/tcp/command_queue.hpp>
 #include <ilm/networks/tcp/dialer.hpp>
 #include <ilm/networks/tcp/event_source.hpp>
 #include <ilm/networks/tcp/interface.hpp>
+#include <ilm/networks/tcp/named_listener.hpp>
 #include <ilm/networks/tcp/resolver.hpp>
 #include <ilm/networks/tcp/session_builder.hpp>
 #include <ilm/networks/tcp/sessions.hpp>
@@ -22,6 +24,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -37,9 +41,22 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
         control_(commands_),
         acceptor_(std::make_shared<acceptor>(executor)) {}
 
-  void listen(std::string_view address) override {
-    acceptor_->listen(address);
-    commands_->set_port(acceptor_->local_endpoint().port());
+  void listen(std::string_view text) override {
+    address where = parse_address(text);
+    // One that is yet to be found is listened on already.
+    if (name_ || acceptor_->listening()) {
+      throw std::system_error(with_system_category(asio::error::already_open),
+                              "cannot listen on " + std::string(text));
+    }
+    std::error_code not_numeric;
+    asio::ip::address host = asio::ip::make_address(where.host, not_numeric);
+    if (not_numeric) {
+      name_ = std::move(where);
+      if (running_) running_->listener->start(*name_);
+    } else {
+      acceptor_->listen({host, where.port}, text);
+      publish_port();
+    }
   }
   asio::ip::tcp::endpoint local_endpoint() const override { return acceptor_->local_endpoint(); }
   std::size_t maximum_frame_size() const noexcept override {
@@ -87,6 +104,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
     commands_->commands()->close();
     acceptor_->close();
     if (!running_) return;
+    running_->listener->close();
     running_->entry->close();
     running_->answers->close();
     running_->contacts->close();
@@ -100,6 +118,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
   /// The parts that need the strand.
   struct parts {
     parts(const asio::any_io_executor& executor, const std::shared_ptr<const configuration>& c,
+          std::shared_ptr<acceptor> to, std::function<void()> listening,
           failure_guard::handler fail)
         : events(
               std::make_shared<event_source>(executor, c->options.receive_buffer, std::move(fail))),
@@ -110,6 +129,8 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
           names(std::make_shared<resolver>(c->look_up, answers,
                                            to_ticks(c->options.handshake_timeout) / 2)),
           contacts(std::make_shared<dialer>(executor, c, events, all_sessions, builder, names)),
+          listener(std::make_shared<named_listener>(executor, c, events, names, std::move(to),
+                                                    std::move(listening))),
           ended(executor) {
       all_sessions->observe(contacts);
     }
@@ -121,12 +142,16 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
     std::shared_ptr<strand_queue<resolver::answer>> answers;
     std::shared_ptr<resolver> names;
     std::shared_ptr<dialer> contacts;
+    std::shared_ptr<named_listener> listener;
     async_condition ended;
   };
 
   void start(const asio::any_io_executor& executor) {
     assert(!running_);
-    running_.emplace(executor, configuration_,
+    std::function<void()> listening = [weak = weak_from_this()] {
+      if (std::shared_ptr<node> alive = weak.lock()) alive->publish_port();
+    };
+    running_.emplace(executor, configuration_, acceptor_, std::move(listening),
                      [weak = weak_from_this()](const std::exception_ptr& thrown) {
                        if (std::shared_ptr<node> alive = weak.lock()) alive->fail(thrown);
                      });
@@ -135,7 +160,10 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
     }
     running_->events->spawn(hold_queues(shared_from_this(), executor));
     acceptor_->start(executor, running_->events, running_->entry);
+    if (name_) running_->listener->start(*name_);
   }
+
+  void publish_port() { commands_->set_port(acceptor_->local_endpoint().port()); }
 
   static asio::awaitable<void> hold_queues(std::shared_ptr<node> self,
                                            asio::any_io_executor executor) {
@@ -185,6 +213,7 @@ class node final : public encoded_network, public std::enable_shared_from_this<n
   std::shared_ptr<command_queue> commands_;
   std::shared_ptr<encoded_control> control_;
   std::shared_ptr<acceptor> acceptor_;
+  std::optional<address> name_;   ///< at which it listens, if that is no numeric host
   std::optional<parts> running_;  ///< from the first `receive` on
   std::exception_ptr failed_;     ///< the exception that ended it, if one did
   bool closed_ = false;

@@ -58,7 +58,7 @@ class tcp_control {
   /// alive is not disturbed.
   void reconnect(const PeerId& id) { control_->reconnect(encode(id)); }
 
-  /// The port on which the network listens; 0 if it does not.
+  /// The port on which the network listens; 0 if it does not, or not yet.
   std::uint16_t port() const noexcept { return control_->port(); }
 
  private:
@@ -97,12 +97,15 @@ class peer_network {
   ~peer_network() { leave(); }
 
   /// Listens on `address`, such as `0.0.0.0:4711` or `[::]:4711`; port 0 takes a free one. The
-  /// system keeps connections until the first `receive`. A name is looked up before `listen`
-  /// returns, and its first address is taken. Throws std::system_error: tcp_error::bad_address, or
-  /// the system's error, such as std::errc::address_in_use.
+  /// system keeps connections until the first `receive`. A name is looked up from then on, and its
+  /// first address is taken: the network listens when it is found, and a failure to look it up or
+  /// to listen there is a problem, and tried again. Throws std::system_error:
+  /// tcp_error::bad_address, or, of a numeric host, the system's error, such as
+  /// std::errc::address_in_use. A network listens at one address.
   void listen(std::string_view address) { network_->listen(address); }
 
-  /// Where it listens, as an asio::ip::tcp::endpoint. Throws std::system_error if it does not.
+  /// Where it listens, as an asio::ip::tcp::endpoint. Throws std::system_error if it does not, or
+  /// not yet.
   asio::ip::basic_endpoint<asio::ip::tcp> local_endpoint() const {
     return network_->local_endpoint();
   }
