@@ -257,11 +257,12 @@ class inbox_state final : public lender,
   }
 
   void post(due& d) noexcept {
-    inbox_waits failed;
+    inbox_waits refused, failed;
     std::error_code why;
-    while (std::error_code next = d.post(failed)) {
+    while (std::error_code next = d.post(refused)) {
       why = next;
-      failed.for_each([&](inbox_wait& w) { release(w.reader, std::exchange(w.given, {}), d); });
+      refused.for_each([&](inbox_wait& w) { release(w.reader, std::exchange(w.given, {}), d); });
+      refused.move_all(failed);
       match(d);
     }
     if (why) wait_again(failed, why, d);
