@@ -1,12 +1,14 @@
 // Cost per message and memory as the backlog for an absent peer grows.
 //
-//   backlog [--smoke]
+//   backlog [--smoke] [--table] [--largest N]
 //
+// With --table it prints lines for report.cpp.
 // For each size: queue that many messages of 100 bytes for a peer that is away, start again on the
 // store, then let the peer come and drain. The store is in memory, so it is measured too: the
 // last column shows the resident memory that the messenger adds.
 
 #include "support.hpp"
+#include "table.hpp"
 
 #include <ilm/ilm.hpp>
 
@@ -30,7 +32,7 @@ asio::awaitable<void> queue(Messenger& from, std::uint64_t count) {
   for (std::uint64_t i = 0; i < count; ++i) co_await from.send_to(2, contents);
 }
 
-void measure(std::uint64_t backlog) {
+void measure(std::uint64_t backlog, bool table) {
   asio::io_context context(1);
   ilm::memory_fabric<int> fabric;
   ilm::memory_backend<int> store;
@@ -67,6 +69,15 @@ void measure(std::uint64_t backlog) {
   double draining = seconds_since(start);
 
   auto each = [&](double seconds) { return seconds / static_cast<double>(backlog) * 1e9; };
+  if (table) {
+    std::string x = std::to_string(backlog);
+    print_figure("backlog", "queue, ns a message", x, each(queueing), "ns");
+    print_figure("backlog", "drain, ns a message", x, each(draining), "ns");
+    print_figure("backlog", "open, us", x, opening * 1e6, "us");
+    print_figure("backlog", "memory that draining adds, MiB", x,
+                 static_cast<double>(most - before) / 1024, "MiB");
+    return;
+  }
   std::cout << std::fixed << std::setw(10) << backlog << std::setprecision(0) << std::setw(16)
             << each(queueing) << std::setprecision(2) << std::setw(14) << opening * 1e3
             << std::setprecision(0) << std::setw(16) << each(draining) << std::setw(18)
@@ -76,10 +87,11 @@ void measure(std::uint64_t backlog) {
 }  // namespace
 
 int main(int count, char** values) {
-  bool smoke = arguments(count, values).has("--smoke");
-  std::cout << "   backlog   queue ns/msg   opening ms   drain ns/msg   added memory MiB\n";
-  for (std::uint64_t backlog : {1'000U, 10'000U, 100'000U, 1'000'000U}) {
-    if (smoke && backlog > 10'000) break;
-    measure(backlog);
+  arguments a(count, values);
+  bool table = a.has("--table");
+  std::uint64_t largest = a.number("--largest", a.has("--smoke") ? 10'000 : 1'000'000);
+  if (!table) {
+    std::cout << "   backlog   queue ns/msg   opening ms   drain ns/msg   added memory MiB\n";
   }
+  for (std::uint64_t backlog = 1'000; backlog <= largest; backlog *= 10) measure(backlog, table);
 }

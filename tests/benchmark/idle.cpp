@@ -1,10 +1,13 @@
 // Peers that were met and have nothing to do: what opening their store takes, and what each takes
 // in memory.
 //
-//   idle [--peers N] [--dir DIR] [--smoke]
+//   idle [--peers N] [--dir DIR] [--smoke] [--table]
+//
+// With --table it prints lines for report.cpp.
 
 #include "process.hpp"
 #include "support/counted_memory.hpp"
+#include "table.hpp"
 
 #include <ilm/backends/sqlite.hpp>
 #include <ilm/ilm.hpp>
@@ -92,7 +95,13 @@ void fill_store(Store& store, std::uint64_t peers) {
   context.run();
 }
 
-void print(const char* store, const figures& f) {
+void print(const char* store, std::uint64_t peers, const figures& f, bool table) {
+  if (table) {
+    std::string x = std::to_string(peers);
+    print_figure("idle", std::string("open, ms, ") + store, x, f.seconds * 1e3, "ms");
+    print_figure("idle", std::string("bytes a peer, ") + store, x, f.bytes, "bytes");
+    return;
+  }
   std::cout << store << ": opened in " << f.seconds << " s, " << f.bytes << " bytes a peer\n";
 }
 
@@ -102,13 +111,14 @@ int main(int count, char** values) {
   arguments a(count, values);
   std::uint64_t peers = a.number("--peers", a.has("--smoke") ? 2'000 : 100'000);
   work_directory d(a.text("--dir", std::filesystem::temp_directory_path().string()));
-  std::cout << peers << " idle peers\n";
+  bool table = a.has("--table");
+  if (!table) std::cout << peers << " idle peers\n";
 
   memory_store in_memory;
   fill_store(in_memory, peers);
-  print("memory", open(in_memory, peers));
+  print("memory", peers, open(in_memory, peers), table);
 
   sqlite_store in_file(d / "idle.db");
   fill_store(in_file, peers);
-  print("SQLite", open(sqlite_store(d / "idle.db"), peers));
+  print("SQLite", peers, open(sqlite_store(d / "idle.db"), peers), table);
 }

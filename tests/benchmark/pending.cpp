@@ -1,12 +1,15 @@
 // A million messages for a peer that is away, in SQLite: their cost to the process that has them.
 // POSIX; the figures of memory need Linux.
 //
-//   pending [--messages N] [--dir DIR] [--smoke]
+//   pending [--messages N] [--dir DIR] [--smoke] [--table]
+//
+// With --table it prints lines for report.cpp.
 //
 // One process queues them and is killed. The next one starts on its store; then the peer comes, in
 // a third process, and consumes them.
 
 #include "process.hpp"
+#include "table.hpp"
 
 #include <ilm/backends/sqlite.hpp>
 #include <ilm/ilm.hpp>
@@ -102,8 +105,15 @@ void reopen(const work_directory& d, const auto& report) {
   report(r);
 }
 
-void print(const char* step, double seconds, long kibibytes) {
-  std::cout << step << ' ' << seconds << " s, " << kibibytes / 1024
+void print(bool table, std::uint64_t messages, const char* step, double seconds, long kibibytes) {
+  if (table) {
+    std::string x = std::to_string(messages);
+    print_figure("pending", std::string(step) + ", ms", x, seconds * 1e3, "ms");
+    print_figure("pending", std::string(step) + ", MiB", x, static_cast<double>(kibibytes) / 1024,
+                 "MiB");
+    return;
+  }
+  std::cout << step << ": " << seconds << " s, " << kibibytes / 1024
             << " MiB resident above the empty process\n"
             << std::flush;
 }
@@ -115,23 +125,27 @@ int main(int count, char** values) {
   std::uint64_t messages = a.number("--messages", a.has("--smoke") ? 20'000 : 1'000'000);
   messages -= messages % 1000;
   work_directory d(a.text("--dir", std::filesystem::temp_directory_path().string()));
-  std::cout << messages << " messages of 100 bytes\n";
+  bool table = a.has("--table");
+  if (!table) std::cout << messages << " messages of 100 bytes\n";
 
   child<figures> first([&](auto report) { queue_all(d, messages, report); });
   figures queued = first.ask();
-  print("queueing:", queued.seconds, queued.at_most - queued.at_start);
-  std::cout << "the store: " << std::filesystem::file_size(d / "queue.db") / 1'000'000 << " MB\n";
+  print(table, messages, "queue", queued.seconds, queued.at_most - queued.at_start);
+  if (!table)
+    std::cout << "the store: " << std::filesystem::file_size(d / "queue.db") / 1'000'000 << " MB\n";
 
   child<reopened> second([&](auto report) { reopen(d, report); });
   reopened r = second.ask();
-  print("opening:", r.opening.seconds, r.opening.at_most - r.opening.at_start);
+  print(table, messages, "open", r.opening.seconds, r.opening.at_most - r.opening.at_start);
 
   child<figures> peer([&](auto report) { receive_all(d, messages, r.port, report); });
   figures drained = peer.ask();
   r = second.ask();
-  print("draining:", drained.seconds, r.opening.at_most - r.opening.at_start);
+  print(table, messages, "drain", drained.seconds, r.opening.at_most - r.opening.at_start);
   if (drained.wrong != 0) std::cout << drained.wrong << " messages out of order\n";
-  std::cout << "the store, drained: " << std::filesystem::file_size(d / "queue.db") / 1'000'000
-            << " MB\n";
+  if (!table) {
+    std::cout << "the store, drained: " << std::filesystem::file_size(d / "queue.db") / 1'000'000
+              << " MB\n";
+  }
   return drained.wrong == 0 ? 0 : 1;
 }

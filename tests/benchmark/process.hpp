@@ -12,8 +12,18 @@
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 namespace benchmark {
+
+/// To be called in a child: where the parent is killed, it goes as well.
+inline void end_with_parent() {
+#ifdef __linux__
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+}
 
 /// A process that runs `work(report)`, where `report(value)` gives a value to the parent's `ask`.
 template <class Value>
@@ -24,6 +34,7 @@ class child {
     if (::pipe(pipe_.data()) != 0) std::exit(1);
     id_ = ::fork();
     if (id_ != 0) return;
+    end_with_parent();
     work([this](const Value& v) {
       if (::write(pipe_[1], &v, sizeof v) != sizeof v) std::_Exit(1);
     });
@@ -62,6 +73,7 @@ class work_directory {
   work_directory& operator=(const work_directory&) = delete;
   ~work_directory() { std::filesystem::remove_all(path_); }
 
+  const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const char* name) const { return path_ / name; }
 
  private:

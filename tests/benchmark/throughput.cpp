@@ -1,8 +1,10 @@
-// One-way throughput of 100-byte messages between two in-memory peers, on one thread.
+// One-way throughput between two in-memory peers, on one thread.
 //
-//   throughput [--messages N] [--senders N] [--smoke]
+//   throughput [--messages N] [--size N] [--senders N] [--smoke] [--table]
+//
+// With --table it prints lines for report.cpp, with the times of all messages.
 
-#include "support.hpp"
+#include "latency.hpp"
 
 #include <ilm/ilm.hpp>
 
@@ -25,17 +27,23 @@ struct counter {
 
 /// Sends its share, one message after another.
 template <class Messenger>
-asio::awaitable<void> send(Messenger& from, std::uint64_t count) {
-  const ilm::bytes contents(std::string(100, 'x'));
+asio::awaitable<void> send(Messenger& from, std::uint64_t count, std::uint64_t size) {
+  const ilm::bytes contents(std::string(size, 'x'));
   for (std::uint64_t i = 0; i < count; ++i) co_await from.send_to(2, contents);
 }
+template <class Messenger>
+asio::awaitable<void> send_stamped(Messenger& from, std::uint64_t count, std::uint64_t size) {
+  for (std::uint64_t i = 0; i < count; ++i) co_await from.send_to(2, stamped(size));
+}
 
-double measure(std::uint64_t messages, std::uint64_t senders) {
+/// `took`: null where the times do not matter.
+double measure(std::uint64_t messages, std::uint64_t senders, std::uint64_t size, latencies* took) {
   asio::io_context context(1);
   ilm::memory_fabric<int> fabric;
   counter seen;
   auto consume = [&](ilm::message<int> m) {
     if (m.sequence != ++seen.expected) ++seen.wrong;
+    if (took != nullptr) took->add(m.text().data());
     if (seen.expected == messages) {
       seen.done = clock_type::now();
       context.stop();
@@ -45,7 +53,10 @@ double measure(std::uint64_t messages, std::uint64_t senders) {
   ilm::messenger b(context, ilm::memory_backend<int>(), fabric.join(2), consume);
   auto start = clock_type::now();
   for (std::uint64_t i = 0; i < senders; ++i) {
-    asio::co_spawn(context, send(a, messages / senders), asio::detached);
+    std::uint64_t each = messages / senders;
+    asio::awaitable<void> work =
+        took != nullptr ? send_stamped(a, each, size) : send(a, each, size);
+    asio::co_spawn(context, std::move(work), asio::detached);
   }
   context.run();
   if (seen.expected != messages || seen.wrong != 0) {
@@ -61,8 +72,15 @@ int main(int count, char** values) {
   arguments a(count, values);
   std::uint64_t messages = a.number("--messages", a.has("--smoke") ? 20'000 : 2'000'000);
   std::uint64_t senders = a.number("--senders", 1000);
+  std::uint64_t size = a.number("--size", 100);
   messages -= messages % senders;
-  double rate = measure(messages, senders);
-  std::cout << messages << " messages of 100 bytes from " << senders
+  bool table = a.has("--table");
+  latencies took(table ? messages : 0);
+  double rate = measure(messages, senders, size, table ? &took : nullptr);
+  if (table) {
+    print_run("in memory", senders, size, rate, took.result());
+    return 0;
+  }
+  std::cout << messages << " messages of " << size << " bytes from " << senders
             << " coroutines: " << static_cast<std::uint64_t>(rate) << " messages/s\n";
 }
