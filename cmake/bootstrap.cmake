@@ -1,4 +1,4 @@
-# Shared by cmake/demo.cmake, cmake/test.cmake and cmake/emscripten.cmake: from a bare machine to a built tree.
+# Shared by cmake/demo.cmake, cmake/test.cmake, cmake/benchmark.cmake and cmake/emscripten.cmake: from a bare machine to a built tree.
 #
 # A thing is taken from the system; else, where there is apt-get and we may use it, from Debian's
 # package; else (libraries only) cmake/dependencies.cmake fetches it. Only these scripts install
