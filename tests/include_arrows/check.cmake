@@ -31,7 +31,7 @@ set(parts "ilm/(backends|networks|deliveries|browser)/.+")
 
 set(processor "cpuid\\.h|arm_acle\\.h|asm/hwcap\\.h|sys/auxv\\.h") # which instructions it has
 set(only_ilm/protocol "${standard}|${processor}|${vocabulary}|ilm/protocol/.+")
-set(only_ilm/backends "${foreign}|${vocabulary}|${detail}|ilm/backend\\.hpp|ilm/(backends|browser)/.+")
+set(only_ilm/backends "${foreign}|${vocabulary}|${detail}|ilm/(backend|effects)\\.hpp|ilm/(backends|browser)/.+")
 set(only_ilm/networks "${foreign}|${vocabulary}|${detail}|ilm/network\\.hpp|ilm/(networks|browser)/.+")
 set(only_ilm/deliveries "${foreign}|${vocabulary}|${detail}|ilm/(delivery|delivery_context|received)\\.hpp|ilm/deliveries/.+")
 set(only_ilm/browser "${foreign}|${vocabulary}|${detail}|ilm/browser/.+")
