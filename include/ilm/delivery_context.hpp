@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 namespace ilm::inline v0 {
@@ -70,8 +71,11 @@ class delivery_context {
   ///
   /// Throws std::system_error: no_transaction if the store lends no `Transaction`, delivery_ended
   /// as `send_to` does.
-  template <class Transaction, std::invocable<Transaction&> Effect>
+  template <class Transaction, class Effect>
+  requires std::invocable<Effect&, Transaction&>
   void apply(Effect change) {
+    static_assert(std::is_void_v<std::invoke_result_t<Effect&, Transaction&>>,
+                  "an effect returns nothing: it throws where it fails, and is no coroutine");
     if (!staged_) throw std::system_error(error::delivery_ended);
     if (staged_->transaction() != &detail::transaction_tag<Transaction>) {
       throw std::system_error(error::no_transaction);

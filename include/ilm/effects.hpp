@@ -43,7 +43,7 @@ class effect_of final : public effect {
 
 /// Its address names a type of transactions.
 template <class Transaction>
-inline constexpr char transaction_tag = 0;
+inline char transaction_tag = 0;
 
 /// The effects of one commit, in the order in which they are applied, and how they ended.
 class effect_list {
@@ -94,7 +94,7 @@ class effects {
   /// Applies them to the transaction, in their order. Before each it calls `guard.set()`; after it
   /// `guard.release()`, or `guard.roll_back()` if it threw. Throws error::effect_failed if one
   /// threw, whereupon the backend has to roll the transaction back and its `commit` to throw: the
-  /// messenger knows which ones, and commits again without them. Exceptions of a guard go through.
+  /// messenger knows which ones, and commits again without them. So it does where `release` throws.
   template <class Guard>
   void apply(Transaction& transaction, Guard&& guard) {
     bool failed = false;
@@ -106,13 +106,11 @@ class effects {
       guard.set();
       try {
         e.what->apply(&transaction);
+        guard.release();
       } catch (...) {
         e.failed = std::current_exception();
       }
-      if (!e.failed) {
-        guard.release();
-        continue;
-      }
+      if (!e.failed) continue;
       failed = true;
       if (!isolated()) break;
       guard.roll_back();

@@ -183,7 +183,7 @@ TEST_CASE("sqlite: an effect that breaks a rule of the application's table fails
 TEST_CASE("sqlite: an effect cannot end the transaction, nor reach the store's own tables",
           "[effects]") {
   for (const char* sql :
-       {"COMMIT", "ROLLBACK", "BEGIN", "RELEASE ilm_effect", "ROLLBACK TO ilm_effect",
+       {"COMMIT", "ROLLBACK", "BEGIN", "RELEASE ilm_effect", "ROLLBACK TO ILM_Effect",
         "PRAGMA synchronous=OFF", "ATTACH ':memory:' AS other", "DELETE FROM ilm_peer",
         "UPDATE Ilm_Store SET version = 9", "INSERT INTO ilm_outbox DEFAULT VALUES",
         "DROP TABLE ilm_inbox", "ALTER TABLE ilm_peer RENAME TO peer",
@@ -294,4 +294,92 @@ TEST_CASE("sqlite: an effect that hides that its transaction was rolled back sto
   b.send("x");
   REQUIRE(b.until([&] { return b.all_delivered(); }));
   CHECK(outsider(b.file, "SELECT count(*) FROM account") == "201");
+}
+
+TEST_CASE("sqlite: an effect cannot go on outside of a transaction that it ended by a conflict",
+          "[effects]") {
+  for (const char* then : {"SAVEPOINT mine", "SELECT 1"}) {
+    INFO(then);
+    bank b;
+    bool conflicts = true;
+    b.start([&](const ilm::message<std::string>&, account_context& context) {
+      context.apply<lent_by_sqlite>([&](lent_by_sqlite& t) {
+        t.run("UPDATE account SET balance = balance + 1");
+        if (!std::exchange(conflicts, false)) return;
+        try {
+          t.run("INSERT OR ROLLBACK INTO account VALUES ('a', 5)");
+        } catch (const std::system_error&) {
+          // It goes on as if nothing had happened.
+        }
+        try {
+          t.run(then);
+          t.run("UPDATE account SET balance = balance + 100");
+        } catch (const std::system_error&) {
+        }
+      });
+    });
+    b.send("x");
+    b.send("y");
+    REQUIRE(b.until([&] { return b.all_delivered(); }));
+    CHECK(b.balance() == "2");
+    b.crash();
+    b.start(pay_in);
+    b.send("3");
+    REQUIRE(b.until([&] { return b.balance() == "5"; }));
+  }
+}
+
+TEST_CASE("sqlite: a temporary table takes no place of the store's", "[effects]") {
+  bank b;
+  b.start([](const ilm::message<std::string>&, account_context& context) {
+    context.apply<lent_by_sqlite>([](lent_by_sqlite& t) {
+      t.run("CREATE TEMP TABLE IF NOT EXISTS ilm_peer (id, name, cursors, checksum)");
+      t.run("UPDATE account SET balance = balance + 1");
+    });
+  });
+  for (int i = 0; i < 3; ++i) {
+    b.send("x");
+    REQUIRE(b.until([&] { return b.balance() == std::to_string(i + 1); }));
+  }
+  REQUIRE(b.until([&] { return b.all_delivered(); }));
+  b.crash();
+  b.start(pay_in);
+  b.send("1");
+  REQUIRE(b.until([&] { return b.balance() == "4"; }));
+}
+
+TEST_CASE("sqlite: an effect that throws with a statement open is in nobody's way", "[effects]") {
+  bank b;
+  bool fails = true;
+  b.start([&](const ilm::message<std::string>&, account_context& context) {
+    context.apply<lent_by_sqlite>([&](lent_by_sqlite& t) {
+      if (!std::exchange(fails, false)) return;
+      sqlite3_stmt* s = nullptr;
+      sqlite3_prepare_v2(t.handle(), "INSERT INTO account VALUES ('b', 1) RETURNING balance", -1,
+                         &s, nullptr);
+      CHECK(sqlite3_step(s) == SQLITE_ROW);
+      throw std::runtime_error("not that");
+    });
+  });
+  std::vector<ilm::event<std::string>> events;
+  b.watch(events);
+  b.send("x");
+  REQUIRE(b.until([&] { return b.all_delivered(); }));
+  for (const auto& e : events) CHECK(e.kind != ilm::event_kind::store_failed);
+  CHECK(outsider(b.file, "SELECT count(*) FROM account") == "1");
+}
+
+TEST_CASE("sqlite: an effect runs one statement at a time, and says so", "[effects]") {
+  std::error_code found = error_of_effect(
+      [](lent_by_sqlite& t) { t.run("UPDATE account SET balance = 5; DELETE FROM account"); });
+  CHECK(found == std::error_code(SQLITE_MISUSE, ilm::sqlite_category()));
+  // Too many values leave nothing for the next time.
+  found = error_of_effect([](lent_by_sqlite& t) {
+    try {
+      t.run("UPDATE account SET balance = ?1", {std::int64_t{7}, std::int64_t{8}});
+    } catch (const std::system_error&) {
+    }
+    t.run("UPDATE account SET balance = ?1");
+  });
+  CHECK(found == std::error_code(SQLITE_CONSTRAINT_NOTNULL, ilm::sqlite_category()));
 }

@@ -131,11 +131,13 @@ class association {
   void handle_committed(timestamp now) {
     assert(durable_.in_commit());
     durable_state::completed done = durable_.complete_commit();
+    // No claim tells of it.
+    bool frees_former = receiver_.credits_former_stream();
     receiver_.complete_commit();
     sender_.handle_committed(done.first_send, submissions_.complete_commit(done.first_send));
     submissions_.forget_committed();
     sender_.arm(now, random_);
-    if (done.claim_changed && session_.is_open()) session_.require_ack();
+    if ((done.claim_changed || frees_former) && session_.is_open()) session_.require_ack();
     handle_history_in_order(now);
     assert(invariants_hold());
   }

@@ -106,6 +106,10 @@ class receiver {
     c.received_hash = accepted_.hash;
     c.delivered_hash = delivered_hash_;
   }
+  /// Whether the change under way gives credit for messages of a former stream.
+  bool credits_former_stream() const noexcept {
+    return credited_next_ < start_ && credited_next_ < consumed_in_commit_;
+  }
   void complete_commit() noexcept {
     committed_ = in_commit_;
     give_credit(consumed_in_commit_);

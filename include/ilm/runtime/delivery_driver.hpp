@@ -123,6 +123,7 @@ class delivery_driver {
       if (context_.life.ended()) {
         if (staged) {
           staged->end();
+          staged->take_effects();
           tell(staged->take_waiting(), context_.life.refusal());
         }
         break;
@@ -275,6 +276,7 @@ class delivery_driver {
   void withdraw(peer& p, staged_sends* staged, protocol::timestamp now) {
     if (staged != nullptr) {
       staged->end();
+      staged->take_effects();
       tell(staged->take_waiting(), error::message_returned);
     }
     p.core.handle_delivery_withdrawn(now);

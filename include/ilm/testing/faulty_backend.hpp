@@ -68,6 +68,9 @@ class faulty_backend : public lent_transaction<Backend> {
   store_faults& faults() noexcept { return *faults_; }
   const Backend& inner() const noexcept { return inner_; }
 
+  bool lends_transactions() const requires requires(const Backend& b) { b.lends_transactions(); }
+  { return inner_.lends_transactions(); }
+
   asio::awaitable<store_state<PeerId>> open() {
     std::shared_ptr<store_faults> f = faults_;
     report(*f, store_faults::operation::open, false);

@@ -33,10 +33,16 @@ class sqlite_effect_gate {
   sqlite_effect_gate(const sqlite_connection& database, std::string prefix)
       : database_(database), prefix_(std::move(prefix)) {
     sqlite_check(sqlite3_set_authorizer(database_.get(), &sqlite_effect_gate::authorize, this));
+    sqlite3_commit_hook(database_.get(), &sqlite_effect_gate::refuse_commit, this);
+    sqlite3_rollback_hook(database_.get(), &sqlite_effect_gate::note_rollback, this);
   }
   sqlite_effect_gate(const sqlite_effect_gate&) = delete;
   sqlite_effect_gate& operator=(const sqlite_effect_gate&) = delete;
-  ~sqlite_effect_gate() { sqlite3_set_authorizer(database_.get(), nullptr, nullptr); }
+  ~sqlite_effect_gate() {
+    sqlite3_set_authorizer(database_.get(), nullptr, nullptr);
+    sqlite3_commit_hook(database_.get(), nullptr, nullptr);
+    sqlite3_rollback_hook(database_.get(), nullptr, nullptr);
+  }
 
   /// Within a transaction. Throws as `effects::apply` does.
   void apply(effects<sqlite_transaction>& all) {
@@ -54,6 +60,7 @@ class sqlite_effect_gate {
   std::int64_t run(std::string_view sql, std::initializer_list<sqlite_value> values, Row row) {
     sqlite3* database = handle();
     sqlite3_stmt* s = prepared(sql);
+    sqlite3_clear_bindings(s);
     int at = 0;
     for (const sqlite_value& v : values) check(bind(s, ++at, v), sql);
     int result = sqlite3_step(s);
@@ -65,7 +72,6 @@ class sqlite_effect_gate {
                            sqlite_category());
     std::string text = failed ? text_of(sql) : std::string();
     sqlite3_reset(s);
-    sqlite3_clear_bindings(s);
     if (failed) throw std::system_error(failed, text);
     return changed;
   }
@@ -81,10 +87,15 @@ class sqlite_effect_gate {
     guard(sqlite_effect_gate& gate, bool isolated) : gate_(gate), isolated_(isolated) {}
     guard(const guard&) = delete;
     guard& operator=(const guard&) = delete;
-    ~guard() { gate_.open_ = false; }
+    /// Before the transaction is rolled back.
+    ~guard() {
+      gate_.open_ = false;
+      gate_.reset_statements();
+    }
 
     void set() {
       if (isolated_) execute("SAVEPOINT ");
+      gate_.rolled_back_ = false;
       gate_.open_ = true;
     }
     void release() {
@@ -98,12 +109,12 @@ class sqlite_effect_gate {
     }
 
    private:
-    /// SQLite ends a transaction by itself where a disk is full, say; the effect may not have said
-    /// so.
+    /// SQLite ends a transaction by itself where a disk is full, or at a conflict that is to roll
+    /// back. The effect may not have said so, and begun another.
     void close() {
       gate_.open_ = false;
       gate_.reset_statements();
-      if (gate_.database_.in_transaction()) return;
+      if (!gate_.rolled_back_ && gate_.database_.in_transaction()) return;
       throw std::system_error(SQLITE_ABORT_ROLLBACK, sqlite_category(),
                               "the transaction ended within an effect");
     }
@@ -122,12 +133,15 @@ class sqlite_effect_gate {
     if (known != statements_.end()) return known->second.get();
     if (statements_.size() == maximum_statements) statements_.clear();
     sqlite3_stmt* made = nullptr;
+    const char* rest = nullptr;
     check(sqlite3_prepare_v3(handle(), sql.data(), static_cast<int>(sql.size()),
-                             SQLITE_PREPARE_PERSISTENT, &made, nullptr),
+                             SQLITE_PREPARE_PERSISTENT, &made, &rest),
           sql);
     std::unique_ptr<sqlite3_stmt, finalize> owned(made);
-    if (made == nullptr) {
-      throw std::system_error(SQLITE_MISUSE, sqlite_category(), text_of(sql));
+    std::string_view tail = sql.substr(static_cast<std::size_t>(rest - sql.data()));
+    if (made == nullptr || tail.find_first_not_of(" \t\r\n;") != std::string_view::npos) {
+      throw std::system_error(SQLITE_MISUSE, sqlite_category(),
+                              std::string(sql) + ": not one statement");
     }
     return statements_.emplace(sql, std::move(owned)).first->second.get();
   }
@@ -169,10 +183,21 @@ class sqlite_effect_gate {
     }
   }
 
+  /// Whatever an effect does after the end of the transaction is stored by nobody.
+  static int refuse_commit(void* self) {
+    return static_cast<const sqlite_effect_gate*>(self)->open_ ? 1 : 0;
+  }
+  static void note_rollback(void* self) {
+    auto& gate = *static_cast<sqlite_effect_gate*>(self);
+    gate.rolled_back_ = gate.rolled_back_ || gate.open_;
+  }
+
   static int authorize(void* self, int action, const char* first, const char* second, const char*,
                        const char*) {
     const auto& gate = *static_cast<const sqlite_effect_gate*>(self);
-    return !gate.open_ || gate.allows(action, text(first), text(second)) ? SQLITE_OK : SQLITE_DENY;
+    if (!gate.open_) return SQLITE_OK;
+    bool sets = action == SQLITE_PRAGMA && second != nullptr;
+    return !sets && gate.allows(action, text(first), text(second)) ? SQLITE_OK : SQLITE_DENY;
   }
   static std::string_view text(const char* s) { return s == nullptr ? "" : s; }
 
@@ -183,9 +208,7 @@ class sqlite_effect_gate {
       case SQLITE_DETACH:
         return false;
       case SQLITE_SAVEPOINT:
-        return second != savepoint;
-      case SQLITE_PRAGMA:
-        return second.empty();
+        return in_lower_case(second) != savepoint;
       case SQLITE_INSERT:
       case SQLITE_UPDATE:
       case SQLITE_DELETE:
@@ -200,17 +223,22 @@ class sqlite_effect_gate {
         return true;
     }
   }
-  bool is_own(std::string_view table) const {
+  static std::string in_lower_case(std::string_view text) {
     auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-    std::string name(table);
-    std::transform(name.begin(), name.end(), name.begin(), lower);
+    std::string changed(text);
+    std::transform(changed.begin(), changed.end(), changed.begin(), lower);
+    return changed;
+  }
+  bool is_own(std::string_view table) const {
+    std::string name = in_lower_case(table);
     return std::any_of(own_tables.begin(), own_tables.end(),
                        [&](std::string_view t) { return name == prefix_ + std::string(t); });
   }
 
   const sqlite_connection& database_;
   std::string prefix_;
-  bool open_ = false;  ///< an effect runs
+  bool open_ = false;         ///< an effect runs
+  bool rolled_back_ = false;  ///< and the transaction ended meanwhile
   std::map<std::string, std::unique_ptr<sqlite3_stmt, finalize>, std::less<>> statements_;
 };
 

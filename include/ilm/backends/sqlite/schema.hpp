@@ -35,10 +35,10 @@ class sqlite_schema {
   /// Of the names of the tables.
   const std::string& prefix() const noexcept { return prefix_; }
 
-  /// Prepares SQL in which $name stands for a table of ours.
+  /// Prepares SQL in which $name stands for a table of ours: no temporary one can take its place.
   sqlite_statement sql(std::string text) const {
     for (auto at = text.find('$'); at != std::string::npos; at = text.find('$')) {
-      text.replace(at, 1, prefix_);
+      text.replace(at, 1, "main." + prefix_);
     }
     return database_->prepare(text);
   }

@@ -28,7 +28,9 @@ using sqlite_value = std::variant<std::nullptr_t, std::int64_t, double, std::str
 /// millisecond.
 ///
 /// SQL that would end the transaction, attach databases, set pragmas or change ILM's own tables is
-/// refused (SQLITE_AUTH), through `handle` as well. Savepoints may be used.
+/// refused (SQLITE_AUTH), through `handle` as well. Savepoints may be used, and are to be released.
+/// Foreign keys are not enforced on this connection, unless SQLite is built so. The connection's
+/// settings and hooks are the backend's, and blobs are to be written by SQL.
 class sqlite_transaction {
  public:
   sqlite_transaction(const sqlite_transaction&) = delete;
