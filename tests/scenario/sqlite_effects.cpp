@@ -351,10 +351,10 @@ TEST_CASE("sqlite: a temporary table takes no place of the store's", "[effects]"
 TEST_CASE("sqlite: an effect that throws with a statement open is in nobody's way", "[effects]") {
   bank b;
   bool fails = true;
+  sqlite3_stmt* s = nullptr;
   b.start([&](const ilm::message<std::string>&, account_context& context) {
     context.apply<lent_by_sqlite>([&](lent_by_sqlite& t) {
       if (!std::exchange(fails, false)) return;
-      sqlite3_stmt* s = nullptr;
       sqlite3_prepare_v2(t.handle(), "INSERT INTO account VALUES ('b', 1) RETURNING balance", -1,
                          &s, nullptr);
       CHECK(sqlite3_step(s) == SQLITE_ROW);
@@ -367,6 +367,7 @@ TEST_CASE("sqlite: an effect that throws with a statement open is in nobody's wa
   REQUIRE(b.until([&] { return b.all_delivered(); }));
   for (const auto& e : events) CHECK(e.kind != ilm::event_kind::store_failed);
   CHECK(outsider(b.file, "SELECT count(*) FROM account") == "1");
+  sqlite3_finalize(s);
 }
 
 TEST_CASE("sqlite: an effect runs one statement at a time, and says so", "[effects]") {
